@@ -1,0 +1,170 @@
+import { closeSync, fstatSync, openSync, read as readCallback, readSync } from 'node:fs';
+import { basename } from 'node:path';
+import { promisify } from 'node:util';
+import { HpsError, systemErrorCode } from '../errors.js';
+
+const readAsync = promisify(readCallback);
+
+/** Random access to bytes that are not in memory: a file, or a part of one. Never reads more than it is asked for. */
+export interface ByteSource {
+  /** What errors call it: the file's base name, so that no path of the machine leaks into a report. */
+  readonly name: string;
+  readonly byteLength: number;
+  /**
+   * Exactly `length` bytes from `offset`, as a new array.
+   * @throws RangeError if the range is not inside the source: callers check numbers from files first
+   */
+  readSync(offset: number, length: number): Uint8Array;
+  /** Fills `target` from `offset`, without blocking the event loop. */
+  readInto(offset: number, target: Uint8Array): Promise<void>;
+  /** A view of part of this source; no bytes are read. */
+  slice(offset: number, length: number, name?: string): ByteSource;
+  close(): void;
+}
+
+function assertRange(source: ByteSource, offset: number, length: number): void {
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > source.byteLength) {
+    throw new RangeError(`${source.name}: bytes ${offset}+${length} are outside its ${source.byteLength} bytes`);
+  }
+}
+
+class SourceSlice implements ByteSource {
+  constructor(
+    private readonly parent: ByteSource,
+    private readonly start: number,
+    readonly byteLength: number,
+    readonly name: string,
+  ) {}
+
+  readSync(offset: number, length: number): Uint8Array {
+    assertRange(this, offset, length);
+    return this.parent.readSync(this.start + offset, length);
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    assertRange(this, offset, target.byteLength);
+    await this.parent.readInto(this.start + offset, target);
+  }
+
+  slice(offset: number, length: number, name = this.name): ByteSource {
+    assertRange(this, offset, length);
+    return new SourceSlice(this.parent, this.start + offset, length, name);
+  }
+
+  /** The parent owns the file. */
+  close(): void {}
+}
+
+/** Bytes already in memory. */
+export class MemorySource implements ByteSource {
+  constructor(
+    private readonly bytes: Uint8Array,
+    readonly name: string,
+  ) {}
+
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+
+  readSync(offset: number, length: number): Uint8Array {
+    assertRange(this, offset, length);
+    return this.bytes.slice(offset, offset + length);
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    assertRange(this, offset, target.byteLength);
+    target.set(this.bytes.subarray(offset, offset + target.byteLength));
+  }
+
+  slice(offset: number, length: number, name = this.name): ByteSource {
+    assertRange(this, offset, length);
+    return new SourceSlice(this, offset, length, name);
+  }
+
+  close(): void {}
+}
+
+/** A regular file opened for reading. A file that shrinks meanwhile is an error, not a hang. */
+export class FileSource implements ByteSource {
+  readonly name: string;
+  readonly byteLength: number;
+
+  private constructor(
+    readonly path: string,
+    private readonly fd: number,
+    byteLength: number,
+  ) {
+    this.name = basename(path);
+    this.byteLength = byteLength;
+  }
+
+  /** @throws HpsError FILE_NOT_FOUND, or FILE_UNREADABLE for a directory, device or forbidden file */
+  static open(path: string): FileSource {
+    const name = basename(path);
+    let fd: number;
+    try {
+      fd = openSync(path, 'r');
+    } catch (cause) {
+      if (systemErrorCode(cause) === 'ENOENT') {
+        throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, { hint: 'Check the path.', details: { file: name }, cause });
+      }
+      throw new HpsError('FILE_UNREADABLE', `${name}: cannot be opened (${systemErrorCode(cause)})`, {
+        hint: 'Check the permissions of the file and of its folder.',
+        details: { file: name },
+        cause,
+      });
+    }
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) {
+      closeSync(fd);
+      throw new HpsError('FILE_UNREADABLE', `${name}: not a regular file`, { hint: 'Give the path of a file.', details: { file: name } });
+    }
+    return new FileSource(path, fd, stat.size);
+  }
+
+  readSync(offset: number, length: number): Uint8Array {
+    assertRange(this, offset, length);
+    const target = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const n = readSync(this.fd, target, done, length - done, offset + done);
+      if (n === 0) throw this.truncated();
+      done += n;
+    }
+    return target;
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    assertRange(this, offset, target.byteLength);
+    for (let done = 0; done < target.byteLength; ) {
+      const { bytesRead } = await readAsync(this.fd, target, done, target.byteLength - done, offset + done);
+      if (bytesRead === 0) throw this.truncated();
+      done += bytesRead;
+    }
+  }
+
+  slice(offset: number, length: number, name = this.name): ByteSource {
+    assertRange(this, offset, length);
+    return new SourceSlice(this, offset, length, name);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  private truncated(): HpsError {
+    return new HpsError('FILE_UNREADABLE', `${this.name}: became shorter while it was read`, {
+      hint: 'Wait until the file is written completely, then try again.',
+      details: { file: this.name },
+    });
+  }
+}
+
+/** The whole source in pieces of at most `chunkBytes`; each piece is valid until the next is asked for. */
+export async function* readChunks(source: ByteSource, chunkBytes: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(chunkBytes, source.byteLength));
+  for (let offset = 0; offset < source.byteLength; offset += buffer.byteLength) {
+    const piece = buffer.subarray(0, Math.min(buffer.byteLength, source.byteLength - offset));
+    await source.readInto(offset, piece);
+    yield piece;
+  }
+}

@@ -1,0 +1,26 @@
+import type { ChecksummedRecord } from '../bytes/hash.js';
+import type { JsonValue } from '../bytes/json.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+/** An opened checkpoint: named tensors whose values are read on demand, and what the file says beside them. */
+export interface Checkpoint {
+  /** `id` of the format it was read as. */
+  readonly format: string;
+  /** Tensors in the order of the file, by their names in it with a prefix shared by all removed (see `strippedPrefix`). */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The model's configuration as the checkpoint itself (or a config.json beside it) carries it; null where it has none. */
+  readonly config: Readonly<Record<string, JsonValue>> | null;
+  /** Where `config` was found, for messages: `checkpoint-wrapped.ckpt:config`, `config.json`; null without one. */
+  readonly configOrigin: string | null;
+  /** Where in a nested file the state dict was found, e.g. `model_state_dict`; empty for the root. */
+  readonly key: string;
+  /** Prefix removed from every name, e.g. `module.`; empty when none was. */
+  readonly strippedPrefix: string;
+  /** Things in the file that are not tensors of the model, with the reason they are left out. */
+  readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  /** The files the tensors came from, in a stable order; their bytes are what lineage hashes. */
+  readonly files: readonly string[];
+  /** Stored records that carry a CRC-32, for `hashFile` to check while it reads the file once. */
+  readonly records: readonly ChecksummedRecord[];
+  close(): void;
+}

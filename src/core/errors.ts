@@ -1,0 +1,82 @@
+/** Every failure a caller may branch on, with its exit code (DESIGN: Command line). Codes are public: add freely, never rename. */
+export const ERROR_CODES = {
+  INTERNAL: { exit: 1 },
+
+  USAGE: { exit: 2 },
+  CONFIG_INVALID: { exit: 2 },
+  FILE_NOT_FOUND: { exit: 2 },
+  FILE_UNREADABLE: { exit: 2 },
+  OUTPUT_EXISTS: { exit: 2 },
+  OUTPUT_INVALID: { exit: 2 },
+  OUTPUT_BUSY: { exit: 2 },
+  CHECKPOINT_UNRECOGNISED: { exit: 2 },
+  CHECKPOINT_UNSUPPORTED: { exit: 2 },
+  TENSOR_NOT_FOUND: { exit: 2 },
+  TENSORS_MISMATCH: { exit: 2 },
+  SHAPE_MISMATCH: { exit: 2 },
+  ARCHITECTURE_UNKNOWN: { exit: 2 },
+  ARCHITECTURE_AMBIGUOUS: { exit: 2 },
+  MODALITY_MISSING: { exit: 2 },
+  OPSET_UNSUPPORTED: { exit: 2 },
+  ONNX_UNSUPPORTED: { exit: 2 },
+  INPUTS_INVALID: { exit: 2 },
+  MODELS_INCOMPARABLE: { exit: 2 },
+  BACKEND_UNAVAILABLE: { exit: 2 },
+  DATA_INVALID: { exit: 2 },
+  TOO_FEW_CLUSTERS: { exit: 2 },
+
+  GATE_FAILED: { exit: 3 },
+  NONFINITE_WEIGHTS: { exit: 3 },
+  CHECKSUM_MISMATCH: { exit: 3 },
+
+  CHECKPOINT_CORRUPT: { exit: 5 },
+  CHECKPOINT_UNSAFE: { exit: 5 },
+  ONNX_CORRUPT: { exit: 5 },
+  ONNX_UNSAFE: { exit: 5 },
+  MODEL_CRASHED: { exit: 5 },
+  MODEL_TIMEOUT: { exit: 5 },
+  MODEL_OUT_OF_MEMORY: { exit: 5 },
+
+  ROWS_FAILED: { exit: 6 },
+
+  OUTPUT_WRITE_FAILED: { exit: 74 },
+
+  INTERRUPTED: { exit: 130 },
+} as const satisfies Record<string, { exit: number }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface HpsErrorOptions {
+  /** What the reader should do next, as an imperative sentence. */
+  hint?: string;
+  /** Facts a program may want: tensor, expected, actual. Must survive JSON, and hold no path of the machine. */
+  details?: Readonly<Record<string, unknown>>;
+  cause?: unknown;
+}
+
+/** An expected failure: bad input or a missing capability. Anything else that escapes is a bug and keeps its stack. */
+export class HpsError extends Error {
+  override readonly name = 'HpsError';
+  readonly hint: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: HpsErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint;
+    this.details = options.details ?? {};
+  }
+
+  get exitCode(): number {
+    return ERROR_CODES[this.code].exit;
+  }
+}
+
+/** The `code` of a Node system error (`ENOENT`, `ENOSPC`, …), or undefined. */
+export function systemErrorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return error instanceof Error && typeof code === 'string' ? code : undefined;
+}

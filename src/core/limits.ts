@@ -1,0 +1,65 @@
+/**
+ * Every bound on what is read from a file, in one place, each with its reason.
+ * A number that comes from a file is compared with one of these before anything is allocated or looped over.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+
+export const LIMITS = {
+  /** Bytes looked at to recognise a format; enough for a zip, pickle, safetensors, npy or JSON opening. */
+  sniffBytes: 4096,
+  /** Size of one piece when weights flow from file to file; large enough for full disk speed, small enough to hold several. */
+  chunkBytes: 4 * MiB,
+
+  /** safetensors: the reference implementation caps the header at 100 MB. */
+  safetensorsHeaderBytes: 100_000_000,
+  /** Tensors in one checkpoint. The largest public models have some tens of thousands. */
+  tensors: 1_000_000,
+  /** Dimensions of a tensor. NumPy allows 64, torch 64, ONNX runtimes far fewer. */
+  tensorRank: 64,
+  /** Characters in a tensor name. */
+  tensorNameLength: 4096,
+
+  /** Pickle: fickling's limits. A state dict of 10,000 tensors takes some 400,000 opcodes. */
+  pickleOpcodes: 1_000_000,
+  pickleMemo: 1_000_000,
+  pickleStack: 1_000_000,
+  pickleDepth: 1000,
+  /** Bytes of the pickle stream itself (weights lie outside it). */
+  pickleBytes: 256 * MiB,
+  /** One string, or one byte string, inside a pickle. */
+  pickleStringBytes: 16 * MiB,
+  /** Bytes of one LONG; torch's legacy magic number takes 10. */
+  pickleLongBytes: 64,
+
+  /** zip: entries, ratio of a compressed entry, bytes of a compressed entry once unpacked. */
+  zipEntries: 100_000,
+  zipRatio: 100,
+  zipInflatedBytes: 4 * GiB,
+
+  /** JSON documents (configs, index files, manifests, tokenizers): bytes and nesting. */
+  jsonBytes: 100 * MiB,
+  jsonDepth: 64,
+  /** A configuration file; hand-written, so small. */
+  configBytes: 1 * MiB,
+  /** Shards named by one index. */
+  shards: 10_000,
+
+  /** ONNX: nodes in all graphs together, subgraph nesting, bytes of the protobuf around the weights. */
+  onnxNodes: 1_000_000,
+  onnxDepth: 64,
+  onnxStructureBytes: 512 * MiB,
+  /** protobuf cannot hold more in one message; above it weights go to external data. */
+  onnxFileBytes: 2 * GiB - 1,
+
+  /** Label and sample rows. */
+  rowBytes: 8 * MiB,
+  rowDepth: 64,
+  /** Votes on one row, and `label1…` columns of a CSV. */
+  votes: 1024,
+
+  /** A model run in a child process on inputs we chose: wall time, and resident memory beyond the file's own size. */
+  modelRunMs: 600_000,
+  modelMemoryBytes: 8 * GiB,
+} as const;
