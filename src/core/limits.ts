@@ -36,6 +36,9 @@ export const LIMITS = {
   /** zip: entries, ratio of a compressed entry, bytes of a compressed entry once unpacked. */
   zipEntries: 100_000,
   zipRatio: 100,
+  /** Below this size a high ratio is only a small file of zeros. */
+  zipRatioFromBytes: 1 * MiB,
+  zipDirectoryBytes: 64 * MiB,
   zipInflatedBytes: 4 * GiB,
 
   /** JSON documents (configs, index files, manifests, tokenizers): bytes and nesting. */
