@@ -14,8 +14,8 @@ export const LIMITS = {
 
   /** safetensors: the reference implementation caps the header at 100 MB. */
   safetensorsHeaderBytes: 100_000_000,
-  /** Tensors in one checkpoint. The largest public models have some tens of thousands. */
-  tensors: 1_000_000,
+  /** Tensors in one checkpoint. The largest public models have about a hundred thousand. */
+  tensors: 250_000,
   /** Dimensions of a tensor. NumPy allows 64, torch 64, ONNX runtimes far fewer. */
   tensorRank: 64,
   /** Characters in a tensor name. */
@@ -44,6 +44,8 @@ export const LIMITS = {
   /** JSON documents (configs, index files, manifests, tokenizers): bytes and nesting. */
   jsonBytes: 100 * MiB,
   jsonDepth: 64,
+  /** Values in one JSON document: twice what the largest tokenizers or a safetensors header of `tensors` entries hold. */
+  jsonValues: 4_000_000,
   /** A configuration file; hand-written, so small. */
   configBytes: 1 * MiB,
   /** Shards named by one index. */
@@ -65,4 +67,6 @@ export const LIMITS = {
   /** A model run in a child process on inputs we chose: wall time, and resident memory beyond the file's own size. */
   modelRunMs: 600_000,
   modelMemoryBytes: 8 * GiB,
+  /** Outputs of one run that are taken over from that process. */
+  modelOutputBytes: 1 * GiB,
 } as const;
