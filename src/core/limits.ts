@@ -21,6 +21,9 @@ export const LIMITS = {
   /** Characters in a tensor name. */
   tensorNameLength: 4096,
 
+  /** A tensor that repeats its storage (stride 0): bytes once written out. */
+  expandedTensorBytes: 1 * GiB,
+
   /** Pickle: fickling's limits. A state dict of 10,000 tensors takes some 400,000 opcodes. */
   pickleOpcodes: 1_000_000,
   pickleMemo: 1_000_000,

@@ -1,0 +1,53 @@
+// The entry of the model process (see child.ts). It is forked, never imported: hence the work on load.
+import { HpsError } from '../errors.js';
+import type { ModelReply, ModelRequest } from './messages.js';
+import { openSession } from './ort.js';
+import type { Session } from './session.js';
+import type { TensorValue } from './value.js';
+
+const sessions = new Map<number, Session>();
+
+async function answer(request: ModelRequest): Promise<ModelReply['result']> {
+  if (request.kind === 'load') {
+    const session = await openSession(request.path, request.options);
+    sessions.set(request.session, session);
+    return { kind: 'loaded', inputs: session.inputs, outputs: session.outputs, loadMs: session.loadMs };
+  }
+  const session = sessions.get(request.session);
+  if (!session) throw new RangeError(`no session ${request.session}`);
+  if (request.kind === 'release') {
+    sessions.delete(request.session);
+    await session.release();
+    return { kind: 'released' };
+  }
+  const started = performance.now();
+  const outputs = await session.run(request.feeds);
+  const runMs = performance.now() - started;
+  refuseHugeOutputs(outputs, request.outputBytes);
+  return { kind: 'ran', outputs, runMs };
+}
+
+/** Nothing watches the parent's memory: what it receives must be bounded here. */
+function refuseHugeOutputs(outputs: ReadonlyMap<string, TensorValue>, limit: number): void {
+  let bytes = 0;
+  for (const { data } of outputs.values()) bytes += data.byteLength;
+  if (bytes <= limit) return;
+  throw new HpsError('MODEL_OUT_OF_MEMORY', `the outputs take ${bytes} bytes, over the limit of ${limit}`, {
+    hint: 'Do not use a model whose outputs are this large.',
+    details: { bytes, limit },
+  });
+}
+
+function failure(error: unknown): ModelReply['result'] {
+  if (!(error instanceof HpsError)) throw error;
+  const { code, message, hint, details } = error;
+  return { kind: 'failed', code, message, hint, details };
+}
+
+process.on('message', async (request: ModelRequest) => {
+  const result = await answer(request).catch(failure);
+  const reply: ModelReply = { result, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
+  process.send?.(reply);
+});
+// The parent is gone, or has hung up.
+process.on('disconnect', () => process.exit());

@@ -1,0 +1,123 @@
+import { basename, dirname } from 'node:path';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { HpsError } from '../errors.js';
+import { runtimeError } from './ort-errors.js';
+import type { Session, SessionOptions, ValueInfo } from './session.js';
+import type { TensorValue, ValueData, ValueDtype } from './value.js';
+
+type Ort = typeof import('onnxruntime-node');
+
+/** Only fatal messages: the others are thrown as well, and onnxruntime prints them with paths of the machine. */
+const LOG_FATAL = 4;
+
+const DTYPE_OF_ORT = {
+  float64: 'F64',
+  float32: 'F32',
+  float16: 'F16',
+  int64: 'I64',
+  int32: 'I32',
+  int16: 'I16',
+  int8: 'I8',
+  uint64: 'U64',
+  uint32: 'U32',
+  uint16: 'U16',
+  uint8: 'U8',
+  bool: 'BOOL',
+} as const satisfies Partial<Record<OrtTensor.Type, ValueDtype>>;
+
+const ORT_OF_DTYPE = new Map(
+  Object.entries(DTYPE_OF_ORT).map(([ort, dtype]) => [dtype as ValueDtype, ort as OrtTensor.Type]),
+);
+
+/** onnxruntime-node, loaded on first use. Its telemetry is switched off before its library loads. */
+async function loadOrt(): Promise<Ort> {
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
+  try {
+    const module = await import('onnxruntime-node');
+    module.env.logLevel = 'fatal';
+    return module;
+  } catch (cause) {
+    throw new HpsError('BACKEND_UNAVAILABLE', 'onnxruntime-node does not load on this machine', {
+      hint: 'Run `npm ci` again on this platform; `hpsv3 doctor` tells what is missing.',
+      cause,
+    });
+  }
+}
+
+/** The version of onnxruntime behind the sessions: its results may differ from one to the next. */
+export async function runtimeVersion(): Promise<string> {
+  const { env } = await loadOrt();
+  return env.versions.node ?? env.versions.common;
+}
+
+/**
+ * Opens a model in this process. Only for models we made: one from a stranger belongs in a `ModelProcess`.
+ * It is loaded by path, so that external data is found beside it.
+ * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE, ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY
+ */
+export async function openSession(path: string, options: SessionOptions = {}): Promise<Session> {
+  const ort = await loadOrt();
+  const file = basename(path);
+  const started = performance.now();
+  let session: InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(path, ortOptions(options));
+  } catch (cause) {
+    throw runtimeError(cause, { file, folder: dirname(path), doing: 'load' });
+  }
+  const loadMs = performance.now() - started;
+  const inputs = session.inputMetadata.map((info) => valueInfo(info, file));
+  const outputs = session.outputMetadata.map((info) => valueInfo(info, file));
+  return {
+    inputs,
+    outputs,
+    loadMs,
+    async run(feeds) {
+      const tensors = Object.create(null) as Record<string, OrtTensor>;
+      for (const [name, value] of feeds) tensors[name] = toOrtTensor(ort, value);
+      try {
+        const results = await session.run(tensors);
+        return new Map(outputs.map(({ name, dtype }) => [name, fromOrtTensor(results[name] as OrtTensor, dtype)]));
+      } catch (cause) {
+        throw runtimeError(cause, { file, folder: dirname(path), doing: 'run' });
+      }
+    },
+    release: () => session.release(),
+  };
+}
+
+function ortOptions({ optimization = 'all', threads, config }: SessionOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: optimization,
+    logSeverityLevel: LOG_FATAL,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+    ...(config === undefined ? {} : { extra: config }),
+  };
+}
+
+function valueInfo(info: InferenceSession.ValueMetadata, file: string): ValueInfo {
+  const dtype =
+    info.isTensor && Object.hasOwn(DTYPE_OF_ORT, info.type)
+      ? DTYPE_OF_ORT[info.type as keyof typeof DTYPE_OF_ORT]
+      : null;
+  if (info.isTensor && dtype) return { name: info.name, dtype, shape: info.shape };
+  throw new HpsError('ONNX_UNSUPPORTED', `${file}: ${info.name} is ${info.isTensor ? info.type : 'not a tensor'}`, {
+    hint: 'Inputs and outputs must be tensors of numbers.',
+    details: { file, value: info.name },
+  });
+}
+
+function toOrtTensor(ort: Ort, { dtype, shape, data }: TensorValue): OrtTensor {
+  const type = ORT_OF_DTYPE.get(dtype);
+  if (!type) throw new RangeError(`onnxruntime takes no ${dtype}`);
+  return new ort.Tensor(type, data as never, shape as number[]);
+}
+
+function fromOrtTensor(tensor: OrtTensor, dtype: ValueDtype): TensorValue {
+  const { buffer, byteOffset, byteLength } = tensor.data as ValueData;
+  // Where the engine has Float16Array, float16 comes as that; ours are bits.
+  const data =
+    dtype === 'F16' ? new Uint16Array(buffer as ArrayBuffer, byteOffset, byteLength / 2) : (tensor.data as ValueData);
+  return { dtype, shape: tensor.dims, data };
+}

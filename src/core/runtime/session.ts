@@ -1,0 +1,37 @@
+import type { TensorValue, ValueDtype } from './value.js';
+
+/** Graph optimisation levels of onnxruntime, from none to all. */
+export const OPTIMIZATION_LEVELS = ['disabled', 'basic', 'extended', 'all'] as const;
+export type OptimizationLevel = (typeof OPTIMIZATION_LEVELS)[number];
+
+export interface SessionOptions {
+  /** `all` by default, as onnxruntime itself. */
+  readonly optimization?: OptimizationLevel;
+  /** Threads inside one operator; onnxruntime's own choice (the cores) by default. Operators run one after the other. */
+  readonly threads?: number;
+  /** Session configuration entries by their full names, such as `session.disable_prepacking`: the manifest's `session`. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** What a model says of one of its inputs or outputs; a string in the shape is a symbolic dimension. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: ValueDtype;
+  readonly shape: readonly (number | string)[];
+}
+
+/** A loaded model, here or in another process. */
+export interface Session {
+  readonly inputs: readonly ValueInfo[];
+  /** In the order of the graph. */
+  readonly outputs: readonly ValueInfo[];
+  /** Milliseconds the load took. */
+  readonly loadMs: number;
+  /**
+   * Runs the model once.
+   * @throws HpsError INPUTS_INVALID where the model rejects the feeds, else ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY;
+   * from a `ModelProcess` also MODEL_CRASHED, MODEL_TIMEOUT and INTERRUPTED
+   */
+  run(feeds: ReadonlyMap<string, TensorValue>): Promise<Map<string, TensorValue>>;
+  release(): Promise<void>;
+}

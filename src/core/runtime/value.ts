@@ -1,0 +1,118 @@
+import { float16ToFloat32, float32ToFloat16 } from '../bytes/half.js';
+import type { Dtype } from '../tensor/dtype.js';
+import { formatShape, numel } from '../tensor/shape.js';
+import { aligned, toFloat32 } from '../tensor/values.js';
+
+/** The array that holds a dtype's elements. F16 and BF16 are held as their bits, BOOL as 0 and 1. */
+const ARRAYS = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U64: BigUint64Array,
+  U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+} as const satisfies Partial<Record<Dtype, unknown>>;
+
+/** Dtypes a model's inputs and outputs may have here. */
+export type ValueDtype = keyof typeof ARRAYS;
+export type ValueData =
+  | Float64Array
+  | Float32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
+
+export const isValueDtype = (dtype: string): dtype is ValueDtype => Object.hasOwn(ARRAYS, dtype);
+
+/** An input or output of a model: contiguous and row-major. */
+export interface TensorValue {
+  readonly dtype: ValueDtype;
+  readonly shape: readonly number[];
+  readonly data: ValueData;
+}
+
+/** A value over little-endian bytes; a view where they are aligned. */
+export function valueFromBytes(dtype: ValueDtype, shape: readonly number[], bytes: Uint8Array): TensorValue {
+  const ArrayType = ARRAYS[dtype];
+  const view = aligned(bytes, ArrayType.BYTES_PER_ELEMENT);
+  const length = numel(shape);
+  if (length * ArrayType.BYTES_PER_ELEMENT !== bytes.byteLength) {
+    throw new RangeError(`${bytes.byteLength} bytes do not fill ${dtype} ${formatShape(shape)}`);
+  }
+  return { dtype, shape, data: new ArrayType(view.buffer as ArrayBuffer, view.byteOffset, length) };
+}
+
+export const float32Value = (shape: readonly number[], data: Float32Array): TensorValue => ({
+  dtype: 'F32',
+  shape,
+  data,
+});
+
+const isFloat = (dtype: ValueDtype): boolean =>
+  dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+export const isFloatValue = (value: TensorValue): boolean => isFloat(value.dtype);
+
+/** The elements as float32, for comparing: exact up to 24 bits of significand, rounded beyond. */
+export function floatsOf(value: TensorValue): Float32Array {
+  if (value.data instanceof Float32Array) return value.data;
+  if (value.dtype === 'F16') return float16ToFloat32(value.data as Uint16Array);
+  return toFloat32(new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength), value.dtype);
+}
+
+/** The same numbers in another dtype, rounded to nearest where it is narrower. BF16 cannot be made. */
+export function castValue(value: TensorValue, dtype: ValueDtype): TensorValue {
+  if (value.dtype === dtype) return value;
+  const { shape } = value;
+  if (dtype === 'BF16') throw new RangeError('values are not cast to BF16');
+  if (dtype === 'F16') return { dtype, shape, data: float32ToFloat16(floatsOf(value)) };
+  const numbers: ArrayLike<number> = isFloat(value.dtype)
+    ? floatsOf(value)
+    : Array.from(value.data as Int32Array, Number);
+  if (dtype === 'I64') return { dtype, shape, data: BigInt64Array.from(numbers, (x) => BigInt(Math.trunc(x))) };
+  if (dtype === 'U64') return { dtype, shape, data: BigUint64Array.from(numbers, (x) => BigInt(Math.trunc(x))) };
+  return { dtype, shape, data: ARRAYS[dtype].from(numbers) };
+}
+
+/** Rows `rows` of a value, in that order, along its first dimension. */
+export function takeRows(value: TensorValue, rows: readonly number[]): TensorValue {
+  const stride = numel(value.shape.slice(1));
+  const data = new ARRAYS[value.dtype](stride * rows.length);
+  for (const [to, from] of rows.entries())
+    data.set(value.data.subarray(from * stride, (from + 1) * stride) as never, to * stride);
+  return { dtype: value.dtype, shape: [rows.length, ...value.shape.slice(1)], data };
+}
+
+/** Values of equal dtype and equal shape after the first dimension, one after the other along it. */
+export function concatRows(values: readonly TensorValue[]): TensorValue {
+  const [first] = values;
+  const tail = formatShape(first.shape.slice(1));
+  for (const value of values) {
+    if (value.dtype === first.dtype && formatShape(value.shape.slice(1)) === tail) continue;
+    throw new RangeError(
+      `cannot join ${first.dtype} ${formatShape(first.shape)} and ${value.dtype} ${formatShape(value.shape)}`,
+    );
+  }
+  const data = new ARRAYS[first.dtype](values.reduce((length, value) => length + value.data.length, 0));
+  let at = 0;
+  for (const value of values) {
+    data.set(value.data as never, at);
+    at += value.data.length;
+  }
+  return {
+    dtype: first.dtype,
+    shape: [values.reduce((rows, value) => rows + value.shape[0], 0), ...first.shape.slice(1)],
+    data,
+  };
+}
