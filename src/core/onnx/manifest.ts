@@ -1,0 +1,134 @@
+import * as z from 'zod';
+
+/**
+ * The manifest: what an .onnx file says of itself, as JSON under `metadata_props` key `hpsv3.manifest`.
+ * It holds what changes the content only (names without folders, hashes, options), so that equal inputs give equal bytes.
+ */
+export const MANIFEST_KEY = 'hpsv3.manifest';
+/** The tokenizer.json of a model that reads text, as a second key: it is too large to sit inside the manifest. */
+export const TOKENIZER_KEY = 'hpsv3.tokenizer';
+export const MANIFEST_SCHEMA = 'hpsv3/manifest@1';
+
+export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
+export const MODES = ['item', 'pair', 'head'] as const;
+export const DECISIONS = ['pair-head', 'utility-difference'] as const;
+
+export type Modality = (typeof MODALITIES)[number];
+export type Mode = (typeof MODES)[number];
+/** Which of its outputs a file decides a pair by; calibrators and ensembles are bound to it. */
+export type Decision = (typeof DECISIONS)[number];
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const positive = z.number().int().positive();
+const shape = z.array(z.union([z.number().int().nonnegative(), z.string()]));
+const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+const frames = {
+  color: z.literal('RGB'),
+  resize: z.strictObject({
+    /** Target of the shorter side, or both sides exactly, in pixels. */
+    shorterSide: positive.optional(),
+    exact: z.tuple([positive, positive]).optional(),
+    kernel: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
+    antialias: z.boolean(),
+  }),
+  /** Centre crop [height, width] in pixels after the resize; null for none. */
+  crop: z.tuple([positive, positive]).nullable(),
+  /** Factor from 8-bit values to the range that mean and std are stated in. */
+  scale: z.number(),
+  mean: z.tuple([z.number(), z.number(), z.number()]),
+  std: z.tuple([z.number(), z.number(), z.number()]),
+  layout: z.enum(['NCHW', 'NCFHW']),
+};
+
+export const preprocessSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('image'), ...frames }),
+  z.strictObject({
+    kind: z.literal('text'),
+    maxTokens: positive,
+    /** Metadata key that holds the tokenizer.json, or null where the file carries none. */
+    tokenizer: z.literal(TOKENIZER_KEY).nullable(),
+    vocabSize: positive,
+    /** Token id that fills up a batch; the attention mask hides it. */
+    pad: z.number().int().nonnegative(),
+    /** Whether the tokenizer's own template adds its special tokens. */
+    specialTokens: z.boolean(),
+  }),
+  /** The mask that goes with a text input of the same side. */
+  z.strictObject({ kind: z.literal('text-mask') }),
+  z.strictObject({
+    kind: z.literal('audio'),
+    sampleRate: positive,
+    mono: z.boolean(),
+    minSamples: positive,
+    maxSamples: positive,
+    range: z.tuple([z.number(), z.number()]),
+  }),
+  z.strictObject({
+    kind: z.literal('video'),
+    frames: positive,
+    sampling: z.literal('even'),
+    size: positive,
+    ...frames,
+  }),
+  /** An embedding made by this model's own encoder, or by the one `encoder` names. */
+  z.strictObject({ kind: z.literal('embedding'), encoder: z.string().nullable(), normalize: z.enum(['none', 'l2']) }),
+]);
+
+const inputSchema = z.strictObject({ name: z.string(), dtype: z.string(), shape, preprocess: preprocessSchema });
+
+const outputSchema = z.strictObject({
+  name: z.string(),
+  dtype: z.string(),
+  shape,
+  /** What a value means, in one sentence. */
+  meaning: z.string(),
+  /** Lowest and highest value; null where unbounded. */
+  range: z.tuple([z.number().nullable(), z.number().nullable()]),
+});
+
+const calibratorSchema = z.strictObject({
+  method: z.string(),
+  decision: z.enum(DECISIONS),
+  parameters: z.record(z.string(), z.union([scalar, z.array(z.number())])),
+  /** Lower and upper edge of the 90 % band at the knots of `parameters`, or null. */
+  band: z.strictObject({ x: z.array(z.number()), lower: z.array(z.number()), upper: z.array(z.number()) }).nullable(),
+  n: z.number().int().nonnegative(),
+  clusters: z.number().int().nonnegative(),
+  dataSha256: sha256,
+});
+
+const lineageSchema = z.strictObject({
+  step: z.string(),
+  inputs: z.array(z.strictObject({ name: z.string(), sha256 })),
+  options: z.record(z.string(), z.json()),
+  /** Name and version, e.g. `hpsv3 0.1.0`. */
+  tool: z.string(),
+  /** ISO date, only where SOURCE_DATE_EPOCH was set. */
+  date: z.string().optional(),
+});
+
+export const manifestSchema = z.strictObject({
+  schema: z.literal(MANIFEST_SCHEMA),
+  architecture: z.string(),
+  modality: z.enum(MODALITIES).nullable(),
+  mode: z.enum(MODES),
+  dtype: z.enum(['fp32', 'fp16']),
+  decision: z.enum(DECISIONS),
+  inputs: z.array(inputSchema),
+  outputs: z.array(outputSchema),
+  /** Session options the file needs to stay exact. */
+  session: z.record(z.string(), z.string()),
+  calibrator: calibratorSchema.nullable(),
+  /** The way back to checkpoint names; absent after folding across parameters. */
+  parameters: z
+    .record(z.string(), z.strictObject({ key: z.string(), transform: z.enum(['identity', 'transpose']) }))
+    .optional(),
+  lineage: z.array(lineageSchema),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+export type ContractInput = z.infer<typeof inputSchema>;
+export type ContractOutput = z.infer<typeof outputSchema>;
+export type Preprocess = z.infer<typeof preprocessSchema>;
+export type LineageStep = z.infer<typeof lineageSchema>;

@@ -1,0 +1,168 @@
+import { float32ToFloat16 } from '../bytes/half.js';
+import { LIMITS } from '../limits.js';
+import { DTYPES } from './dtype.js';
+import { formatShape, numel } from './shape.js';
+import type { Tensor } from './tensor.js';
+import { aligned, asFloat32, bytesOf, toFloat32 } from './values.js';
+
+/** Rows scattered together: 16 float32 fill one cache line of the output. */
+const TILE_ROWS = 16;
+
+/** Columns are transposed in strips of at most this many output bytes; a larger tensor is streamed once per strip. */
+const STRIP_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The same values as another float dtype, converted piece by piece. F16 and BF16 to F32 are exact; to F16 rounds half to even.
+ * @throws RangeError for a tensor that is not of a float dtype
+ */
+export function castTensor(tensor: Tensor, dtype: 'F32' | 'F16'): Tensor {
+  if (tensor.dtype === dtype) return tensor;
+  if (DTYPES[tensor.dtype].kind !== 'float')
+    throw new RangeError(`${tensor.name}: ${tensor.dtype} is not a float dtype`);
+  return {
+    name: tensor.name,
+    dtype,
+    shape: tensor.shape,
+    async *chunks() {
+      for await (const chunk of tensor.chunks()) {
+        const values = toFloat32(chunk, tensor.dtype);
+        yield bytesOf(dtype === 'F32' ? values : float32ToFloat16(values));
+      }
+    },
+  };
+}
+
+/**
+ * A matrix [rows, columns] as [columns, rows], streamed: memory is one strip of the output, whatever the matrix.
+ * @throws RangeError unless the tensor has two axes and elements of 2 or 4 bytes
+ */
+export function transposeMatrix(tensor: Tensor): Tensor {
+  const size = DTYPES[tensor.dtype].bytes;
+  if (tensor.shape.length !== 2 || (size !== 2 && size !== 4)) {
+    throw new RangeError(`${tensor.name}: cannot transpose ${tensor.dtype} ${formatShape(tensor.shape)} as a matrix`);
+  }
+  const [rows, columns] = tensor.shape;
+  return {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: [columns, rows],
+    async *chunks() {
+      const columnsPerStrip = Math.max(1, Math.floor(STRIP_BYTES / Math.max(1, rows * size)));
+      for (let from = 0; from < columns; from += columnsPerStrip) {
+        const strip = await transposeStrip(tensor, from, Math.min(columns, from + columnsPerStrip));
+        for (let at = 0; at < strip.byteLength; at += LIMITS.chunkBytes)
+          yield strip.subarray(at, at + LIMITS.chunkBytes);
+      }
+    },
+  };
+}
+
+/** Columns `from` to `to` of a matrix, as the rows of a new one. */
+async function transposeStrip(tensor: Tensor, from: number, to: number): Promise<Uint8Array> {
+  const size = DTYPES[tensor.dtype].bytes;
+  const [rows, columns] = tensor.shape;
+  const strip = size === 4 ? new Uint32Array((to - from) * rows) : new Uint16Array((to - from) * rows);
+  const tile = size === 4 ? new Uint32Array(TILE_ROWS * columns) : new Uint16Array(TILE_ROWS * columns);
+  const tileBytes = bytesOf(tile);
+  let filled = 0;
+  let firstRow = 0;
+
+  const flush = (): void => {
+    const tileRows = filled / (columns * size);
+    for (let column = from; column < to; column++) {
+      const target = (column - from) * rows + firstRow;
+      for (let row = 0; row < tileRows; row++) strip[target + row] = tile[row * columns + column];
+    }
+    firstRow += tileRows;
+    filled = 0;
+  };
+
+  for await (const chunk of tensor.chunks()) {
+    for (let at = 0; at < chunk.byteLength; ) {
+      const piece = chunk.subarray(at, at + tileBytes.byteLength - filled);
+      tileBytes.set(piece, filled);
+      filled += piece.byteLength;
+      at += piece.byteLength;
+      if (filled === tileBytes.byteLength) flush();
+    }
+  }
+  if (filled > 0) flush();
+  return bytesOf(strip);
+}
+
+/** The same bytes under another name or shape of as many elements. */
+export function renameTensor(tensor: Tensor, name: string, shape: readonly number[] = tensor.shape): Tensor {
+  if (numel(shape) !== numel(tensor.shape)) {
+    throw new RangeError(`${tensor.name}: ${formatShape(tensor.shape)} cannot be seen as ${formatShape(shape)}`);
+  }
+  return { ...tensor, name, shape, chunks: () => tensor.chunks() };
+}
+
+export interface TensorStatistics {
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly mean: number | null;
+  /** Population standard deviation. */
+  readonly std: number | null;
+  readonly zeros: number;
+  readonly nonfinite: number;
+}
+
+/** Statistics over the finite values; null where there are none. Two-pass accuracy in one pass, by Welford per piece. */
+export async function tensorStatistics(tensor: Tensor): Promise<TensorStatistics> {
+  let [count, mean, m2, zeros, nonfinite] = [0, 0, 0, 0, 0];
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for await (const chunk of tensor.chunks()) {
+    for (const value of toFloat32(chunk, tensor.dtype)) {
+      if (!Number.isFinite(value)) {
+        nonfinite++;
+        continue;
+      }
+      count++;
+      const delta = value - mean;
+      mean += delta / count;
+      m2 += delta * (value - mean);
+      if (value === 0) zeros++;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+  }
+  if (count === 0) return { min: null, max: null, mean: null, std: null, zeros, nonfinite };
+  return { min, max, mean, std: Math.sqrt(m2 / count), zeros, nonfinite };
+}
+
+const F32_EXPONENT = 0x7f800000;
+const F16_EXPONENT = 0x7c00;
+const BF16_EXPONENT = 0x7f80;
+
+/** Whether a piece of a float tensor holds NaN or an infinity: all bits of the exponent are set. Integers never do. */
+export function hasNonFinite(chunk: Uint8Array, dtype: Tensor['dtype']): boolean {
+  const view = aligned(chunk, DTYPES[dtype].bytes);
+  if (dtype === 'F32') {
+    const bits = new Uint32Array(view.buffer, view.byteOffset, view.byteLength / 4);
+    for (let i = 0; i < bits.length; i++) if ((bits[i] & F32_EXPONENT) === F32_EXPONENT) return true;
+    return false;
+  }
+  if (dtype === 'F16' || dtype === 'BF16') {
+    const exponent = dtype === 'F16' ? F16_EXPONENT : BF16_EXPONENT;
+    const bits = new Uint16Array(view.buffer, view.byteOffset, view.byteLength / 2);
+    for (let i = 0; i < bits.length; i++) if ((bits[i] & exponent) === exponent) return true;
+    return false;
+  }
+  if (dtype === 'F64')
+    return new Float64Array(view.buffer, view.byteOffset, view.byteLength / 8).some((value) => !Number.isFinite(value));
+  return false;
+}
+
+/** The values of a small float tensor as float32. */
+export async function readFloat32(tensor: Tensor): Promise<Float32Array> {
+  const cast = castTensor(tensor, 'F32');
+  const values = new Float32Array(numel(cast.shape));
+  let at = 0;
+  for await (const chunk of cast.chunks()) {
+    const piece = asFloat32(chunk);
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return values;
+}
