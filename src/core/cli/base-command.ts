@@ -1,0 +1,72 @@
+import { Command, type Interfaces } from '@oclif/core';
+import type { ConfigFile } from './config.js';
+import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
+import { configPath, withFallbackValues } from './flag-values.js';
+import { installProcessGuards } from './process-guards.js';
+
+type FlagOutput = Interfaces.OutputFlags<Interfaces.FlagInput>;
+type ArgOutput = Interfaces.OutputArgs<Interfaces.ArgInput>;
+
+/**
+ * A command of hpsv3: its return value is what `--json` prints, and every failure has a code, a hint and the exit code
+ * of DESIGN's table, whether the command runs from `hpsv3` itself or from another oclif CLI that installed the package.
+ */
+export abstract class HpsCommand<T> extends Command {
+  static override enableJsonFlag = true;
+
+  /** The file named by `--config`, once the flags are parsed. */
+  protected configFile: ConfigFile | undefined;
+
+  abstract override run(): Promise<T>;
+
+  protected override async init(): Promise<void> {
+    installProcessGuards({ json: this.jsonEnabled() });
+    await super.init();
+  }
+
+  /** As oclif's, with the order: flag, environment (`HPSV3_NAME`), `--config` file, default. */
+  protected override async parse<F extends FlagOutput, B extends FlagOutput, A extends ArgOutput>(
+    options: Interfaces.Input<F, B, A>,
+    argv: string[] = this.argv,
+  ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const path = options.flags && 'config' in options.flags ? configPath(argv) : undefined;
+    if (path !== undefined) {
+      const { readConfigFile } = await import('./config.js'); // brings yaml and zod: only where a file is named
+      this.configFile = await readConfigFile(path, { knownFlags: this.flagsOfAllCommands() });
+    }
+    return super.parse(await withFallbackValues(options, this, this.configFile), argv);
+  }
+
+  protected override async catch(error: Error): Promise<unknown> {
+    if (isExit(error)) throw error;
+    const known = asHpsError(error, { flags: this.ownFlags() });
+    process.exitCode = known?.exitCode ?? 1;
+    if (this.jsonEnabled()) return this.logJson(this.toErrorJson(known ?? error));
+    throw known === null ? error : toCliError(known);
+  }
+
+  /** Always `{error: {code, message, hint, details}}`: oclif's own JSON would carry its whole configuration, paths included. */
+  protected override toErrorJson(error: unknown): unknown {
+    return errorJson(asHpsError(error) ?? internalError(error));
+  }
+
+  /** Plain JSON: oclif would colour it on a terminal. */
+  override logJson(json: unknown): void {
+    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+  }
+
+  private ownFlags(): string[] {
+    const { flags, baseFlags } = this.ctor;
+    return [...Object.keys({ ...baseFlags, ...flags }), 'json', 'help'].map((name) => `--${name}`);
+  }
+
+  /** One configuration file may serve several commands, so a flag of any of them is known. */
+  private flagsOfAllCommands(): string[] {
+    const names = new Set(Object.keys(this.ctor.flags));
+    for (const command of this.config.commands) {
+      if (command.pluginName === this.ctor.pluginName) for (const name of Object.keys(command.flags)) names.add(name);
+    }
+    names.delete('json');
+    return [...names];
+  }
+}

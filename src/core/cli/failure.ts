@@ -1,0 +1,91 @@
+import { Errors } from '@oclif/core';
+import { HpsError, systemErrorCode } from '../errors.js';
+import { printable } from './format.js';
+import { suggest } from './suggest.js';
+
+/** What every command prints for every failure under `--json`. */
+export interface ErrorJson {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string | null;
+    readonly details: Readonly<Record<string, unknown>>;
+  };
+}
+
+/** Words a mistyped flag or command may have meant. */
+export interface Vocabulary {
+  readonly flags: readonly string[];
+  readonly commands: readonly string[];
+}
+
+/** System errors of a full disk, a quota or a size limit, wherever they surface. */
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+/** The expected failure in `error`: ours as it is, oclif's parse and usage errors as USAGE; null for a bug. */
+export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): HpsError | null {
+  if (error instanceof HpsError) return error;
+  const system = systemErrorCode(error);
+  if (system !== undefined && NO_SPACE.has(system)) {
+    return new HpsError('OUTPUT_WRITE_FAILED', `the output could not be written (${system})`, {
+      hint: 'Free some space, or write to another disk.',
+      details: { system },
+      cause: error,
+    });
+  }
+  return isOclifError(error) ? usageError(error, known) : null;
+}
+
+/** What a bug looks like from outside: its kind only, since its message and stack may name folders of this machine. */
+export function internalError(error: unknown): HpsError {
+  const kind = error instanceof Error ? error.name : typeof error;
+  return new HpsError('INTERNAL', `a bug in hpsv3 (${kind})`, {
+    hint: 'Run it again with DEBUG=* to see where, and report it.',
+    cause: error,
+  });
+}
+
+export function errorJson({ code, message, hint, details }: HpsError): ErrorJson {
+  return { error: { code, message, hint: hint ?? null, details } };
+}
+
+/** The same failure for oclif to print: it sets the exit code in whichever CLI the command runs. */
+export function toCliError({ code, message, hint, exitCode }: HpsError): Error {
+  const lines = message.split('\n').map(printable).join('\n');
+  return new Errors.CLIError(lines, { code, exit: exitCode, suggestions: hint ? [hint] : [] });
+}
+
+/** True for oclif's way of ending a command early (`this.exit(0)`, the end of `--help`), which is no failure. */
+export function isExit(error: unknown): boolean {
+  return systemErrorCode(error) === 'EEXIT';
+}
+
+interface OclifError extends Error {
+  oclif: { exit?: number };
+  /** Set by NonExistentFlagsError. */
+  flags?: unknown;
+}
+
+// By shape and not by class: inside another CLI the error may come from that CLI's own copy of oclif.
+function isOclifError(error: unknown): error is OclifError {
+  return error instanceof Error && typeof (error as Partial<OclifError>).oclif === 'object' && !isExit(error);
+}
+
+const UNKNOWN_COMMAND = /^command (\S+) not found\.?$/i;
+
+function usageError(error: OclifError, known: Partial<Vocabulary>): HpsError {
+  const command = UNKNOWN_COMMAND.exec(error.message)?.[1].replaceAll(':', ' ');
+  if (command !== undefined) {
+    const hint = suggestion(command, known.commands) ?? 'See hpsv3 --help for the commands there are.';
+    return new HpsError('USAGE', `there is no command ${command}`, { hint, details: { command }, cause: error });
+  }
+  const message = error.message.replace(/\s*See more help with --help\s*$/, '').replaceAll('\n\t', ' ');
+  const [flag] = Array.isArray(error.flags) ? error.flags.map(String) : [];
+  const hint = suggestion(flag?.split('=')[0], known.flags) ?? 'See more with --help.';
+  return new HpsError('USAGE', message, { hint, ...(flag && { details: { flag } }), cause: error });
+}
+
+function suggestion(word: string | undefined, known: readonly string[] | undefined): string | undefined {
+  const meant = word === undefined || known === undefined ? undefined : suggest(word, known);
+  return meant === undefined ? undefined : `Did you mean ${meant}?`;
+}

@@ -1,0 +1,38 @@
+import { Flags } from '@oclif/core';
+
+/** Flags that mean the same in every command that has them. */
+
+export const configFlag = Flags.string({
+  helpValue: 'FILE',
+  description: 'YAML or JSON file with sections model, training, data, flags; without sections it is the model section',
+});
+
+export const seedFlag = Flags.integer({
+  min: 0,
+  max: Number.MAX_SAFE_INTEGER,
+  default: 0,
+  description: 'Seed of everything random; the same seed gives the same bytes',
+});
+
+export const outFlag = Flags.string({ helpValue: 'FILE', description: 'File to write' });
+
+export const forceFlag = Flags.boolean({ description: 'Overwrite the output if it exists' });
+
+export const dryRunFlag = Flags.boolean({
+  description: 'Check everything and say what would be written, without writing',
+});
+
+export const quietFlag = Flags.boolean({ char: 'q', description: 'No progress on standard error' });
+
+export const GATE_LEVELS = ['off', 'quick', 'full'] as const;
+
+export const gateFlag = Flags.option({
+  options: GATE_LEVELS,
+  default: 'full' as const,
+  description: 'How thoroughly the decisions of the written model are compared before the file is put in place',
+})();
+
+export const budgetFlag = Flags.string({
+  helpValue: 'flips=0,kendall=0.999,score=1e-4',
+  description: 'Largest change of decisions and scores that the gate lets pass',
+});

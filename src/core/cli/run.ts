@@ -1,0 +1,44 @@
+import { Config, handle, run } from '@oclif/core';
+import { ERROR_CODES } from '../errors.js';
+import { asHpsError, errorJson, internalError, isExit, toCliError, type Vocabulary } from './failure.js';
+import { installProcessGuards } from './process-guards.js';
+
+/**
+ * Runs the command named on the command line and sets the exit code.
+ *
+ * @param importMetaUrl - `import.meta.url` of the program, from which oclif finds the package
+ */
+export async function runCli(importMetaUrl: string): Promise<void> {
+  const argv = process.argv.slice(2);
+  const json = jsonRequested(argv);
+  installProcessGuards({ json });
+  try {
+    await run(argv, importMetaUrl);
+  } catch (error) {
+    if (isExit(error) || isReported(error)) return handle(error as Error);
+    const known = asHpsError(error, await vocabulary(importMetaUrl));
+    if (!json) return handle(known === null ? (error as Error) : toCliError(known));
+    const shown = known ?? internalError(error);
+    process.exitCode = shown.exitCode;
+    process.stdout.write(`${JSON.stringify(errorJson(shown), null, 2)}\n`);
+  }
+}
+
+/** As oclif decides it, for failures that come before there is a command to ask. */
+function jsonRequested(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  const flags = end < 0 ? argv : argv.slice(0, end);
+  return flags.includes('--json') || process.env['HPSV3_CONTENT_TYPE']?.toLowerCase() === 'json';
+}
+
+/** A failure that its command has put into words already. */
+function isReported(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
+}
+
+/** The commands there are, read again only now that one was not found. */
+async function vocabulary(importMetaUrl: string): Promise<Partial<Vocabulary>> {
+  const config = await Config.load(importMetaUrl).catch(() => undefined);
+  return { commands: config?.commandIDs.map((id) => id.replaceAll(':', ' ')) };
+}

@@ -1,0 +1,90 @@
+import { stripVTControlCharacters } from 'node:util';
+import { formatCount, printable } from './format.js';
+
+export type Cell = string | number | boolean | null | undefined;
+
+export interface TableOptions {
+  /** Widest line, in terminal columns. Cells of the widest text column are cut to fit; unlimited by default. */
+  width?: number;
+}
+
+const GAP = '  ';
+const MIN_COLUMN = 8; // a name cut shorter than this says nothing
+/** East Asian wide and full-width forms and emoji take two columns; the ranges of Unicode TR 11 that terminals agree on. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const COMBINING = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+/** Terminal columns `text` takes. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const char of stripVTControlCharacters(text)) width += COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1;
+  return width;
+}
+
+/** Cuts `text` to `width` columns, its end replaced by `…`. */
+export function truncate(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let kept = '';
+  let used = 1; // the ellipsis
+  for (const char of text) {
+    used += displayWidth(char);
+    if (used > width) break;
+    kept += char;
+  }
+  return `${kept}…`;
+}
+
+/**
+ * Rows as aligned plain text under `headers`, without a trailing newline; numbers are set right, nothing is coloured.
+ * Control characters in cells are spelt out, since names come from files.
+ */
+export function formatTable(
+  headers: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  options: TableOptions = {},
+) {
+  const texts = [headers.map(String), ...rows.map((row) => row.map(formatCell))];
+  const rightAligned = headers.map((_, column) => rows.length > 0 && rows.every((row) => isNumeric(row[column])));
+  const widths = headers.map((_, column) => texts.reduce((most, row) => Math.max(most, displayWidth(row[column])), 0));
+  shrinkToFit(widths, rightAligned, options.width ?? Number.POSITIVE_INFINITY);
+  return texts
+    .map((row) =>
+      row
+        .map((text, column) => pad(truncate(text, widths[column]), widths[column], rightAligned[column]))
+        .join(GAP)
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Columns of the terminal on stdout, or undefined off a terminal, where nothing should be cut. */
+export function terminalWidth(): number | undefined {
+  return process.stdout.isTTY ? process.stdout.columns : undefined;
+}
+
+function formatCell(cell: Cell): string {
+  if (cell === null || cell === undefined) return '-';
+  if (typeof cell === 'number') return Number.isInteger(cell) ? formatCount(cell) : String(cell);
+  return printable(String(cell));
+}
+
+const isNumeric = (cell: Cell): boolean => typeof cell === 'number' || cell === null || cell === undefined;
+
+function pad(text: string, width: number, right: boolean): string {
+  const space = ' '.repeat(width - displayWidth(text));
+  return right ? space + text : text + space;
+}
+
+/** Takes what is too much from the widest text columns, one after the other. */
+function shrinkToFit(widths: number[], fixed: readonly boolean[], limit: number): void {
+  let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - limit;
+  const widestFirst = widths.map((_, column) => column).filter((column) => !fixed[column]);
+  widestFirst.sort((a, b) => widths[b] - widths[a]);
+  for (const column of widestFirst) {
+    if (!(excess > 0)) return;
+    const cut = Math.min(excess, Math.max(0, widths[column] - MIN_COLUMN));
+    widths[column] -= cut;
+    excess -= cut;
+  }
+}

@@ -1,0 +1,137 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { collect, HPSV3, hpsv3, PROJECT } from '../../helpers/cli.js';
+
+const shell = (script: string) =>
+  promisify(execFile)('bash', ['-c', script, 'bash', process.execPath, HPSV3]).then(
+    ({ stdout, stderr }) => ({ stdout, stderr }),
+    ({ stdout, stderr, code }) => ({ stdout, stderr, code }),
+  );
+const posix = process.platform !== 'win32';
+
+describe('the command line', () => {
+  it('tells its version', async () => {
+    const { version } = JSON.parse(readFileSync(`${PROJECT}package.json`, 'utf8'));
+    const { code, stdout } = await hpsv3(['--version']);
+    expect(code).toBe(0);
+    expect(stdout).toBe(`hpsv3/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+  });
+
+  it('lists its commands', async () => {
+    const { code, stdout } = await hpsv3(['--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/doctor\s+Print versions/);
+  });
+
+  it('suggests a command for a mistyped one', async () => {
+    const { code, stdout, stderr } = await hpsv3(['doktor']);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('Did you mean doctor?');
+  });
+
+  it('reports an unknown command as JSON', async () => {
+    const { code, stdout, stderr } = await hpsv3(['frobnicate', '--json']);
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: 'USAGE', details: { command: 'frobnicate' } });
+    expect(stderr).toBe('');
+  });
+
+  it('suggests a flag for a mistyped one', async () => {
+    const { code, stderr } = await hpsv3(['doctor', '--jsn']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('Did you mean --json?');
+  });
+
+  it('reports an argument too many as JSON when asked by environment', async () => {
+    const { code, stdout } = await hpsv3(['doctor', 'extra'], { env: { HPSV3_CONTENT_TYPE: 'json' } });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout).error.message).toContain('extra');
+  });
+
+  it.each([{ NO_COLOR: '1' }, {}])('uses no escape codes off a terminal (%o)', async (env) => {
+    const { stdout, stderr } = await hpsv3(['doctor', '--wrong'], { env });
+    expect(stdout + stderr).not.toContain('\u001b');
+  });
+
+  it('uses no escape codes in JSON even when colour is forced', async () => {
+    const { stdout } = await hpsv3(['doctor', '--json'], { env: { FORCE_COLOR: '1' } });
+    expect(stdout).not.toContain('\u001b');
+    JSON.parse(stdout);
+  });
+});
+
+describe.runIf(posix)('unusual surroundings', () => {
+  it('ends quietly when nobody reads the output', async () => {
+    const { stdout, stderr } = await shell('set -o pipefail; "$1" "$2" doctor --json | true; echo "$?"');
+    expect(stdout).toBe('0\n');
+    expect(stderr).toBe('');
+  });
+
+  it.runIf(existsSync('/dev/full'))('exits 74 when standard output is full', async () => {
+    const result = await shell('"$1" "$2" doctor > /dev/full');
+    expect(result).toMatchObject({ code: 74, stderr: expect.stringContaining('ENOSPC') });
+    expect(result.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it.each([undefined, '/nonexistent', '/proc'])('works with HOME=%s', async (HOME) => {
+    const { code } = await hpsv3(['doctor'], { env: { HOME } });
+    expect(code).toBe(0);
+  });
+
+  it('works in a folder that was deleted', async () => {
+    const { stdout } = await shell('cd "$(mktemp -d)" && rmdir "$PWD" && "$1" "$2" doctor --json');
+    expect(JSON.parse(stdout).telemetry).toBe('off');
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('exits after %s with %i and one JSON document', async (signal, exit) => {
+    const guards = new URL('../../../dist/core/cli/process-guards.js', import.meta.url);
+    const script = `import { installProcessGuards } from '${guards}';
+      installProcessGuards({ json: true }); console.error('ready'); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    child.stderr.once('data', () => child.kill(signal));
+    const { code, stdout } = await collect(child);
+    expect(code).toBe(exit);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: 'INTERRUPTED', details: { signal } });
+  });
+});
+
+describe('a fast start', () => {
+  /** Files the program loaded, from the coverage that V8 writes at exit. */
+  async function loadedFiles(args: string[]): Promise<string[]> {
+    const folder = mkdtempSync(join(tmpdir(), 'hpsv3-loaded-'));
+    try {
+      await hpsv3(args, { env: { NODE_V8_COVERAGE: folder } });
+      const reports = readdirSync(folder).map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
+      const urls: string[] = reports.flatMap(({ result }) => result.map(({ url }: { url: string }) => url));
+      return urls.filter((url) => url.startsWith('file:'));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  it('answers --version without loading anything but the program', async () => {
+    expect(await loadedFiles(['--version'])).toEqual([expect.stringMatching(/bin\/run\.js$/)]);
+  });
+
+  it('prints --help without loading a command or a heavy package', async () => {
+    const files = await loadedFiles(['--help']);
+    expect(files.some((file) => file.endsWith('dist/core/cli/run.js'))).toBe(true);
+    expect(files.filter((file) => /onnxruntime|\/zod\/|\/yaml\/|hyparquet|dist\/commands/.test(file))).toEqual([]);
+  });
+
+  it('has a manifest of all commands after the build', () => {
+    const { commands } = JSON.parse(readFileSync(`${PROJECT}oclif.manifest.json`, 'utf8'));
+    const files = readdirSync(`${PROJECT}dist/commands`, { recursive: true }).map(String);
+    const ids = files.filter((file) => file.endsWith('.js')).map((file) => file.slice(0, -3).replaceAll('/', ':'));
+    expect(Object.keys(commands).sort()).toEqual(ids.sort());
+  });
+});
