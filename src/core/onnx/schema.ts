@@ -59,8 +59,8 @@ export interface Field {
   readonly packed: boolean;
   /** A file without it is refused (a scalar or message), or it reads as an empty list (repeated). */
   readonly required: boolean;
-  /** Fields of one message with the same group: at most one is set. */
-  readonly oneof: string | undefined;
+  /** At most one of a message's fields with this mark is set. */
+  readonly oneof: boolean;
 }
 
 export type Fields<T> = { readonly [K in Exclude<keyof T, 'unknown'>]-?: Field };
@@ -72,7 +72,7 @@ const field = (id: number, kind: Kind, more: Partial<Field> = {}): Field => ({
   repeated: false,
   packed: false,
   required: false,
-  oneof: undefined,
+  oneof: false,
   ...more,
 });
 const optional = (id: number, kind: Kind) => field(id, kind);
@@ -80,7 +80,7 @@ const required = (id: number, kind: Kind) => field(id, kind, { required: true })
 const repeated = (id: number, kind: Kind) => field(id, kind, { repeated: true });
 const list = (id: number, kind: Kind) => field(id, kind, { repeated: true, required: true });
 const packed = (id: number, kind: Kind) => field(id, kind, { repeated: true, packed: true });
-const oneof = (id: number, kind: Kind) => field(id, kind, { oneof: 'value' });
+const oneof = (id: number, kind: Kind) => field(id, kind, { oneof: true });
 
 const tensorType = { elemType: optional(1, 'int32'), shape: optional(2, 'TensorShapeProto') };
 
@@ -236,3 +236,12 @@ export const MESSAGES: { readonly [N in MessageName]: Fields<MessageTypes[N]> } 
 };
 
 export const isMessage = (kind: Kind): kind is MessageName => Object.hasOwn(MESSAGES, kind);
+
+/** Something worked out once from the fields of every message. */
+export function perMessage<T>(
+  make: (fields: readonly (readonly [key: string, field: Field])[]) => T,
+): Readonly<Record<MessageName, T>> {
+  return Object.fromEntries(
+    Object.entries(MESSAGES).map(([name, fields]) => [name, make(Object.entries(fields))]),
+  ) as Record<MessageName, T>;
+}
