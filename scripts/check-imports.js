@@ -6,11 +6,34 @@ import { fileURLToPath } from 'node:url';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 const ORDER = [
-  'errors.ts', 'limits.ts', 'bytes', 'tensor', 'checkpoint', 'onnx', 'architectures', 'runtime', 'media', 'data',
-  'stats', 'gate', 'calibration', 'ensemble', 'quantization', 'autodiff', 'training', 'scoring', 'profiling', 'report',
-  'lifecycle', 'cli',
+  'errors.ts',
+  'limits.ts',
+  'bytes',
+  'tensor',
+  'checkpoint',
+  'onnx',
+  'architectures',
+  'runtime',
+  'media',
+  'data',
+  'stats',
+  'gate',
+  'calibration',
+  'ensemble',
+  'quantization',
+  'autodiff',
+  'training',
+  'scoring',
+  'profiling',
+  'report',
+  'lifecycle',
+  'cli',
 ];
-const ONLY_IN = { '@oclif/core': ['core/cli/', 'commands/'], 'onnxruntime-node': ['core/runtime/'], sharp: ['core/media/'] };
+const ONLY_IN = {
+  '@oclif/core': ['core/cli/', 'commands/'],
+  'onnxruntime-node': ['core/runtime/'],
+  sharp: ['core/media/'],
+};
 const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp']);
 const problems = [];
 const graph = new Map();
@@ -33,7 +56,8 @@ for (const file of files) {
   for (const match of text.matchAll(/^(?:import|export)\s(?<type>type\s)?[^'";]*?from\s+'(?<spec>[^']+)'/gms)) {
     imports.push({ spec: match.groups.spec, dynamic: false, type: Boolean(match.groups.type) });
   }
-  for (const match of text.matchAll(/\bimport\('([^']+)'\)/g)) imports.push({ spec: match[1], dynamic: true, type: false });
+  for (const match of text.matchAll(/\bimport\('([^']+)'\)/g))
+    imports.push({ spec: match[1], dynamic: true, type: false });
   const targets = [];
   for (const { spec, dynamic, type } of imports) {
     if (spec.startsWith('.')) {
@@ -44,7 +68,8 @@ for (const file of files) {
       continue;
     }
     const homes = ONLY_IN[spec];
-    if (homes && !homes.some((home) => file.startsWith(home))) problems.push(`${file}: only ${homes.join(' and ')} may import ${spec}`);
+    if (homes && !homes.some((home) => file.startsWith(home)))
+      problems.push(`${file}: only ${homes.join(' and ')} may import ${spec}`);
     if (DYNAMIC_ONLY.has(spec) && !dynamic && !type) problems.push(`${file}: ${spec} is heavy, import it dynamically`);
   }
   graph.set(file, targets);

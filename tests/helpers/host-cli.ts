@@ -45,6 +45,7 @@ export default class Echo extends HpsCommand {
     config: shared.configFlag,
     seed: shared.seedFlag,
     gate: shared.gateFlag,
+    budget: shared.budgetFlag,
     force: shared.forceFlag,
     'dry-run': shared.dryRunFlag,
   };

@@ -24,7 +24,10 @@ const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** The expected failure in `error`: ours as it is, oclif's parse and usage errors as USAGE; null for a bug. */
 export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): HpsError | null {
-  if (error instanceof HpsError) return error;
+  if (error instanceof HpsError) {
+    error.message = withoutFraming(error.message, ''); // ours name the flag themselves
+    return error;
+  }
   const system = systemErrorCode(error);
   if (system !== undefined && NO_SPACE.has(system)) {
     return new HpsError('OUTPUT_WRITE_FAILED', `the output could not be written (${system})`, {
@@ -79,10 +82,15 @@ function usageError(error: OclifError, known: Partial<Vocabulary>): HpsError {
     const hint = suggestion(command, known.commands) ?? 'See hpsv3 --help for the commands there are.';
     return new HpsError('USAGE', `there is no command ${command}`, { hint, details: { command }, cause: error });
   }
-  const message = error.message.replace(/\s*See more help with --help\s*$/, '').replaceAll('\n\t', ' ');
+  const message = withoutFraming(error.message, '$1: ');
   const [flag] = Array.isArray(error.flags) ? error.flags.map(String) : [];
   const hint = suggestion(flag?.split('=')[0], known.flags) ?? 'See more with --help.';
   return new HpsError('USAGE', message, { hint, ...(flag && { details: { flag } }), cause: error });
+}
+
+/** Without what oclif writes around the message of a flag's parser: `Parsing --seed \n\t…\nSee more help with --help`. */
+function withoutFraming(message: string, flag: string): string {
+  return message.replace(/^Parsing (--\S+)\s+/, flag).replace(/\s*See more help with --help\s*$/, '');
 }
 
 function suggestion(word: string | undefined, known: readonly string[] | undefined): string | undefined {

@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { type Budget, parseBudget } from '../gate/budget.js';
 
 /** Flags that mean the same in every command that has them. */
 
@@ -32,7 +33,8 @@ export const gateFlag = Flags.option({
   description: 'How thoroughly the decisions of the written model are compared before the file is put in place',
 })();
 
-export const budgetFlag = Flags.string({
+export const budgetFlag = Flags.custom<Budget>({
+  parse: async (text) => parseBudget(text),
   helpValue: 'flips=0,kendall=0.999,score=1e-4',
   description: 'Largest change of decisions and scores that the gate lets pass',
-});
+})();

@@ -122,6 +122,14 @@ describe('where a flag takes its value from', () => {
     expect(error.message).toContain(rule);
   });
 
+  it.each([
+    [['--seed', 'many'], '--seed: Expected an integer but received: many'],
+    [['--budget', 'flops=1'], '--budget: unknown budget "flops"'],
+    [['--gate', 'half'], 'Expected --gate=half to be one of: off, quick, full'],
+  ])('says in one line what is wrong with %s', async (args, message) => {
+    expect((await echo(args)).error).toMatchObject({ code: 'USAGE', message });
+  });
+
   it('refuses a configuration file that is not there', async () => {
     const { error } = await echo(['--config', join(root, 'absent.yaml')]);
     expect(error).toMatchObject({ code: 'FILE_NOT_FOUND', message: 'absent.yaml: cannot be read (ENOENT)' });
