@@ -22,6 +22,8 @@ export interface RawCheckpoint {
   readonly records: readonly ChecksummedRecord[];
   /** Things the format itself leaves out, with the reason. */
   readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  /** Strings the container carries beside the tensors (`__metadata__` of safetensors); absent where a format has none. */
+  readonly metadata?: ReadonlyMap<string, string>;
   close(): void;
 }
 
