@@ -2,6 +2,7 @@ import { Command, type Interfaces } from '@oclif/core';
 import type { ConfigFile } from './config.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
 import { configPath, withFallbackValues } from './flag-values.js';
+import { formatJson } from './format.js';
 import { installProcessGuards } from './process-guards.js';
 
 type FlagOutput = Interfaces.OutputFlags<Interfaces.FlagInput>;
@@ -52,7 +53,7 @@ export abstract class HpsCommand<T> extends Command {
 
   /** Plain JSON: oclif would colour it on a terminal. */
   override logJson(json: unknown): void {
-    process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    process.stdout.write(formatJson(json));
   }
 
   private ownFlags(): string[] {

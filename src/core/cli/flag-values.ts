@@ -5,7 +5,7 @@ import { HpsError } from '../errors.js';
 import type { ConfigFile } from './config.js';
 
 type FlagDefinition = Interfaces.BooleanFlag<unknown> | Interfaces.OptionFlag<unknown>;
-type AnyInput = { flags?: Record<string, unknown>; args?: unknown };
+type AnyInput = { flags?: Record<string, unknown>; baseFlags?: unknown; enableJsonFlag?: boolean };
 
 const TRUE_WORDS = new Set(['1', 'true', 'yes', 'y', 'on']);
 const FALSE_WORDS = new Set(['0', 'false', 'no', 'n', 'off']);
@@ -44,8 +44,8 @@ export async function withFallbackValues<Input extends AnyInput>(
       flags[name] = { ...flag, default: await readValue(flag, file.flags[name], context, fileRefusal(file, name)) };
     }
   }
-  // A command class is its own parse input; only what the parser reads of it is carried over.
-  return Object.assign(Object.create(input) as Input, { flags, args: input.args });
+  // A command class is its own parse input, and a spread does not see what it inherits.
+  return { ...input, flags, baseFlags: input.baseFlags, enableJsonFlag: input.enableJsonFlag };
 }
 
 type Refusal = (rule: string) => HpsError;

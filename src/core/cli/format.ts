@@ -4,7 +4,15 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-
 
 /** `text` on one line with every control character spelt out (`\u001b`), safe to print whatever file it came from. */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(UNPRINTABLE, escapeUnicode);
+}
+
+const escapeUnicode = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** `value` as the one document of `--json`, indented, with what would drive a terminal escaped as JSON does for `\u001b`. */
+export function formatJson(value: unknown): string {
+  const escapeMore = (char: string) => (char === '\n' ? char : escapeUnicode(char)); // a line feed here is indentation
+  return `${JSON.stringify(value, null, 2).replace(UNPRINTABLE, escapeMore)}\n`;
 }
 
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

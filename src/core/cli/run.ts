@@ -1,6 +1,7 @@
 import { Config, handle, run } from '@oclif/core';
 import { ERROR_CODES } from '../errors.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError, type Vocabulary } from './failure.js';
+import { formatJson } from './format.js';
 import { installProcessGuards } from './process-guards.js';
 
 /**
@@ -20,7 +21,7 @@ export async function runCli(importMetaUrl: string): Promise<void> {
     if (!json) return handle(known === null ? (error as Error) : toCliError(known));
     const shown = known ?? internalError(error);
     process.exitCode = shown.exitCode;
-    process.stdout.write(`${JSON.stringify(errorJson(shown), null, 2)}\n`);
+    process.stdout.write(formatJson(errorJson(shown)));
   }
 }
 

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatHash, printable } from '../../../src/core/cli/format.js';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatHash,
+  formatJson,
+  printable,
+} from '../../../src/core/cli/format.js';
 import { startProgress } from '../../../src/core/cli/progress.js';
 import { didYouMean, editDistance, suggest } from '../../../src/core/cli/suggest.js';
 import { displayWidth, formatTable, truncate } from '../../../src/core/cli/table.js';
@@ -50,6 +57,15 @@ describe('format', () => {
   it('spells out what would drive a terminal or reorder text', () => {
     expect(printable('a\u001b[2Jb\nc\u202ed\u009be')).toBe('a\\u001b[2Jb\\u000ac\\u202ed\\u009be');
     expect(printable('naïve 漢字')).toBe('naïve 漢字');
+  });
+});
+
+describe('formatJson', () => {
+  it('escapes what would drive a terminal, and reads back the same', () => {
+    const value = { 'na\u009bme': ['\u001b[31m', '\u202e', '\n', '漢字'] };
+    const text = formatJson(value);
+    expect(text).toMatch(/^[\n\u0020-\u007e漢字]*$/);
+    expect(JSON.parse(text)).toEqual(value);
   });
 });
 
