@@ -29,10 +29,20 @@ function slidingSize(size: Dim, kernel: number, stride: number, pad: number): Di
   return `(${size}${2 * pad - kernel < 0 ? ' - ' : ' + '}${Math.abs(2 * pad - kernel)}) / ${stride} + 1`;
 }
 
-const product = (dims: readonly Dim[]): Dim =>
-  dims.every((dim) => typeof dim === 'number')
-    ? dims.reduce<number>((all, dim) => all * (dim as number), 1)
-    : dims.join(' * ');
+/** A product of sizes and symbols as `7 * batch`: one count, then the symbols; a bare number or symbol where that is all. */
+function product(dims: readonly Dim[], divisor = 1): Dim {
+  let count = 1;
+  const symbols: string[] = [];
+  for (const dim of dims) {
+    const [, factor, symbol] = /^(?:(\d+) \* )?(.+)$/.exec(String(dim)) ?? [];
+    if (typeof dim === 'number') count *= dim;
+    else symbols.push(symbol);
+    if (factor) count *= Number(factor);
+  }
+  count /= divisor;
+  if (symbols.length === 0) return count;
+  return count === 1 ? symbols.join(' * ') : `${count} * ${symbols.join(' * ')}`;
+}
 
 /** One method an ONNX operator, with its shape rule; each emits the form that the graph's opset has. */
 export class GraphOps extends GraphCore {
@@ -145,14 +155,11 @@ export class GraphOps extends GraphCore {
       return size;
     });
     const wild = shape.indexOf(-1);
-    if (wild >= 0) {
-      const known = shape.reduce<number>(
-        (all, size, axis) => (axis === wild || target[axis] === 0 ? all : all * (size as number)),
-        1,
+    if (wild >= 0)
+      shape[wild] = product(
+        rest,
+        target.reduce((all, size) => (size > 0 ? all * size : all), 1),
       );
-      const total = product(rest);
-      shape[wild] = typeof total === 'number' ? total / known : known === 1 ? total : `${total} / ${known}`;
-    }
     return this.node('Reshape', [x, this.ints(target)], [{ dtype: x.dtype, shape }])[0];
   }
 

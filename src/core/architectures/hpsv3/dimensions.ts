@@ -249,3 +249,56 @@ export function readDimensions(
   }
   return result as unknown as Dimensions;
 }
+
+/** Keys of the PyTorch configuration that are not sizes of tensors. */
+const OTHER_KEYS: ReadonlySet<string> = new Set(['name', 'modalities', 'dropout']);
+
+/**
+ * All sizes of a model that does not exist yet, for the towers its configuration lists (all four by default).
+ * @throws HpsError CONFIG_INVALID naming every missing, unknown and impossible key at once
+ */
+export function parseDimensions(config: Readonly<Record<string, JsonValue>>): {
+  dimensions: Dimensions;
+  towers: Tower[];
+} {
+  const listed = config.modalities ?? [...TOWERS];
+  const towers = TOWERS.filter((tower) => Array.isArray(listed) && listed.includes(tower));
+  const parts = [...towers, 'fusion', 'head'] as const;
+  const names: DimensionName[] = ['hidden_dim', ...parts.flatMap((part) => NEEDED[part])];
+  const sizes = config as Partial<Record<DimensionName, number | readonly number[]>>;
+  const known: ReadonlySet<string> = new Set(['hidden_dim', ...Object.values(NEEDED).flat(), ...OTHER_KEYS]);
+  const problems = [
+    ...(Array.isArray(listed) && towers.length === listed.length && towers.length > 0
+      ? []
+      : [`modalities must be a list of ${TOWERS.join(', ')}, not ${JSON.stringify(listed)}`]),
+    ...names.flatMap((name) =>
+      sizes[name] === undefined ? [`${name} is missing`] : (sizeProblem(name, sizes) ?? gridProblem(name, sizes) ?? []),
+    ),
+    ...Object.keys(config).flatMap((key) => (known.has(key) ? [] : [`${key} is not known`])),
+  ];
+  if (problems.length > 0) {
+    throw new HpsError('CONFIG_INVALID', `the model section is not usable: ${problems.join('; ')}`, {
+      hint: 'Start from configs/hpsv3_nano.yaml or configs/hpsv3_base.yaml.',
+      details: { problems },
+    });
+  }
+  return { dimensions: config as unknown as Dimensions, towers };
+}
+
+/** Sizes that strides must divide, so that a table of positions covers what the convolutions leave. */
+function gridProblem(
+  name: DimensionName,
+  sizes: Partial<Record<DimensionName, number | readonly number[]>>,
+): string | null {
+  const channels = sizes.video_channels;
+  const divisor = {
+    image_size: 32,
+    video_frames: 2,
+    video_size: Array.isArray(channels) ? 2 ** channels.length : 1,
+    hidden_dim: 2,
+  }[name as string];
+  const value = sizes[name] as number;
+  if (name === 'resnet_layers' && (sizes[name] as readonly number[]).length !== 4)
+    return 'resnet_layers must have four stages';
+  return divisor && value % divisor > 0 ? `${name} ${value} is not a multiple of ${divisor}` : null;
+}

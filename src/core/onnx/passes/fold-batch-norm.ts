@@ -1,0 +1,85 @@
+import type { Tensor } from '../../tensor/tensor.js';
+import { readFloat32 } from '../../tensor/transform.js';
+import { asFloat32, bytesOf } from '../../tensor/values.js';
+import { DATA_TYPE, floatOf, type NodeProto, type OnnxModel, type TensorProto } from '../model.js';
+import { tensorOf } from '../tensor-data.js';
+import { countUses, isOp, producers } from './uses.js';
+
+const BATCH_NORM_EPSILON = 1e-5; // ONNX's default
+
+/**
+ * Folds BatchNormalization (inference form) into the convolution before it: W' = W g / s, b' = (b - mean) g / s + beta with
+ * s = sqrt(variance + epsilon), computed in float64 and rounded once. The weights still stream: they are scaled as they are read.
+ * Only float32 convolutions whose result nothing else reads are folded.
+ */
+export async function foldBatchNorm(model: OnnxModel): Promise<OnnxModel> {
+  const { graph } = model;
+  const initializers = new Map(graph.initializer.map((tensor) => [tensor.name ?? '', tensor]));
+  const made = producers(graph);
+  const uses = countUses(graph);
+  const replaced = new Map<NodeProto, NodeProto | null>();
+  const folded = new Map<string, TensorProto>();
+
+  for (const norm of graph.node) {
+    if (!isOp(norm, 'BatchNormalization') || norm.output.length > 1) continue;
+    const conv = made.get(norm.input[0]);
+    if (!isOp(conv, 'Conv') || uses.get(conv.output[0]) !== 1) continue;
+    const [weight, bias] = [
+      initializers.get(conv.input[1]),
+      conv.input[2] ? initializers.get(conv.input[2]) : undefined,
+    ];
+    const statistics = norm.input.slice(1).map((name) => initializers.get(name));
+    const parts = [weight, ...statistics, ...(conv.input[2] ? [bias] : [])];
+    if (!parts.every((part) => part?.dataType === DATA_TYPE.FLOAT) || !weight) continue;
+    if (uses.get(conv.input[1]) !== 1) continue; // a weight that two convolutions share cannot take two norms
+
+    const [scale, beta, mean, variance] = await Promise.all(
+      statistics.map((each) => readFloat32(tensorOf(each as TensorProto))),
+    );
+    const shift = bias ? await readFloat32(tensorOf(bias)) : new Float32Array(scale.length);
+    const epsilon = floatOf(norm, 'epsilon', BATCH_NORM_EPSILON);
+    const factor = Float64Array.from(scale, (g, c) => g / Math.sqrt(variance[c] + epsilon));
+    const newBias = Float32Array.from(factor, (f, c) => (shift[c] - mean[c]) * f + beta[c]);
+
+    const biasName = `${conv.input[1]}.folded_bias`;
+    folded.set(conv.input[1], scaleRows(weight, factor));
+    folded.set(biasName, {
+      name: biasName,
+      dims: [newBias.length],
+      dataType: DATA_TYPE.FLOAT,
+      rawData: bytesOf(newBias),
+    });
+    replaced.set(conv, { ...conv, input: [conv.input[0], conv.input[1], biasName], output: norm.output });
+    replaced.set(norm, null);
+  }
+
+  if (replaced.size === 0) return model;
+  const node = graph.node.flatMap((each) => {
+    const other = replaced.get(each);
+    return other === undefined ? [each] : other === null ? [] : [other];
+  });
+  const initializer = graph.initializer.map((tensor) => folded.get(tensor.name ?? '') ?? tensor);
+  const added = [...folded].filter(([name]) => !initializers.has(name)).map(([, tensor]) => tensor);
+  return { ...model, graph: { ...graph, node, initializer: [...initializer, ...added] } };
+}
+
+/** A weight [channels, …] with channel c multiplied by factor[c], as it streams. */
+function scaleRows(weight: TensorProto, factor: Float64Array): TensorProto {
+  const tensor: Tensor = tensorOf(weight);
+  const perRow = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    let at = 0;
+    for await (const chunk of tensor.chunks()) {
+      const values = Float32Array.from(asFloat32(chunk));
+      for (let i = 0; i < values.length; i++) values[i] *= factor[Math.floor((at + i) / perRow)];
+      at += values.length;
+      yield bytesOf(values);
+    }
+  }
+  return {
+    name: weight.name,
+    dims: weight.dims,
+    dataType: weight.dataType,
+    rawData: { byteLength: factor.length * perRow * 4, chunks },
+  };
+}
