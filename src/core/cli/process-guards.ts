@@ -1,46 +1,54 @@
 import { writeSync } from 'node:fs';
-import { HpsError, systemErrorCode } from '../errors.js';
-import { errorJson } from './failure.js';
+import { cleanTemporaryFiles } from '../bytes/staging.js';
+import { ERROR_CODES, HpsError, systemErrorCode } from '../errors.js';
+import { errorJson, internalError } from './failure.js';
+import { formatJson } from './format.js';
 
 /** 128 plus the number of the signal, as shells report it. */
 const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-const OUTPUT_WRITE_FAILED_EXIT = new HpsError('OUTPUT_WRITE_FAILED', '').exitCode;
 const [STDOUT, STDERR] = [1, 2];
 
 let installed = false;
 
 /**
- * Makes the process end well when it is interrupted or when its output goes nowhere: temporary files are removed, the
- * exit code says what happened, and no stack is printed. Calling it again changes nothing, so that `bin/run.js` and a
- * command running inside another CLI can both ask for it.
+ * Makes the process end well when it is interrupted, when its output goes nowhere, or when a bug escapes every `await`:
+ * temporary files are removed, the exit code says what happened, and `--json` still gets its one document. Calling it
+ * again changes nothing, so that `bin/run.js` and a command running inside another CLI can both ask for it.
  */
-export function installProcessGuards(options: { json: boolean }): void {
+export function installProcessGuards({ json }: { json: boolean }): void {
   if (installed) return;
   installed = true;
+  process.once('exit', cleanTemporaryFiles);
   for (const [signal, exitCode] of Object.entries(SIGNAL_EXIT_CODES)) {
     process.once(signal, () => {
-      const error = new HpsError('INTERRUPTED', `stopped by ${signal}`, { details: { signal } });
-      if (options.json) writeQuietly(STDOUT, `${JSON.stringify(errorJson(error))}\n`);
-      stop(exitCode);
+      if (json) writeJson(new HpsError('INTERRUPTED', `stopped by ${signal}`, { details: { signal } }));
+      process.exit(exitCode);
     });
   }
+  process.once('uncaughtException', (error) => {
+    const shown = internalError(error);
+    if (json) writeJson(shown);
+    writeQuietly(
+      STDERR,
+      `${process.env['DEBUG'] ? error.stack : `${shown.message}: ${error.message}\n${shown.hint}`}\n`,
+    );
+    process.exit(shown.exitCode);
+  });
   // Before oclif's own listener, which throws (and so ends with a stack) for all but EPIPE.
   process.stdout.prependListener('error', (error) => {
-    if (systemErrorCode(error) === 'EPIPE') stop(process.exitCode); // the reader has what it wanted: `| head -1`
-    writeQuietly(STDERR, `standard output could not be written (${systemErrorCode(error) ?? error.name})\n`);
-    stop(OUTPUT_WRITE_FAILED_EXIT);
+    const system = systemErrorCode(error) ?? error.name;
+    if (system === 'EPIPE') process.exit(); // the reader has what it wanted: `| head -1`
+    writeQuietly(STDERR, `standard output could not be written (${system})\n`);
+    process.exit(ERROR_CODES.OUTPUT_WRITE_FAILED.exit);
   });
   process.stderr.on('error', () => {}); // nobody reads our messages: no reason to stop the work
 }
 
-function stop(exitCode: number | string | null | undefined): never {
-  process.exit(exitCode ?? 0);
-}
+const writeJson = (error: HpsError): void => writeQuietly(STDOUT, formatJson(errorJson(error)));
 
+/** At once: the process is about to end, and there would be nowhere left to say that this failed too. */
 function writeQuietly(fileDescriptor: number, text: string): void {
   try {
     writeSync(fileDescriptor, text);
-  } catch {
-    // The process is ending, and there is nowhere left to say that this failed too.
-  }
+  } catch {}
 }

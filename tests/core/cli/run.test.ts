@@ -88,19 +88,43 @@ describe.runIf(posix)('unusual surroundings', () => {
     expect(JSON.parse(stdout).telemetry).toBe('off');
   });
 
+  /** Runs lines of a program that has the guards, and is in the middle of writing a file. */
+  function guarded(folder: string, lines: string) {
+    const dist = new URL('../../../dist/core/', import.meta.url);
+    const script = `import { StagedOutput } from '${dist}bytes/output.js';
+      import { installProcessGuards } from '${dist}cli/process-guards.js';
+      installProcessGuards({ json: true });
+      await (await StagedOutput.open('${folder}/model.onnx')).create();
+      ${lines}`;
+    return spawn(process.execPath, ['--input-type=module', '-e', script]);
+  }
+
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('exits after %s with %i and one JSON document', async (signal, exit) => {
-    const guards = new URL('../../../dist/core/cli/process-guards.js', import.meta.url);
-    const script = `import { installProcessGuards } from '${guards}';
-      installProcessGuards({ json: true }); console.error('ready'); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
-    child.stderr.once('data', () => child.kill(signal));
+  ] as const)('exits after %s with %i, one JSON document and no temporary file', async (signal, exit) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hpsv3-signal-'));
+    const child = guarded(folder, "console.error('ready'); setInterval(() => {}, 1000);");
+    child.stderr.once('data', () => {
+      expect(readdirSync(folder)).toHaveLength(1);
+      child.kill(signal);
+    });
     const { code, stdout } = await collect(child);
     expect(code).toBe(exit);
     expect(JSON.parse(stdout).error).toMatchObject({ code: 'INTERRUPTED', details: { signal } });
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('exits 1 with JSON and no temporary file after a bug in a callback', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hpsv3-bug-'));
+    const { code, stdout, stderr } = await collect(guarded(folder, 'setTimeout(() => undefined.length);'));
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout).error).toMatchObject({ code: 'INTERNAL', message: 'a bug in hpsv3 (TypeError)' });
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
   });
 });
 
