@@ -51,6 +51,8 @@ export const LIMITS = {
   jsonValues: 4_000_000,
   /** A configuration file; hand-written, so small. */
   configBytes: 1 * MiB,
+  /** Elements of a string tensor that is stepped over; each is a read of its own. */
+  stringElements: 100_000,
   /** Shards named by one index. */
   shards: 10_000,
 
@@ -72,4 +74,6 @@ export const LIMITS = {
   modelMemoryBytes: 8 * GiB,
   /** Outputs of one run that are taken over from that process. */
   modelOutputBytes: 1 * GiB,
+  /** One input or output in a golden file: it is read into memory. */
+  goldenTensorBytes: 1 * GiB,
 } as const;

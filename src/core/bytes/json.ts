@@ -16,7 +16,7 @@ export interface ParseJsonOptions {
   readonly naturals?: boolean;
 }
 
-type JsonObject = { [key: string]: JsonValue };
+export type JsonObject = { [key: string]: JsonValue };
 
 /**
  * Makes objects that inherit nothing, so that no key of a document (`__proto__`, `constructor`) has a meaning.
@@ -229,3 +229,9 @@ export function parseJson(input: Uint8Array | string, options: ParseJsonOptions)
 /** Whether a JSON value is an object, as the type system sees it. */
 export const isJsonObject = (value: JsonValue | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Whether the first bytes of a file look like a JSON object that has one of these keys, at any depth. Parses nothing. */
+export function looksLikeJsonWith(head: Uint8Array, keys: readonly string[]): boolean {
+  const text = Buffer.from(head).toString('latin1').trimStart();
+  return text.startsWith('{') && keys.some((key) => text.includes(JSON.stringify(key)));
+}

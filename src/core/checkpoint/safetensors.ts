@@ -14,6 +14,8 @@ const HEADER_LENGTH_BYTES = 8;
 /** `{}`. */
 const MIN_HEADER_BYTES = 2;
 const OPENING_BRACE = 0x7b;
+const METADATA = '__metadata__';
+const ENTRY_KEYS = new Set(['dtype', 'shape', 'data_offsets']);
 
 /** Types the format knows and this reader does not: bits of an element. */
 const UNSUPPORTED_BITS: Readonly<Record<string, number>> = {
@@ -82,12 +84,12 @@ function readHeader(source: ByteSource): Header {
     naturals: true,
   });
   if (!isJsonObject(root)) throw corruptFile(source.name, 'the header is not a JSON object');
-  const { __metadata__: metadata, ...tensors } = root;
-  const entries = Object.entries(tensors).map(([name, value]) => readEntry(source.name, name, value));
+  const entries: Entry[] = [];
+  for (const name of Object.keys(root)) if (name !== METADATA) entries.push(readEntry(source.name, name, root[name]));
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   const dataOffset = HEADER_LENGTH_BYTES + bytes.byteLength;
   checkCoverage(source, entries, dataOffset);
-  return { entries, metadata: readMetadata(source.name, metadata), dataOffset };
+  return { entries, metadata: readMetadata(source.name, root[METADATA]), dataOffset };
 }
 
 function readHeaderBytes(source: ByteSource): Uint8Array {
@@ -119,12 +121,11 @@ function checkTensorCount(file: string, header: Uint8Array): void {
 }
 
 function readEntry(file: string, name: string, value: JsonValue): Entry {
-  const clipped = JSON.stringify(name.slice(0, 200));
-  const bad = (rule: string) => corruptFile(file, `tensor ${clipped}: ${rule}`);
+  const bad = (rule: string) => corruptFile(file, `tensor ${quote(name)}: ${rule}`);
   if (name.length > LIMITS.tensorNameLength) throw bad(`a name of ${name.length} characters`);
   if (!isJsonObject(value)) throw bad('its entry is not a JSON object');
-  const { dtype, shape, data_offsets: offsets, ...rest } = value;
-  for (const key of Object.keys(rest)) throw bad(`unknown key ${JSON.stringify(key.slice(0, 200))}`);
+  for (const key in value) if (!ENTRY_KEYS.has(key)) throw bad(`unknown key ${quote(key)}`);
+  const { dtype, shape, data_offsets: offsets } = value;
   if (!isNaturals(shape)) throw bad('shape is not a list of non-negative integers');
   if (shape.length > LIMITS.tensorRank)
     throw bad(`${shape.length} dimensions, at most ${LIMITS.tensorRank} are allowed`);
@@ -132,7 +133,7 @@ function readEntry(file: string, name: string, value: JsonValue): Entry {
   const numel = checkedNumel(shape);
   if (numel === null) throw bad(`shape ${formatShape(shape)} has more than 2^53 elements`);
   if (typeof dtype !== 'string') throw bad('dtype is not a string');
-  if (!isDtype(dtype)) throw unknownDtype(file, clipped, dtype, numel);
+  if (!isDtype(dtype)) throw unknownDtype(file, quote(name), dtype, numel);
   const [begin, end] = offsets;
   const due = numel * DTYPES[dtype].bytes; // beyond 2^53 inexact, but then unequal to any range in a file
   if (end - begin !== due) {
@@ -167,7 +168,7 @@ function checkCoverage(source: ByteSource, entries: readonly Entry[], dataOffset
       const fault = entry.begin < end ? 'overlap those before them' : 'leave a hole before them';
       throw corruptFile(
         source.name,
-        `tensor ${JSON.stringify(entry.name)}: bytes ${entry.begin} to ${entry.end} ${fault} (${end})`,
+        `tensor ${quote(entry.name)}: bytes ${entry.begin} to ${entry.end} ${fault} (${end})`,
       );
     }
     end = entry.end;
@@ -182,12 +183,13 @@ function readMetadata(file: string, value: JsonValue | undefined): ReadonlyMap<s
   if (!isJsonObject(value)) throw corruptFile(file, '__metadata__ is not a JSON object');
   const metadata = new Map<string, string>();
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string')
-      throw corruptFile(file, `__metadata__ key ${JSON.stringify(key.slice(0, 200))} is not a string`);
+    if (typeof text !== 'string') throw corruptFile(file, `__metadata__ key ${quote(key)} is not a string`);
     metadata.set(key, text);
   }
   return metadata;
 }
+
+const quote = (text: string): string => JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
 /** Whether a value parsed with `naturals` is a list of numbers: each then is a non-negative integer below 2^53. */
 const isNaturals = (value: JsonValue | undefined): value is number[] =>

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../../src/core/bytes/hash.js';
+import type { ByteSink } from '../../../src/core/bytes/sink.js';
 import { FileSource } from '../../../src/core/bytes/source.js';
 import type { RawCheckpoint } from '../../../src/core/checkpoint/format.js';
 import { safetensors } from '../../../src/core/checkpoint/safetensors.js';
@@ -199,10 +200,12 @@ describe('safetensors, reading', () => {
 });
 
 describe('safetensors, writing', () => {
-  class Memory {
-    readonly pieces: Uint8Array[] = [];
-    write(bytes: Uint8Array): void {
+  class Memory implements ByteSink {
+    byteLength = 0;
+    private readonly pieces: Uint8Array[] = [];
+    async write(bytes: Uint8Array): Promise<void> {
       this.pieces.push(bytes.slice());
+      this.byteLength += bytes.byteLength;
     }
     get bytes(): Uint8Array {
       return Buffer.concat(this.pieces);
