@@ -44,6 +44,9 @@ export const LIMITS = {
   zipDirectoryBytes: 64 * MiB,
   zipInflatedBytes: 4 * GiB,
 
+  /** npy: magic, version and header; NumPy itself reads headers of up to 10,000 bytes. */
+  npyHeaderBytes: 10_016,
+
   /** JSON documents (configs, index files, manifests, tokenizers): bytes and nesting. */
   jsonBytes: 100 * MiB,
   jsonDepth: 64,

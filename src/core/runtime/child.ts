@@ -96,11 +96,15 @@ export class ModelProcess {
     if (process.platform === 'linux') this.memoryTimer = setInterval(() => this.checkMemory(), MEMORY_POLL_MS).unref();
   }
 
-  /** Loads a model by path. @throws HpsError as `openSession`, or MODEL_CRASHED, MODEL_TIMEOUT, MODEL_OUT_OF_MEMORY, INTERRUPTED */
-  async load(path: string, options: SessionOptions = {}): Promise<RemoteSession> {
+  /**
+   * Loads a model by path.
+   * @param fileBytes - size of its files, external data included, which it may take beyond `memoryBytes`
+   * @throws HpsError as `openSession`, or MODEL_CRASHED, MODEL_TIMEOUT, MODEL_OUT_OF_MEMORY, INTERRUPTED
+   */
+  async load(path: string, options: SessionOptions = {}, fileBytes?: number): Promise<RemoteSession> {
     const session = this.sessions++;
     this.file = basename(path);
-    this.fileBytes += await modelBytes(path);
+    this.fileBytes = Math.max(this.fileBytes, fileBytes ?? (await modelBytes(path)));
     const result = await this.request({ kind: 'load', session, path, options });
     if (result.kind !== 'loaded') throw new TypeError(`${result.kind} answers a load`);
     const { inputs, outputs, loadMs } = result;

@@ -1,0 +1,54 @@
+import { parseJson } from '../bytes/json.js';
+import { MANIFEST_KEY, type Manifest, manifestSchema } from '../onnx/manifest.js';
+import { DATA_TYPE, metadataOf, type NodeProto, type OnnxModel } from '../onnx/model.js';
+import { openOnnx } from '../onnx/read.js';
+import { corruptOnnx } from '../onnx/refusal.js';
+
+/** What the gate needs to know of a file before it is run. */
+export interface ModelFacts {
+  readonly path: string;
+  /** Base name. */
+  readonly file: string;
+  /** The model's own account of itself, or null for a file of another tool. */
+  readonly manifest: Manifest | null;
+  /** All its files, external data included. */
+  readonly bytes: number;
+  readonly hasExternalData: boolean;
+  /** Whether weights are float16, so that results differ in the third digit. */
+  readonly half: boolean;
+  /** Of the main graph, in topological order. */
+  readonly nodes: readonly NodeProto[];
+  /** Names of the graph's outputs. */
+  readonly outputs: readonly string[];
+}
+
+/** @throws HpsError as `openOnnx`; ONNX_CORRUPT for a manifest that breaks its schema */
+export function readFacts(path: string): ModelFacts {
+  const opened = openOnnx(path);
+  try {
+    const { model, source, externalFiles } = opened;
+    const manifest = manifestOf(model, source.name);
+    return {
+      path,
+      file: source.name,
+      manifest,
+      bytes: externalFiles.reduce((sum, file) => sum + file.byteLength, source.byteLength),
+      hasExternalData: externalFiles.length > 0,
+      half:
+        manifest?.dtype === 'fp16' || model.graph.initializer.some(({ dataType }) => dataType === DATA_TYPE.FLOAT16),
+      nodes: model.graph.node,
+      outputs: model.graph.output.map(({ name }) => name),
+    };
+  } finally {
+    opened.close();
+  }
+}
+
+function manifestOf(model: OnnxModel, file: string): Manifest | null {
+  const text = metadataOf(model, MANIFEST_KEY);
+  if (text === undefined) return null;
+  const parsed = manifestSchema.safeParse(parseJson(text, { name: `${file}: ${MANIFEST_KEY}`, code: 'ONNX_CORRUPT' }));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw corruptOnnx(file, `its manifest breaks the schema at ${issue.path.join('.') || 'the root'}: ${issue.message}`);
+}
