@@ -1,0 +1,94 @@
+import { corruptFile, unsafeFile } from '../bytes/refusal.js';
+import type { ByteSource } from '../bytes/source.js';
+import { LIMITS } from '../limits.js';
+import { DTYPES } from '../tensor/dtype.js';
+import { checkedNumel, contiguousStrides, formatShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { gather } from './gather.js';
+import type { TorchTensor } from './pickle/torch-values.js';
+
+/** Where the bytes of a storage lie. */
+export interface StorageBytes {
+  readonly source: ByteSource;
+  /** Names the storage among all files of a checkpoint. */
+  readonly id: string;
+}
+
+/** Buffers of `LIMITS.chunkBytes`, used again by the next tensor: a new one a tensor costs two thirds of the reading speed. */
+export class BufferPool {
+  private readonly free: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.free.pop() ?? new Uint8Array(LIMITS.chunkBytes);
+  }
+
+  give(buffer: Uint8Array): void {
+    this.free.push(buffer);
+  }
+}
+
+/**
+ * The tensor a strided view of a storage stands for.
+ * @throws HpsError CHECKPOINT_CORRUPT or CHECKPOINT_UNSAFE where the view reaches outside its storage
+ */
+export function viewTensor(name: string, view: TorchTensor, storage: StorageBytes, pool: BufferPool): Tensor {
+  const span = checkView(name, view, storage.source.name, storage.source.byteLength);
+  const { dtype, shape, strides } = view;
+  const { bytes: size } = DTYPES[dtype];
+  const viewed = storage.source.slice(
+    view.storage.view.offset * view.storage.elementBytes + view.offset * size,
+    span * size,
+  );
+  return {
+    name,
+    dtype,
+    shape,
+    storageId: `${storage.id}@${view.storage.view.offset}+${view.offset}:${dtype}[${shape}][${strides}]`,
+    chunks: () =>
+      isContiguous(shape, strides) ? pooledChunks(viewed, pool) : gather(viewed, { shape, strides, size }),
+  };
+}
+
+/** Elements from the first to the last one touched; 0 for an empty tensor. */
+function checkView(
+  name: string,
+  { storage, dtype, offset, shape, strides }: TorchTensor,
+  file: string,
+  storageBytes: number,
+): number {
+  const size = DTYPES[dtype].bytes;
+  const bytes = Math.min(
+    storage.view.numel * storage.elementBytes,
+    storageBytes - storage.view.offset * storage.elementBytes,
+  );
+  const numel = checkedNumel(shape);
+  const what = `tensor ${JSON.stringify(name)} ${formatShape(shape)}`;
+  if (numel === null) throw corruptFile(file, `${what} has more elements than can be`);
+  if (strides.length !== shape.length) throw corruptFile(file, `${what} has ${strides.length} strides`);
+  const span = numel === 0 ? 0 : shape.reduce((last, dim, axis) => last + (dim - 1) * strides[axis], 1);
+  // Sums and products past 2^53 are inexact, but then they are also past every storage.
+  if ((offset + span) * size > bytes)
+    throw corruptFile(file, `${what} reaches ${offset + span} elements into a storage of ${Math.floor(bytes / size)}`);
+  if (numel > span && numel * size > LIMITS.expandedTensorBytes)
+    throw unsafeFile(file, `${what} repeats ${span} stored elements`);
+  return span;
+}
+
+/** Whether the elements lie in row-major order without gaps; the stride of a dimension of one does not matter. */
+export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  const expected = contiguousStrides(shape);
+  return shape.includes(0) || shape.every((dim, axis) => dim === 1 || strides[axis] === expected[axis]);
+}
+
+async function* pooledChunks(source: ByteSource, pool: BufferPool): AsyncGenerator<Uint8Array> {
+  const buffer = pool.take();
+  try {
+    for (let offset = 0; offset < source.byteLength; offset += buffer.byteLength) {
+      const piece = buffer.subarray(0, Math.min(buffer.byteLength, source.byteLength - offset));
+      await source.readInto(offset, piece);
+      yield piece;
+    }
+  } finally {
+    pool.give(buffer);
+  }
+}
