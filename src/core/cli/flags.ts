@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { HpsError } from '../errors.js';
 import { type Budget, parseBudget } from '../gate/budget.js';
 
 /** Flags that mean the same in every command that has them. */
@@ -15,7 +16,8 @@ export const seedFlag = Flags.integer({
   description: 'Seed of everything random; the same seed gives the same bytes',
 });
 
-export const outFlag = Flags.string({ helpValue: 'FILE', description: 'File to write' });
+/** A function, since some commands require it. */
+export const outFlag = Flags.custom<string>({ helpValue: 'FILE', description: 'File to write' });
 
 export const forceFlag = Flags.boolean({ description: 'Overwrite the output if it exists' });
 
@@ -38,3 +40,15 @@ export const budgetFlag = Flags.custom<Budget>({
   helpValue: 'flips=0,kendall=0.999,score=1e-4',
   description: 'Largest change of decisions and scores that the gate lets pass',
 })();
+
+export const toleranceFlag = Flags.custom<number>({
+  parse: async (text) => parseTolerance(text),
+  helpValue: 'N',
+  description: 'Largest difference from a golden output; by the dtype of the checkpoint if not given',
+})();
+
+function parseTolerance(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
+  throw new HpsError('USAGE', `--atol: expected a number of at least 0, got ${text}`, { hint: 'Write it as 1e-4.' });
+}

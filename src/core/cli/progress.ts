@@ -5,15 +5,18 @@ const LIVE_INTERVAL_MS = 100; // ten times a second is smooth and costs nothing
 const LINE_INTERVAL_MS = 10_000; // off a terminal: often enough to see life in a log, seldom enough to read it
 const CLEAR_LINE = '\r\u001b[K';
 
-export interface ProgressOptions {
-  /** What is being done, in a word or two: `Exporting`. */
-  label: string;
+export interface StatusOptions {
   /** Prints nothing at all. */
   quiet?: boolean;
   stream?: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
   env?: NodeJS.ProcessEnv;
   /** Milliseconds on a clock that never goes back. */
   now?: () => number;
+}
+
+export interface ProgressOptions extends StatusOptions {
+  /** What is being done, in a word or two: `Writing`. */
+  label: string;
 }
 
 export interface Progress {
@@ -23,31 +26,62 @@ export interface Progress {
   finish(): void;
 }
 
+export interface Steps {
+  /** Says which step is under way and how often it has done its part; call it as often as you like. */
+  update(step: string, done: number): void;
+  /** As `Progress.finish`. */
+  finish(): void;
+}
+
+/** Progress in bytes on standard error, with a bar, rate and remaining time. */
+export function startProgress({ label, ...options }: ProgressOptions): Progress {
+  const status = startStatus(options);
+  return {
+    update(doneBytes, totalBytes) {
+      status.show((elapsedMs, columns) => {
+        const words = describe(doneBytes, totalBytes, elapsedMs);
+        if (columns === null) return `${label}: ${words}`;
+        const whole = `${label} ${bar(doneBytes / totalBytes)} ${words}`;
+        return whole.length < columns ? whole : `${label} ${words}`;
+      });
+    },
+    finish: status.finish,
+  };
+}
+
+/** Steps of unknown length on standard error: the name of the one under way, and a count that shows life. */
+export function startSteps(options: StatusOptions = {}): Steps {
+  const status = startStatus(options);
+  return {
+    update: (step, done) => status.show((elapsedMs) => `${step}: ${done} done, ${formatDuration(elapsedMs)}`),
+    finish: status.finish,
+  };
+}
+
 /**
- * Progress on standard error: one live line with a bar, bytes, rate and remaining time on a terminal, one plain line
- * every ten seconds elsewhere. Escape codes are used only on a terminal that knows them (not `TERM=dumb`, not `NO_COLOR`).
+ * One live line on a terminal, one plain line every ten seconds elsewhere. Escape codes are used only on a terminal that
+ * knows them (not `TERM=dumb`, not `NO_COLOR`).
  */
-export function startProgress(options: ProgressOptions): Progress {
-  const { label, quiet = false, stream = process.stderr, env = process.env, now = () => performance.now() } = options;
-  if (quiet) return { update() {}, finish() {} };
+function startStatus(options: StatusOptions) {
+  const { quiet = false, stream = process.stderr, env = process.env, now = () => performance.now() } = options;
   const live = stream.isTTY === true && env['TERM'] !== 'dumb' && !env['NO_COLOR'];
   const interval = live ? LIVE_INTERVAL_MS : LINE_INTERVAL_MS;
   const startedAt = now();
-  let printedAt = startedAt;
+  let shownAt = startedAt;
   let lineShown = false;
-
   return {
-    update(doneBytes, totalBytes) {
+    /** `write` gets the time since the start, and the columns of a live line or null. */
+    show(write: (elapsedMs: number, columns: number | null) => string): void {
       const time = now();
-      if (time - printedAt < interval) return;
-      printedAt = time;
-      const status = describe(doneBytes, totalBytes, time - startedAt);
-      if (live)
-        stream.write(`${CLEAR_LINE}${fitLine(printable(label), bar(doneBytes / totalBytes), status, stream.columns)}`);
-      else stream.write(`${printable(label)}: ${status}\n`);
+      if (quiet || time - shownAt < interval) return;
+      shownAt = time;
+      const columns = live ? (stream.columns ?? 80) : null;
+      const text = printable(write(time - startedAt, columns));
+      // A live line must not wrap, or clearing it would leave its upper part behind.
+      stream.write(columns === null ? `${text}\n` : `${CLEAR_LINE}${text.slice(0, Math.max(0, columns - 1))}`);
       lineShown = live;
     },
-    finish() {
+    finish(): void {
       if (lineShown) stream.write(CLEAR_LINE);
       lineShown = false;
     },
@@ -68,10 +102,4 @@ function describe(doneBytes: number, totalBytes: number, elapsedMs: number): str
 function bar(fraction: number): string {
   const filled = Math.round(Math.min(1, Math.max(0, fraction)) * BAR_CELLS);
   return `[${'#'.repeat(filled)}${'.'.repeat(BAR_CELLS - filled)}]`;
-}
-
-/** A live line must not wrap, or clearing it would leave the upper part behind: the bar goes first. */
-function fitLine(label: string, barText: string, status: string, columns = 80): string {
-  const whole = `${label} ${barText} ${status}`;
-  return whole.length < columns ? whole : `${label} ${status}`.slice(0, Math.max(0, columns - 1));
 }

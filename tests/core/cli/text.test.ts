@@ -7,7 +7,7 @@ import {
   formatJson,
   printable,
 } from '../../../src/core/cli/format.js';
-import { startProgress } from '../../../src/core/cli/progress.js';
+import { startProgress, startSteps } from '../../../src/core/cli/progress.js';
 import { didYouMean, editDistance, suggest } from '../../../src/core/cli/suggest.js';
 import { displayWidth, formatTable, truncate } from '../../../src/core/cli/table.js';
 
@@ -149,5 +149,22 @@ describe('startProgress', () => {
 
   it('is silent when asked', () => {
     expect(record(true, {}, true)).toBe('');
+  });
+});
+
+describe('startSteps', () => {
+  it('names the step under way, at most every ten seconds off a terminal, with no control character of its name', () => {
+    let written = '';
+    let time = 0;
+    const stream = {
+      isTTY: false,
+      write(text: string) {
+        written += text;
+      },
+    };
+    const steps = startSteps({ stream: stream as never, env: {}, now: () => time });
+    for (time = 1000; time <= 12_000; time += 1000) steps.update('batch\u001b[2J', time / 1000);
+    steps.finish();
+    expect(written).toBe('batch\\u001b[2J: 10 done, 10.0 s\n');
   });
 });
