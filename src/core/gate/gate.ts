@@ -1,77 +1,24 @@
-import { totalmem } from 'node:os';
-import { Random } from '../bytes/random.js';
 import { HpsError } from '../errors.js';
-import { type ModelLimits, type ModelProcess, type RemoteSession, withModelProcess } from '../runtime/child.js';
-import type { OptimizationLevel } from '../runtime/session.js';
-import type { Tensor } from '../tensor/tensor.js';
-import { type Budget, type BudgetKind, withDefaults } from './budget.js';
+import { type ModelProcess, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import { type Budget, withDefaults } from './budget.js';
 import type { Outputs } from './compare.js';
 import { orderBias } from './decisions.js';
 import { type DivergenceResult, findDivergence } from './divergence.js';
 import { readGolden, readProbes } from './golden.js';
-import {
-  BATCH_SIZES,
-  checkBatchSize,
-  checkFinite,
-  checkNeighbours,
-  checkOptimization,
-  type GateCheck,
-  HALF_ROUNDING,
-  ROUNDING,
-  type Tolerance,
-} from './invariances.js';
+import type { GateCheck } from './invariances.js';
+import { defaultLevel, load } from './load.js';
 import { type ModelFacts, readFacts } from './model.js';
+import { type GateOptions, progressOf, seedOf } from './options.js';
 import { makeProbes, type Probes } from './probes.js';
-import type { GateLevel, GateReport } from './report.js';
-import { batchFeeds, fixedBatch, inBatches, type RowRunner, range, rowRunner } from './rows.js';
+import type { GateReport } from './report.js';
+import { batchFeeds, firstRows, fixedBatch, inBatches, range, rowRunner } from './rows.js';
+import { COMPARED_BATCH, INVARIANCE_ROWS, tryInvariances, tryLevels } from './trials.js';
 import { judgeGolden, judgeSource, type Verdict } from './verdict.js';
 
-export type GateReference =
-  /** Outputs of the reference implementation; `atol` by the checkpoint's dtype (GOLDEN_ATOL). */
-  | {
-      readonly kind: 'golden';
-      readonly file: string;
-      readonly tensors: ReadonlyMap<string, Tensor>;
-      readonly atol: number;
-    }
-  /** Another model that must decide alike. */
-  | { readonly kind: 'model'; readonly path: string }
-  | { readonly kind: 'none' };
-
-export interface GateProgress {
-  readonly step: string;
-  /** Batches run so far in this step. */
-  readonly done: number;
-}
-
-export interface GateOptions {
-  /** Path of the model that is judged. */
-  readonly candidate: string;
-  readonly reference: GateReference;
-  readonly level: GateLevel;
-  /** What replaces the defaults of `budgetKind`. */
-  readonly budget?: Budget;
-  /** `source` by default for a model, `golden` and `none` for those. */
-  readonly budgetKind?: BudgetKind;
-  /** Of the probes; the same seed gives the same probes. Default `0`. */
-  readonly seed?: string;
-  /** Inputs of the user's own instead of probes. */
-  readonly inputs?: { readonly file: string; readonly tensors: ReadonlyMap<string, Tensor> };
-  /** 1 for results that do not depend on the number of cores. */
-  readonly threads?: number;
-  readonly limits?: ModelLimits;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: GateProgress) => void;
-}
+export type { GateOptions, GateProgress, GateReference } from './options.js';
 
 /** Rows compared with a source: 24 items make 276 pairs. A pair model decides one a row. */
 const COMPARED_ROWS = { quick: { item: 8, pair: 16 }, full: { item: 24, pair: 48 } } as const;
-/** Rows that the invariances are tried on. */
-const INVARIANCE_ROWS = { quick: 3, full: 8 } as const;
-const COMPARED_BATCH = 8;
-const QUICK_BATCH = 3;
-/** Memory a loaded model takes, by the size of its files: its weights once more while they are packed (measured: up to 2.6). */
-const MEMORY_FACTOR = 3;
 
 /**
  * Judges a model by its decisions: against golden outputs or another model, and against itself under other batches,
@@ -141,7 +88,6 @@ function reportOff(options: GateOptions): GateReport {
   };
 }
 
-const seedOf = ({ seed = '0' }: GateOptions): string => seed;
 const childOptions = ({ limits, signal }: GateOptions) => ({ limits, signal });
 
 function budgetOf({ reference, budgetKind, budget }: GateOptions): Budget {
@@ -163,38 +109,17 @@ function incomparable(source: ModelFacts, candidate: ModelFacts, problem: string
   });
 }
 
-/** Over half of the machine's memory, packed copies of the weights are avoided: level basic, and no second level. */
-const isLarge = ({ bytes }: ModelFacts): boolean => bytes * MEMORY_FACTOR > totalmem() / 2;
-const defaultLevel = (model: ModelFacts): OptimizationLevel => (isLarge(model) ? 'basic' : 'all');
-
-function load(
-  child: ModelProcess,
-  model: ModelFacts,
-  optimization: OptimizationLevel,
-  threads?: number,
-): Promise<RemoteSession> {
-  return child.load(model.path, { optimization, threads, config: model.manifest?.session }, model.bytes);
-}
-
 async function probesFor(
   session: RemoteSession,
   model: ModelFacts,
   rows: number,
   options: GateOptions,
 ): Promise<Probes> {
-  if (options.inputs)
-    return readProbes(options.inputs.tensors, {
-      file: options.inputs.file,
-      manifest: model.manifest,
-      inputs: session.inputs,
-    });
-  return makeProbes(session.inputs, model.manifest, { rows, seed: seedOf(options), file: model.file });
+  const { manifest, file } = model;
+  const { inputs } = session;
+  if (options.inputs) return readProbes(options.inputs.tensors, { file: options.inputs.file, manifest, inputs });
+  return makeProbes(inputs, manifest, { rows, seed: seedOf(options), file });
 }
-
-const tick = ({ onProgress }: GateOptions, step: string): (() => void) => {
-  let done = 0;
-  return () => onProgress?.({ step, done: ++done });
-};
 
 interface Expected {
   readonly probes: Probes;
@@ -211,8 +136,9 @@ async function runSource(source: ModelFacts, candidate: ModelFacts, options: Gat
     const isPair = session.outputs.some(({ name }) => name === 'pair_logit');
     const probes = await probesFor(session, contract, isPair ? rows.pair : rows.item, options);
     const batch = fixedBatch(session) ?? COMPARED_BATCH;
-    const run = rowRunner(session, probes, tick(options, 'source'));
-    return { probes, outputs: await run(inBatches(range(probes.rows), batch)), batch };
+    const run = rowRunner(session, probes, progressOf(options, 'source'));
+    const outputs = firstRows(await run(inBatches(range(probes.rows), batch)), probes.rows);
+    return { probes, outputs, batch };
   });
 }
 
@@ -269,8 +195,9 @@ async function judgeReference(
   }
   if (!expected) return { verdict: null, outputs: null };
   assertSameInputs(session, expected, model, options);
-  const run = rowRunner(session, expected.probes, tick(options, 'candidate'));
-  const actual = await run(inBatches(range(expected.probes.rows), expected.batch));
+  const { probes, batch } = expected;
+  const run = rowRunner(session, probes, progressOf(options, 'candidate'));
+  const actual = firstRows(await run(inBatches(range(probes.rows), batch)), probes.rows);
   return { verdict: judgeSource(expected.outputs, actual, budget), outputs: actual };
 }
 
@@ -288,84 +215,6 @@ function assertSameInputs(
     model,
     `inputs are ${given.join(', ')} in one and ${wanted.join(', ')} in the other`,
   );
-}
-
-interface Tried {
-  readonly checks: readonly GateCheck[];
-  /** Outputs of the tried rows at the default level, and the batches they were run in. */
-  readonly outputs: Outputs;
-  readonly batches: readonly number[][];
-  readonly tolerance: Tolerance;
-}
-
-async function tryInvariances(
-  session: RemoteSession,
-  probes: Probes,
-  model: ModelFacts,
-  options: GateOptions,
-): Promise<Tried> {
-  const half = model.half || [...session.inputs, ...session.outputs].some(({ dtype }) => dtype === 'F16');
-  const tolerance = half ? HALF_ROUNDING : ROUNDING;
-  const run = rowRunner(session, probes, tick(options, 'invariances'));
-  const rows = Math.min(probes.rows, INVARIANCE_ROWS[options.level === 'quick' ? 'quick' : 'full']);
-  const fixed = fixedBatch(session);
-  const batches = inBatches(range(rows), fixed ?? (options.level === 'quick' ? QUICK_BATCH : COMPARED_BATCH));
-  const outputs = await run(batches);
-  const checks = [checkFinite(outputs)];
-  if (fixed === null) checks.push(...(await tryBatches(run, rows, tolerance, options)));
-  else checks.push(await tryFixedBatch(run, rows, fixed, tolerance, options));
-  return { checks, outputs, batches, tolerance };
-}
-
-async function tryBatches(
-  run: RowRunner,
-  rows: number,
-  tolerance: Tolerance,
-  options: GateOptions,
-): Promise<GateCheck[]> {
-  const alone = await run(inBatches(range(rows), 1));
-  if (options.level === 'quick') return [await checkBatchSize(run, QUICK_BATCH, rows, alone, tolerance)];
-  const checks: GateCheck[] = [];
-  for (const size of BATCH_SIZES) if (size > 1) checks.push(await checkBatchSize(run, size, rows, alone, tolerance));
-  checks.push(await checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance));
-  return checks;
-}
-
-/** A model made for one batch size can still be asked whether rows see their neighbours. */
-async function tryFixedBatch(
-  run: RowRunner,
-  rows: number,
-  size: number,
-  tolerance: Tolerance,
-  options: GateOptions,
-): Promise<GateCheck> {
-  if (size > 1) return checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance, size);
-  return {
-    name: 'batch-fixed',
-    passed: true,
-    detail: 'The model takes one row at a time: other batch sizes were not tried.',
-  };
-}
-
-async function tryLevels(
-  child: ModelProcess,
-  model: ModelFacts,
-  probes: Probes,
-  tried: Tried,
-  options: GateOptions,
-): Promise<GateCheck[]> {
-  if (isLarge(model)) {
-    const detail = 'The model may take over half of the memory: it was run at optimisation level basic only.';
-    return [{ name: 'optimization-basic-only', passed: true, detail }];
-  }
-  const checks: GateCheck[] = [];
-  for (const level of ['disabled', 'basic'] as const) {
-    const session = await load(child, model, level, options.threads);
-    const outputs = await rowRunner(session, probes, tick(options, `optimisation level ${level}`))(tried.batches);
-    await session.release();
-    checks.push(checkOptimization(level, tried.outputs, outputs, tried.tolerance));
-  }
-  return checks;
 }
 
 /** Looks for the place inside the graph where the models part, on the first batch; a note where it cannot be told. */

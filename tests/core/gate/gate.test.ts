@@ -204,6 +204,14 @@ describe('runGate without a reference', () => {
     });
   });
 
+  it("compares the user's own rows with another model, each once", async () => {
+    const report = await gate('item', from('item'), {
+      inputs: { file: 'golden.safetensors', tensors },
+      level: 'quick',
+    });
+    expect(report).toMatchObject({ passed: true, pairs: 1, flips: 0 });
+  });
+
   it('gives the same report for the same seed, times and memory aside', async () => {
     const stable = ({ peakRssBytes: _p, loadMs: _l, runMs: _r, ...rest }: GateReport) => rest;
     const [a, b] = await Promise.all([gate('head', NONE, { seed: 'x' }), gate('head', NONE, { seed: 'x' })]);

@@ -1,0 +1,50 @@
+import type { ModelLimits } from '../runtime/child.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { Budget, BudgetKind } from './budget.js';
+import type { GateLevel } from './report.js';
+
+export type GateReference =
+  /** Outputs of the reference implementation; `atol` by the checkpoint's dtype (GOLDEN_ATOL). */
+  | {
+      readonly kind: 'golden';
+      readonly file: string;
+      readonly tensors: ReadonlyMap<string, Tensor>;
+      readonly atol: number;
+    }
+  /** Another model that must decide alike. */
+  | { readonly kind: 'model'; readonly path: string }
+  | { readonly kind: 'none' };
+
+export interface GateProgress {
+  readonly step: string;
+  /** Batches run so far in this step. */
+  readonly done: number;
+}
+
+export interface GateOptions {
+  /** Path of the model that is judged. */
+  readonly candidate: string;
+  readonly reference: GateReference;
+  readonly level: GateLevel;
+  /** What replaces the defaults of `budgetKind`. */
+  readonly budget?: Budget;
+  /** `source` by default for a model, `golden` and `none` for those. */
+  readonly budgetKind?: BudgetKind;
+  /** Of the probes; the same seed gives the same probes. Default `0`. */
+  readonly seed?: string;
+  /** Inputs of the user's own instead of probes. */
+  readonly inputs?: { readonly file: string; readonly tensors: ReadonlyMap<string, Tensor> };
+  /** 1 for results that do not depend on the number of cores. */
+  readonly threads?: number;
+  readonly limits?: ModelLimits;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: GateProgress) => void;
+}
+
+export const seedOf = ({ seed = '0' }: GateOptions): string => seed;
+
+/** Reports every batch of a step. */
+export function progressOf({ onProgress }: GateOptions, step: string): () => void {
+  let done = 0;
+  return () => onProgress?.({ step, done: ++done });
+}

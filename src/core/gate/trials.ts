@@ -1,0 +1,105 @@
+import { Random } from '../bytes/random.js';
+import type { ModelProcess, RemoteSession } from '../runtime/child.js';
+import type { Outputs } from './compare.js';
+import {
+  BATCH_SIZES,
+  checkBatchSize,
+  checkFinite,
+  checkNeighbours,
+  checkOptimization,
+  type GateCheck,
+  HALF_ROUNDING,
+  ROUNDING,
+  type Tolerance,
+} from './invariances.js';
+import { isLarge, load } from './load.js';
+import type { ModelFacts } from './model.js';
+import { type GateOptions, progressOf, seedOf } from './options.js';
+import type { Probes } from './probes.js';
+import { fixedBatch, inBatches, type RowRunner, range, rowRunner } from './rows.js';
+
+/** Rows that the invariances are tried on. */
+export const INVARIANCE_ROWS = { quick: 3, full: 8 } as const;
+/** The batch that models are compared in, where they take any. */
+export const COMPARED_BATCH = 8;
+const QUICK_BATCH = 3;
+
+export interface Tried {
+  readonly checks: readonly GateCheck[];
+  /** Outputs of the tried rows at the default level, and the batches they were run in. */
+  readonly outputs: Outputs;
+  readonly batches: readonly number[][];
+  readonly tolerance: Tolerance;
+}
+
+/** Asks whether rows depend on their batch. */
+export async function tryInvariances(
+  session: RemoteSession,
+  probes: Probes,
+  model: ModelFacts,
+  options: GateOptions,
+): Promise<Tried> {
+  const half = model.half || [...session.inputs, ...session.outputs].some(({ dtype }) => dtype === 'F16');
+  const tolerance = half ? HALF_ROUNDING : ROUNDING;
+  const run = rowRunner(session, probes, progressOf(options, 'invariances'));
+  const rows = Math.min(probes.rows, INVARIANCE_ROWS[options.level === 'quick' ? 'quick' : 'full']);
+  const fixed = fixedBatch(session);
+  const batches = inBatches(range(rows), fixed ?? (options.level === 'quick' ? QUICK_BATCH : COMPARED_BATCH));
+  const outputs = await run(batches);
+  const checks = [checkFinite(outputs)];
+  if (fixed === null) checks.push(...(await tryBatches(run, rows, tolerance, options)));
+  else checks.push(await tryFixedBatch(run, rows, fixed, tolerance, options));
+  return { checks, outputs, batches, tolerance };
+}
+
+async function tryBatches(
+  run: RowRunner,
+  rows: number,
+  tolerance: Tolerance,
+  options: GateOptions,
+): Promise<GateCheck[]> {
+  const alone = await run(inBatches(range(rows), 1));
+  if (options.level === 'quick') return [await checkBatchSize(run, QUICK_BATCH, rows, alone, tolerance)];
+  const checks: GateCheck[] = [];
+  for (const size of BATCH_SIZES) if (size > 1) checks.push(await checkBatchSize(run, size, rows, alone, tolerance));
+  checks.push(await checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance));
+  return checks;
+}
+
+/** A model made for one batch size can still be asked whether rows see their neighbours. */
+async function tryFixedBatch(
+  run: RowRunner,
+  rows: number,
+  size: number,
+  tolerance: Tolerance,
+  options: GateOptions,
+): Promise<GateCheck> {
+  if (size > 1) return checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance, size);
+  return {
+    name: 'batch-fixed',
+    passed: true,
+    detail: 'The model takes one row at a time: other batch sizes were not tried.',
+  };
+}
+
+/** Asks whether the other levels of optimisation give the same, on the batches of `tried`. */
+export async function tryLevels(
+  child: ModelProcess,
+  model: ModelFacts,
+  probes: Probes,
+  tried: Tried,
+  options: GateOptions,
+): Promise<GateCheck[]> {
+  if (isLarge(model)) {
+    const detail = 'The model may take over half of the memory: it was run at optimisation level basic only.';
+    return [{ name: 'optimization-basic-only', passed: true, detail }];
+  }
+  const checks: GateCheck[] = [];
+  for (const level of ['disabled', 'basic'] as const) {
+    const session = await load(child, model, level, options.threads);
+    const outputs = await rowRunner(session, probes, progressOf(options, `optimisation level ${level}`))(tried.batches);
+    await session.release();
+    checks.push(checkOptimization(level, tried.outputs, outputs, tried.tolerance));
+  }
+  return checks;
+}
