@@ -49,7 +49,8 @@ export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
 /** `{token: id}` (WordPiece, BPE) or `[[token, score], …]` (Unigram). */
 function* vocabularyOf(vocab: JsonValue | undefined): Generator<[string, number]> {
   if (Array.isArray(vocab)) {
-    for (const [id, entry] of vocab.entries()) if (Array.isArray(entry) && typeof entry[0] === 'string') yield [entry[0], id];
+    for (const [id, entry] of vocab.entries())
+      if (Array.isArray(entry) && typeof entry[0] === 'string') yield [entry[0], id];
   } else if (isJsonObject(vocab)) {
     for (const [token, id] of Object.entries(vocab)) if (typeof id === 'number') yield [token, id];
   }
@@ -57,7 +58,8 @@ function* vocabularyOf(vocab: JsonValue | undefined): Generator<[string, number]
 
 function* addedTokens(list: JsonValue | undefined): Generator<[string, number]> {
   for (const entry of Array.isArray(list) ? list : []) {
-    if (isJsonObject(entry) && typeof entry.content === 'string' && typeof entry.id === 'number') yield [entry.content, entry.id];
+    if (isJsonObject(entry) && typeof entry.content === 'string' && typeof entry.id === 'number')
+      yield [entry.content, entry.id];
   }
 }
 
@@ -75,14 +77,23 @@ export const BYTE_VOCABULARY = SPECIAL_TOKENS.length + 256;
 
 /** GPT-2's printable character for each byte (openai/gpt-2, encoder.py, bytes_to_unicode). */
 function byteCharacters(): string[] {
-  const printable = (byte: number): boolean => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const printable = (byte: number): boolean =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : next++));
 }
 
 /** A tokenizer.json of bytes and special tokens: every text has tokens in it, whatever the language, before any vocabulary is learnt. */
 export function byteLevelTokenizer(): string {
-  const special = SPECIAL_TOKENS.map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }));
+  const special = SPECIAL_TOKENS.map((content, id) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }));
   const vocab = Object.fromEntries([...SPECIAL_TOKENS, ...byteCharacters()].map((token, id) => [token, id]));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
   const template = (id: string): object => ({ SpecialToken: { id, type_id: 0 } });
@@ -97,7 +108,13 @@ export function byteLevelTokenizer(): string {
     post_processor: {
       type: 'TemplateProcessing',
       single: [template('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, template('[SEP]')],
-      pair: [template('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, template('[SEP]'), { Sequence: { id: 'B', type_id: 1 } }, { SpecialToken: { id: '[SEP]', type_id: 1 } }],
+      pair: [
+        template('[CLS]'),
+        { Sequence: { id: 'A', type_id: 0 } },
+        template('[SEP]'),
+        { Sequence: { id: 'B', type_id: 1 } },
+        { SpecialToken: { id: '[SEP]', type_id: 1 } },
+      ],
       special_tokens: Object.fromEntries(specials),
     },
     decoder: byteLevel,

@@ -45,6 +45,7 @@ export class GraphCore {
   private readonly usedParameters = new Map<string, { key: string; transform: ParameterTransform }>();
   private readonly names = new Map<string, number>();
   private readonly aliases = new Map<string, string>();
+  private readonly frontiers: ValueInfoProto[] = [];
   private path = '';
 
   /** @param parameters - tensors of the checkpoint by key; the graph takes what it uses and streams it when it is written */
@@ -74,11 +75,16 @@ export class GraphCore {
 
   /** Makes `value` an output of the graph under `name`. */
   output(name: string, value: Value): void {
-    this.outputs.push({ name, value: this.named(value, name) });
+    this.outputs.push({ name, value: this.rename(value, name) });
   }
 
-  /** Gives a value a name of its own, which the graph keeps: a frontier that others may cut at. */
+  /** Gives an inner value a name and a stated type, which the graph keeps: a frontier that it may be cut at. */
   named(value: Value, name: string): Value {
+    this.frontiers.push({ name, type: typeProto(value.dtype, value.shape) });
+    return this.rename(value, name);
+  }
+
+  private rename(value: Value, name: string): Value {
     if (this.names.has(name)) throw new RangeError(`two values named ${name}`);
     this.names.set(name, 1);
     if (this.aliases.has(value.name) || !this.nodes.some((node) => node.output.includes(value.name))) {
@@ -179,7 +185,7 @@ export class GraphCore {
         initializer: [...this.initializers.values()],
         input: this.inputs,
         output: this.outputs.map(({ name, value }) => ({ name, type: typeProto(value.dtype, value.shape) })),
-        valueInfo: [],
+        valueInfo: this.frontiers,
       },
       opsetImport: [{ domain: '', version: this.opset }],
       metadataProps: [],

@@ -1,4 +1,7 @@
 import * as z from 'zod';
+import { parseJson } from '../bytes/json.js';
+import { metadataOf, type OnnxModel } from './model.js';
+import { corruptOnnx } from './refusal.js';
 
 /**
  * The manifest: what an .onnx file says of itself, as JSON under `metadata_props` key `hpsv3.manifest`.
@@ -132,3 +135,17 @@ export type ContractInput = z.infer<typeof inputSchema>;
 export type ContractOutput = z.infer<typeof outputSchema>;
 export type Preprocess = z.infer<typeof preprocessSchema>;
 export type LineageStep = z.infer<typeof lineageSchema>;
+
+/**
+ * The manifest a model carries, or null for a file of another tool.
+ * @param file - what errors call the model
+ * @throws HpsError ONNX_CORRUPT for a manifest that breaks its schema
+ */
+export function manifestOf(model: OnnxModel, file: string): Manifest | null {
+  const text = metadataOf(model, MANIFEST_KEY);
+  if (text === undefined) return null;
+  const parsed = manifestSchema.safeParse(parseJson(text, { name: `${file}: ${MANIFEST_KEY}`, code: 'ONNX_CORRUPT' }));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw corruptOnnx(file, `its manifest breaks the schema at ${issue.path.join('.') || 'the root'}: ${issue.message}`);
+}

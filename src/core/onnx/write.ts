@@ -3,7 +3,7 @@ import type { FileSink, WrittenFile } from '../bytes/sink.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { type EncodedModel, encodeModel } from './encode.js';
-import { EXTERNAL_LOCATION, type GraphProto, type OnnxModel, subgraphsOf, type TensorProto } from './model.js';
+import { EXTERNAL_LOCATION, type GraphProto, type OnnxModel, type StringStringEntryProto, subgraphsOf, type TensorProto, type WeightSource } from './model.js';
 import { rawBytesOf } from './tensor-data.js';
 import { chunksOf } from './weight.js';
 import type { Piece } from './wire.js';
@@ -18,6 +18,8 @@ export interface WriteOnnxOptions {
   externalData?: boolean;
   /** Largest file that holds its own weights; protobuf's limit. */
   singleFileBytes?: number;
+  /** Values of `metadata_props` that are ready only later, such as a hash of the source: read when all weights are written. */
+  deferred?: ReadonlyMap<string, WeightSource>;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;
 }
@@ -43,14 +45,15 @@ export async function writeOnnx(
   options: WriteOnnxOptions = {},
 ): Promise<WrittenOnnx> {
   const { externalData = false, singleFileBytes = LIMITS.onnxFileBytes } = options;
-  const whole = encodeModel(model);
+  const metadataProps = [...model.metadataProps, ...deferredEntries(options.deferred)];
+  const whole = encodeModel({ ...model, metadataProps });
   if (!externalData && whole.byteLength <= singleFileBytes) {
     const progress = new Progress(options, whole.byteLength);
     return { model: await writePieces(output, output.name, whole, progress), data: undefined };
   }
   const dataName = `${output.name}.data`;
   const ranges = layOut(model);
-  const structure = encodeModel(model, (tensor) => withoutData(tensor, ranges.get(tensor), dataName));
+  const structure = encodeModel({ ...model, metadataProps }, (tensor) => withoutData(tensor, ranges.get(tensor), dataName));
   if (structure.byteLength > singleFileBytes) {
     throw new HpsError(
       'ONNX_UNSUPPORTED',
@@ -65,6 +68,10 @@ export async function writeOnnx(
   const data = await writeData(output, dataName, ranges, progress);
   return { model: await writePieces(output, output.name, structure, progress), data };
 }
+
+/** The codec splices whatever is not yet text; `metadata_props` come after the graph in the file. */
+const deferredEntries = (deferred: WriteOnnxOptions['deferred']): StringStringEntryProto[] =>
+  Array.from(deferred ?? [], ([key, value]) => ({ key, value: value as unknown as string }));
 
 class Progress {
   private done = 0;
