@@ -1,0 +1,69 @@
+import { statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isJsonObject, type JsonObject, parseJson } from '../bytes/json.js';
+import { FileSource } from '../bytes/source.js';
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { Checkpoint } from './checkpoint.js';
+import { resolveModelFolder } from './hf-folder.js';
+import { openRaw } from './registry.js';
+import { chooseStateDict } from './state-dict.js';
+
+const CONFIG_FILE = 'config.json';
+
+export interface OpenCheckpointOptions {
+  /** Path to the state dict inside the file, its steps separated by dots or slashes; found by well-known keys without one. */
+  readonly key?: string;
+}
+
+/**
+ * Opens a checkpoint: a file of any registered format, the index of a sharded one, or a model folder. Weights are not read.
+ * @throws HpsError FILE_NOT_FOUND, CHECKPOINT_UNRECOGNISED, CHECKPOINT_UNSUPPORTED, TENSOR_NOT_FOUND (no tensors, or none at
+ * `key`), CHECKPOINT_CORRUPT, CHECKPOINT_UNSAFE, CONFIG_INVALID (the config.json beside it)
+ */
+export async function openCheckpoint(path: string, { key }: OpenCheckpointOptions = {}): Promise<Checkpoint> {
+  const file = resolveModelFolder(path);
+  const { format, raw } = await openRaw(file);
+  try {
+    const name = basename(file);
+    const stateDict = chooseStateDict(raw.root, name, key);
+    const own = stateDict.config;
+    const config = own ?? readConfigBeside(file);
+    return {
+      format: format.id,
+      tensors: stateDict.tensors,
+      config,
+      configOrigin: own ? `${name}:${stateDict.configKey}` : config && CONFIG_FILE,
+      key: stateDict.key,
+      strippedPrefix: stateDict.strippedPrefix,
+      ignored: [...raw.ignored, ...stateDict.ignored],
+      files: raw.files,
+      records: raw.records,
+      close: () => raw.close(),
+    };
+  } catch (error) {
+    raw.close();
+    throw error;
+  }
+}
+
+/** The config.json in the checkpoint's folder; null without one. */
+function readConfigBeside(file: string): JsonObject | null {
+  const path = join(dirname(file), CONFIG_FILE);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return null;
+  const source = FileSource.open(path);
+  try {
+    const invalid = (rule: string) =>
+      new HpsError('CONFIG_INVALID', `${CONFIG_FILE}: ${rule}`, {
+        hint: 'Correct the file beside the checkpoint, or move the checkpoint away from it.',
+        details: { file: CONFIG_FILE },
+      });
+    if (source.byteLength > LIMITS.configBytes)
+      throw invalid(`${source.byteLength} bytes, at most ${LIMITS.configBytes} are read`);
+    const config = parseJson(source.readSync(0, source.byteLength), { name: CONFIG_FILE, code: 'CONFIG_INVALID' });
+    if (!isJsonObject(config)) throw invalid('not a JSON object');
+    return config;
+  } finally {
+    source.close();
+  }
+}

@@ -1,0 +1,52 @@
+import { FileSource } from '../bytes/source.js';
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { CheckpointFormat, RawCheckpoint } from './format.js';
+import { npz } from './npz.js';
+import { safetensors } from './safetensors.js';
+import { makeShardIndexFormat } from './shard-index.js';
+import { tfjs } from './tfjs.js';
+import { torchLegacy } from './torch-legacy.js';
+import { torchZip } from './torch-zip.js';
+import { recogniseLookalike } from './unrecognised.js';
+
+/** Formats of one file, in probe order: an .npz is a zip too, so it is asked before torch. */
+const FILE_FORMATS: readonly CheckpointFormat[] = [safetensors, npz, torchZip, torchLegacy];
+
+/** Every format, in probe order. */
+export const CHECKPOINT_FORMATS: readonly CheckpointFormat[] = [
+  ...FILE_FORMATS,
+  tfjs,
+  makeShardIndexFormat(async (path) => (await openRaw(path, FILE_FORMATS)).raw),
+];
+
+export interface OpenedRaw {
+  readonly format: CheckpointFormat;
+  readonly raw: RawCheckpoint;
+}
+
+/**
+ * Opens a file as the first format that recognises its content; the caller closes it.
+ * @throws HpsError FILE_NOT_FOUND, CHECKPOINT_UNRECOGNISED, and what the format throws; then nothing is left open
+ */
+export async function openRaw(path: string, formats = CHECKPOINT_FORMATS): Promise<OpenedRaw> {
+  const source = FileSource.open(path);
+  try {
+    const head = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
+    const format = formats.find((candidate) => candidate.sniff(head));
+    if (format === undefined) throw unrecognised(source.name, head, formats);
+    return { format, raw: await format.open(source) };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+function unrecognised(file: string, head: Uint8Array, formats: readonly CheckpointFormat[]): HpsError {
+  const lookalike = recogniseLookalike(head);
+  const known = formats.map(({ label }) => label).join(', ');
+  return new HpsError('CHECKPOINT_UNRECOGNISED', `${file}: ${lookalike?.what ?? 'not a known checkpoint format'}`, {
+    hint: `${lookalike?.hint ?? 'Check that it is the right file.'} Known formats: ${known}.`,
+    details: { file, firstBytes: Buffer.from(head.subarray(0, 8)).toString('hex') },
+  });
+}
