@@ -1,4 +1,5 @@
 // The entry of the model process (see child.ts). It is forked, never imported: hence the work on load.
+import { readFileSync } from 'node:fs';
 import { HpsError } from '../errors.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import { openSession } from './ort.js';
@@ -44,9 +45,15 @@ function failure(error: unknown): ModelReply['result'] {
   return { kind: 'failed', code, message, hint, details };
 }
 
+/** By /proc where it is: on Linux, maxRSS starts from what the parent had when it forked. */
+function peakRssBytes(): number {
+  if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024;
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? 0) * 1024;
+}
+
 process.on('message', async (request: ModelRequest) => {
   const result = await answer(request).catch(failure);
-  const reply: ModelReply = { result, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
+  const reply: ModelReply = { result, peakRssBytes: peakRssBytes() };
   process.send?.(reply);
 });
 // The parent is gone, or has hung up.

@@ -1,6 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GateOptions, type GateReference, runGate } from '../../../src/core/gate/gate.js';
+import { defaultLevel } from '../../../src/core/gate/load.js';
+import { readFacts } from '../../../src/core/gate/model.js';
 import type { GateReport } from '../../../src/core/gate/report.js';
+import { tryLevels } from '../../../src/core/gate/trials.js';
+import { ModelProcess } from '../../../src/core/runtime/child.js';
 import type { Tensor } from '../../../src/core/tensor/tensor.js';
 import { tensorFromBytes } from '../../../src/core/tensor/tensor.js';
 import { goldenModel, readTensors } from '../../helpers/models.js';
@@ -100,6 +104,15 @@ describe('runGate against another model', () => {
     expect(report.flips).toBeGreaterThan(20);
   });
 
+  it('finds the first value that moved deep inside, though only outputs show', async () => {
+    const report = await gate('item-flipped-deep', from('item'), { level: 'quick' });
+    expect(report).toMatchObject({
+      passed: false,
+      firstMoved: { output: 'embedding' },
+      firstDivergence: { value: 'wide', node: 'Gemm_wide', opType: 'Gemm' },
+    });
+  });
+
   it('names the output where the values inside have other names', async () => {
     const report = await gate('item-flipped-renamed', from('item'));
     expect(report).toMatchObject({ passed: false, firstMoved: { output: 'embedding' } });
@@ -132,6 +145,20 @@ describe('runGate against another model', () => {
       code: 'MODELS_INCOMPARABLE',
       message: /inputs/,
     });
+  });
+});
+
+describe('a model that may take over half of the memory', () => {
+  it('is run at level basic only, and the report says so', async () => {
+    const facts = { ...readFacts(model('item')), bytes: 2 ** 50 };
+    const nothing = { checks: [], outputs: new Map(), batches: [], tolerance: () => 0 };
+    expect(defaultLevel(facts)).toBe('basic');
+    expect(defaultLevel(readFacts(model('item')))).toBe('all');
+    const child = new ModelProcess();
+    const options: GateOptions = { candidate: model('item'), reference: NONE, level: 'full' };
+    const checks = await tryLevels(child, facts, { rows: 0, feeds: new Map() }, nothing, options);
+    await child.close();
+    expect(checks).toMatchObject([{ name: 'optimization-basic-only', passed: true, detail: /basic only/ }]);
   });
 });
 

@@ -48,6 +48,15 @@ describe('ModelProcess', () => {
     expect(modelProcesses()).toEqual([]);
   });
 
+  it('reports its own peak of memory, not that of the process that started it', async () => {
+    const ballast = Buffer.alloc(400 * MiB, 1);
+    await withModelProcess({ limits: LIMITS }, async (child) => {
+      await child.load(model('mlp'));
+      expect(child.peakRssBytes).toBeLessThan(300 * MiB);
+    });
+    expect(ballast.byteLength).toBe(400 * MiB);
+  });
+
   it('holds several sessions and answers requests made at once', async () => {
     await withModelProcess({ limits: LIMITS }, async (child) => {
       const [a, b] = await Promise.all([

@@ -71,6 +71,7 @@ def save_item(name, nodes=None, weights=None, manifest=ITEM_MANIFEST, inputs=Non
 save_item("item")
 save_item("item-plain", manifest=None)
 save_item("item-flipped", weights={**ITEM, "w2": -ITEM["w2"]})  # the signs of one inner layer
+save_item("item-flipped-deep", weights={**ITEM, "w1": -ITEM["w1"]})
 save_item("item-flipped-renamed", item_nodes("other_"), {**ITEM, "w2": -ITEM["w2"]})
 save_item("item-nudged", weights={**ITEM, "b3": ITEM["b3"] + np.float32(2e-6)})
 save_item("item-shifted", weights={**ITEM, "b3": ITEM["b3"] + np.float32(0.5)})  # all scores move, no decision does
