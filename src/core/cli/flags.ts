@@ -16,9 +16,6 @@ export const seedFlag = Flags.integer({
   description: 'Seed of everything random; the same seed gives the same bytes',
 });
 
-/** A function, since some commands require it. */
-export const outFlag = Flags.custom<string>({ helpValue: 'FILE', description: 'File to write' });
-
 export const forceFlag = Flags.boolean({ description: 'Overwrite the output if it exists' });
 
 export const dryRunFlag = Flags.boolean({
