@@ -30,25 +30,40 @@ export function drawFrames(random: Random, shape: readonly number[], pixels: Of<
   const base = Array.from({ length: channels }, () => random.uniform(0.25, 0.75));
   const waves = Array.from({ length: WAVES }, () => drawWave(random, channels, contrast));
   const values = new Float32Array(numel(shape));
-  let at = 0;
+  const plane = height * width;
   for (let channel = 0; channel < channels; channel++) {
     const mean = pixels.mean[channel % 3];
     const std = pixels.std[channel % 3];
     for (let frame = 0; frame < frames; frame++) {
-      for (let row = 0; row < height; row++) {
-        for (let column = 0; column < width; column++) {
-          let brightness = base[channel] + grain * (random.uniform() - 0.5);
-          for (const { x, y, phase, motion, amplitude } of waves) {
-            brightness +=
-              amplitude[channel] * Math.cos((x * column) / width + (y * row) / height + phase + motion * frame);
-          }
-          const clipped = Math.min(1, Math.max(0, brightness));
-          values[at++] = (clipped * 255 * pixels.scale - mean) / std;
-        }
+      const start = (channel * frames + frame) * plane;
+      const picture = values.subarray(start, start + plane).fill(base[channel]);
+      for (const wave of waves) addWave(picture, width, wave, { channel, frame });
+      for (let i = 0; i < plane; i++) {
+        const brightness = Math.min(1, Math.max(0, picture[i] + grain * (random.uniform() - 0.5)));
+        picture[i] = (brightness * 255 * pixels.scale - mean) / std;
       }
     }
   }
   return values;
+}
+
+/** Adds amplitude * cos(x * column / width + y * row / height + phase), by the sum formula: no cosine a pixel. */
+function addWave(
+  picture: Float32Array,
+  width: number,
+  wave: Wave,
+  { channel, frame }: { channel: number; frame: number },
+): void {
+  const height = picture.length / width;
+  const cosX = Float64Array.from({ length: width }, (_, column) => Math.cos((wave.x * column) / width));
+  const sinX = Float64Array.from({ length: width }, (_, column) => Math.sin((wave.x * column) / width));
+  for (let row = 0; row < height; row++) {
+    const angle = (wave.y * row) / height + wave.phase + wave.motion * frame;
+    const cosY = wave.amplitude[channel] * Math.cos(angle);
+    const sinY = wave.amplitude[channel] * Math.sin(angle);
+    const start = row * width;
+    for (let column = 0; column < width; column++) picture[start + column] += cosX[column] * cosY - sinX[column] * sinY;
+  }
 }
 
 function drawWave(random: Random, channels: number, contrast: number): Wave {
