@@ -41,13 +41,13 @@ export class StagedOutput {
     const fileSystem = options.fileSystem ?? FILE_SYSTEM;
     try {
       const parent = folderOf(path);
-      checkTarget(join(parent, name), options);
       const staging = stagingName(name);
       const folder = join(parent, staging);
       await fileSystem.mkdir(folder);
       registerStaging(folder);
       try {
         refuseSecondWriter(name, sweepStaging(parent, name, staging));
+        checkTarget(join(parent, name), options); // after the sweep, which may put a file back
       } catch (error) {
         abandonStaging(folder);
         throw error;

@@ -110,8 +110,10 @@ export class WireReader {
     if (wireType === WIRE.VARINT) this.varint(end);
     else if (wireType === WIRE.FIXED64) this.fixed(end, 8);
     else if (wireType === WIRE.FIXED32) this.fixed(end, 4);
-    else if (wireType === WIRE.BYTES) this.position += this.length(end);
-    else throw this.corrupt(`wire type ${wireType} is not used by ONNX`);
+    else if (wireType === WIRE.BYTES) {
+      const length = this.length(end); // moves the position itself
+      this.position += length;
+    } else throw this.corrupt(`wire type ${wireType} is not used by ONNX`);
   }
 
   private int64Value(): bigint {
