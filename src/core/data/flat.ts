@@ -1,0 +1,189 @@
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { quote, type RowFields, type RowValue } from './row-json.js';
+import { type DataRow, ITEM_PARTS, type Item } from './rows.js';
+
+/**
+ * Rows as the flat columns that CSV and Parquet share:
+ * id, type, left, right, context, label1 … labelN, prompt_id, task, modality, group.NAME, rater1 …; content, score,
+ * rating1 …, aux.NAME; and left.image, left.text, … where an item has parts. An empty cell is an absent field.
+ */
+
+/** Fields with one column for each vote, by the start of the column's name. */
+const LISTS: ReadonlyMap<string, string> = new Map([
+  ['label', 'labels'],
+  ['rater', 'raters'],
+  ['rating', 'ratings'],
+]);
+/** Fields with one column for each member, by what stands before the dot. */
+const OBJECTS: ReadonlyMap<string, string> = new Map([
+  ['group', 'groups'],
+  ['groups', 'groups'],
+  ['aux', 'aux'],
+  ...['left', 'right', 'content'].map((side) => [side, side] as const),
+]);
+
+type ColumnPlan =
+  | { readonly kind: 'field'; readonly field: string }
+  | { readonly kind: 'entry'; readonly field: string; readonly index: number }
+  | { readonly kind: 'member'; readonly field: string; readonly member: string };
+
+/** Whether a column holds numbers: they are written and read as such, and never escaped. */
+export const isNumericColumn = (name: string): boolean => /^(?:label\d*|rating\d+|score|aux\..*)$/.test(name);
+
+/** Puts the cells of one file's rows back into fields. */
+export class FlatColumns {
+  private readonly plans: readonly ColumnPlan[];
+
+  /** @throws HpsError DATA_INVALID for a repeated or missing column, or too many votes */
+  constructor(
+    readonly names: readonly string[],
+    file: string,
+  ) {
+    const refuse = (rule: string): HpsError =>
+      new HpsError('DATA_INVALID', `${file}: ${rule}`, {
+        hint: 'The header must name each column once: id, type, left, right, context, label1, label2, …',
+        details: { file },
+      });
+    const repeated = names.find((name, i) => names.indexOf(name) < i);
+    if (repeated !== undefined) throw refuse(`column ${quote(repeated)} appears twice in the header`);
+    if (!names.includes('type')) throw refuse('the header has no column "type"');
+    this.plans = names.map(planColumn);
+    for (const plan of this.plans) {
+      if (plan.kind === 'entry' && plan.index > LIMITS.votes) {
+        throw refuse(`column number ${plan.index} of ${plan.field} is over the limit of ${LIMITS.votes}`);
+      }
+    }
+  }
+
+  /** The fields of one row; cells that are null, undefined, NaN or empty are absent. */
+  toFields(cells: readonly unknown[]): RowFields {
+    const fields = new Map<string, RowValue>();
+    const lists = new Map<string, RowValue[]>();
+    this.plans.forEach((plan, i) => {
+      const value = toRowValue(cells[i]);
+      if (value === null) return;
+      if (plan.kind === 'field') fields.set(plan.field, value);
+      else if (plan.kind === 'entry') entry(lists, plan.field, (): RowValue[] => [])[plan.index - 1] = value;
+      else
+        (entry(fields, plan.field, () => new Map<string, RowValue>()) as Map<string, RowValue>).set(plan.member, value);
+    });
+    this.addLists(fields, lists);
+    return fields;
+  }
+
+  /** A rater without a vote in this row drops out, so that names and votes stay side by side. */
+  private addLists(fields: Map<string, RowValue>, lists: ReadonlyMap<string, RowValue[]>): void {
+    const judged = lists.get('labels') ?? lists.get('ratings');
+    for (const [field, values] of lists) {
+      const kept = field === 'raters' && judged ? values.filter((_, i) => judged[i] !== undefined) : values;
+      const present = kept.filter((value) => value !== undefined);
+      if (present.length > 0) fields.set(field, present);
+    }
+  }
+}
+
+function planColumn(name: string): ColumnPlan {
+  const numbered = /^(label|rater|rating)([1-9]\d{0,6})$/.exec(name);
+  if (numbered) return { kind: 'entry', field: LISTS.get(numbered[1])!, index: Number(numbered[2]) };
+  const dot = name.indexOf('.');
+  const object = dot > 0 ? OBJECTS.get(name.slice(0, dot)) : undefined;
+  if (object !== undefined) return { kind: 'member', field: object, member: name.slice(dot + 1) };
+  return { kind: 'field', field: name };
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = create();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** A cell, possibly nested, as a row's value. */
+function toRowValue(cell: unknown, depth = 0): RowValue {
+  if (cell === undefined || cell === null || cell === '' || Number.isNaN(cell)) return null;
+  if (typeof cell === 'bigint') {
+    return cell >= Number.MIN_SAFE_INTEGER && cell <= Number.MAX_SAFE_INTEGER ? Number(cell) : cell;
+  }
+  if (typeof cell !== 'object') return cell as string | number | boolean;
+  if (depth >= LIMITS.rowDepth) return null;
+  if (Array.isArray(cell)) return cell.map((part) => toRowValue(part, depth + 1));
+  return new Map(Object.entries(cell).map(([key, part]) => [key, toRowValue(part, depth + 1)]));
+}
+
+/** A cell as it is written. */
+export type FlatCell = string | number;
+
+/** The columns that one row needs, with its cells. */
+export function flattenRow(row: DataRow): Map<string, FlatCell> {
+  const cells = new Map<string, FlatCell>([
+    ['id', row.id],
+    ['type', row.kind === 'pair' ? 'pair' : 'abs'],
+  ]);
+  const put = (name: string, value: FlatCell | undefined): void => {
+    if (value !== undefined) cells.set(name, value);
+  };
+  if (row.kind === 'pair') {
+    putItem(put, 'left', row.left);
+    putItem(put, 'right', row.right);
+    const [first] = row.votes;
+    if (row.votes.length === 1 && first !== 0 && first !== 1 && first !== 0.5) put('label', first);
+    else row.votes.forEach((vote, i) => void put(`label${i + 1}`, vote));
+  } else {
+    putItem(put, 'content', row.item);
+    put('score', row.score);
+    row.ratings.forEach((rating, i) => void put(`rating${i + 1}`, rating));
+    for (const [name, value] of Object.entries(row.aux ?? {})) put(`aux.${name}`, value);
+  }
+  put('context', row.context);
+  if (row.promptId !== row.id) put('prompt_id', row.promptId);
+  put('task', row.task);
+  put('modality', row.modality);
+  for (const [name, value] of row.groups) put(`group.${name}`, value);
+  row.raters?.forEach((rater, i) => void put(`rater${i + 1}`, rater));
+  return cells;
+}
+
+function putItem(put: (name: string, value: FlatCell | undefined) => void, name: string, item: Item): void {
+  if (typeof item === 'string') put(name, item);
+  else for (const part of ITEM_PARTS) put(`${name}.${part}`, item[part]);
+}
+
+const COLUMN_ORDER = [
+  'id',
+  'type',
+  'left',
+  'right',
+  'content',
+  'context',
+  'label',
+  'score',
+  'rating',
+  'prompt_id',
+  'task',
+  'modality',
+  'group',
+  'rater',
+  'aux',
+];
+
+/** Collects the columns that the rows of a file need, in the order of the format. */
+export class ColumnSet {
+  private readonly names = new Set<string>();
+
+  add(row: DataRow): void {
+    for (const name of flattenRow(row).keys()) this.names.add(name);
+  }
+
+  /** By family, then number, then name: the same for any order of rows. */
+  columns(): string[] {
+    const keyed = [...this.names].map((name) => {
+      const [, family, number] = /^([a-z_]+?)(\d*)(?:\..*)?$/s.exec(name)!;
+      return { name, family: COLUMN_ORDER.indexOf(family), number: Number(number) };
+    });
+    keyed.sort((a, b) => a.family - b.family || a.number - b.number || (a.name < b.name ? -1 : 1));
+    return keyed.map(({ name }) => name);
+  }
+}

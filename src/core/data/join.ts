@@ -1,0 +1,141 @@
+import { type CodedColumn, selectCoded } from './columns.js';
+import type { Interner } from './interner.js';
+import type { AbsoluteLabelTable, LabelTable, PairLabelTable } from './label-table.js';
+import type { ScoreTable } from './read-scores.js';
+
+/** Ids named in a report; all are counted. */
+const MAX_EXAMPLES = 10;
+
+/** Ids that one file has and the other lacks. */
+export interface UnmatchedIds {
+  readonly count: number;
+  /** The first of them, in the order of their file. */
+  readonly examples: readonly string[];
+}
+
+export interface JoinReport {
+  readonly matched: number;
+  /** Judged rows without a score. */
+  readonly labelsOnly: UnmatchedIds;
+  /** Scores without a judged row. */
+  readonly scoresOnly: UnmatchedIds;
+}
+
+interface JoinedBase {
+  /** Rows that have a judgement and a score, in the order of the label file. Every array below has this length. */
+  readonly count: number;
+  /** The model's logit: of the pair (log-odds that left is preferred), or an item's utility logit. Finite. */
+  readonly logit: Float64Array;
+  /**
+   * Cluster of each row, 0 … clusterCount - 1: rows with the same `prompt_id`, or a row alone. Clusters are resampled
+   * together and never split across folds.
+   */
+  readonly cluster: Int32Array;
+  readonly clusterCount: number;
+  /** `prompt_id` of each cluster, by code: what splits and folds are hashed from. */
+  readonly clusterNames: readonly string[];
+  /** `task` of each row. */
+  readonly task: CodedColumn;
+  /** Group columns by name; code -1 where a row is in no such group. */
+  readonly groups: ReadonlyMap<string, CodedColumn>;
+  /** Id of row i. */
+  idAt(i: number): string;
+  readonly report: JoinReport;
+}
+
+/**
+ * Scores beside votes: what metrics, calibrators and ensembles are computed from.
+ *
+ * A row's votes are its weight: it stands for `votesLeft + votesRight` judgements, of which `votesLeft` were for the left.
+ * A tie counts one half on each side and is also in `ties`; a soft label p is one judgement, p of it for the left.
+ */
+export interface JoinedPairs extends JoinedBase {
+  readonly kind: 'pair';
+  readonly votesLeft: Float64Array;
+  readonly votesRight: Float64Array;
+  readonly ties: Float64Array;
+}
+
+/** Scores beside a human scale. */
+export interface JoinedAbsolutes extends JoinedBase {
+  readonly kind: 'absolute';
+  /** The human score. */
+  readonly score: Float64Array;
+  /** Raters behind it; 0 where only the score is known. */
+  readonly ratings: Float64Array;
+}
+
+/** Aligns judged pairs with one model's scores, by id. */
+export function joinPairs(labels: PairLabelTable, scores: ScoreTable): JoinedPairs {
+  const { rows, base } = join(labels, scores);
+  return {
+    kind: 'pair',
+    ...base,
+    votesLeft: select(labels.votesLeft, rows),
+    votesRight: select(labels.votesRight, rows),
+    ties: select(labels.ties, rows),
+  };
+}
+
+/** Aligns scored items with one model's scores, by id. */
+export function joinAbsolutes(labels: AbsoluteLabelTable, scores: ScoreTable): JoinedAbsolutes {
+  const { rows, base } = join(labels, scores);
+  return { kind: 'absolute', ...base, score: select(labels.score, rows), ratings: select(labels.ratings, rows) };
+}
+
+/**
+ * The model's logit for every label row, in the order of the labels.
+ *
+ * @returns NaN where the model has no score: for ensembles, whose members may miss rows
+ */
+export function alignLogits(labels: LabelTable, scores: ScoreTable): Float64Array {
+  const places = placesOf(labels.ids, scores);
+  return Float64Array.from(places, (place) => (place < 0 ? Number.NaN : scores.logit[place]));
+}
+
+function join(labels: LabelTable, scores: ScoreTable): { rows: Int32Array; base: JoinedBase } {
+  const places = placesOf(labels.ids, scores);
+  const rows = Int32Array.from(places.keys()).filter((row) => places[row] >= 0);
+  const cluster = selectCoded(labels.cluster, rows);
+  const base: JoinedBase = {
+    count: rows.length,
+    logit: Float64Array.from(rows, (row) => scores.logit[places[row]]),
+    cluster: cluster.codes,
+    clusterCount: cluster.names.length,
+    clusterNames: cluster.names,
+    task: selectCoded(labels.task, rows),
+    groups: new Map([...labels.groups].map(([name, column]) => [name, selectCoded(column, rows)])),
+    idAt: (i) => labels.ids.textOf(rows[i]),
+    report: {
+      matched: rows.length,
+      labelsOnly: unmatched(labels.ids, (id) => places[id] < 0),
+      scoresOnly: unmatched(scores.ids, missingFrom(scores.count, places)),
+    },
+  };
+  return { rows, base };
+}
+
+/** For each id, its row in the score table, or -1. */
+function placesOf(ids: Interner, scores: ScoreTable): Int32Array {
+  const places = new Int32Array(ids.size);
+  for (let code = 0; code < places.length; code++) places[code] = ids.findIn(scores.ids, code);
+  return places;
+}
+
+function missingFrom(count: number, places: Int32Array): (code: number) => boolean {
+  const used = new Uint8Array(count);
+  for (const place of places) if (place >= 0) used[place] = 1;
+  return (code) => used[code] === 0;
+}
+
+function unmatched(ids: Interner, isMissing: (code: number) => boolean): UnmatchedIds {
+  const examples: string[] = [];
+  let count = 0;
+  for (let code = 0; code < ids.size; code++) {
+    if (!isMissing(code)) continue;
+    if (count++ < MAX_EXAMPLES) examples.push(ids.textOf(code));
+  }
+  return { count, examples };
+}
+
+const select = (values: Float64Array, rows: Int32Array): Float64Array => Float64Array.from(rows, (row) => values[row]);

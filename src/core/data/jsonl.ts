@@ -1,0 +1,109 @@
+import { LIMITS } from '../limits.js';
+import type { DataInput } from './input.js';
+import { forEachLine, readLineBlocks } from './lines.js';
+import { type IgnoredFields, parseDataRow, parseScoreRow } from './parse-row.js';
+import { parseRowJson, type RowFields } from './row-json.js';
+import { type BadRow, type DataRow, type Item, RowError, type RowResult, type ScoreRow } from './rows.js';
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Turns the fields of one row into a row, or throws a RowError. */
+export type RowParser<T> = (fields: RowFields, line: number) => T;
+
+/**
+ * One JSONL row of bytes; null for a blank line.
+ *
+ * @param bytes - a line without its newline
+ */
+export function parseJsonlRow<T>(bytes: Uint8Array, line: number, parse: RowParser<T>): RowResult<T> | null {
+  try {
+    if (bytes.byteLength > LIMITS.rowBytes) throw tooLarge();
+    const text = decodeRow(bytes);
+    return text.trim() === '' ? null : { line, row: parse(parseRowJson(text), line) };
+  } catch (error) {
+    return badRow(error, line);
+  }
+}
+
+/** Rows of a JSONL stream, one batch for each piece read. Bad rows are yielded in their place; nothing is thrown for them. */
+export async function* readJsonl<T>(input: DataInput, parse: RowParser<T>): AsyncGenerator<RowResult<T>[]> {
+  for await (const block of readLineBlocks(input.chunks())) {
+    const batch: RowResult<T>[] = [];
+    if (block.tooLong) batch.push(badRow(tooLarge(), block.firstLine));
+    forEachLine(block, (start, end, line) => {
+      const result = parseJsonlRow(block.bytes.subarray(start, end), line, parse);
+      if (result) batch.push(result);
+    });
+    yield batch;
+  }
+}
+
+/** Rows of labels or samples; fields that are not of the format are counted in `ignored`. */
+export function readJsonlRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
+  return readJsonl(input, (fields, line) => parseDataRow(fields, line, ignored));
+}
+
+/** Rows of scores. */
+export function readJsonlScores(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<ScoreRow>[]> {
+  return readJsonl(input, (fields) => parseScoreRow(fields, ignored));
+}
+
+/** What a row that could not be read is reported as; anything but a RowError is a bug and thrown on. */
+export function badRow(error: unknown, line: number): BadRow & { row?: undefined } {
+  if (!(error instanceof RowError)) throw error;
+  return { line, code: error.code, message: error.message };
+}
+
+export const tooLarge = (): RowError => new RowError('ROW_TOO_LARGE', `longer than ${LIMITS.rowBytes} bytes`);
+
+function decodeRow(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw new RowError('INVALID_UTF8', 'not valid UTF-8');
+  }
+}
+
+/** The row in the user's own JSONL, one line with its newline. Reading it gives the same row. */
+export function formatJsonlRow(row: DataRow): string {
+  return `${JSON.stringify(toPlainRow(row))}\n`;
+}
+
+/** A score row as `hpsv3 batch` writes it. */
+export function formatJsonlScore(row: ScoreRow): string {
+  const { id, logit, ...rest } = row;
+  return `${JSON.stringify({ id, logit, ...rest })}\n`;
+}
+
+/** The plain object of a row's JSON, fields in the order of the format's own examples. */
+export function toPlainRow(row: DataRow): Record<string, unknown> {
+  const shared = {
+    context: row.context,
+    task: row.task,
+    modality: row.modality,
+    prompt_id: row.promptId === row.id ? undefined : row.promptId,
+    groups: row.groups.size > 0 ? Object.fromEntries(row.groups) : undefined,
+    raters: row.raters,
+  };
+  if (row.kind === 'pair') {
+    const { id, left, right } = row;
+    return { id, type: 'pair', left, right, ...votesAsJson(row.votes), ...shared };
+  }
+  const { id, item: content, score, ratings, aux } = row;
+  return {
+    id,
+    type: 'abs',
+    content: content satisfies Item,
+    score,
+    ratings: ratings.length > 0 ? ratings : undefined,
+    aux,
+    ...shared,
+  };
+}
+
+/** A soft label cannot stand among votes. */
+function votesAsJson(votes: readonly number[]): { labels?: readonly number[]; label?: number } {
+  if (votes.length === 0) return {};
+  const [first] = votes;
+  return votes.length === 1 && first !== 0 && first !== 1 && first !== 0.5 ? { label: first } : { labels: votes };
+}

@@ -1,0 +1,185 @@
+import { type AsyncBuffer, type FileMetaData, parquetMetadata, parquetRead, parquetSchema } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import type { ByteSink } from '../bytes/sink.js';
+import type { ByteSource } from '../bytes/source.js';
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { type FlatCell, FlatColumns, flattenRow, isNumericColumn } from './flat.js';
+import type { DataInput } from './input.js';
+import { badRow } from './jsonl.js';
+import { checkColumnChunk, ParquetError } from './parquet-check.js';
+import { type IgnoredFields, parseDataRow } from './parse-row.js';
+import type { DataRow, RowResult } from './rows.js';
+
+const MAGIC = 'PAR1';
+/** Footer length (u32, little-endian) and magic at the end of the file. */
+const TRAILER_BYTES = 8;
+/** Rows of a row group that we write. */
+const GROUP_ROWS = 50_000;
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Rows of a Parquet file, one batch a row group. Lines are row numbers from 1.
+ *
+ * @throws HpsError USAGE without random access; DATA_INVALID when the file does not hold together
+ */
+export async function* readParquetRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
+  const source = input.source;
+  if (!source) {
+    throw new HpsError('USAGE', `${input.name}: Parquet cannot be read from a stream`, {
+      hint: 'Give the path of a file.',
+    });
+  }
+  const metadata = refusing(source, () => readFooter(source));
+  const columns = new FlatColumns(
+    refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name)),
+    source.name,
+  );
+  let rowStart = 0;
+  for (const group of metadata.row_groups) {
+    const rowEnd = rowStart + refusing(source, () => checkRowGroup(source, group, metadata.schema));
+    const rows = await readGroup(source, metadata, { rowStart, rowEnd, columns: columns.names });
+    yield rows.map((cells, i) => toRow(cells, rowStart + i + 1));
+    rowStart = rowEnd;
+  }
+
+  function toRow(cells: readonly unknown[], line: number): RowResult<DataRow> {
+    try {
+      return { line, row: parseDataRow(columns.toFields(cells), line, ignored) };
+    } catch (error) {
+      return badRow(error, line);
+    }
+  }
+}
+
+function readFooter(source: ByteSource): FileMetaData {
+  const end = source.byteLength;
+  if (end < MAGIC.length + TRAILER_BYTES) throw new ParquetError(`${end} bytes are too few for a Parquet file`);
+  const isMagic = (offset: number): boolean => Buffer.from(source.readSync(offset, 4)).toString('latin1') === MAGIC;
+  if (!isMagic(0) || !isMagic(end - 4)) throw new ParquetError(`it does not begin and end with ${MAGIC}`);
+  const length = Buffer.from(source.readSync(end - TRAILER_BYTES, 4)).readUInt32LE();
+  const most = Math.min(LIMITS.parquetFooterBytes, end - MAGIC.length - TRAILER_BYTES);
+  if (length > most) throw new ParquetError(`the footer's length ${length} is over ${most}`);
+  return parquetMetadata(source.readSync(end - TRAILER_BYTES - length, length + TRAILER_BYTES), { geoparquet: false });
+}
+
+type RowGroup = FileMetaData['row_groups'][number];
+
+/** Checks all of a row group's pages before hyparquet decodes them; returns its number of rows. */
+function checkRowGroup(source: ByteSource, group: RowGroup, schema: FileMetaData['schema']): number {
+  const columns = group.columns.length;
+  const rows = Number(group.num_rows);
+  if (!Number.isSafeInteger(rows) || rows < 0 || rows * Math.max(columns, 1) > LIMITS.parquetGroupCells) {
+    throw new ParquetError(
+      `a row group of ${group.num_rows} rows is over the limit of ${LIMITS.parquetGroupCells} cells`,
+    );
+  }
+  for (const { meta_data: column } of group.columns) {
+    if (!column) throw new ParquetError('a column has no metadata');
+    const start = Number(column.dictionary_page_offset || column.data_page_offset);
+    const length = Number(column.total_compressed_size);
+    if (!(start >= MAGIC.length && length >= 0 && start + length <= source.byteLength)) {
+      throw new ParquetError(`column ${column.path_in_schema.join('.')} lies outside the file`);
+    }
+    checkColumnChunk(source.readSync(start, length), column, schema, rows);
+  }
+  return rows;
+}
+
+async function readGroup(
+  source: ByteSource,
+  metadata: FileMetaData,
+  range: { rowStart: number; rowEnd: number; columns: readonly string[] },
+): Promise<readonly unknown[][]> {
+  let rows: unknown[][] = [];
+  try {
+    await parquetRead({
+      file: asyncBuffer(source),
+      metadata,
+      compressors,
+      ...range,
+      columns: [...range.columns],
+      parsers: { stringFromBytes: (bytes) => bytes && UTF8.decode(bytes) },
+      onComplete: (read) => {
+        rows = read;
+      },
+    });
+  } catch (cause) {
+    throw invalidFile(source, cause);
+  }
+  return rows;
+}
+
+function asyncBuffer(source: ByteSource): AsyncBuffer {
+  return {
+    byteLength: source.byteLength,
+    slice: (start, end = source.byteLength) => source.readSync(start, end - start).buffer as ArrayBuffer,
+  };
+}
+
+/** hyparquet throws plain errors of many kinds on damaged bytes; all of them mean the same here. */
+function refusing<T>(source: ByteSource, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw cause instanceof HpsError ? cause : invalidFile(source, cause);
+  }
+}
+
+function invalidFile(source: ByteSource, cause: unknown): HpsError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new HpsError('DATA_INVALID', `${source.name}: not a readable Parquet file: ${reason}`, {
+    hint: 'Write the file anew; it may be damaged or cut short.',
+    details: { file: source.name },
+    cause,
+  });
+}
+
+/** Writes rows as Parquet (snappy), a row group at a time. Call `finish` for the footer. */
+export class ParquetRowWriter {
+  private readonly buffer = new ByteWriter();
+  private readonly writer: ParquetWriter;
+  private readonly cells: (FlatCell | null)[][];
+  private pending = 0;
+
+  /** @param columns - all that the rows will need, from `ColumnSet` */
+  constructor(
+    private readonly sink: Pick<ByteSink, 'write'>,
+    private readonly columns: readonly string[],
+  ) {
+    this.cells = columns.map(() => []);
+    const schema = schemaFromColumnData({
+      columnData: columns.map((name) => ({ name, data: [], type: typeOf(name), nullable: true })),
+    });
+    this.writer = new ParquetWriter({ writer: this.buffer, schema, createdBy: 'hpsv3' });
+  }
+
+  async write(row: DataRow): Promise<void> {
+    const flat = flattenRow(row);
+    this.columns.forEach((name, i) => void this.cells[i].push(flat.get(name) ?? null));
+    if (++this.pending === GROUP_ROWS) await this.flushGroup();
+  }
+
+  async finish(): Promise<void> {
+    if (this.pending > 0) await this.flushGroup();
+    this.writer.finish();
+    await this.drain();
+  }
+
+  private async flushGroup(): Promise<void> {
+    const columnData = this.columns.map((name, i) => ({ name, data: this.cells[i] }));
+    this.writer.write({ columnData, rowGroupSize: this.pending });
+    for (const column of this.cells) column.length = 0;
+    this.pending = 0;
+    await this.drain();
+  }
+
+  private async drain(): Promise<void> {
+    await this.sink.write(this.buffer.getBytes());
+    this.buffer.index = 0;
+  }
+}
+
+const typeOf = (column: string): 'DOUBLE' | 'STRING' => (isNumericColumn(column) ? 'DOUBLE' : 'STRING');

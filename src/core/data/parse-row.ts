@@ -1,0 +1,311 @@
+import { LIMITS } from '../limits.js';
+import { quote, type RowFields, type RowValue } from './row-json.js';
+import {
+  type AbsoluteRow,
+  type AuxLabels,
+  type DataRow,
+  ITEM_PARTS,
+  type Item,
+  type ItemPart,
+  MODALITIES,
+  type Modality,
+  type PairRow,
+  RowError,
+  type ScoreRow,
+  type Winner,
+} from './rows.js';
+
+/** Field names that are not part of the format, with the number of rows that have each. */
+export type IgnoredFields = Map<string, number>;
+
+/** Names kept in `IgnoredFields`; a hostile file has a new one on every row. */
+const MAX_IGNORED_NAMES = 1000;
+
+interface RowType {
+  readonly kind: DataRow['kind'];
+  readonly modality?: Modality;
+  /** `{"type":"text","text":…}`: the item stands under the type's own name, and the id may be left out. */
+  readonly shorthand?: boolean;
+}
+
+/** `image_text` as in `pairwise_image_text`, or `image-text` as in manifests. */
+const modalitySpellings = (modality: Modality): string[] => [...new Set([modality, modality.replace('-', '_')])];
+
+/** Every spelling of `type` that users' files have. */
+export const ROW_TYPES: ReadonlyMap<string, RowType> = new Map<string, RowType>([
+  ['pair', { kind: 'pair' }],
+  ['abs', { kind: 'absolute' }],
+  ...MODALITIES.flatMap((modality) =>
+    modalitySpellings(modality).flatMap((spelling): [string, RowType][] => [
+      [`pairwise_${spelling}`, { kind: 'pair', modality }],
+      [spelling, { kind: 'absolute', modality, shorthand: true }],
+    ]),
+  ),
+]);
+
+const SPELLED_MODALITIES: ReadonlyMap<string, Modality> = new Map(
+  MODALITIES.flatMap((modality) => modalitySpellings(modality).map((spelling) => [spelling, modality] as const)),
+);
+
+const COMMON_FIELDS = ['id', 'type', 'context', 'task', 'modality', 'prompt_id', 'groups', 'raters', 'label'];
+const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'labels']);
+const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
+const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS]);
+const SCORE_FIELDS = new Set(['id', 'logit', 'score', 'winner', 'confidence', 'model', 'calibrated']);
+
+/**
+ * One row of a data file in the internal form. Fields the format does not have are counted in `ignored`, not refused.
+ *
+ * @param line - 1-based; becomes the id `row-LINE` of a shorthand item that has none
+ * @throws RowError naming field and rule; the zod schemas in schema.ts state the same rules
+ */
+export function parseDataRow(fields: RowFields, line: number, ignored: IgnoredFields): DataRow {
+  const spelling = requiredString(fields, 'type');
+  const type = ROW_TYPES.get(spelling);
+  if (!type)
+    throw new RowError('TYPE_UNKNOWN', `type ${quote(spelling)} is not one of ${[...ROW_TYPES.keys()].join(', ')}`);
+  if (type.kind === 'pair') {
+    countIgnored(fields, PAIR_FIELDS, ignored);
+    return parsePair(fields, type);
+  }
+  countIgnored(fields, type.shorthand ? SHORTHAND_FIELDS : ABSOLUTE_FIELDS, ignored);
+  return parseAbsolute(fields, type, line);
+}
+
+/**
+ * One row of a score file.
+ *
+ * @throws RowError naming field and rule
+ */
+export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreRow {
+  countIgnored(fields, SCORE_FIELDS, ignored);
+  const winner = optionalString(fields, 'winner');
+  if (winner !== undefined && !isWinner(winner)) throw invalid('winner', 'must be left, right or tie', winner);
+  const calibrated = fieldValue(fields, 'calibrated');
+  return compact<ScoreRow>({
+    id: identifier(fields, 'id') ?? missing('id'),
+    logit: optionalNumber(fields, 'logit') ?? missing('logit'),
+    score: optionalNumber(fields, 'score'),
+    winner,
+    confidence: optionalNumber(fields, 'confidence'),
+    model: optionalString(fields, 'model'),
+    calibrated: typeof calibrated === 'boolean' ? calibrated : optionalNumber(fields, 'calibrated'),
+  });
+}
+
+function parsePair(fields: RowFields, type: RowType): PairRow {
+  const id = identifier(fields, 'id') ?? missing('id');
+  const votes = parseVotes(fields);
+  return compact<PairRow>({
+    kind: 'pair',
+    ...parseCommon(fields, id, type, { field: 'labels', count: votes.length }),
+    left: item(fields, 'left'),
+    right: item(fields, 'right'),
+    votes,
+  });
+}
+
+function parseAbsolute(fields: RowFields, type: RowType, line: number): AbsoluteRow {
+  const id = identifier(fields, 'id') ?? (type.shorthand ? `row-${line}` : missing('id'));
+  const ratings = parseRatings(fields);
+  return compact<AbsoluteRow>({
+    kind: 'absolute',
+    ...parseCommon(fields, id, type, { field: 'ratings', count: ratings.length }),
+    item:
+      type.shorthand && fieldValue(fields, 'content') === undefined
+        ? shorthandItem(fields, type.modality)
+        : item(fields, 'content'),
+    score: parseScore(fields),
+    ratings,
+    aux: parseAux(fields),
+  });
+}
+
+function parseCommon(fields: RowFields, id: string, type: RowType, judged: { field: string; count: number }) {
+  return {
+    id,
+    context: optionalString(fields, 'context'),
+    task: optionalString(fields, 'task'),
+    modality: parseModality(fields, type),
+    promptId: identifier(fields, 'prompt_id') ?? id,
+    groups: parseGroups(fields),
+    raters: parseRaters(fields, judged),
+  };
+}
+
+/** `modality`, an absolute row's `item`, and the modality within `type`, which must not contradict each other. */
+function parseModality(fields: RowFields, type: RowType): Modality | undefined {
+  let modality = type.modality;
+  for (const field of type.kind === 'pair' ? ['modality'] : ['modality', 'item']) {
+    const spelling = optionalString(fields, field);
+    if (spelling === undefined) continue;
+    const named = SPELLED_MODALITIES.get(spelling) ?? fail(field, `must be one of ${MODALITIES.join(', ')}`, spelling);
+    if (modality !== undefined && modality !== named)
+      throw invalid(field, `contradicts the row's other ${modality}`, named);
+    modality = named;
+  }
+  return modality;
+}
+
+function parseVotes(fields: RowFields): readonly number[] {
+  const labels = fieldValue(fields, 'labels');
+  const label = fieldValue(fields, 'label');
+  if (labels !== undefined && label !== undefined) throw invalid('label', 'must not stand beside labels', label);
+  if (label !== undefined) return [parseSoftLabel(label)];
+  if (labels === undefined) return [];
+  return boundedList(labels, 'labels').map((vote) =>
+    vote === 1 || vote === 0 || vote === 0.5 ? vote : fail('labels', 'each vote must be 1, 0 or 0.5', vote),
+  );
+}
+
+function parseSoftLabel(label: RowValue): number {
+  if (label === 'left') return 1;
+  if (label === 'right') return 0;
+  if (typeof label === 'number' && label >= 0 && label <= 1) return label;
+  throw invalid('label', 'must be left, right or a number from 0 to 1', label);
+}
+
+function parseScore(fields: RowFields): number | undefined {
+  const score = optionalNumber(fields, 'score');
+  const label = optionalNumber(fields, 'label');
+  if (score !== undefined && label !== undefined) throw invalid('label', 'must not stand beside score', label);
+  return score ?? label;
+}
+
+function parseRatings(fields: RowFields): readonly number[] {
+  const ratings = fieldValue(fields, 'ratings');
+  if (ratings === undefined) return [];
+  return boundedList(ratings, 'ratings').map((rating) =>
+    typeof rating === 'number' ? rating : fail('ratings', 'each must be a number', rating),
+  );
+}
+
+function parseRaters(fields: RowFields, judged: { field: string; count: number }): readonly string[] | undefined {
+  const value = fieldValue(fields, 'raters');
+  if (value === undefined) return undefined;
+  const raters = boundedList(value, 'raters').map((rater) =>
+    typeof rater === 'string' && rater !== '' ? rater : fail('raters', 'each must be a name', rater),
+  );
+  if (raters.length !== judged.count) {
+    throw invalid('raters', `must name one rater for each of ${judged.count} ${judged.field}`, raters);
+  }
+  if (new Set(raters).size < raters.length) throw invalid('raters', 'must not name a rater twice', raters);
+  return raters;
+}
+
+function parseGroups(fields: RowFields): ReadonlyMap<string, string> {
+  const groups = fieldValue(fields, 'groups');
+  if (groups === undefined) return NO_GROUPS;
+  if (!(groups instanceof Map)) throw invalid('groups', 'must be an object of strings', groups);
+  for (const [name, value] of groups) {
+    if (typeof value !== 'string') throw invalid(`groups.${name}`, 'must be a string', value);
+  }
+  return groups as ReadonlyMap<string, string>;
+}
+
+const NO_GROUPS: ReadonlyMap<string, string> = new Map();
+
+function parseAux(fields: RowFields): AuxLabels | undefined {
+  const aux = fieldValue(fields, 'aux');
+  if (aux === undefined) return undefined;
+  if (!(aux instanceof Map)) throw invalid('aux', 'must be an object', aux);
+  const flag = (name: string): 0 | 1 | undefined => {
+    const value = fieldValue(aux, name);
+    return value === undefined || value === 0 || value === 1 ? value : fail(`aux.${name}`, 'must be 0 or 1', value);
+  };
+  const quality = fieldValue(aux, 'quality');
+  if (quality !== undefined && !(Number.isSafeInteger(quality) && (quality as number) >= 0)) {
+    throw invalid('aux.quality', 'must be a class number from 0', quality);
+  }
+  return compact<AuxLabels>({
+    quality: quality as number | undefined,
+    fluency: flag('fluency'),
+    toxicity: flag('toxicity'),
+  });
+}
+
+function item(fields: RowFields, field: string): Item {
+  const value = fieldValue(fields, field);
+  if (value === undefined) return missing(field);
+  if (typeof value === 'string') return value !== '' ? value : fail(field, 'must not be empty', value);
+  if (!(value instanceof Map) || value.size === 0)
+    throw invalid(field, `must be a string or an object of ${ITEM_PARTS.join(', ')}`, value);
+  for (const [part, content] of value) {
+    if (!ITEM_PARTS.includes(part as ItemPart))
+      throw invalid(`${field}.${part}`, `is not one of ${ITEM_PARTS.join(', ')}`, content);
+    if (typeof content !== 'string' || content === '')
+      throw invalid(`${field}.${part}`, 'must be a string that is not empty', content);
+  }
+  return Object.fromEntries(value) as Item;
+}
+
+/** `{"type":"text","text":…}`, or each part of `{"type":"image_text","image":…,"text":…}`. */
+function shorthandItem(fields: RowFields, modality: Modality | undefined): Item {
+  const parts = (modality ?? '').split('-') as ItemPart[];
+  const contents = parts.map((part) => [part, item(fields, part)] as const);
+  return contents.length === 1 ? contents[0][1] : (Object.fromEntries(contents) as Item);
+}
+
+/** A string, or an integer as its digits. */
+function identifier(fields: RowFields, field: string): string | undefined {
+  const value = fieldValue(fields, field);
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value !== '') return value;
+  if (typeof value === 'bigint' || Number.isSafeInteger(value)) return String(value);
+  throw invalid(field, 'must be an integer or a string that is not empty', value);
+}
+
+function boundedList(value: RowValue, field: string): readonly RowValue[] {
+  if (!Array.isArray(value) || value.length === 0) throw invalid(field, 'must be a list that is not empty', value);
+  if (value.length > LIMITS.votes) throw invalid(field, `must have at most ${LIMITS.votes} entries`, value.length);
+  return value;
+}
+
+function optionalString(fields: RowFields, field: string): string | undefined {
+  const value = fieldValue(fields, field);
+  return value === undefined || typeof value === 'string' ? value : fail(field, 'must be a string', value);
+}
+
+function requiredString(fields: RowFields, field: string): string {
+  return optionalString(fields, field) ?? missing(field);
+}
+
+function optionalNumber(fields: RowFields, field: string): number | undefined {
+  const value = fieldValue(fields, field);
+  if (value === undefined || typeof value === 'number') return value;
+  return typeof value === 'bigint' ? Number(value) : fail(field, 'must be a number', value);
+}
+
+const isWinner = (value: string): value is Winner => value === 'left' || value === 'right' || value === 'tie';
+
+function countIgnored(fields: RowFields, known: ReadonlySet<string>, ignored: IgnoredFields): void {
+  for (const field of fields.keys()) {
+    if (known.has(field)) continue;
+    const count = ignored.get(field);
+    if (count !== undefined || ignored.size < MAX_IGNORED_NAMES) ignored.set(field, (count ?? 0) + 1);
+  }
+}
+
+/** Without the keys whose value is undefined, so that rows compare and print cleanly. */
+function compact<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
+  const result: Partial<T> = {};
+  for (const key in value) if (value[key] !== undefined) result[key] = value[key];
+  return result as T;
+}
+
+/** A field's value; null means that it is absent, as tables exported to JSON have it. */
+function fieldValue(fields: RowFields, field: string): Exclude<RowValue, null> | undefined {
+  return fields.get(field) ?? undefined;
+}
+
+function missing(field: string): never {
+  throw new RowError('FIELD_MISSING', `${field} is missing`);
+}
+
+function invalid(field: string, rule: string, value: unknown): RowError {
+  return new RowError('FIELD_INVALID', `${field} ${rule}, not ${quote(value)}`);
+}
+
+function fail(field: string, rule: string, value: unknown): never {
+  throw invalid(field, rule, value);
+}

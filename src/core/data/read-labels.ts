@@ -1,0 +1,71 @@
+import { isUtf8 } from 'node:buffer';
+import type { DataInput } from './input.js';
+import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
+import { LabelScanner } from './label-scan.js';
+import { type LabelTable, LabelTableBuilder } from './label-table.js';
+import { type LineBlock, lineEnd, readLineBlocks } from './lines.js';
+import { parseDataRow } from './parse-row.js';
+import { type DataFormat, formatOfName, readRows } from './read-rows.js';
+import { RowCounts, type RowsReport } from './row-counts.js';
+import type { BadRow, DataRow } from './rows.js';
+
+export interface ReadLabelsOptions {
+  /** Without it, what the input's name says. */
+  readonly format?: DataFormat;
+  /** Rows to keep, where a file has both kinds; without it, the kind of the first row with a judgement. */
+  readonly kind?: DataRow['kind'];
+  readonly onBadRow?: (row: BadRow) => void;
+}
+
+export interface Labels {
+  readonly table: LabelTable;
+  readonly report: RowsReport;
+}
+
+/**
+ * Human labels as columns. Bad rows and repeated ids are left out and counted; a file without any good row gives an empty
+ * table.
+ *
+ * @throws HpsError DATA_INVALID when the file as a whole cannot be read (a broken Parquet footer, a repeated CSV header)
+ */
+export async function readLabels(input: DataInput, options: ReadLabelsOptions = {}): Promise<Labels> {
+  const counts = new RowCounts(options.onBadRow);
+  const builder = new LabelTableBuilder(counts, options.kind);
+  const format = options.format ?? formatOfName(input.name);
+  if (format === 'jsonl') await readJsonlLabels(input, builder, counts);
+  else {
+    for await (const batch of readRows(input, { format, ignored: counts.ignored })) {
+      for (const result of batch) {
+        if (result.row) builder.addRow(result.row, result.line);
+        else counts.addBad(result);
+      }
+    }
+  }
+  return { table: builder.finish(), report: counts.report() };
+}
+
+/** The fast way: rows go from bytes to columns, and only unusual ones through the strict parser. */
+async function readJsonlLabels(input: DataInput, builder: LabelTableBuilder, counts: RowCounts): Promise<void> {
+  const scanner = new LabelScanner(builder);
+  const parse = (bytes: Uint8Array, line: number): void => {
+    const result = parseJsonlRow(bytes, line, (fields) => parseDataRow(fields, line, counts.ignored));
+    if (result?.row) builder.addRow(result.row, line);
+    else if (result) counts.addBad(result);
+  };
+  for await (const block of readLineBlocks(input.chunks())) {
+    if (block.tooLong) counts.addBad(badRow(tooLarge(), block.firstLine));
+    const scannable = isScannable(block);
+    let line = block.firstLine;
+    for (let start = block.start; start < block.end; line++) {
+      const taken = scannable ? scanner.take(block.bytes, start, line) : -1;
+      const end = taken >= 0 ? taken : lineEnd(block, start) + 1;
+      if (taken < 0) parse(block.bytes.subarray(start, end - 1), line);
+      start = end;
+    }
+  }
+}
+
+/** The scanner needs valid UTF-8 and a newline at the end. */
+function isScannable(block: LineBlock): boolean {
+  return block.bytes[block.end - 1] === 0x0a && isUtf8(block.bytes.subarray(block.start, block.end));
+}

@@ -1,0 +1,112 @@
+import { isUtf8 } from 'node:buffer';
+import { NumberColumn } from './columns.js';
+import type { DataInput } from './input.js';
+import { Interner } from './interner.js';
+import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
+import { lineEnd, readLineBlocks } from './lines.js';
+import { parseScoreRow } from './parse-row.js';
+import { RowCounts, type RowsReport, repeatedId } from './row-counts.js';
+import type { BadRow } from './rows.js';
+import { equalsText, scanNumber, scanPlainString, skipSpace } from './scan.js';
+
+/** The scores of one model as columns. */
+export interface ScoreTable {
+  readonly count: number;
+  /** Row i has the id with code i: ids are distinct. */
+  readonly ids: Interner;
+  /** Pair logits, or utility logits of items. Finite. */
+  readonly logit: Float64Array;
+}
+
+export interface Scores {
+  readonly table: ScoreTable;
+  readonly report: RowsReport;
+}
+
+export interface ReadScoresOptions {
+  readonly onBadRow?: (row: BadRow) => void;
+}
+
+const ID_KEY = Buffer.from('"id"');
+const LOGIT_KEY = Buffer.from('"logit"');
+const NEWLINE = 0x0a;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** Scores of a JSONL file as columns. Bad rows and repeated ids (the first is kept) are left out and counted. */
+export async function readScores(input: DataInput, options: ReadScoresOptions = {}): Promise<Scores> {
+  const counts = new RowCounts(options.onBadRow);
+  const reader = new ScoreReader(counts);
+  for await (const block of readLineBlocks(input.chunks())) {
+    if (block.tooLong) counts.addBad(badRow(tooLarge(), block.firstLine));
+    const { bytes, start, end } = block;
+    const scannable = bytes[end - 1] === NEWLINE && isUtf8(bytes.subarray(start, end));
+    let line = block.firstLine;
+    for (let at = start; at < end; line++) {
+      const taken = scannable ? reader.take(bytes, at, line) : -1;
+      const next = taken >= 0 ? taken : lineEnd(block, at) + 1;
+      if (taken < 0) reader.parse(bytes.subarray(at, next - 1), line);
+      at = next;
+    }
+  }
+  return { table: reader.finish(), report: counts.report() };
+}
+
+class ScoreReader {
+  private readonly ids = new Interner();
+  private readonly logits = new NumberColumn();
+
+  constructor(private readonly counts: RowCounts) {}
+
+  /** Takes a row of exactly `{"id":"…","logit":…}`; -1 leaves any other to the strict parser. */
+  take(bytes: Buffer, start: number, line: number): number {
+    const open = skipSpace(bytes, start);
+    if (bytes[open] !== OPEN_BRACE) return -1;
+    const id = valueStart(bytes, open + 1, ID_KEY);
+    const idEnd = id < 0 ? -1 : scanPlainString(bytes, id);
+    const comma = idEnd < 0 ? -1 : skipSpace(bytes, idEnd);
+    if (bytes[comma] !== COMMA) return -1;
+    const logit = valueStart(bytes, comma + 1, LOGIT_KEY);
+    const logitEnd = logit < 0 ? -1 : scanNumber(bytes, logit);
+    const close = logitEnd < 0 ? -1 : skipSpace(bytes, logitEnd);
+    if (bytes[close] !== CLOSE_BRACE) return -1;
+    const end = skipSpace(bytes, close + 1);
+    const value = Number(bytes.toString('latin1', logit, logitEnd));
+    if (bytes[end] !== NEWLINE || !Number.isFinite(value)) return -1;
+    this.add(bytes, id + 1, idEnd - 1, value, line);
+    return end + 1;
+  }
+
+  parse(bytes: Buffer, line: number): void {
+    const result = parseJsonlRow(bytes, line, (fields) => parseScoreRow(fields, this.counts.ignored));
+    if (result?.row) {
+      const id = Buffer.from(result.row.id);
+      this.add(id, 0, id.byteLength, result.row.logit, line);
+    } else if (result) this.counts.addBad(result);
+  }
+
+  finish(): ScoreTable {
+    return { count: this.ids.size, ids: this.ids, logit: this.logits.finish() };
+  }
+
+  private add(bytes: Buffer, start: number, end: number, logit: number, line: number): void {
+    const index = this.ids.size;
+    const code = this.ids.codeOf(bytes, start, end);
+    if (code === index) {
+      this.counts.rows++;
+      this.logits.push(logit);
+      return;
+    }
+    this.counts.addBad(repeatedId(this.ids.textOf(code), line));
+  }
+}
+
+/** Where the value of this key starts, or -1 when another key comes next. */
+function valueStart(bytes: Buffer, at: number, key: Buffer): number {
+  const start = skipSpace(bytes, at);
+  if (!equalsText(bytes, start, start + key.length, key)) return -1;
+  const colon = skipSpace(bytes, start + key.length);
+  return bytes[colon] === COLON ? skipSpace(bytes, colon + 1) : -1;
+}

@@ -1,0 +1,72 @@
+import { Interner } from './interner.js';
+import type { IgnoredFields } from './parse-row.js';
+import { quote } from './row-json.js';
+import type { BadRow, BadRowCode } from './rows.js';
+
+/** Bad rows that are kept word for word; all are counted. */
+const MAX_EXAMPLES = 20;
+
+/** What reading a file came to, beside its rows. */
+export interface RowsReport {
+  /** Rows read and kept. */
+  readonly rows: number;
+  readonly badRows: number;
+  readonly badRowsByCode: Readonly<Partial<Record<BadRowCode, number>>>;
+  /** The first bad rows, in the order of the file. */
+  readonly badRowExamples: readonly BadRow[];
+  /** Rows that are well-formed and carry no judgement. */
+  readonly unlabelled: number;
+  /** Rows of the other kind (absolute rows among pairs, or pairs among absolute rows), left out. */
+  readonly otherKind: number;
+  /** Names of fields the format does not have, and how many rows have each. */
+  readonly ignoredFields: Readonly<Record<string, number>>;
+}
+
+/** What a row is reported as whose id an earlier row has. */
+export const repeatedId = (id: string, line: number): BadRow => ({
+  line,
+  code: 'DUPLICATE_ID',
+  message: `id ${quote(id)} was on an earlier row, which is kept`,
+});
+
+/** Counts while a file is read. */
+export class RowCounts {
+  readonly ignored: IgnoredFields = new Map();
+  rows = 0;
+  unlabelled = 0;
+  otherKind = 0;
+  private badRows = 0;
+  private readonly ids = new Interner();
+  private readonly byCode = new Map<BadRowCode, number>();
+  private readonly examples: BadRow[] = [];
+
+  /** @param onBadRow - receives every bad row, for instance to write `errors.jsonl` */
+  constructor(private readonly onBadRow: (row: BadRow) => void = () => {}) {}
+
+  addBad({ line, code, message }: BadRow): void {
+    this.badRows++;
+    this.byCode.set(code, (this.byCode.get(code) ?? 0) + 1);
+    if (this.examples.length < MAX_EXAMPLES) this.examples.push({ line, code, message });
+    this.onBadRow({ line, code, message });
+  }
+
+  /** Whether an earlier row had this id; the repetition counts as bad. */
+  isRepeated(id: string, line: number): boolean {
+    const known = this.ids.size;
+    if (this.ids.codeOfText(id) === known) return false;
+    this.addBad(repeatedId(id, line));
+    return true;
+  }
+
+  report(): RowsReport {
+    return {
+      rows: this.rows,
+      badRows: this.badRows,
+      badRowsByCode: Object.fromEntries(this.byCode),
+      badRowExamples: this.examples,
+      unlabelled: this.unlabelled,
+      otherKind: this.otherKind,
+      ignoredFields: Object.fromEntries(this.ignored),
+    };
+  }
+}

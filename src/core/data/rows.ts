@@ -1,0 +1,116 @@
+/** What a sample consists of. The joined ones name the model's two inputs. */
+export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
+export type Modality = (typeof MODALITIES)[number];
+
+/** Parts of an item that has several inputs. */
+export const ITEM_PARTS = ['image', 'text', 'audio', 'video'] as const;
+export type ItemPart = (typeof ITEM_PARTS)[number];
+
+/** A path, an address, or inline text; with several inputs, one of these for each part. */
+export type Item = string | Readonly<Partial<Record<ItemPart, string>>>;
+
+interface RowBase {
+  /** As in the file; an integer id becomes its digits. */
+  readonly id: string;
+  readonly context?: string;
+  readonly task?: string;
+  readonly modality?: Modality;
+  /** The cluster: `prompt_id`, or the row's own id where there is none. Never split across folds, resampled together. */
+  readonly promptId: string;
+  readonly groups: ReadonlyMap<string, string>;
+  /** One name for each vote or rating; absent when raters are anonymous. */
+  readonly raters?: readonly string[];
+}
+
+/** Two items of one prompt, and which of them raters preferred. */
+export interface PairRow extends RowBase {
+  readonly kind: 'pair';
+  readonly left: Item;
+  readonly right: Item;
+  /** 1 left preferred, 0 right, 0.5 tie; a soft label is one vote in (0, 1). Empty when nobody has judged the pair yet. */
+  readonly votes: readonly number[];
+}
+
+/** Targets of the auxiliary heads. */
+export interface AuxLabels {
+  /** Class 0 … C-1. */
+  readonly quality?: number;
+  readonly fluency?: 0 | 1;
+  readonly toxicity?: 0 | 1;
+}
+
+/** One item and its score on a human scale. */
+export interface AbsoluteRow extends RowBase {
+  readonly kind: 'absolute';
+  readonly item: Item;
+  /** The score on the human scale, where the file states one. */
+  readonly score?: number;
+  /** One a rater, on the raters' own scale. Empty when there are none. */
+  readonly ratings: readonly number[];
+  readonly aux?: AuxLabels;
+}
+
+export type DataRow = PairRow | AbsoluteRow;
+
+export type Winner = 'left' | 'right' | 'tie';
+
+/** What a model said of one row. */
+export interface ScoreRow {
+  readonly id: string;
+  /** The pair logit, or the utility logit of an item. */
+  readonly logit: number;
+  /** Probability of a pair, utility of an item. */
+  readonly score?: number;
+  readonly winner?: Winner;
+  readonly confidence?: number;
+  /** sha256 of the model file. */
+  readonly model?: string;
+  /** An item's score on the human scale; for a pair, whether the probability is calibrated. */
+  readonly calibrated?: number | boolean;
+}
+
+/** Why a row was refused. Codes are public: they stand in `errors.jsonl` and in counts. */
+export type BadRowCode =
+  | 'COLUMNS_MISMATCH'
+  | 'DUPLICATE_ID'
+  | 'DUPLICATE_KEY'
+  | 'FIELD_INVALID'
+  | 'FIELD_MISSING'
+  | 'INVALID_CSV'
+  | 'INVALID_JSON'
+  | 'INVALID_UTF8'
+  | 'NOT_AN_OBJECT'
+  | 'NUMBER_OUT_OF_RANGE'
+  | 'ROW_TOO_DEEP'
+  | 'ROW_TOO_LARGE'
+  | 'TYPE_UNKNOWN';
+
+/** A row that was refused while the rest of its file was read on. */
+export interface BadRow {
+  /** 1-based line of a text file, or row of a Parquet file. */
+  readonly line: number;
+  readonly code: BadRowCode;
+  /** Field and rule, with the actual value. */
+  readonly message: string;
+}
+
+/** Thrown by the parser of one row, and turned into a `BadRow` by the reader that knows the line. */
+export class RowError extends Error {
+  override readonly name = 'RowError';
+  constructor(
+    readonly code: BadRowCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** A row read, or refused, with its place in the file. */
+export type RowResult<T> = { readonly line: number; readonly row: T } | ({ readonly row?: undefined } & BadRow);
+
+/** The mean rating where the file states no score of its own; undefined when it has neither. */
+export function humanScore(row: AbsoluteRow): number | undefined {
+  if (row.score !== undefined) return row.score;
+  if (row.ratings.length === 0) return undefined;
+  return row.ratings.reduce((sum, rating) => sum + rating, 0) / row.ratings.length;
+}

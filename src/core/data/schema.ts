@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import { LIMITS } from '../limits.js';
+import { ROW_TYPES } from './parse-row.js';
+import { ITEM_PARTS, MODALITIES } from './rows.js';
+
+/**
+ * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
+ * through the hand-written parser of parse-row.ts, which states the same rules (a test holds the two together) and is
+ * several times faster. Fields that are not listed are allowed and ignored; null means absent.
+ */
+
+/** The schema's value or null, which means absent. */
+const optional = <T extends z.ZodType>(schema: T) => schema.nullish();
+
+const identifier = z.union([z.string().min(1), z.int()]).describe('A string, or an integer read as its digits');
+const typeSpellings = (kind: 'pair' | 'absolute', shorthand: boolean): string[] =>
+  [...ROW_TYPES]
+    .filter(([, type]) => type.kind === kind && (type.shorthand ?? false) === shorthand)
+    .map(([name]) => name);
+const modality = z.enum([...new Set(MODALITIES.flatMap((name) => [name, name.replace('-', '_')]))] as [
+  string,
+  ...string[],
+]);
+
+const partOfItem = optional(z.string().min(1));
+const itemParts = z
+  .strictObject({
+    image: z.string().min(1),
+    text: z.string().min(1),
+    audio: z.string().min(1),
+    video: z.string().min(1),
+  })
+  .partial()
+  .refine((parts) => ITEM_PARTS.some((part) => parts[part] !== undefined), 'must have at least one part');
+const item = z
+  .union([z.string().min(1), itemParts])
+  .describe('A path, an address or inline text, or one for each part');
+
+const raters = z.array(z.string().min(1)).min(1).max(LIMITS.votes);
+const hasRaterPerJudgement = (names: readonly string[] | null | undefined, judgements: number): boolean =>
+  !names || (names.length === judgements && new Set(names).size === names.length);
+
+const common = {
+  context: optional(z.string()),
+  task: optional(z.string()),
+  modality: optional(modality),
+  prompt_id: optional(identifier).describe('The cluster: rows that share a prompt'),
+  groups: optional(z.record(z.string(), z.string())),
+  raters: optional(raters).describe('One name for each vote or rating'),
+};
+
+/** A pair and its votes: 1 left preferred, 0 right, 0.5 tie; `label` instead of `labels` is one judgement, possibly soft. */
+export const pairRowSchema = z
+  .looseObject({
+    ...common,
+    id: identifier,
+    type: z.enum(typeSpellings('pair', false) as [string, ...string[]]),
+    left: item,
+    right: item,
+    labels: optional(
+      z
+        .array(z.union([z.literal(1), z.literal(0), z.literal(0.5)]))
+        .min(1)
+        .max(LIMITS.votes),
+    ),
+    label: optional(z.union([z.enum(['left', 'right']), z.number().min(0).max(1)])),
+  })
+  .refine((row) => row.labels == null || row.label == null, 'label must not stand beside labels')
+  .refine((row) => hasRaterPerJudgement(row.raters, row.labels?.length ?? (row.label == null ? 0 : 1)), {
+    path: ['raters'],
+    error: 'must name one rater, once, for each vote',
+  })
+  .refine((row) => agree(ROW_TYPES.get(row.type)?.modality, row.modality), 'modality contradicts type');
+
+const absoluteFields = {
+  ...common,
+  score: optional(z.number()).describe('On the human scale'),
+  label: optional(z.number()).describe('Another spelling of score'),
+  ratings: optional(z.array(z.number()).min(1).max(LIMITS.votes)),
+  aux: optional(
+    z.looseObject({
+      quality: optional(z.int().min(0)),
+      fluency: optional(z.union([z.literal(0), z.literal(1)])),
+      toxicity: optional(z.union([z.literal(0), z.literal(1)])),
+    }),
+  ),
+  item: optional(modality).describe('What the item is'),
+};
+
+const fullAbsoluteRow = z.looseObject({
+  ...absoluteFields,
+  id: identifier,
+  type: z.enum(typeSpellings('absolute', false) as [string, ...string[]]),
+  content: item,
+});
+
+/** `{"type":"text","text":…}`: the item stands under the name of its type, and the id may be left out. */
+const shorthandRow = z
+  .looseObject({
+    ...absoluteFields,
+    id: optional(identifier),
+    type: z.enum(typeSpellings('absolute', true) as [string, ...string[]]),
+    content: optional(item),
+    image: partOfItem,
+    text: partOfItem,
+    audio: partOfItem,
+    video: partOfItem,
+  })
+  .refine(
+    (row) => row.content != null || partsOfType(row.type).every((part) => row[part] != null),
+    'the item is missing',
+  );
+
+/** One item and its score, from one or several raters. */
+export const absoluteRowSchema = z
+  .union([fullAbsoluteRow, shorthandRow])
+  .refine((row) => row.score == null || row.label == null, 'label must not stand beside score')
+  .refine((row) => hasRaterPerJudgement(row.raters, row.ratings?.length ?? 0), {
+    path: ['raters'],
+    error: 'must name one rater, once, for each rating',
+  })
+  .refine(
+    (row) => agree(ROW_TYPES.get(row.type)?.modality, row.modality, row.item),
+    'modality contradicts type or item',
+  );
+
+/** What `hpsv3 batch` writes and the fitting commands read. */
+export const scoreRowSchema = z.looseObject({
+  id: identifier,
+  logit: z.number().describe('The pair logit, or the utility logit of an item'),
+  score: optional(z.number()),
+  winner: optional(z.enum(['left', 'right', 'tie'])),
+  confidence: optional(z.number()),
+  model: optional(z.string()).describe('sha256 of the model file'),
+  calibrated: optional(z.union([z.boolean(), z.number()])),
+});
+
+/** JSON Schemas (draft 2020-12) of the three kinds of row, by name. */
+export function rowJsonSchemas(): Record<'pair' | 'absolute' | 'score', object> {
+  return {
+    pair: z.toJSONSchema(pairRowSchema),
+    absolute: z.toJSONSchema(absoluteRowSchema),
+    score: z.toJSONSchema(scoreRowSchema),
+  };
+}
+
+function agree(...names: readonly (string | null | undefined)[]): boolean {
+  const spelled = names.filter((name) => name != null).map((name) => name.replace('_', '-'));
+  return new Set(spelled).size <= 1;
+}
+
+const partsOfType = (type: string) =>
+  (ROW_TYPES.get(type)?.modality ?? '').split('-') as ('image' | 'text' | 'audio' | 'video')[];
