@@ -1,0 +1,125 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import {
+  budgetFlag,
+  configFlag,
+  dryRunFlag,
+  forceFlag,
+  gateFlag,
+  quietFlag,
+  seedFlag,
+  toleranceFlag,
+} from '../core/cli/flags.js';
+import { startProgress } from '../core/cli/progress.js';
+import { formatExport } from '../core/cli/render-export.js';
+import { type ExportReport, exportModel } from '../core/lifecycle/export.js';
+import { MODALITIES, MODES } from '../core/onnx/manifest.js';
+
+export default class Export extends HpsCommand<ExportReport> {
+  static override summary = 'Turn a checkpoint into an ONNX file that is proven to decide as it should.';
+  static override description =
+    `The weights stream from file to file, so memory stays small whatever the model. The target file changes
+only when the gate passed; otherwise the exit code is 3. With --golden the outputs of the reference
+implementation are compared; without it only the file's own invariances are, and it is not called verified.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --checkpoint checkpoint.pt --out model.onnx --modality image-text --mode pair',
+    '<%= config.bin %> <%= command.id %> --checkpoint checkpoint.pt --out model.onnx --modality image --golden golden.safetensors',
+    '<%= config.bin %> <%= command.id %> --checkpoint aesthetic.pth --out head.onnx --activation none --optimize',
+  ];
+  static override flags = {
+    checkpoint: Flags.string({
+      required: true,
+      helpValue: 'PATH',
+      description: 'Checkpoint: file, *.index.json or model folder',
+    }),
+    out: Flags.string({
+      required: true,
+      helpValue: 'FILE',
+      description: 'The .onnx file to write; FILE.report.json is written beside it',
+    }),
+    modality: Flags.option({
+      options: MODALITIES,
+      description: 'What the model looks at; by default the first the checkpoint has of image-text, image, text, …',
+    })(),
+    mode: Flags.option({
+      options: MODES,
+      default: 'item' as const,
+      description: 'item: one item in; pair: two items in; head: two embeddings in',
+    })(),
+    opset: Flags.integer({ default: 14, min: 1, max: 1000, description: 'ONNX opset, 14 to 21' }),
+    dtype: Flags.option({
+      options: ['fp32', 'fp16'] as const,
+      default: 'fp32' as const,
+      description: 'Element type of the weights; inputs and outputs stay fp32',
+    })(),
+    tokenizer: Flags.string({
+      helpValue: 'FILE',
+      description: 'tokenizer.json to put into the model; by default the one beside the checkpoint',
+    }),
+    golden: Flags.string({
+      helpValue: 'FILE',
+      description: 'Inputs and outputs of the reference implementation (safetensors) to compare with',
+    }),
+    atol: toleranceFlag,
+    gate: gateFlag,
+    budget: budgetFlag,
+    arch: Flags.string({ helpValue: 'ID', description: 'Architecture; by default recognised by the tensors' }),
+    activation: Flags.option({
+      options: ['none', 'relu'] as const,
+      description: 'Activation between the layers of a score head',
+    })(),
+    key: Flags.string({
+      helpValue: 'PATH',
+      description: 'State dict inside a nested checkpoint, e.g. model_state_dict',
+    }),
+    config: configFlag,
+    optimize: Flags.boolean({
+      description: 'Fold batch norms and affine chains; gives up the way back to checkpoint names',
+    }),
+    'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
+    'allow-nonfinite': Flags.boolean({ description: 'Export weights that hold NaN or infinities' }),
+    seed: seedFlag,
+    force: forceFlag,
+    'dry-run': dryRunFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<ExportReport> {
+    const { flags } = await this.parse(Export);
+    const progress = startProgress({ label: 'Writing', quiet: flags.quiet });
+    try {
+      const { configFile } = this;
+      const report = await exportModel({
+        checkpoint: flags.checkpoint,
+        out: flags.out,
+        key: flags.key,
+        tokenizer: flags.tokenizer,
+        opset: flags.opset,
+        modality: flags.modality,
+        mode: flags.mode,
+        arch: flags.arch,
+        config: configFile?.model && { name: configFile.name, model: configFile.model },
+        dtype: flags.dtype,
+        activation: flags.activation,
+        golden: flags.golden,
+        atol: flags.atol,
+        gate: flags.gate,
+        budget: flags.budget,
+        seed: flags.seed,
+        optimize: flags.optimize,
+        externalData: flags['external-data'],
+        allowNonfinite: flags['allow-nonfinite'],
+        force: flags.force,
+        dryRun: flags['dry-run'],
+        onProgress: progress.update,
+        onGate: progress.finish,
+      });
+      progress.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log(formatExport(report));
+      return report;
+    } finally {
+      progress.finish();
+    }
+  }
+}

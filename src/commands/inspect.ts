@@ -1,0 +1,35 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { formatInspect } from '../core/cli/render-inspect.js';
+import { type InspectReport, inspectFile } from '../core/lifecycle/inspect.js';
+
+export default class Inspect extends HpsCommand<InspectReport> {
+  static override summary = 'List what a checkpoint or an .onnx file holds, from its headers alone.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> checkpoint.pt',
+    '<%= config.bin %> <%= command.id %> model.safetensors --match "head.*" --stats',
+    '<%= config.bin %> <%= command.id %> model.onnx --json',
+  ];
+  static override args = {
+    file: Args.string({
+      required: true,
+      ignoreStdin: true,
+      description: 'Checkpoint (file, *.index.json or model folder) or .onnx file',
+    }),
+  };
+  static override flags = {
+    match: Flags.string({ helpValue: 'GLOB', description: 'Only tensors whose name matches this glob' }),
+    stats: Flags.boolean({ description: 'Read the listed tensors and show minimum, maximum, mean, deviation' }),
+    key: Flags.string({
+      helpValue: 'PATH',
+      description: 'State dict inside a nested checkpoint, e.g. model_state_dict',
+    }),
+  };
+
+  async run(): Promise<InspectReport> {
+    const { args, flags } = await this.parse(Inspect);
+    const report = await inspectFile({ path: args.file, key: flags.key, match: flags.match, statistics: flags.stats });
+    this.log(formatInspect(report));
+    return report;
+  }
+}

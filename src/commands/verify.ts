@@ -1,0 +1,63 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { budgetFlag, quietFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatVerify } from '../core/cli/render-gate.js';
+import { type VerifyReport, verifyModels } from '../core/lifecycle/verify.js';
+
+export default class Verify extends HpsCommand<VerifyReport> {
+  static override summary =
+    'Compare the decisions of two ONNX files, or one with golden outputs; exit 3 where they differ.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> float.onnx int8.onnx --budget flips=0.5%,kendall=0.99',
+    '<%= config.bin %> <%= command.id %> model.onnx --golden golden.safetensors',
+    '<%= config.bin %> <%= command.id %> old.onnx new.onnx --inputs samples.safetensors --json',
+  ];
+  static override args = {
+    model: Args.string({
+      required: true,
+      ignoreStdin: true,
+      description: 'The model; with a second one, the one it is compared with',
+    }),
+    other: Args.string({ ignoreStdin: true, description: 'The model that must decide as the first' }),
+  };
+  static override flags = {
+    golden: Flags.string({
+      helpValue: 'FILE',
+      description: 'Inputs and outputs of the reference implementation (safetensors)',
+    }),
+    inputs: Flags.string({
+      helpValue: 'FILE',
+      description: 'Inputs to compare on (safetensors) instead of seeded probes',
+    }),
+    atol: toleranceFlag,
+    budget: budgetFlag,
+    quick: Flags.boolean({ description: 'Fewer probes and only the most telling invariances' }),
+    seed: seedFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<VerifyReport> {
+    const { args, flags } = await this.parse(Verify);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report = await verifyModels({
+        model: args.model,
+        other: args.other,
+        golden: flags.golden,
+        inputs: flags.inputs,
+        atol: flags.atol,
+        budget: flags.budget,
+        level: flags.quick ? 'quick' : 'full',
+        seed: flags.seed,
+        onProgress: ({ step, done }) => steps.update(step, done),
+      });
+      steps.finish();
+      this.log(formatVerify(report));
+      if (!report.passed) process.exitCode = 3;
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+}
