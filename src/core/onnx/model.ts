@@ -6,6 +6,8 @@
  * Repeated numbers that are values are typed arrays. A field that is absent is undefined, never a default.
  * `unknown` holds the fields of a later onnx.proto as they came, and is written back.
  */
+
+/** Bytes that may lie anywhere: in a checkpoint, in another model, or yet to be computed. */
 export interface WeightSource {
   readonly byteLength: number;
   /** All bytes in order; a piece is valid until the next is asked for. */

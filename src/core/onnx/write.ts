@@ -3,7 +3,15 @@ import type { FileSink, WrittenFile } from '../bytes/sink.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { type EncodedModel, encodeModel } from './encode.js';
-import { EXTERNAL_LOCATION, type GraphProto, type OnnxModel, type StringStringEntryProto, subgraphsOf, type TensorProto, type WeightSource } from './model.js';
+import {
+  EXTERNAL_LOCATION,
+  type GraphProto,
+  type OnnxModel,
+  type StringStringEntryProto,
+  subgraphsOf,
+  type TensorProto,
+  type WeightSource,
+} from './model.js';
 import { rawBytesOf } from './tensor-data.js';
 import { chunksOf } from './weight.js';
 import type { Piece } from './wire.js';
@@ -26,7 +34,7 @@ export interface WriteOnnxOptions {
 
 export interface WrittenOnnx {
   readonly model: WrittenFile;
-  /** The external data, where there is any. */
+  /** The external data; undefined where there is none, also because no initializer is large. */
   readonly data: WrittenFile | undefined;
 }
 
@@ -53,7 +61,9 @@ export async function writeOnnx(
   }
   const dataName = `${output.name}.data`;
   const ranges = layOut(model);
-  const structure = encodeModel({ ...model, metadataProps }, (tensor) => withoutData(tensor, ranges.get(tensor), dataName));
+  const structure = encodeModel({ ...model, metadataProps }, (tensor) =>
+    withoutData(tensor, ranges.get(tensor), dataName),
+  );
   if (structure.byteLength > singleFileBytes) {
     throw new HpsError(
       'ONNX_UNSUPPORTED',
@@ -65,7 +75,7 @@ export async function writeOnnx(
     );
   }
   const progress = new Progress(options, structure.byteLength + endOf(ranges));
-  const data = await writeData(output, dataName, ranges, progress);
+  const data = ranges.size > 0 ? await writeData(output, dataName, ranges, progress) : undefined;
   return { model: await writePieces(output, output.name, structure, progress), data };
 }
 

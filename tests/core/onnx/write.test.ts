@@ -77,6 +77,16 @@ describe('writing a model', () => {
     expect(await valuesOf(path)).toHaveLength(4);
   });
 
+  it('writes no data file for a model without large weights', async () => {
+    const folder = temporaryFolder();
+    const small = model([node('Relu', ['x'], ['y'])]);
+    const written = await withAtomicOutput(join(folder, 'm.onnx'), {}, (output) =>
+      writeOnnx(small, output, { externalData: true }),
+    );
+    expect(written.data).toBeUndefined();
+    expect(readdirSync(folder)).toEqual(['m.onnx']);
+  });
+
   it('refuses a model that is too large even without its weights', async () => {
     await expect(save(join(temporaryFolder(), 'm.onnx'), { singleFileBytes: 100 })).rejects.toMatchObject({
       code: 'ONNX_UNSUPPORTED',
