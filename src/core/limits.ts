@@ -71,6 +71,10 @@ export const LIMITS = {
   rowDepth: 64,
   /** Votes on one row, and `label1…` columns of a CSV. */
   votes: 1024,
+  /** Parquet: bytes of the footer (some 30,000 column chunks), bytes of an inflated page, rows times columns of a row group. */
+  parquetFooterBytes: 8 * MiB,
+  parquetPageBytes: 64 * MiB,
+  parquetGroupCells: 50_000_000,
 
   /** A model run in a child process on inputs we chose: wall time, and resident memory beyond the file's own size. */
   modelRunMs: 600_000,
