@@ -1,0 +1,54 @@
+import { type BootstrapOptions, type Clusters, percentileInterval, replicate } from './bootstrap.js';
+import { DEFAULT_LEVEL, type Interval } from './interval.js';
+import { differenceOf, type Statistic } from './statistic.js';
+
+export type Verdict = 'better' | 'worse' | 'undecided';
+
+/** How a model compares with a baseline on the same rows. */
+export interface PairedComparison {
+  /** Model less baseline; null where either is undefined. */
+  readonly difference: number | null;
+  readonly ci: Interval | null;
+  /** Two-sided, at least 1 / (resamples + 1). */
+  readonly pValue: number | null;
+  /** `undecided` where the interval includes 0, or there is none. */
+  readonly verdict: Verdict;
+}
+
+/**
+ * Compares a statistic of two models by bootstrap over the same draws of clusters: what the rows have in common cancels.
+ *
+ * @param direction - whether a higher or a lower statistic is better
+ * @throws RangeError if there are no clusters
+ */
+export function comparePaired(
+  model: Statistic,
+  baseline: Statistic,
+  direction: 'higher' | 'lower',
+  clusters: Clusters,
+  options: BootstrapOptions,
+): PairedComparison {
+  const [{ value, sorted, undefinedResamples }] = replicate([differenceOf(model, baseline)], clusters, options);
+  if (value === null || clusters.count < 2 || undefinedResamples > 0) {
+    return { difference: value, ci: null, pValue: null, verdict: 'undecided' };
+  }
+  const ci = percentileInterval(sorted, options.level ?? DEFAULT_LEVEL);
+  return { difference: value, ci, pValue: bootstrapP(sorted), verdict: verdictOf(ci, direction) };
+}
+
+/** Two-sided p-value that the statistic is 0: twice the smaller share of resamples on the other side of it. */
+export function bootstrapP(sorted: Float64Array): number {
+  let atMost = 0;
+  let atLeast = 0;
+  for (const value of sorted) {
+    if (value <= 0) atMost++;
+    if (value >= 0) atLeast++;
+  }
+  return Math.min(1, (2 * (Math.min(atMost, atLeast) + 1)) / (sorted.length + 1));
+}
+
+/** What an interval of model less baseline says. */
+export function verdictOf([low, high]: Interval, direction: 'higher' | 'lower'): Verdict {
+  if (low <= 0 && high >= 0) return 'undecided';
+  return low > 0 === (direction === 'higher') ? 'better' : 'worse';
+}

@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../../src/core/bytes/random.js';
+import { prepareAuc } from '../../../src/core/stats/auc.js';
+import { bootstrap, replicate, rowClusters } from '../../../src/core/stats/bootstrap.js';
+import { delongAuc } from '../../../src/core/stats/delong.js';
+import { outcomesOfLabels } from '../../../src/core/stats/outcomes.js';
+import { bootstrapP, comparePaired, verdictOf } from '../../../src/core/stats/paired.js';
+import { prepareVoteAccuracy } from '../../../src/core/stats/pairwise-accuracy.js';
+import { quantileOfSorted } from '../../../src/core/stats/quantile.js';
+import { ofSubset, ratioOfSums, type Statistic } from '../../../src/core/stats/statistic.js';
+
+/** Rows in clusters of `size` whose values share most of their noise; labels follow the values. */
+function clusteredRows(clusters: number, size: number) {
+  const random = new Random(`rows ${clusters} x ${size}`);
+  const of = new Int32Array(clusters * size);
+  const scores = new Float64Array(clusters * size);
+  const labels = new Float64Array(clusters * size);
+  for (let cluster = 0, row = 0; cluster < clusters; cluster++) {
+    const shared = random.normal();
+    for (let k = 0; k < size; k++, row++) {
+      of[row] = cluster;
+      scores[row] = shared + 0.2 * random.normal();
+      labels[row] = shared + random.normal() > 0 ? 1 : 0;
+    }
+  }
+  return { clusters: { of, count: clusters }, scores, outcomes: outcomesOfLabels(labels) };
+}
+
+const { clusters, scores, outcomes } = clusteredRows(80, 5);
+const options = { resamples: 1000, seed: 'test' };
+const width = ([low, high]: readonly [number, number]) => high - low;
+
+describe('bootstrap', () => {
+  it('gives the same interval for the same seed, and another for another', () => {
+    const interval = (seed: string) =>
+      bootstrap([prepareAuc(scores, outcomes)], clusters, { resamples: 200, seed })[0].ci;
+    expect(interval('a')).toEqual(interval('a'));
+    expect(interval('a')).not.toEqual(interval('b'));
+  });
+
+  it('draws whole clusters: each resample counts every row of a cluster equally, and as many clusters as there are', () => {
+    const seen = new Set<string>();
+    const check: Statistic = (weights) => {
+      if (weights === undefined) return 0;
+      for (let i = 0; i < weights.length; i++) if (weights[i] !== weights[i - (i % 5)]) seen.add('split');
+      if (weights.reduce((sum, weight) => sum + weight, 0) !== 400) seen.add('size');
+      seen.add(weights.join());
+      return 0;
+    };
+    replicate([check], clusters, { resamples: 20, seed: 's' });
+    expect(seen.has('split') || seen.has('size')).toBe(false);
+    expect(seen.size).toBe(20);
+  });
+
+  it.each(['percentile', 'bca'] as const)('is as wide as the analytic interval for clusters (%s)', (method) => {
+    const [{ value, ci }] = bootstrap([prepareAuc(scores, outcomes)], clusters, { ...options, method });
+    const analytic = delongAuc(scores, outcomes, { clusterOf: clusters.of });
+    expect(value).toBeCloseTo(analytic?.auc as number, 12);
+    expect(ci?.[0]).toBeLessThan(value as number);
+    expect(ci?.[1]).toBeGreaterThan(value as number);
+    expect(width(ci as [number, number]) / width(analytic?.ci as [number, number])).toBeGreaterThan(0.85);
+    expect(width(ci as [number, number]) / width(analytic?.ci as [number, number])).toBeLessThan(1.15);
+  });
+
+  it('is wider over clusters than over rows taken as independent', () => {
+    const statistic = prepareAuc(scores, outcomes);
+    const [byCluster] = bootstrap([statistic], clusters, options);
+    const [byRow] = bootstrap([statistic], rowClusters(scores.length), options);
+    expect(width(byCluster.ci as [number, number])).toBeGreaterThan(1.3 * width(byRow.ci as [number, number]));
+  });
+
+  it('covers the truth about as often as it says', () => {
+    let covered = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const random = new Random(`trial ${trial}`);
+      const values = Float64Array.from({ length: 60 }, () => random.normal());
+      const mean = ratioOfSums(values, new Float64Array(60).fill(1));
+      const [{ ci }] = bootstrap([mean], rowClusters(60), { resamples: 300, level: 0.9, seed: `${trial}` });
+      if (ci && ci[0] <= 0 && ci[1] >= 0) covered++;
+    }
+    expect(covered).toBeGreaterThan(165);
+    expect(covered).toBeLessThan(195);
+  });
+
+  it('has no interval where there is one cluster, where the figure is undefined, or where it often would be', () => {
+    const oneClass = outcomesOfLabels([1, 1, 1]);
+    const rareClass = outcomesOfLabels([1, 1, 0]);
+    const three = Float64Array.of(1, 2, 3);
+    const single = { of: new Int32Array(3), count: 1 };
+    const ofRows = (statistic: Statistic, by = rowClusters(3)) => bootstrap([statistic], by, options)[0];
+    expect(ofRows(prepareAuc(three, oneClass))).toEqual({ value: null, ci: null });
+    expect(ofRows(prepareAuc(three, rareClass))).toEqual({ value: 0, ci: null });
+    expect(ofRows(prepareVoteAccuracy(three, rareClass), single)).toEqual({ value: 2 / 3, ci: null });
+  });
+
+  it('has a BCa interval of null where every resample gives the same value below or above', () => {
+    const constant: Statistic = (weights) => (weights === undefined ? 1 : 0);
+    expect(bootstrap([constant], clusters, { ...options, method: 'bca' })).toEqual([{ value: 1, ci: null }]);
+  });
+
+  it('refuses to resample no clusters', () => {
+    expect(() => bootstrap([], { of: new Int32Array(0), count: 0 }, options)).toThrow(RangeError);
+  });
+});
+
+describe('ofSubset', () => {
+  it('is the statistic of the rows alone, under the weights of all', () => {
+    const rows = Int32Array.of(0, 3, 7, 11, 12, 40);
+    const pick = (values: Float64Array) => Float64Array.from(rows, (row) => values[row]);
+    const own = prepareVoteAccuracy(pick(scores), {
+      positive: pick(outcomes.positive),
+      negative: pick(outcomes.negative),
+    });
+    const weights = Float64Array.from(scores, (_, i) => i % 3);
+    expect(ofSubset(own, rows)(weights)).toBe(own(pick(weights)));
+    expect(ofSubset(own, rows)()).toBe(own());
+  });
+});
+
+describe('comparePaired', () => {
+  const accuracy = (noise: number) => {
+    const random = new Random(`noise ${noise}`);
+    return prepareVoteAccuracy(
+      scores.map((score) => score + noise * random.normal()),
+      outcomes,
+    );
+  };
+
+  it('finds the better and the worse of two models, and no difference of a model with itself', () => {
+    const [good, bad] = [accuracy(0), accuracy(3)];
+    const compare = (a: Statistic, b: Statistic) => comparePaired(a, b, 'higher', clusters, options);
+    expect(compare(good, bad)).toMatchObject({ verdict: 'better', pValue: 2 / 1001 });
+    expect(compare(bad, good)).toMatchObject({ verdict: 'worse' });
+    expect(compare(good, good)).toEqual({ difference: 0, ci: [0, 0], pValue: 1, verdict: 'undecided' });
+  });
+
+  it('is tighter than two intervals side by side', () => {
+    const [a, b] = [accuracy(0), accuracy(0.1)];
+    const { ci } = comparePaired(a, b, 'higher', clusters, options);
+    const [first, second] = bootstrap([a, b], clusters, options);
+    const apart = Math.hypot(width(first.ci as [number, number]), width(second.ci as [number, number]));
+    expect(width(ci as [number, number])).toBeLessThan(0.7 * apart);
+  });
+
+  it('reads a lower figure as better where the metric says so', () => {
+    expect(verdictOf([-0.2, -0.1], 'lower')).toBe('better');
+    expect(verdictOf([0.1, 0.2], 'lower')).toBe('worse');
+    expect(verdictOf([0, 0.2], 'lower')).toBe('undecided');
+  });
+
+  it('is undecided where the figure is undefined', () => {
+    const undefinedFigure: Statistic = () => null;
+    expect(comparePaired(accuracy(0), undefinedFigure, 'higher', clusters, options)).toEqual({
+      difference: null,
+      ci: null,
+      pValue: null,
+      verdict: 'undecided',
+    });
+  });
+
+  it('has p-values that are never 0', () => {
+    expect(bootstrapP(Float64Array.of(1, 2, 3))).toBe(0.5);
+    expect(bootstrapP(Float64Array.of(-1, 1, 2, 3))).toBe(0.8);
+  });
+});
+
+describe('quantileOfSorted', () => {
+  it('is linear between neighbours', () => {
+    expect([0, 0.25, 0.5, 1].map((p) => quantileOfSorted(Float64Array.of(1, 2, 10), p))).toEqual([1, 1.5, 2, 10]);
+  });
+
+  it('refuses no values, and a share outside [0, 1]', () => {
+    expect(() => quantileOfSorted(new Float64Array(0), 0.5)).toThrow(RangeError);
+    expect(() => quantileOfSorted(Float64Array.of(1), Number.NaN)).toThrow(RangeError);
+  });
+});
