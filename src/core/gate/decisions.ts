@@ -93,7 +93,7 @@ function maxAbsDiff(a: Float64Array, b: Float64Array): number {
   return max;
 }
 
-/** Kendall tau-b, by its definition over all pairs: the probes are a few dozen. */
+/** Kendall tau-b, by its definition over all pairs: the probes are a few dozen, and equal orders give exactly 1, which a budget may ask for. */
 function kendallTauB(a: Float64Array, b: Float64Array): number | null {
   let concordance = 0;
   let untiedA = 0;

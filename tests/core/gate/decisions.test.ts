@@ -44,6 +44,13 @@ describe('compareDecisions', () => {
     expect(compareDecisions(pair(12, 2, 1, 12, 2), pair(1, 4, 7, 1, 0)).kendall).toBeCloseTo(-0.4714045207910316, 12);
   });
 
+  it('gives exactly 1 for the same order, whatever the number of scores', () => {
+    for (let n = 2; n < 60; n++) {
+      const scores = Array.from({ length: n }, (_, i) => Math.sin(i));
+      expect(compareDecisions(item(...scores), item(...scores.map((x) => 2 * x))).kendall).toBe(1);
+    }
+  });
+
   it('has no tau where one side scores all alike', () => {
     expect(compareDecisions(item(1, 1, 1), item(1, 2, 3)).kendall).toBeNull();
   });
