@@ -10,6 +10,7 @@ import { type IgnoredFields, parseDataRow } from './parse-row.js';
 import { type DataRow, RowError, type RowResult } from './rows.js';
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 /** Rows handed over at a time. */
 const BATCH_ROWS = 1000;
 
@@ -55,7 +56,6 @@ async function* readRecords(input: DataInput): AsyncGenerator<CsvRecord | RowRes
   let broken: HpsError | undefined;
   const parser = parse({
     encoding: null, // cells as bytes: csv-parse would turn invalid UTF-8 into U+FFFD
-    bom: true,
     info: true,
     max_record_size: LIMITS.rowBytes,
     record_delimiter: ['\n', '\r\n'],
@@ -81,10 +81,23 @@ async function* readRecords(input: DataInput): AsyncGenerator<CsvRecord | RowRes
   if (broken) throw broken;
 }
 
-/** csv-parse holds on to what it is given, while a chunk is valid only until the next. */
+/** Chunks without the file's byte order mark; copies, because csv-parse holds on to what it is given. */
 async function* copies(input: DataInput): AsyncGenerator<Buffer> {
-  for await (const chunk of input.chunks()) yield Buffer.from(chunk);
+  let opening: Buffer | undefined = Buffer.alloc(0);
+  for await (const chunk of input.chunks()) {
+    if (!opening) yield Buffer.from(chunk);
+    else {
+      opening = Buffer.concat([opening, chunk]);
+      if (opening.byteLength < BYTE_ORDER_MARK.byteLength) continue;
+      yield withoutMark(opening);
+      opening = undefined;
+    }
+  }
+  if (opening) yield opening;
 }
+
+const withoutMark = (bytes: Buffer): Buffer =>
+  bytes.indexOf(BYTE_ORDER_MARK) === 0 ? bytes.subarray(BYTE_ORDER_MARK.byteLength) : bytes;
 
 function toRow({ record, info }: CsvRecord, columns: FlatColumns, parse: RowParser<DataRow>): RowResult<DataRow> {
   const line = info.lines;

@@ -1,9 +1,9 @@
 import { HpsError } from '../errors.js';
 import type { PairRow } from './rows.js';
 
-const MAX_ITERATIONS = 500;
+const MAX_ITERATIONS = 5000;
 /** Relative change of the log-likelihood at which EM has converged. */
-const TOLERANCE = 1e-9;
+const TOLERANCE = 1e-13;
 /** Stands in for a probability of zero, whose logarithm would be infinite. */
 const SMALLEST_PROBABILITY = 1e-12;
 

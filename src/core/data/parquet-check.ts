@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { ColumnMetaData, SchemaElement } from 'hyparquet';
+import type { ColumnMetaData, Compressors, SchemaElement } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { decompressPage } from 'hyparquet/src/datapage.js';
 import { getMaxDefinitionLevel, getMaxRepetitionLevel, getSchemaPath } from 'hyparquet/src/schema.js';
@@ -25,6 +25,18 @@ const ENCODINGS: ReadonlySet<string> = new Set([
   'DELTA_LENGTH_BYTE_ARRAY',
 ]);
 const CODECS: ReadonlySet<string> = new Set(['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'ZSTD', 'LZ4', 'LZ4_RAW']);
+
+/** hyparquet-compressors 1.1.2 does not take the one-byte LZ4 block that stands for no bytes, as in a page of nulls. */
+const orNothing =
+  (decompress: Compressors['LZ4']): Compressors['LZ4'] =>
+  (input, length) =>
+    length === 0 ? new Uint8Array(0) : decompress!(input, length);
+
+export const DECOMPRESSORS: Compressors = {
+  ...compressors,
+  LZ4: orNothing(compressors.LZ4),
+  LZ4_RAW: orNothing(compressors.LZ4_RAW),
+};
 
 /** Widest bit-packed index; hyparquet shifts by it. */
 const MAX_BIT_WIDTH = 32;
@@ -171,7 +183,7 @@ const bitWidth = (level: number): number => 32 - Math.clz32(level);
 
 function inflate(page: Uint8Array, byteLength: number, column: ColumnLayout): Uint8Array {
   if (column.meta.codec === 'ZSTD') checkZstd(page, column);
-  return decompressPage(page, byteLength, column.meta.codec, compressors);
+  return decompressPage(page, byteLength, column.meta.codec, DECOMPRESSORS);
 }
 
 /** The only decompressor that is not told how much to expect: bounds what its blocks can give (RFC 8878, section 3.1.1). */

@@ -1,5 +1,4 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadata, parquetRead, parquetSchema } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import type { ByteSink } from '../bytes/sink.js';
 import type { ByteSource } from '../bytes/source.js';
@@ -8,7 +7,7 @@ import { LIMITS } from '../limits.js';
 import { type FlatCell, FlatColumns, flattenRow, isNumericColumn } from './flat.js';
 import type { DataInput } from './input.js';
 import { badRow } from './jsonl.js';
-import { checkColumnChunk, ParquetError } from './parquet-check.js';
+import { checkColumnChunk, DECOMPRESSORS, ParquetError } from './parquet-check.js';
 import { type IgnoredFields, parseDataRow } from './parse-row.js';
 import type { DataRow, RowResult } from './rows.js';
 
@@ -98,7 +97,7 @@ async function readGroup(
     await parquetRead({
       file: asyncBuffer(source),
       metadata,
-      compressors,
+      compressors: DECOMPRESSORS,
       ...range,
       columns: [...range.columns],
       parsers: { stringFromBytes: (bytes) => bytes && UTF8.decode(bytes) },
@@ -115,7 +114,8 @@ async function readGroup(
 function asyncBuffer(source: ByteSource): AsyncBuffer {
   return {
     byteLength: source.byteLength,
-    slice: (start, end = source.byteLength) => source.readSync(start, end - start).buffer as ArrayBuffer,
+    // A copy of its own: a view into a larger buffer would hand over that whole buffer.
+    slice: (start, end = source.byteLength) => new Uint8Array(source.readSync(start, end - start)).buffer,
   };
 }
 

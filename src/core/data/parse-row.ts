@@ -111,10 +111,7 @@ function parseAbsolute(fields: RowFields, type: RowType, line: number): Absolute
   return compact<AbsoluteRow>({
     kind: 'absolute',
     ...parseCommon(fields, id, type, { field: 'ratings', count: ratings.length }),
-    item:
-      type.shorthand && fieldValue(fields, 'content') === undefined
-        ? shorthandItem(fields, type.modality)
-        : item(fields, 'content'),
+    item: type.shorthand ? shorthandItem(fields, type.modality) : item(fields, 'content'),
     score: parseScore(fields),
     ratings,
     aux: parseAux(fields),
@@ -239,11 +236,18 @@ function item(fields: RowFields, field: string): Item {
   return Object.fromEntries(value) as Item;
 }
 
-/** `{"type":"text","text":…}`, or each part of `{"type":"image_text","image":…,"text":…}`. */
+/** `{"type":"text","text":…}`, or each part of `{"type":"image_text","image":…,"text":…}`, or `content` as elsewhere. */
 function shorthandItem(fields: RowFields, modality: Modality | undefined): Item {
+  const contents = new Map<string, string>();
+  for (const part of ITEM_PARTS) {
+    const content = optionalString(fields, part);
+    if (content === '') throw invalid(part, 'must not be empty', content);
+    if (content !== undefined) contents.set(part, content);
+  }
+  if (fieldValue(fields, 'content') !== undefined) return item(fields, 'content');
   const parts = (modality ?? '').split('-') as ItemPart[];
-  const contents = parts.map((part) => [part, item(fields, part)] as const);
-  return contents.length === 1 ? contents[0][1] : (Object.fromEntries(contents) as Item);
+  const present = parts.map((part) => [part, contents.get(part) ?? missing(part)] as const);
+  return present.length === 1 ? present[0][1] : (Object.fromEntries(present) as Item);
 }
 
 /** A string, or an integer as its digits. */
