@@ -97,7 +97,8 @@ export class Interner {
     return slot;
   }
 
-  private equals(code: number, bytes: Uint8Array, start: number, end: number): boolean {
+  /** Whether `code` stands for `bytes[start, end)`. */
+  equals(code: number, bytes: Uint8Array, start: number, end: number): boolean {
     const first = this.startOf(code);
     if (this.ends[code] - first !== end - start) return false;
     for (let at = start, own = first; at < end; at++, own++) if (this.arena[own] !== bytes[at]) return false;

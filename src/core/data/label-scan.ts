@@ -1,5 +1,5 @@
 import { LIMITS } from '../limits.js';
-import type { LabelTableBuilder } from './label-table.js';
+import type { GroupBounds, LabelTableBuilder } from './label-table.js';
 import { ROW_TYPES } from './parse-row.js';
 import { equalsText, FieldTable, scanPlainString, skipSpace, skipString } from './scan.js';
 
@@ -40,7 +40,10 @@ function bits(...fields: number[]): number {
  */
 export class LabelScanner {
   private readonly fields = new FieldTable(FIELDS);
-  private readonly groups = Array.from({ length: MAX_GROUPS }, () => ({ nameStart: 0, nameEnd: 0, start: 0, end: 0 }));
+  private readonly groups = Array.from(
+    { length: MAX_GROUPS },
+    (): GroupBounds => ({ nameStart: 0, nameEnd: 0, start: 0, end: 0 }),
+  );
   private groupCount = 0;
   private votes = 0;
   private left = 0;
@@ -72,7 +75,7 @@ export class LabelScanner {
     const cluster = ends[PROMPT_ID] > 0 ? PROMPT_ID : ID;
     table.setCluster(row, bytes, starts[cluster], ends[cluster]);
     if (ends[TASK] > 0) table.setTask(row, bytes, starts[TASK], ends[TASK]);
-    for (let i = 0; i < this.groupCount; i++) table.setGroup(row, bytes, this.groups[i]);
+    for (let i = 0; i < this.groupCount; i++) table.setGroup(row, bytes, i, this.groups[i]);
   }
 
   private scanRow(bytes: Uint8Array, start: number): number {

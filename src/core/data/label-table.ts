@@ -35,6 +35,14 @@ export interface AbsoluteLabelTable extends LabelTableBase {
 
 export type LabelTable = PairLabelTable | AbsoluteLabelTable;
 
+/** Where a group's name and value are in the bytes of a row. */
+export interface GroupBounds {
+  nameStart: number;
+  nameEnd: number;
+  start: number;
+  end: number;
+}
+
 /** Collects rows into columns. The first row of an id wins; later ones are counted as bad. */
 export class LabelTableBuilder {
   readonly ids = new Interner();
@@ -42,6 +50,8 @@ export class LabelTableBuilder {
   private readonly tasks = new CodedColumnBuilder();
   private readonly groupNames = new Interner();
   private readonly groupColumns: CodedColumnBuilder[] = [];
+  /** Code of the latest group at each position in a row. */
+  private readonly groupOrder: number[] = [];
   /** votesLeft, votesRight, ties; or score, ratings. */
   private readonly numbers = [new NumberColumn(), new NumberColumn(), new NumberColumn()] as const;
   private kind: DataRow['kind'] | undefined;
@@ -68,10 +78,11 @@ export class LabelTableBuilder {
     const cluster = Buffer.from(row.promptId);
     this.clusters.set(index, cluster, 0, cluster.byteLength);
     if (row.task !== undefined) this.setTask(index, Buffer.from(row.task));
+    let position = 0;
     for (const [name, value] of row.groups) {
       const bytes = Buffer.from(name + value);
       const nameEnd = Buffer.byteLength(name);
-      this.setGroup(index, bytes, { nameStart: 0, nameEnd, start: nameEnd, end: bytes.byteLength });
+      this.setGroup(index, bytes, position++, { nameStart: 0, nameEnd, start: nameEnd, end: bytes.byteLength });
     }
   }
 
@@ -109,12 +120,13 @@ export class LabelTableBuilder {
     this.tasks.set(row, bytes, start, end);
   }
 
-  setGroup(
-    row: number,
-    bytes: Uint8Array,
-    at: { nameStart: number; nameEnd: number; start: number; end: number },
-  ): void {
-    const code = this.groupNames.codeOf(bytes, at.nameStart, at.nameEnd);
+  /** @param position - of the group in its row: rows mostly have the same groups in the same order */
+  setGroup(row: number, bytes: Uint8Array, position: number, at: GroupBounds): void {
+    let code = this.groupOrder[position] ?? -1;
+    if (code < 0 || !this.groupNames.equals(code, bytes, at.nameStart, at.nameEnd)) {
+      code = this.groupNames.codeOf(bytes, at.nameStart, at.nameEnd);
+      this.groupOrder[position] = code;
+    }
     if (code === this.groupColumns.length) this.groupColumns.push(new CodedColumnBuilder());
     this.groupColumns[code].set(row, bytes, at.start, at.end);
   }

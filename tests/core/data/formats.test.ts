@@ -71,7 +71,10 @@ const pairRow = fc
     { requiredKeys: ['kind', 'id', 'groups', 'left', 'right', 'votes'] },
   )
   .chain((row) =>
-    fc.constantFrom(row, { ...row, ...(row.votes.length > 0 && { raters: (row.votes as number[]).map((_, i) => `r${i}`) }) }),
+    fc.constantFrom(row, {
+      ...row,
+      ...(row.votes.length > 0 && { raters: (row.votes as number[]).map((_, i) => `r${i}`) }),
+    }),
   )
   .map(withCluster) as fc.Arbitrary<DataRow>;
 const absoluteRow = fc
