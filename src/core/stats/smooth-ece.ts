@@ -1,10 +1,12 @@
 import { assertOutcomes, assertProbabilities, type Outcomes } from './outcomes.js';
 import type { Statistic } from './statistic.js';
 
-/** Bandwidths are multiples of 2^-10: bisection from 1, ten steps. */
-const BISECTION_STEPS = 10;
-/** Below this bandwidth the search does not look. */
-const MIN_BANDWIDTH = 0.001;
+/** Bandwidths are multiples of 1 / 1024, as ten steps of bisection from 1 leave them. */
+const BANDWIDTHS = 1024;
+/** One of them counts as too small whatever its error: it is below 0.001. */
+const TOO_SMALL = 1;
+/** Where the search starts: near the smooth ECE of most models. */
+const FIRST_BANDWIDTH = 32;
 /** Points of [0, 1] at which the smoothed error is read, at least. */
 const MESH_POINTS = 200;
 /** Points of the grid that probabilities are rounded to (by linear weights), at least: 1001. */
@@ -133,19 +135,34 @@ export function prepareSmoothEce(probabilities: Float64Array, outcomes: Outcomes
       total += votes[i];
     }
     if (total === 0) return null;
-    return errorAt(searchBandwidth((sigma) => sigma < MIN_BANDWIDTH || sigma < errorAt(sigma)));
+    return errorAtFixedPoint(errorAt);
   };
 }
 
-/** Bisects (0, 1] for the smallest bandwidth that is not too small. */
-function searchBandwidth(tooSmall: (sigma: number) => boolean): number {
-  let enough = 1;
-  let small = 0;
-  if (tooSmall(1)) return 1;
-  for (let step = 0; step < BISECTION_STEPS; step++) {
-    const middle = (enough + small) / 2;
-    if (tooSmall(middle)) small = middle;
-    else enough = middle;
+/**
+ * The error at the smallest bandwidth that is no smaller than it. Errors fall, slowly, as bandwidths grow. So the answer lies between
+ * any bandwidth and the error there, which closes in on it in four or five smoothings where bisection takes eleven.
+ */
+function errorAtFixedPoint(errorAt: (sigma: number) => number): number {
+  let tooSmall = TOO_SMALL;
+  let enough = BANDWIDTHS;
+  let errorAtEnough: number | undefined;
+  let bandwidth = FIRST_BANDWIDTH;
+  for (;;) {
+    const error = errorAt(bandwidth / BANDWIDTHS);
+    const notBelowError = Math.min(Math.ceil(error * BANDWIDTHS), BANDWIDTHS);
+    if (bandwidth >= notBelowError) {
+      enough = bandwidth;
+      errorAtEnough = error;
+      tooSmall = Math.max(tooSmall, notBelowError - 1);
+    } else {
+      tooSmall = bandwidth;
+      if (enough === bandwidth || enough > notBelowError) {
+        enough = notBelowError;
+        errorAtEnough = undefined;
+      }
+    }
+    if (enough - tooSmall <= 1 && errorAtEnough !== undefined) return errorAtEnough;
+    bandwidth = errorAtEnough === undefined ? enough : tooSmall + 1;
   }
-  return enough;
 }
