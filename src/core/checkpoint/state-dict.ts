@@ -110,7 +110,7 @@ function descend(start: Place, configKey: string | null, ignored: Ignored[]): Pl
 /** The node at a path; a key may itself hold dots or slashes, so every way to split is tried, the longest step first. */
 function follow(root: CheckpointNode, file: string, path: string): Place {
   const find = (node: CheckpointNode | undefined, rest: string): CheckpointNode | undefined => {
-    if (node === undefined || rest === '') return node;
+    if (node === undefined) return undefined;
     const whole = child(node, rest);
     if (whole !== undefined) return whole;
     for (let at = rest.length - 1; at > 0; at--) {
