@@ -16,21 +16,27 @@ const DENSITY_FLOOR = 1e-4;
 /** The kernel is cut where it falls below exp(-9^2 / 2) = 3e-18 of its peak. */
 const KERNEL_REACH = 9;
 
-interface Bandwidth {
+/** A Gaussian kernel on a grid, and where its result is read. */
+interface Smoother {
   readonly gridPoints: number;
   readonly meshPoints: number;
-  /** Gaussian sampled at `gridPoints` points of [-0.5, 0.5]. */
+  /** Gaussian sampled at `gridPoints` points of [-0.5, 0.5]; only indices `first` to `last` count. */
   readonly kernel: Float64Array;
+  readonly first: number;
+  readonly last: number;
 }
 
-function bandwidthOf(sigma: number): Bandwidth {
+function smootherOf(sigma: number): Smoother {
   const gridPoints = Math.floor(Math.max(GRID_INTERVALS, Math.round(20 / sigma)) / 2) + 1;
   const kernel = new Float64Array(gridPoints);
   for (let i = 0; i < gridPoints; i++) {
     const distance = i / (gridPoints - 1) - 0.5;
     kernel[i] = Math.exp((-distance * distance) / (2 * sigma * sigma)) / (Math.sqrt(2 * Math.PI) * sigma);
   }
-  return { gridPoints, meshPoints: Math.max(Math.round(10 / sigma), MESH_POINTS), kernel };
+  const half = Math.floor(gridPoints / 2);
+  const reach = Math.ceil(KERNEL_REACH * sigma * (gridPoints - 1));
+  const [first, last] = [Math.max(0, half - reach), Math.min(gridPoints - 1, half + reach)];
+  return { gridPoints, meshPoints: Math.max(Math.round(10 / sigma), MESH_POINTS), kernel, first, last };
 }
 
 /** Row weights on a regular grid of [0, 1], each split between its two neighbours. */
@@ -55,33 +61,57 @@ function reflect(grid: Float64Array): Float64Array {
   return extended;
 }
 
-/** The smoothed grid, read at `meshPoints` regular points by linear interpolation. */
-function smooth(grid: Float64Array, { kernel, meshPoints, gridPoints }: Bandwidth, sigma: number): Float64Array {
+/** Index of mesh point `k` on the grid: between two grid points. */
+const meshPosition = (k: number, { meshPoints, gridPoints }: Smoother): number =>
+  (k / (meshPoints - 1)) * (gridPoints - 1);
+
+/** Sum of the absolute smoothed grid over `meshPoints` regular points, between grid points by linear interpolation. */
+function absoluteSum(grid: Float64Array, smoother: Smoother): number {
+  const { gridPoints, meshPoints } = smoother;
   const extended = reflect(grid);
-  const half = Math.floor(gridPoints / 2);
-  const reach = Math.ceil(KERNEL_REACH * sigma * (gridPoints - 1));
-  const first = Math.max(0, half - reach);
-  const last = Math.min(gridPoints - 1, half + reach);
-  const mesh = new Float64Array(meshPoints);
+  const offset = Math.floor(gridPoints / 2) + gridPoints - 1;
+  let sum = 0;
   let index = -2;
   let left = 0;
   let right = 0;
   for (let k = 0; k < meshPoints; k++) {
-    const position = (k / (meshPoints - 1)) * (gridPoints - 1);
+    const position = meshPosition(k, smoother);
     const at = Math.min(Math.trunc(position), gridPoints - 2);
     if (at !== index) {
-      const centre = at + half + gridPoints - 1;
-      left = at === index + 1 ? right : convolveAt(extended, centre, kernel, first, last);
-      right = convolveAt(extended, centre + 1, kernel, first, last);
+      left = at === index + 1 ? right : convolveAt(extended, at + offset, smoother);
+      right = convolveAt(extended, at + 1 + offset, smoother);
       index = at;
     }
-    mesh[k] = left * (1 - (position - at)) + right * (position - at);
+    sum += Math.abs(left * (1 - (position - at)) + right * (position - at));
   }
-  return mesh;
+  return sum;
+}
+
+/** What one vote at each grid point adds to the density summed over the mesh: smoothing the other way round, of ones. */
+function densityOfVote(smoother: Smoother): Float64Array {
+  const { gridPoints, meshPoints, kernel, first, last } = smoother;
+  const offset = Math.floor(gridPoints / 2) + gridPoints - 1;
+  const extended = new Float64Array(3 * gridPoints - 2);
+  const spread = (centre: number, share: number): void => {
+    for (let i = first; i <= last; i++) extended[centre - i] += share * kernel[i];
+  };
+  for (let k = 0; k < meshPoints; k++) {
+    const position = meshPosition(k, smoother);
+    const at = Math.min(Math.trunc(position), gridPoints - 2);
+    spread(at + offset, 1 - (position - at));
+    spread(at + 1 + offset, position - at);
+  }
+  // Fold the mirror images back; the end points have one image, not two.
+  const end = gridPoints - 1;
+  return extended.subarray(end, end + gridPoints).map((inside, v) => {
+    const leftImage = v > 0 ? extended[end - v] : 0;
+    const rightImage = v < end ? extended[3 * end - v] : 0;
+    return inside + leftImage + rightImage;
+  });
 }
 
 /** Sum of kernel[i] values[centre - i] over i from `first` to `last`; four sums at a time, since one waits for each addition. */
-function convolveAt(values: Float64Array, centre: number, kernel: Float64Array, first: number, last: number): number {
+function convolveAt(values: Float64Array, centre: number, { kernel, first, last }: Smoother): number {
   let a = 0;
   let b = 0;
   let c = 0;
@@ -109,21 +139,24 @@ export function prepareSmoothEce(probabilities: Float64Array, outcomes: Outcomes
   assertProbabilities(probabilities);
   assertOutcomes(outcomes, probabilities.length);
   const { positive, negative } = outcomes;
-  const bandwidths = new Map<number, Bandwidth>();
-  const cachedBandwidth = (sigma: number): Bandwidth => {
-    const bandwidth = bandwidths.get(sigma) ?? bandwidthOf(sigma);
-    bandwidths.set(sigma, bandwidth);
-    return bandwidth;
-  };
   const votes = new Float64Array(probabilities.length);
   const residuals = new Float64Array(probabilities.length);
+  const smoothers = new Map<number, Smoother & { readonly density: Float64Array }>();
+  const grids = new Map<number, { readonly votes: Float64Array; readonly residuals: Float64Array }>();
 
   const errorAt = (sigma: number): number => {
-    const bandwidth = cachedBandwidth(sigma);
-    const errors = smooth(toGrid(probabilities, residuals, bandwidth.gridPoints), bandwidth, sigma);
-    const density = smooth(toGrid(probabilities, votes, bandwidth.gridPoints), bandwidth, sigma);
-    const error = errors.reduce((sum, value) => sum + Math.abs(value), 0);
-    return error / density.reduce((sum, value) => sum + value + DENSITY_FLOOR, 0);
+    const smoother = getOrMake(smoothers, sigma, () => {
+      const made = smootherOf(sigma);
+      return { ...made, density: densityOfVote(made) };
+    });
+    const { gridPoints, meshPoints, density } = smoother;
+    const grid = getOrMake(grids, gridPoints, () => ({
+      votes: toGrid(probabilities, votes, gridPoints),
+      residuals: toGrid(probabilities, residuals, gridPoints),
+    }));
+    let total = meshPoints * DENSITY_FLOOR;
+    for (let i = 0; i < gridPoints; i++) total += grid.votes[i] * density[i];
+    return absoluteSum(grid.residuals, smoother) / total;
   };
 
   return (weights) => {
@@ -135,8 +168,17 @@ export function prepareSmoothEce(probabilities: Float64Array, outcomes: Outcomes
       total += votes[i];
     }
     if (total === 0) return null;
+    grids.clear(); // they held the votes of the call before
     return errorAtFixedPoint(errorAt);
   };
+}
+
+function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 /**
