@@ -5,9 +5,10 @@ import { FileSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Checkpoint } from './checkpoint.js';
+import type { RawCheckpoint } from './format.js';
 import { resolveModelFolder } from './hf-folder.js';
 import { openRaw } from './registry.js';
-import { chooseStateDict } from './state-dict.js';
+import { chooseStateDict, type StateDict } from './state-dict.js';
 
 const CONFIG_FILE = 'config.json';
 
@@ -27,13 +28,12 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
   try {
     const name = basename(file);
     const stateDict = chooseStateDict(raw.root, name, key);
-    const own = stateDict.config;
-    const config = own ?? readConfigBeside(file);
+    const found = ownConfig(stateDict, raw, name) ?? { config: readConfigBeside(file), origin: CONFIG_FILE };
     return {
       format: format.id,
       tensors: stateDict.tensors,
-      config,
-      configOrigin: own ? `${name}:${stateDict.configKey}` : config && CONFIG_FILE,
+      config: found.config,
+      configOrigin: found.config && found.origin,
       key: stateDict.key,
       strippedPrefix: stateDict.strippedPrefix,
       ignored: [...raw.ignored, ...stateDict.ignored],
@@ -45,6 +45,20 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
     raw.close();
     throw error;
   }
+}
+
+/** The configuration in the file itself: beside the state dict, or as JSON in the metadata of a safetensors file. */
+function ownConfig(
+  { config, configKey }: StateDict,
+  { metadata }: RawCheckpoint,
+  name: string,
+): { config: Checkpoint['config']; origin: string } | null {
+  if (config) return { config, origin: `${name}:${configKey}` };
+  const text = metadata?.get('config');
+  if (text === undefined) return null;
+  const origin = `${name}:__metadata__.config`;
+  const parsed = parseJson(text, { name: origin, code: 'CONFIG_INVALID', maxBytes: LIMITS.configBytes });
+  return isJsonObject(parsed) ? { config: parsed, origin } : null;
 }
 
 /** The config.json in the checkpoint's folder; null without one. */

@@ -32,14 +32,17 @@ export async function readTensor(tensor: Tensor): Promise<Uint8Array> {
     bytes.set(chunk, offset);
     offset += chunk.byteLength;
   }
-  if (offset !== bytes.byteLength) throw new RangeError(`${tensor.name}: ${offset} bytes came, ${bytes.byteLength} were due`);
+  if (offset !== bytes.byteLength)
+    throw new RangeError(`${tensor.name}: ${offset} bytes came, ${bytes.byteLength} were due`);
   return bytes;
 }
 
 /** A tensor over bytes in memory: contiguous, row-major, little-endian. */
 export function tensorFromBytes(info: TensorInfo, bytes: Uint8Array): Tensor {
   if (bytes.byteLength !== byteLength(info)) {
-    throw new RangeError(`${info.name}: ${bytes.byteLength} bytes do not fill ${info.dtype} [${info.shape.join(', ')}]`);
+    throw new RangeError(
+      `${info.name}: ${bytes.byteLength} bytes do not fill ${info.dtype} [${info.shape.join(', ')}]`,
+    );
   }
   return {
     ...info,

@@ -5,8 +5,10 @@ import { formatShape, numel } from './shape.js';
 import type { Tensor } from './tensor.js';
 import { aligned, asFloat32, bytesOf, toFloat32 } from './values.js';
 
-/** Rows scattered together: 16 float32 fill one cache line of the output. */
-const TILE_ROWS = 16;
+/** Rows scattered together: 32 float32 fill two cache lines of the output. */
+const TILE_ROWS = 32;
+/** Elements between the rows of a tile, so that a power of two of columns does not put a whole column into one cache set. */
+const TILE_PADDING = 16;
 
 /** Columns are transposed in strips of at most this many output bytes; a larger tensor is streamed once per strip. */
 const STRIP_BYTES = 64 * 1024 * 1024;
@@ -59,34 +61,36 @@ export function transposeMatrix(tensor: Tensor): Tensor {
 
 /** Columns `from` to `to` of a matrix, as the rows of a new one. */
 async function transposeStrip(tensor: Tensor, from: number, to: number): Promise<Uint8Array> {
-  const size = DTYPES[tensor.dtype].bytes;
+  const Bits = DTYPES[tensor.dtype].bytes === 4 ? Uint32Array : Uint16Array;
   const [rows, columns] = tensor.shape;
-  const strip = size === 4 ? new Uint32Array((to - from) * rows) : new Uint16Array((to - from) * rows);
-  const tile = size === 4 ? new Uint32Array(TILE_ROWS * columns) : new Uint16Array(TILE_ROWS * columns);
-  const tileBytes = bytesOf(tile);
-  let filled = 0;
-  let firstRow = 0;
+  const stride = columns + TILE_PADDING;
+  const strip = new Bits((to - from) * rows);
+  const tile = new Bits(TILE_ROWS * stride);
+  let [row, column, firstRow] = [0, 0, 0]; // where the next element goes in the tile, and the tile in the matrix
 
-  const flush = (): void => {
-    const tileRows = filled / (columns * size);
-    for (let column = from; column < to; column++) {
-      const target = (column - from) * rows + firstRow;
-      for (let row = 0; row < tileRows; row++) strip[target + row] = tile[row * columns + column];
+  const scatter = (): void => {
+    for (let c = from; c < to; c++) {
+      const target = (c - from) * rows + firstRow;
+      for (let r = 0; r < row; r++) strip[target + r] = tile[r * stride + c];
     }
-    firstRow += tileRows;
-    filled = 0;
+    firstRow += row;
+    row = 0;
   };
 
   for await (const chunk of tensor.chunks()) {
-    for (let at = 0; at < chunk.byteLength; ) {
-      const piece = chunk.subarray(at, at + tileBytes.byteLength - filled);
-      tileBytes.set(piece, filled);
-      filled += piece.byteLength;
-      at += piece.byteLength;
-      if (filled === tileBytes.byteLength) flush();
+    const view = aligned(chunk, Bits.BYTES_PER_ELEMENT);
+    const values = new Bits(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength / Bits.BYTES_PER_ELEMENT);
+    for (let at = 0; at < values.length; ) {
+      const piece = values.subarray(at, at + columns - column);
+      tile.set(piece, row * stride + column);
+      at += piece.length;
+      column += piece.length;
+      if (column < columns) break; // the chunk ends inside a row
+      column = 0;
+      if (++row === TILE_ROWS) scatter();
     }
   }
-  if (filled > 0) flush();
+  scatter();
   return bytesOf(strip);
 }
 

@@ -25,7 +25,8 @@ export function asBigInt64(bytes: Uint8Array): BigInt64Array {
 }
 
 /** The bytes of a typed array, as a view. */
-export const bytesOf = (values: ArrayBufferView): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+export const bytesOf = (values: ArrayBufferView): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
 /**
  * Values of any real dtype as float32: exact for F32, F16, BF16, I8, U8, I16, U16 and BOOL; rounded to nearest for the others.
