@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { HpsError } from '../errors.js';
 
-/** Offsets are unsigned 32-bit. */
-const MAX_ARENA_BYTES = 2 ** 32 - 1;
+/** Offsets are 32-bit integers, which V8 indexes with directly. */
+const MAX_ARENA_BYTES = 2 ** 31 - 1;
 
 /**
  * Gives every distinct byte string a code: 0, 1, 2, … in order of first sight. Strings are looked up as the bytes they
@@ -10,7 +10,7 @@ const MAX_ARENA_BYTES = 2 ** 32 - 1;
  */
 export class Interner {
   private arena: Buffer = Buffer.allocUnsafeSlow(4096);
-  private ends = new Uint32Array(256);
+  private ends = new Int32Array(256);
   private hashes = new Int32Array(256);
   /** Open addressing: code + 1, or 0 where free. At most half full. */
   private slots = new Int32Array(512);
@@ -110,14 +110,14 @@ export class Interner {
     const first = this.startOf(code);
     const last = first + end - start;
     if (last > MAX_ARENA_BYTES) {
-      throw new HpsError('DATA_INVALID', 'the distinct names of one column take more than 4 GiB', {
+      throw new HpsError('DATA_INVALID', 'the distinct names of one column take more than 2 GiB', {
         hint: 'Split the file, or use shorter ids.',
       });
     }
     if (last > this.arena.byteLength) this.arena = grownBuffer(this.arena, last);
     for (let at = start, own = first; at < end; at++, own++) this.arena[own] = bytes[at];
     if (code === this.ends.length) {
-      this.ends = grown(this.ends, new Uint32Array(2 * code));
+      this.ends = grown(this.ends, new Int32Array(2 * code));
       this.hashes = grown(this.hashes, new Int32Array(2 * code));
     }
     this.ends[code] = last;
@@ -144,7 +144,7 @@ function grownBuffer(buffer: Buffer, needed: number): Buffer {
   return larger;
 }
 
-function grown<T extends Uint32Array | Int32Array>(array: T, target: T): T {
+function grown(array: Int32Array, target: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   target.set(array);
   return target;
 }
