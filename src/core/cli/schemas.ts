@@ -1,0 +1,12 @@
+import * as z from 'zod';
+import { manifestSchema } from '../onnx/manifest.js';
+
+/** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
+const PUBLISHED: Readonly<Record<string, z.ZodType>> = { manifest: manifestSchema };
+
+/** The JSON Schema (draft 2020-12) of each published format, as its file holds it. */
+export function* publishedSchemas(): Generator<[name: string, text: string]> {
+  for (const [name, schema] of Object.entries(PUBLISHED)) {
+    yield [name, `${JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2)}\n`];
+  }
+}
