@@ -23,7 +23,7 @@ const STATE_DICT_KEYS = [
 ] as const;
 
 /** Keys of what else a training run saves: tensors below them are not the model's. */
-const TRAINING_STATE = /optim|sched|scaler|(^|_)amp$|rng|callback|loops|grad|momentum/i;
+const TRAINING_STATE = /(^|_)(optim\w*|lr_schedulers?|schedulers?|scaler|amp|rng|callbacks|loops)(_|$)/i;
 
 const CONFIG_KEYS = ['config', 'hparams', 'hyper_parameters', 'args', 'cfg', 'opt'] as const;
 
