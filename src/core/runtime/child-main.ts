@@ -1,5 +1,6 @@
 // The entry of the model process (see child.ts). It is forked, never imported: hence the work on load.
 import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import { openSession } from './ort.js';
@@ -58,3 +59,5 @@ process.on('message', async (request: ModelRequest) => {
 });
 // The parent is gone, or has hung up.
 process.on('disconnect', () => process.exit());
+// A run holds this thread, and with it every event, maybe for good: another thread has to notice.
+new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();

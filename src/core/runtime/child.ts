@@ -69,7 +69,7 @@ export class ModelProcess {
     this.runMs = options.limits?.runMs ?? LIMITS.modelRunMs;
     this.outputBytes = options.limits?.outputBytes ?? LIMITS.modelOutputBytes;
     const { NODE_OPTIONS: _, ...env } = process.env;
-    this.child = fork(CHILD_ENTRY, [], {
+    this.child = fork(CHILD_ENTRY, [String(process.pid)], {
       // Views of typed arrays, 64-bit integers and maps pass; JSON would lose them.
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
