@@ -8,6 +8,7 @@ import { readFacts } from '../gate/model.js';
 import type { GateLevel, GateReport } from '../gate/report.js';
 import { checkModel } from '../onnx/check.js';
 import { openOnnx } from '../onnx/read.js';
+import type { ModelLimits } from '../runtime/child.js';
 
 export interface VerifyOptions {
   /** The model that is judged where only one is given, the one it is compared with where there are two. */
@@ -21,6 +22,8 @@ export interface VerifyOptions {
   readonly budget?: Budget;
   readonly level: Exclude<GateLevel, 'off'>;
   readonly seed: number;
+  /** Of the process that runs a model: memory, time, size of outputs. */
+  readonly limits?: ModelLimits;
   readonly onProgress?: (progress: GateProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -57,6 +60,7 @@ export async function verifyModels(options: VerifyOptions): Promise<VerifyReport
       level: options.level,
       budget: options.budget,
       seed: String(options.seed),
+      limits: options.limits,
       ...(inputs === undefined ? {} : { inputs: await tensorsOf(inputs) }),
       onProgress: options.onProgress,
       signal: options.signal,
