@@ -3,6 +3,7 @@ import { recogniseArchitecture } from '../architectures/registry.js';
 import type { JsonValue } from '../bytes/json.js';
 import { FileSource } from '../bytes/source.js';
 import { openCheckpoint } from '../checkpoint/open.js';
+import { CHECKPOINT_FORMATS } from '../checkpoint/registry.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { MANIFEST_KEY, type Manifest, manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
@@ -76,7 +77,7 @@ export async function inspectFile(options: InspectOptions): Promise<InspectRepor
   return looksLikeOnnx(options.path) ? inspectOnnx(options) : inspectCheckpoint(options);
 }
 
-/** A ModelProto opens with its IR version: field 1, a small number. No checkpoint format opens so. */
+/** A ModelProto opens with its IR version: field 1, a small number. The header length of a safetensors file may look alike. */
 function looksLikeOnnx(path: string): boolean {
   let source: FileSource;
   try {
@@ -86,7 +87,9 @@ function looksLikeOnnx(path: string): boolean {
     throw error;
   }
   try {
-    const [tag, version] = source.readSync(0, Math.min(2, source.byteLength));
+    const head = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
+    if (CHECKPOINT_FORMATS.some((format) => format.sniff(head))) return false;
+    const [tag, version] = head;
     return (tag === 0x08 && version > 0 && version < 0x80) || path.endsWith('.onnx');
   } finally {
     source.close();
