@@ -157,6 +157,7 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
   const inputs = [...checkpoint.files, ...[options.tokenizer, options.golden].filter((path) => path !== undefined)];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
     const { externalData, onProgress, signal } = options;
+    const reportFile = await output.create(`${facts.out}.report.json`); // at once: a file in the way is known before the work
     const streamed = options.allowNonfinite ? model : refuseNonFinite(model);
     const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
     const written = await writeOnnx(streamed, output, { externalData, deferred, onProgress, signal });
@@ -173,7 +174,8 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
       lineage: [await settled(lineage)],
     };
     if (!gate.passed) throw gateFailed(report.out, gate);
-    await output.writeFile(`${report.out}.report.json`, `${JSON.stringify(report, null, 2)}\n`);
+    await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+    await reportFile.finish();
     return report;
   });
 }
