@@ -43,10 +43,16 @@ function describeMoved({ firstMoved, firstDivergence }: GateReport): string[] {
   ];
 }
 
+const VERIFIED_AGAINST = {
+  golden: 'the golden outputs',
+  source: 'the source model',
+  members: 'the weighted average of its members',
+} as const;
+
 function verdict({ passed, level, reference }: GateReport): string {
   if (level === 'off') return 'The gate was off: nothing was checked.';
   if (!passed) return 'The gate said no.';
   if (reference === 'none')
     return 'The model agrees with itself; it was compared with no other (give --golden to verify it).';
-  return `Verified against ${reference === 'golden' ? 'the golden outputs' : 'the source model'}.`;
+  return `Verified against ${VERIFIED_AGAINST[reference]}.`;
 }

@@ -7,8 +7,9 @@ import { type DivergenceResult, findDivergence } from './divergence.js';
 import { readGolden, readProbes } from './golden.js';
 import type { GateCheck } from './invariances.js';
 import { defaultLevel, load } from './load.js';
+import { combineOutputs } from './members.js';
 import { type ModelFacts, readFacts } from './model.js';
-import { type GateOptions, progressOf, seedOf } from './options.js';
+import { type GateOptions, type GateReference, progressOf, seedOf } from './options.js';
 import { makeProbes, type Probes } from './probes.js';
 import type { GateReport } from './report.js';
 import { batchFeeds, firstRows, fixedBatch, inBatches, range, rowRunner } from './rows.js';
@@ -16,6 +17,8 @@ import { COMPARED_BATCH, INVARIANCE_ROWS, tryInvariances, tryLevels } from './tr
 import { judgeGolden, judgeSource, type Verdict } from './verdict.js';
 
 export type { GateOptions, GateProgress, GateReference } from './options.js';
+
+const REPORTED_REFERENCE = { golden: 'golden', model: 'source', ensemble: 'members', none: 'none' } as const;
 
 /** Rows compared with a source: 24 items make 276 pairs. A pair model decides one a row. */
 const COMPARED_ROWS = { quick: { item: 8, pair: 16 }, full: { item: 24, pair: 48 } } as const;
@@ -30,20 +33,21 @@ const COMPARED_ROWS = { quick: { item: 8, pair: 16 }, full: { item: 24, pair: 48
 export async function runGate(options: GateOptions): Promise<GateReport> {
   if (options.level === 'off') return reportOff(options);
   const candidate = readFacts(options.candidate);
-  const source = options.reference.kind === 'model' ? readFacts(options.reference.path) : null;
-  if (source) assertComparable(source, candidate);
-  const expected = source ? await runSource(source, candidate, options) : null;
+  const sources = sourcesOf(options.reference);
+  for (const { facts } of sources) assertComparable(facts, candidate);
+  const expected = sources.length > 0 ? await runSources(sources, candidate, options) : null;
   const judged = await withModelProcess(childOptions(options), (child) =>
     judgeCandidate(child, candidate, expected, options),
   );
   const { verdict, invariances } = judged;
   const checks = [...(verdict?.checks ?? []), ...invariances];
+  const source = options.reference.kind === 'model' ? sources[0].facts : null;
   const divergence =
     source && expected && verdict?.firstMoved ? await locate(source, candidate, expected, verdict, options) : null;
   return {
     passed: checks.every(({ passed }) => passed),
     level: options.level,
-    reference: source ? 'source' : options.reference.kind === 'golden' ? 'golden' : 'none',
+    reference: REPORTED_REFERENCE[options.reference.kind],
     budget: budgetOf(options),
     seed: seedOf(options),
     ...decisionFigures(verdict),
@@ -51,7 +55,10 @@ export async function runGate(options: GateOptions): Promise<GateReport> {
     checks,
     notes:
       divergence && 'note' in divergence ? [`The first value inside the graph that moved: ${divergence.note}.`] : [],
-    parity: { golden: source ? null : (verdict?.parity ?? null), source: source ? (verdict?.parity ?? null) : null },
+    parity: {
+      golden: expected ? null : (verdict?.parity ?? null),
+      source: expected ? (verdict?.parity ?? null) : null,
+    },
     ...(verdict?.firstMoved ? { firstMoved: verdict.firstMoved } : {}),
     ...(divergence && 'found' in divergence ? { firstDivergence: divergence.found } : {}),
     peakRssBytes: judged.peakRssBytes,
@@ -121,20 +128,54 @@ async function probesFor(
   return makeProbes(inputs, manifest, { rows, seed: seedOf(options), file });
 }
 
+/** A model the candidate is compared with, and how often its outputs count. */
+interface Source {
+  readonly facts: ModelFacts;
+  readonly coefficient: number;
+}
+
+function sourcesOf(reference: GateReference): Source[] {
+  if (reference.kind === 'model') return [{ facts: readFacts(reference.path), coefficient: 1 }];
+  if (reference.kind !== 'ensemble') return [];
+  return reference.members.map(({ path, coefficient }) => ({ facts: readFacts(path), coefficient }));
+}
+
 interface Expected {
   readonly probes: Probes;
   readonly outputs: Outputs;
   readonly batch: number;
 }
 
-/** What the source gives for the probes, in a process of its own so that both models need not fit at once. */
-async function runSource(source: ModelFacts, candidate: ModelFacts, options: GateOptions): Promise<Expected> {
+/** What the sources give for the same probes: the one as it is, the members of an ensemble combined. */
+async function runSources(sources: readonly Source[], candidate: ModelFacts, options: GateOptions): Promise<Expected> {
+  const [first, ...others] = sources;
+  const expected = await runSource(first.facts, candidate, options);
+  if (options.reference.kind !== 'ensemble') return expected;
+  const parts = [{ outputs: expected.outputs, coefficient: first.coefficient }];
+  for (const { facts, coefficient } of others) {
+    const { outputs } = await runSource(facts, candidate, options, expected.probes);
+    parts.push({ outputs, coefficient });
+  }
+  return { ...expected, outputs: combineOutputs(parts) };
+}
+
+/**
+ * What a source gives for the probes, in a process of its own so that no two models need to fit at once.
+ *
+ * @param given - probes made for another source
+ */
+async function runSource(
+  source: ModelFacts,
+  candidate: ModelFacts,
+  options: GateOptions,
+  given?: Probes,
+): Promise<Expected> {
   return withModelProcess(childOptions(options), async (child) => {
     const session = await load(child, source, defaultLevel(source), options.threads);
     const contract = source.manifest ? source : { ...source, manifest: candidate.manifest };
     const rows = COMPARED_ROWS[options.level === 'quick' ? 'quick' : 'full'];
     const isPair = session.outputs.some(({ name }) => name === 'pair_logit');
-    const probes = await probesFor(session, contract, isPair ? rows.pair : rows.item, options);
+    const probes = given ?? (await probesFor(session, contract, isPair ? rows.pair : rows.item, options));
     const batch = fixedBatch(session) ?? COMPARED_BATCH;
     const run = rowRunner(session, probes, progressOf(options, 'source'));
     const outputs = firstRows(await run(inBatches(range(probes.rows), batch)), probes.rows);
@@ -209,9 +250,10 @@ function assertSameInputs(
 ): void {
   const wanted = session.inputs.map(({ name, dtype }) => `${name} ${dtype}`).sort();
   const given = Array.from(probes.feeds, ([name, { dtype }]) => `${name} ${dtype}`).sort();
-  if (wanted.join() === given.join() || reference.kind !== 'model') return;
+  const [source] = sourcesOf(reference);
+  if (wanted.join() === given.join() || source === undefined) return;
   throw incomparable(
-    readFacts(reference.path),
+    source.facts,
     model,
     `inputs are ${given.join(', ')} in one and ${wanted.join(', ')} in the other`,
   );

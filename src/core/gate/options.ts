@@ -1,6 +1,7 @@
 import type { ModelLimits } from '../runtime/child.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Budget, BudgetKind } from './budget.js';
+import type { MemberModel } from './members.js';
 import type { GateLevel } from './report.js';
 
 export type GateReference =
@@ -13,6 +14,8 @@ export type GateReference =
     }
   /** Another model that must decide alike. */
   | { readonly kind: 'model'; readonly path: string }
+  /** Models whose logits, each times its coefficient, add up to the candidate's. */
+  | { readonly kind: 'ensemble'; readonly members: readonly MemberModel[] }
   | { readonly kind: 'none' };
 
 export interface GateProgress {

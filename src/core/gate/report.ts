@@ -12,7 +12,7 @@ export interface GateReport {
   readonly passed: boolean;
   readonly level: GateLevel;
   /** What the model was compared with; `none` is never called verified. */
-  readonly reference: 'golden' | 'source' | 'none';
+  readonly reference: 'golden' | 'source' | 'members' | 'none';
   readonly budget: Budget;
   readonly seed: string;
   /** Pairs decided by both; with them the figures below. Null where nothing was compared. */
@@ -28,7 +28,7 @@ export interface GateReport {
   readonly checks: readonly GateCheck[];
   /** What was not looked at, and why: one sentence each. */
   readonly notes: readonly string[];
-  /** Difference of every output from what it was compared with. */
+  /** Difference of every output from what it was compared with; `source` also for the members of an ensemble. */
   readonly parity: { readonly golden: GoldenParity | null; readonly source: GoldenParity | null };
   /** On failure: the first output of the graph that moved, and the first value inside it where that could be found. */
   readonly firstMoved?: MovedOutput;
