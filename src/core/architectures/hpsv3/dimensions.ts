@@ -168,8 +168,11 @@ const HEAD_WIDTH: Readonly<Partial<Record<DimensionName, DimensionName>>> = {
   fusion_heads: 'hidden_dim',
 };
 
-const isCount = (value: unknown): boolean =>
-  Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= MAX_SIZE;
+/** Depths that may be 0: a tower then has its convolutions or embeddings alone. */
+const DEPTHS: ReadonlySet<DimensionName> = new Set(['visual_blocks', 'text_layers', 'audio_blocks', 'video_blocks']);
+
+const isCount = (value: unknown, least = 1): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= MAX_SIZE;
 
 /** What is wrong with a size read from a configuration or tensor, or null. */
 function sizeProblem(
@@ -178,11 +181,12 @@ function sizeProblem(
 ): string | null {
   const value = sizes[name];
   if (LISTS.has(name)) {
-    return Array.isArray(value) && value.every(isCount)
+    return Array.isArray(value) && value.every((size) => isCount(size))
       ? null
       : `${name} must be a list of positive integers, not ${JSON.stringify(value)}`;
   }
-  if (!isCount(value)) return `${name} must be a positive integer, not ${JSON.stringify(value)}`;
+  if (!isCount(value, DEPTHS.has(name) ? 0 : 1))
+    return `${name} must be a positive integer, not ${JSON.stringify(value)}`;
   const width = HEAD_WIDTH[name] && sizes[HEAD_WIDTH[name]];
   if (typeof width === 'number' && width % (value as number) > 0)
     return `${name} ${value} does not divide ${HEAD_WIDTH[name]} ${width}`;

@@ -92,7 +92,8 @@ function checkedDimensions(checkpoint: Checkpoint, towers: readonly Tower[], req
     required,
     (name) => counters.has(name) || elsewhere.some((prefix) => name.startsWith(prefix)),
   );
-  const unknown = parts.flatMap(dimensionsOf).filter((name) => Number.isNaN(dimensions[name]));
+  const unused = dimensions.text_layers === 0 ? 'text_intermediate' : undefined; // the width of layers that are not there
+  const unknown = parts.flatMap(dimensionsOf).filter((name) => name !== unused && Number.isNaN(dimensions[name]));
   if (unknown.length > 0) {
     throw new HpsError(
       'SHAPE_MISMATCH',
