@@ -1,2 +1,16 @@
-/** The public library: what a program that imports `hpsv3` may rely on. */
+/**
+ * The public library: what a program that imports `hpsv3` may rely on. Importing it does nothing and loads no runtime;
+ * onnxruntime is loaded when a model is first run.
+ */
+
+export type { Checkpoint } from './core/checkpoint/checkpoint.js';
+export { openCheckpoint } from './core/checkpoint/open.js';
 export { ERROR_CODES, type ErrorCode, HpsError, type HpsErrorOptions } from './core/errors.js';
+export { type GateOptions, type GateReference, runGate } from './core/gate/gate.js';
+export type { GateLevel, GateReport } from './core/gate/report.js';
+export { type ExportOptions, type ExportReport, exportModel } from './core/lifecycle/export.js';
+export { type InitOptions, type InitReport, initCheckpoint } from './core/lifecycle/init.js';
+export { type InspectOptions, type InspectReport, inspectFile } from './core/lifecycle/inspect.js';
+export { type VerifyOptions, type VerifyReport, verifyModels } from './core/lifecycle/verify.js';
+export type { Manifest, Modality, Mode } from './core/onnx/manifest.js';
+export type { Tensor, TensorInfo } from './core/tensor/tensor.js';
