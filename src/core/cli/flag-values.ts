@@ -42,6 +42,8 @@ export async function withFallbackValues<Input extends AnyInput>(
       flags[name] = { ...flag, default: await readValue(flag, env[variable], context, environmentRefusal(variable)) };
     } else if (file && Object.hasOwn(file.flags, name)) {
       flags[name] = { ...flag, default: await readValue(flag, file.flags[name], context, fileRefusal(file, name)) };
+    } else if (flag.type === 'boolean' && flag.default === undefined) {
+      flags[name] = { ...flag, default: false }; // oclif would leave it undefined, whatever its types say
     }
   }
   // A command class is its own parse input, and a spread does not see what it inherits.
