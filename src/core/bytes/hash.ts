@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { HASH_WORKER_SOURCE, type HashWorkerMessage } from './hash-worker.js';
+import { HASH_WORKER_SOURCE, type HashWorkerData, type HashWorkerMessage } from './hash-worker.js';
 import { FileSource } from './source.js';
 
 /** A stretch of a file whose CRC-32 the container states. */
@@ -34,10 +34,10 @@ export interface FileHash {
 export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * SHA-256 of a file and the CRC-32 of stretches of it, from one sequential read in a thread of its own, so that it
- * overlaps with whatever the caller does with the same bytes.
+ * SHA-256 of a file and the CRC-32 of stretches of it, each from one sequential read in a thread of its
+ * own, so that they overlap with whatever the caller does with the same bytes.
  *
- * @throws HpsError FILE_NOT_FOUND or FILE_UNREADABLE; the signal's reason when it aborts
+ * @throws HpsError FILE_NOT_FOUND or FILE_UNREADABLE; USAGE in a deleted folder; the signal's reason when it aborts
  */
 export async function hashFile(path: string, options: HashFileOptions = {}): Promise<FileHash> {
   const { records = [], onProgress, signal } = options;
@@ -46,18 +46,16 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
   source.close();
   const order = records.map((_, index) => index).sort((a, b) => records[a].offset - records[b].offset);
   const stretches = order.map((index) => ({ offset: records[index].offset, byteLength: records[index].byteLength }));
-  const worker = new Worker(HASH_WORKER_SOURCE, {
-    eval: true,
-    workerData: { path, stretches, chunkBytes: LIMITS.chunkBytes },
-  });
-  const stop = () => void worker.terminate();
-  signal?.addEventListener('abort', stop);
+  const common = { path, chunkBytes: LIMITS.chunkBytes };
   try {
-    const { sha256, byteLength, crcs } = await hashOf(worker, (done) => onProgress?.(done, source.byteLength));
-    signal?.throwIfAborted();
-    const computed = new Map(order.map((index, i) => [index, crcs[i]]));
+    // The digest is the slower of the two by far, so the checksums get a thread of their own.
+    const [whole, checked] = await Promise.all([
+      runWorker({ ...common, digest: true, stretches: [] }, signal, (done) => onProgress?.(done, source.byteLength)),
+      stretches.length === 0 ? null : runWorker({ ...common, digest: false, stretches }, signal),
+    ]);
+    const computed = new Map(order.map((index, i) => [index, checked?.crcs[i]]));
     const badRecords = records.filter((record, index) => computed.get(index) !== record.crc32);
-    return { sha256, byteLength, badRecords };
+    return { sha256: whole.sha256 ?? '', byteLength: whole.byteLength, badRecords };
   } catch (cause) {
     signal?.throwIfAborted();
     throw new HpsError('FILE_UNREADABLE', `${source.name}: cannot be read to its end`, {
@@ -65,6 +63,22 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
       details: { file: source.name },
       cause,
     });
+  }
+}
+
+/** One thread from start to end; an abort ends it early. */
+async function runWorker(
+  workerData: HashWorkerData,
+  signal: AbortSignal | undefined,
+  onProgress?: (doneBytes: number) => void,
+): Promise<Extract<HashWorkerMessage, { kind: 'done' }>> {
+  const worker = new Worker(HASH_WORKER_SOURCE, { eval: true, workerData });
+  const stop = () => void worker.terminate();
+  signal?.addEventListener('abort', stop);
+  try {
+    const result = await hashOf(worker, (done) => onProgress?.(done));
+    signal?.throwIfAborted();
+    return result;
   } finally {
     signal?.removeEventListener('abort', stop);
     await worker.terminate();

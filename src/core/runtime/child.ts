@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
@@ -74,6 +74,8 @@ export class ModelProcess {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       execArgv: [],
+      // The caller's own folder may have been deleted: no thread would start in it.
+      cwd: dirname(CHILD_ENTRY),
       env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
     });
     this.exited = new Promise((resolve) => {
@@ -105,7 +107,7 @@ export class ModelProcess {
     const session = this.sessions++;
     this.file = basename(path);
     this.fileBytes = Math.max(this.fileBytes, fileBytes ?? (await modelBytes(path)));
-    const result = await this.request({ kind: 'load', session, path, options });
+    const result = await this.request({ kind: 'load', session, path: resolve(path), options });
     if (result.kind !== 'loaded') throw new TypeError(`${result.kind} answers a load`);
     const { inputs, outputs, loadMs } = result;
     const model = this;
