@@ -1,0 +1,29 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Model processes (src/core/runtime/child.ts) that run for a process, alive or dead; none where there is no /proc. */
+export function modelProcessesOf(pid: number): number[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => isModelProcessOf(candidate, pid));
+}
+
+function isModelProcessOf(candidate: number, pid: number): boolean {
+  try {
+    // A process that ended has no command line, even before it is reaped.
+    const [, entry = '', parent] = readFileSync(`/proc/${candidate}/cmdline`, 'utf8').split('\0');
+    return entry.endsWith('child-main.js') && Number(parent) === pid;
+  } catch {
+    return false; // gone meanwhile
+  }
+}
+
+/** Waits until a condition holds. */
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
