@@ -33,8 +33,9 @@ const ONLY_IN = {
   '@oclif/core': ['core/cli/', 'commands/'],
   'onnxruntime-node': ['core/runtime/'],
   sharp: ['core/media/'],
+  '@huggingface/tokenizers': ['core/media/'],
 };
-const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp']);
+const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers']);
 const problems = [];
 const graph = new Map();
 

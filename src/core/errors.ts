@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   MODELS_INCOMPARABLE: { exit: 2 },
   BACKEND_UNAVAILABLE: { exit: 2 },
   DATA_INVALID: { exit: 2 },
+  MEDIA_INVALID: { exit: 2 },
   TOO_FEW_CLUSTERS: { exit: 2 },
 
   GATE_FAILED: { exit: 3 },

@@ -76,6 +76,15 @@ export const LIMITS = {
   parquetPageBytes: 64 * MiB,
   parquetGroupCells: 50_000_000,
 
+  /** One picture: bytes of its file, and pixels once decoded (120 MB as RGB). */
+  imageBytes: 20_000_000,
+  imagePixels: 40_000_000,
+  /** One text: what goes on beyond is cut off before it is tokenized. */
+  textCharacters: 100_000,
+
+  /** Members of one ensemble: more than anybody runs, few enough for a fit to stay fast. */
+  ensembleMembers: 64,
+
   /** A model run in a child process on inputs we chose: wall time, and resident memory beyond the file's own size. */
   modelRunMs: 600_000,
   modelMemoryBytes: 8 * GiB,

@@ -1,0 +1,78 @@
+import type { OutputInfo, default as Sharp } from 'sharp';
+import { LIMITS } from '../../limits.js';
+import { invalidMedia } from '../refusal.js';
+import { readBmp } from './bmp.js';
+import { sniffImage } from './format.js';
+import { OPAQUE, overWhite, type Pixels } from './pixels.js';
+
+/**
+ * Decodes JPEG, PNG, WebP and BMP to 8-bit RGB, as Pillow's `exif_transpose(image).convert("RGB")` does, except for alpha:
+ * - the EXIF orientation is applied; an embedded ICC profile is not;
+ * - 16-bit samples keep their high byte; grey is repeated in three channels; CMYK is (255 - c)(255 - k) / 255;
+ * - what is transparent lies over white (Pillow would show the colour that its author hid);
+ * - of an animation the first frame counts.
+ *
+ * @param name - what errors call the picture
+ * @throws HpsError MEDIA_INVALID for another format, a damaged or cut file, or more pixels than the limit
+ */
+export async function decodeImage(bytes: Uint8Array, name: string): Promise<Pixels> {
+  const format = sniffImage(bytes);
+  if (format === null) {
+    throw invalidMedia(name, 'is not a JPEG, PNG, WebP or BMP picture', 'Convert it to one of these.');
+  }
+  return format === 'bmp' ? readBmp(bytes, name) : decodeWithVips(bytes, name);
+}
+
+async function decodeWithVips(bytes: Uint8Array, name: string): Promise<Pixels> {
+  const open = await loadSharp();
+  try {
+    const image = open(bytes, {
+      failOn: 'error', // cut and damaged files; Pillow too lets pass what libjpeg only warns of
+      limitInputPixels: LIMITS.imagePixels,
+      autoOrient: true,
+      ignoreIcc: true,
+    });
+    const { data, info } = await image.toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
+    return toRgb(data, info);
+  } catch (cause) {
+    throw invalidMedia(
+      name,
+      `cannot be decoded: ${vipsRule(cause)}`,
+      'Open it in an image program and save it again.',
+      cause,
+    );
+  }
+}
+
+let loading: Promise<typeof Sharp> | undefined;
+
+/** sharp, allowed to open the three formats only: its other loaders (SVG, GIF, TIFF, PDF, …) follow links or are rarely tested. */
+function loadSharp(): Promise<typeof Sharp> {
+  loading ??= import('sharp').then(({ default: open }) => {
+    open.cache(false); // pictures are decoded once
+    open.concurrency(1); // pictures are decoded beside each other; more threads in one only wait for each other
+    open.block({ operation: ['VipsForeignLoad'] });
+    open.unblock({
+      operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
+    });
+    return open;
+  });
+  return loading;
+}
+
+/** The first line of what libvips says, without its class names. */
+const vipsRule = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n')[0].trim();
+
+/** Raw samples of 1 (grey), 2 (grey, alpha), 3 or 4 (RGB, alpha) channels as RGB, what is transparent over white. */
+function toRgb(data: Uint8Array, { width, height, channels }: OutputInfo): Pixels {
+  if (channels === 3) return { width, height, data };
+  const out = new Uint8Array(width * height * 3);
+  const colours = channels > 2 ? 3 : 1;
+  const hasAlpha = channels === 2 || channels === 4;
+  for (let from = 0, to = 0; to < out.length; from += channels, to += 3) {
+    const alpha = hasAlpha ? data[from + colours] : OPAQUE;
+    for (let c = 0; c < 3; c++) out[to + c] = overWhite(data[from + (c % colours)], alpha);
+  }
+  return { width, height, data: out };
+}

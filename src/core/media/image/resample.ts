@@ -1,0 +1,161 @@
+import type { Pixels } from './pixels.js';
+
+interface Filter {
+  /** Half the width of the kernel, in pixels of the larger picture. */
+  readonly support: number;
+  weight(x: number): number;
+}
+
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
+const BICUBIC_A = -0.5; // Pillow's; OpenCV and torch's bicubic without antialias have -0.75
+
+const FILTERS = {
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    support: 2,
+    weight(signed) {
+      const x = Math.abs(signed);
+      if (x < 1) return ((BICUBIC_A + 2) * x - (BICUBIC_A + 3)) * x * x + 1;
+      return x < 2 ? (((x - 5) * x + 8) * x - 4) * BICUBIC_A : 0;
+    },
+  },
+  lanczos3: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const satisfies Record<string, Filter>;
+
+export type Kernel = 'nearest' | keyof typeof FILTERS;
+
+export interface ResizeOptions {
+  readonly width: number;
+  readonly height: number;
+  readonly kernel: Kernel;
+  /** Whether the kernel widens with the reduction, as Pillow's always does. */
+  readonly antialias: boolean;
+}
+
+/**
+ * The picture in another size, byte for byte as Pillow's `Image.resize` (and so torchvision's `Resize` of a PIL image) makes it:
+ * a horizontal and a vertical pass, each with weights of 22 fractional bits and a result of 8 bits.
+ * @see Pillow, src/libImaging/Resample.c and, for `nearest`, Geometry.c (ImagingScaleAffine)
+ */
+export function resize(pixels: Pixels, { width, height, kernel, antialias }: ResizeOptions): Pixels {
+  if (width === pixels.width && height === pixels.height) return pixels;
+  if (kernel === 'nearest') return pickNearest(pixels, width, height);
+  const filter = FILTERS[kernel];
+  const narrowed =
+    width === pixels.width ? pixels : resizeRows(pixels, weightsOf(pixels.width, width, filter, antialias));
+  return height === pixels.height
+    ? narrowed
+    : resizeColumns(narrowed, weightsOf(pixels.height, height, filter, antialias));
+}
+
+/** Bits after the point: 8 bits of the sample, 2 for weights beyond 1 and below 0, the rest of an int32. */
+const PRECISION_BITS = 32 - 8 - 2;
+const ROUND = 1 << (PRECISION_BITS - 1);
+
+/** For each output: which inputs it is made of, and their weights times 2^PRECISION_BITS. */
+interface Weights {
+  readonly outSize: number;
+  readonly first: Int32Array;
+  readonly count: Int32Array;
+  /** Weights of output `i` start at `i * stride`. */
+  readonly stride: number;
+  readonly values: Int32Array;
+}
+
+function weightsOf(inSize: number, outSize: number, filter: Filter, antialias: boolean): Weights {
+  const scale = inSize / outSize;
+  const filterScale = antialias ? Math.max(scale, 1) : 1;
+  const support = filter.support * filterScale;
+  const stride = Math.ceil(support) * 2 + 1;
+  const first = new Int32Array(outSize);
+  const count = new Int32Array(outSize);
+  const values = new Int32Array(outSize * stride);
+  const weights = new Float64Array(stride);
+  for (let out = 0; out < outSize; out++) {
+    const center = (out + 0.5) * scale;
+    first[out] = Math.max(0, Math.trunc(center - support + 0.5));
+    count[out] = Math.min(inSize, Math.trunc(center + support + 0.5)) - first[out];
+    let sum = 0;
+    for (let i = 0; i < count[out]; i++) {
+      weights[i] = filter.weight((i + first[out] - center + 0.5) * (1 / filterScale));
+      sum += weights[i];
+    }
+    for (let i = 0; i < count[out]; i++) {
+      const weight = (sum === 0 ? weights[i] : weights[i] / sum) * (1 << PRECISION_BITS);
+      values[out * stride + i] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+  }
+  return { outSize, first, count, stride, values };
+}
+
+const clip8 = (sum: number): number => {
+  const value = sum >> PRECISION_BITS;
+  return value < 0 ? 0 : value > 255 ? 255 : value;
+};
+
+function resizeRows({ width, height, data }: Pixels, { outSize, first, count, stride, values }: Weights): Pixels {
+  const out = new Uint8Array(outSize * height * 3);
+  let to = 0;
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < outSize; column++) {
+      let red = ROUND;
+      let green = ROUND;
+      let blue = ROUND;
+      let from = 3 * (row * width + first[column]);
+      const end = column * stride + count[column];
+      for (let i = column * stride; i < end; i++, from += 3) {
+        const weight = values[i];
+        red += Math.imul(weight, data[from]);
+        green += Math.imul(weight, data[from + 1]);
+        blue += Math.imul(weight, data[from + 2]);
+      }
+      out[to++] = clip8(red);
+      out[to++] = clip8(green);
+      out[to++] = clip8(blue);
+    }
+  }
+  return { width: outSize, height, data: out };
+}
+
+function resizeColumns({ width, data }: Pixels, { outSize, first, count, stride, values }: Weights): Pixels {
+  const rowBytes = width * 3;
+  const out = new Uint8Array(rowBytes * outSize);
+  const sums = new Int32Array(rowBytes);
+  for (let row = 0; row < outSize; row++) {
+    sums.fill(ROUND);
+    for (let i = 0; i < count[row]; i++) {
+      const weight = values[row * stride + i];
+      const from = (first[row] + i) * rowBytes;
+      for (let x = 0; x < rowBytes; x++) sums[x] += Math.imul(weight, data[from + x]);
+    }
+    const to = row * rowBytes;
+    for (let x = 0; x < rowBytes; x++) out[to + x] = clip8(sums[x]);
+  }
+  return { width, height: outSize, data: out };
+}
+
+function pickNearest({ width, height, data }: Pixels, outWidth: number, outHeight: number): Pixels {
+  const columns = nearestOf(width, outWidth);
+  const rows = nearestOf(height, outHeight);
+  const out = new Uint8Array(outWidth * outHeight * 3);
+  let to = 0;
+  for (const row of rows) {
+    for (const column of columns) {
+      const from = 3 * (row * width + column);
+      out[to++] = data[from];
+      out[to++] = data[from + 1];
+      out[to++] = data[from + 2];
+    }
+  }
+  return { width: outWidth, height: outHeight, data: out };
+}
+
+/** The position is summed up, not multiplied, because Pillow's is: the rounding differs. */
+function nearestOf(inSize: number, outSize: number): Int32Array {
+  const scale = inSize / outSize;
+  const picked = new Int32Array(outSize);
+  let at = scale * 0.5;
+  for (let out = 0; out < outSize; out++, at += scale) picked[out] = Math.min(inSize - 1, Math.trunc(at));
+  return picked;
+}

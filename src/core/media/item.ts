@@ -1,0 +1,10 @@
+/** Where the bytes of a picture, a recording or a clip come from. */
+export type MediaSource = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string };
+
+/** One item to be scored: what its model reads of it. Plain data, so that it can be sent to a worker thread. */
+export interface MediaItem {
+  readonly image?: MediaSource;
+  readonly text?: string;
+  readonly audio?: MediaSource;
+  readonly video?: MediaSource;
+}

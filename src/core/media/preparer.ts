@@ -1,0 +1,76 @@
+import { sha256Hex } from '../bytes/hash.js';
+import type { ContractInput } from '../onnx/manifest.js';
+import type { TensorValue } from '../runtime/value.js';
+import type { MediaItem } from './item.js';
+import { openReaders } from './readers.js';
+
+/** One item as model inputs. */
+export interface PreparedItem {
+  /** By the names of the contract; each value has one row. */
+  readonly inputs: ReadonlyMap<string, TensorValue>;
+  /** Whether the end of the item was left out: a text longer than `maxTokens`. */
+  readonly truncated: boolean;
+  /** Length of the text in tokens, padding not counted; null without a text. */
+  readonly tokens: number | null;
+  /** Length of the sound in samples; null without a sound. */
+  readonly samples: number | null;
+}
+
+/** Turns items into the inputs of one model. Holds no file and no thread. */
+export interface Preparer {
+  /** @throws HpsError MEDIA_INVALID, FILE_NOT_FOUND, FILE_UNREADABLE or BACKEND_UNAVAILABLE; the signal's reason when it aborts */
+  prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem>;
+  /** Two preparers with the same hash make the same inputs of the same item. */
+  readonly contractSha256: string;
+  close(): Promise<void>;
+}
+
+export interface PreparerOptions {
+  /** Inputs of one side of a model, without `left_` and `right_`. */
+  readonly inputs: readonly ContractInput[];
+  /** The tokenizer.json of a model that reads text. */
+  readonly tokenizer: string | null;
+}
+
+/** Raised when the same contract comes to mean other inputs, so that scores made before and after are told apart. */
+const RULES = 'hpsv3/media@1';
+
+/**
+ * A preparer for the inputs of one side of a model, from plain data: a worker thread can be given the options.
+ * @throws HpsError INPUTS_INVALID where the contract cannot be kept (embeddings, no tokenizer, a fixed size that the preprocessing misses)
+ */
+export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Promise<Preparer> {
+  const readers = await openReaders(inputs, tokenizer);
+  return {
+    contractSha256: contractHash(inputs, tokenizer),
+    async prepare(item, signal) {
+      const values = new Map<string, TensorValue>();
+      let truncated = false;
+      let tokens: number | null = null;
+      let samples: number | null = null;
+      for (const read of readers) {
+        signal?.throwIfAborted();
+        const part = await read(item, signal);
+        for (const [name, value] of part.inputs) values.set(name, value);
+        truncated ||= part.truncated ?? false;
+        tokens ??= part.tokens ?? null;
+        samples ??= part.samples ?? null;
+      }
+      return { inputs: values, truncated, tokens, samples };
+    },
+    close: async () => {},
+  };
+}
+
+function contractHash(inputs: readonly ContractInput[], tokenizer: string | null): string {
+  const contract = { rules: RULES, inputs, tokenizer: tokenizer === null ? null : sha256Hex(Buffer.from(tokenizer)) };
+  return sha256Hex(Buffer.from(JSON.stringify(sortKeys(contract))));
+}
+
+/** The same value with the keys of its objects in order: equal contracts have equal JSON. */
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
+}
