@@ -19,6 +19,7 @@ const ORDER = [
   'stats',
   'gate',
   'calibration',
+  'evaluation',
   'ensemble',
   'quantization',
   'autodiff',

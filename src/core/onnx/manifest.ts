@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
+import { bandSchema, curveSchema } from './curve.js';
 import { metadataOf, type OnnxModel } from './model.js';
 import { corruptOnnx } from './refusal.js';
 
@@ -24,7 +25,6 @@ export type Decision = (typeof DECISIONS)[number];
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positive = z.number().int().positive();
 const shape = z.array(z.union([z.number().int().nonnegative(), z.string()]));
-const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
 const frames = {
   color: z.literal('RGB'),
@@ -78,7 +78,7 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('embedding'), encoder: z.string().nullable(), normalize: z.enum(['none', 'l2']) }),
 ]);
 
-const inputSchema = z.strictObject({ name: z.string(), dtype: z.string(), shape, preprocess: preprocessSchema });
+export const inputSchema = z.strictObject({ name: z.string(), dtype: z.string(), shape, preprocess: preprocessSchema });
 
 const outputSchema = z.strictObject({
   name: z.string(),
@@ -90,12 +90,15 @@ const outputSchema = z.strictObject({
   range: z.tuple([z.number().nullable(), z.number().nullable()]),
 });
 
+/** The calibrator inside the graph. Its figures stand in the calibrator file, which `dataSha256` and the lineage lead to. */
 const calibratorSchema = z.strictObject({
   method: z.string(),
   decision: z.enum(DECISIONS),
-  parameters: z.record(z.string(), z.union([scalar, z.array(z.number())])),
-  /** Lower and upper edge of the 90 % band at the knots of `parameters`, or null. */
-  band: z.strictObject({ x: z.array(z.number()), lower: z.array(z.number()), upper: z.array(z.number()) }).nullable(),
+  /** Whether p(a over b) = 1 - p(b over a) by construction. */
+  symmetric: z.boolean(),
+  parameters: curveSchema,
+  /** Where the curve lies with the stated confidence, or null. */
+  band: bandSchema.nullable(),
   n: z.number().int().nonnegative(),
   clusters: z.number().int().nonnegative(),
   dataSha256: sha256,

@@ -45,7 +45,7 @@ export interface Replicates {
 }
 
 /** Replaces `draws` by how often each cluster is drawn in as many draws with replacement as there are clusters. */
-function drawClusters(random: Random, draws: Int32Array): void {
+export function drawClusters(random: Random, draws: Int32Array): void {
   draws.fill(0);
   for (let i = 0; i < draws.length; i++) draws[random.integer(0, draws.length)]++;
 }

@@ -64,7 +64,10 @@ export function fitIsotonic(x: Float64Array, y: Float64Array, weights?: Float64A
  *
  * @throws RangeError if there are no knots or `x` is NaN
  */
-export function interpolate({ x: xs, y: ys }: Knots, x: number): number {
+export function interpolate(
+  { x: xs, y: ys }: { readonly x: ArrayLike<number>; readonly y: ArrayLike<number> },
+  x: number,
+): number {
   const last = xs.length - 1;
   if (last < 0 || Number.isNaN(x)) throw new RangeError(`no value at ${x} of ${xs.length} knots`);
   if (x <= xs[0]) return ys[0];

@@ -1,0 +1,113 @@
+import { clusterFolds } from '../data/split.js';
+import type { Curve } from '../onnx/curve.js';
+import { applyCurve } from './curve.js';
+import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
+
+export interface FoldOptions {
+  /** 2 to the number of clusters. */
+  readonly folds: number;
+  readonly seed: number;
+  /** Divisions into folds whose predictions are averaged, so that figures hang less on one of them; 1 by default. */
+  readonly repeats?: number;
+}
+
+/** Between the seeds of repeats: far from those of nested divisions. */
+const SEED_STEP = 1000;
+
+interface Fold {
+  readonly train: Int32Array;
+  readonly test: Int32Array;
+}
+
+/** Rows to fit on and rows to predict, for each fold in turn: whole clusters, by the hash of their names. */
+function foldsOf({ cluster }: ClusteredRows, { folds, seed }: FoldOptions): Fold[] {
+  const foldOfCluster = clusterFolds(cluster.names, folds, seed);
+  const rows = Int32Array.from(cluster.codes.keys());
+  return Array.from({ length: folds }, (_, fold) => ({
+    train: rows.filter((row) => foldOfCluster[cluster.codes[row]] !== fold),
+    test: rows.filter((row) => foldOfCluster[cluster.codes[row]] === fold),
+  }));
+}
+
+/**
+ * What is predicted of each row by curves that were fitted without its cluster.
+ *
+ * @param fitTo - fits to the rows `which`, given as `training`
+ */
+export function predictOutOfFold<Rows extends ClusteredRows>(
+  task: CalibrationTask<Rows>,
+  rows: Rows,
+  fitTo: (training: Rows, which: Int32Array) => Curve,
+  options: FoldOptions,
+): Float64Array {
+  const { repeats = 1, seed } = options;
+  const predicted = new Float64Array(rows.logits.length);
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    for (const { train, test } of foldsOf(rows, { ...options, seed: seed + repeat * SEED_STEP })) {
+      const curve = fitTo(task.select(rows, train), train);
+      for (const row of test) predicted[row] += applyCurve(curve, rows.logits[row]) / repeats;
+    }
+  }
+  return predicted;
+}
+
+/** One candidate's place in a choice. */
+export interface CandidateLoss {
+  readonly method: string;
+  /** Mean out-of-fold loss. */
+  readonly loss: number;
+  /** How much worse than the best, and the standard error of that over clusters. */
+  readonly excess: number;
+  readonly standardError: number;
+}
+
+export interface Choice<Rows> {
+  readonly chosen: Candidate<Rows>;
+  readonly losses: readonly CandidateLoss[];
+}
+
+/**
+ * The first candidate whose out-of-fold loss is within one standard error of the best: by the difference on the same rows, over
+ * clusters, so that what all candidates share does not hide what sets them apart.
+ *
+ * @param candidates - from the simplest to the most flexible
+ * @see Hastie, Tibshirani and Friedman (2009), 7.10, with a paired standard error
+ */
+export function chooseByOneStandardError<Rows extends ClusteredRows>(
+  task: CalibrationTask<Rows>,
+  rows: Rows,
+  candidates: readonly Candidate<Rows>[],
+  options: FoldOptions,
+): Choice<Rows> {
+  if (candidates.length === 1) return { chosen: candidates[0], losses: [] };
+  const tried = candidates.map((candidate) =>
+    task.losses(
+      rows,
+      predictOutOfFold(task, rows, (training) => candidate.fit(training), options),
+    ),
+  );
+  const sums = tried.map(({ losses }) => losses.reduce((sum, loss) => sum + loss, 0));
+  const best = tried[sums.indexOf(Math.min(...sums))];
+  const total = best.weights.reduce((sum, weight) => sum + weight, 0);
+  const losses = tried.map((one, i): CandidateLoss => {
+    const excess = one.losses.map((loss, row) => loss - best.losses[row]);
+    const mean = excess.reduce((sum, value) => sum + value, 0) / total;
+    const standardError = clusterStandardError(excess, best.weights, rows, mean) / total;
+    return { method: candidates[i].id, loss: sums[i] / total, excess: mean, standardError };
+  });
+  const index = losses.findIndex(({ excess, standardError }) => excess <= standardError);
+  return { chosen: candidates[index], losses };
+}
+
+/** Standard error of a sum over rows whose clusters are independent, about `mean` times the weight. */
+function clusterStandardError(
+  values: Float64Array,
+  weights: Float64Array,
+  { cluster: { names, codes } }: ClusteredRows,
+  mean: number,
+): number {
+  const sums = new Float64Array(names.length);
+  for (let row = 0; row < values.length; row++) sums[codes[row]] += values[row] - mean * weights[row];
+  const squares = sums.reduce((sum, value) => sum + value ** 2, 0);
+  return names.length > 1 ? Math.sqrt((squares * names.length) / (names.length - 1)) : 0;
+}

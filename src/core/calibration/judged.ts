@@ -1,0 +1,91 @@
+import { argsort } from '../stats/argsort.js';
+import type { Outcomes } from '../stats/outcomes.js';
+
+/** Pair logits of one scorer, and the votes on each pair as weights. */
+export interface JudgedLogits {
+  /** Finite. */
+  readonly logits: Float64Array;
+  /** Votes for the left and for the right; a tie counts one half on each side. */
+  readonly outcomes: Outcomes;
+}
+
+/** Rows of a data set, in the given order. */
+export function judgedRows({ logits, outcomes }: JudgedLogits, rows: ArrayLike<number>): JudgedLogits {
+  const take = (values: Float64Array) => Float64Array.from(rows, (row) => values[row]);
+  return {
+    logits: take(logits),
+    outcomes: { positive: take(outcomes.positive), negative: take(outcomes.negative) },
+  };
+}
+
+/** The same rows, the votes of each counting `weights[row]` times. */
+export function reweighted({ logits, outcomes }: JudgedLogits, weights: Float64Array): JudgedLogits {
+  const scale = (votes: Float64Array) => votes.map((count, row) => count * weights[row]);
+  return { logits, outcomes: { positive: scale(outcomes.positive), negative: scale(outcomes.negative) } };
+}
+
+/** Votes of all rows. */
+export function totalVotes({ outcomes }: JudgedLogits): { positive: number; negative: number } {
+  const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+  return { positive: sum(outcomes.positive), negative: sum(outcomes.negative) };
+}
+
+/** Rows that anybody voted on. */
+export function votedRows({ outcomes }: JudgedLogits): number {
+  let count = 0;
+  for (let i = 0; i < outcomes.positive.length; i++) if (outcomes.positive[i] + outcomes.negative[i] > 0) count++;
+  return count;
+}
+
+/** Sides swapped where the logit is negative: logits of the favoured side, and votes for and against it. */
+export function favouredSide({ logits, outcomes }: JudgedLogits): JudgedLogits {
+  const { positive, negative } = outcomes;
+  return {
+    logits: logits.map(Math.abs),
+    outcomes: {
+      positive: positive.map((votes, i) => (logits[i] < 0 ? negative[i] : votes)),
+      negative: negative.map((votes, i) => (logits[i] < 0 ? positive[i] : votes)),
+    },
+  };
+}
+
+/** Rows gathered into cells of neighbouring logits, so that a resample is summed instead of sorted. */
+export interface Cells {
+  /** Cell of each row. */
+  readonly of: Uint32Array;
+  /** Mean logit of each cell, increasing. */
+  readonly logits: Float64Array;
+}
+
+/** At most `limit` cells of about equally many rows; rows of equal logit share a cell, so few distinct logits are kept exactly. */
+export function gatherCells(logits: Float64Array, limit: number): Cells {
+  const order = argsort(logits);
+  const of = new Uint32Array(logits.length);
+  const means: number[] = [];
+  for (let start = 0; start < order.length; ) {
+    let end = Math.max(start + 1, Math.floor(((means.length + 1) * order.length) / limit));
+    while (end < order.length && logits[order[end]] === logits[order[end - 1]]) end++;
+    const low = logits[order[start]];
+    let above = 0; // summed from the lowest, so that equal logits keep their value to the bit
+    for (let i = start; i < end; i++) {
+      of[order[i]] = means.length;
+      above += logits[order[i]] - low;
+    }
+    means.push(low + above / (end - start));
+    start = end;
+  }
+  return { of, logits: Float64Array.from(means) };
+}
+
+/** The data set with its rows summed by cell, each row counting `weights[row]` times. */
+export function sumCells({ outcomes }: JudgedLogits, cells: Cells, weights: Float64Array): JudgedLogits {
+  const positive = new Float64Array(cells.logits.length);
+  const negative = new Float64Array(cells.logits.length);
+  for (let row = 0; row < weights.length; row++) {
+    const weight = weights[row];
+    if (weight === 0) continue;
+    positive[cells.of[row]] += weight * outcomes.positive[row];
+    negative[cells.of[row]] += weight * outcomes.negative[row];
+  }
+  return { logits: cells.logits, outcomes: { positive, negative } };
+}

@@ -1,0 +1,59 @@
+import { selectCoded } from '../data/columns.js';
+import type { JoinedAbsolutes } from '../data/join.js';
+import { ABSOLUTE_METRICS } from '../stats/metric.js';
+import { gatherCells } from './judged.js';
+import type { CalibrationTask, ClusteredRows } from './task.js';
+
+/** Items of one scorer with their scores on a human scale. */
+export interface ScoredItems extends ClusteredRows {
+  readonly scores: Float64Array;
+  /** How much each row counts. */
+  readonly weights: Float64Array;
+}
+
+export const scoredItems = ({ logit, score, cluster, clusterNames }: JoinedAbsolutes): ScoredItems => ({
+  logits: logit,
+  scores: score,
+  weights: new Float64Array(score.length).fill(1),
+  cluster: { names: clusterNames, codes: cluster },
+});
+
+/** Items: the loss is the squared error on the human scale. Uncalibrated, a prediction is the utility, tanh of the logit. */
+export const SCALE_TASK: CalibrationTask<ScoredItems> = {
+  kind: 'absolute',
+  range: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  select: ({ logits, scores, weights, cluster }, which) => {
+    const take = (values: Float64Array) => Float64Array.from(which, (row) => values[row]);
+    return {
+      logits: take(logits),
+      scores: take(scores),
+      weights: take(weights),
+      cluster: selectCoded(cluster, which),
+    };
+  },
+  reweight: (rows, weights) => ({ ...rows, weights: rows.weights.map((weight, row) => weight * weights[row]) }),
+  prepareResample: (rows, limit) => {
+    const cells = gatherCells(rows.logits, limit);
+    return (factors) => {
+      const scores = new Float64Array(cells.logits.length);
+      const weights = new Float64Array(cells.logits.length);
+      for (let row = 0; row < factors.length; row++) {
+        const weight = factors[row] * rows.weights[row];
+        if (weight === 0) continue;
+        scores[cells.of[row]] += weight * rows.scores[row];
+        weights[cells.of[row]] += weight;
+      }
+      const means = scores.map((sum, cell) => (weights[cell] > 0 ? sum / weights[cell] : 0));
+      return { logits: cells.logits, scores: means, weights, cluster: rows.cluster };
+    };
+  },
+  losses: ({ scores, weights }, predicted) => ({
+    weights,
+    losses: predicted.map((value, i) => weights[i] * (value - scores[i]) ** 2),
+  }),
+  statistics: ({ logits, scores }, predicted) =>
+    ABSOLUTE_METRICS.map((metric) => ({
+      id: metric.id,
+      statistic: metric.prepare({ predicted: predicted ?? logits.map(Math.tanh), actual: scores }),
+    })),
+};
