@@ -69,8 +69,9 @@ function readHeader(view: DataView, name: string): BmpHeader {
   const masked = compression === COMPRESSION.bitfields || compression === COMPRESSION.alphaBitfields;
   const known = compression === COMPRESSION.none || (masked && (bitsPerPixel === 16 || bitsPerPixel === 32));
   if (!known) throw refuse(`is compressed (method ${compression} with ${bitsPerPixel} bits a pixel)`);
-  const masks = masked ? statedMasks(view, headerBytes, compression) : DEFAULT_MASKS[bitsPerPixel === 16 ? 16 : 32];
-  if (!masks?.every((mask, i) => isMask(mask, bitsPerPixel) || (i === ALPHA && mask === 0))) {
+  const maskBits = bitsPerPixel === 16 ? 16 : 32;
+  const masks = masked ? statedMasks(view, headerBytes, compression) : DEFAULT_MASKS[maskBits];
+  if (!masks?.every((mask, i) => isMask(mask, maskBits) || (i === ALPHA && mask === 0))) {
     throw refuse('has bit masks that are no runs of bits inside a pixel');
   }
 
@@ -106,9 +107,9 @@ function statedMasks(view: DataView, headerBytes: number, compression: number): 
 }
 
 /** Whether a mask is one run of bits that lies in a pixel. */
-function isMask(mask: number, bitsPerPixel: number): boolean {
+function isMask(mask: number, bits: number): boolean {
   const run = mask / lowestBit(mask) + 1;
-  return mask > 0 && mask < 2 ** bitsPerPixel && Number.isInteger(Math.log2(run));
+  return mask > 0 && mask < 2 ** bits && Number.isInteger(Math.log2(run));
 }
 
 const lowestBit = (mask: number): number => (mask & -mask) >>> 0;

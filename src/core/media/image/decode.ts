@@ -27,20 +27,19 @@ async function decodeWithVips(bytes: Uint8Array, name: string): Promise<Pixels> 
   const open = await loadSharp();
   try {
     const image = open(bytes, {
-      failOn: 'error', // cut and damaged files; Pillow too lets pass what libjpeg only warns of
+      failOn: 'error', // cut and damaged files; what libjpeg only warns of passes, as in Pillow
       limitInputPixels: LIMITS.imagePixels,
       autoOrient: true,
       ignoreIcc: true,
     });
-    const { data, info } = await image.toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
-    return toRgb(data, info);
+    const isCmyk = (await image.metadata()).space === 'cmyk';
+    const space = isCmyk ? 'cmyk' : 'srgb'; // left to itself, libvips would use a profile of its own
+    if (isCmyk) image.pipelineColourspace(space);
+    const { data, info } = await image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
+    return isCmyk ? cmykToRgb(data, info) : toRgb(data, info);
   } catch (cause) {
-    throw invalidMedia(
-      name,
-      `cannot be decoded: ${vipsRule(cause)}`,
-      'Open it in an image program and save it again.',
-      cause,
-    );
+    const rule = `cannot be decoded: ${vipsRule(cause)}`;
+    throw invalidMedia(name, rule, 'Open it in an image program and save it again.', cause);
   }
 }
 
@@ -63,6 +62,15 @@ function loadSharp(): Promise<typeof Sharp> {
 /** The first line of what libvips says, without its class names. */
 const vipsRule = (cause: unknown): string =>
   (cause instanceof Error ? cause.message : String(cause)).split('\n')[0].trim();
+
+function cmykToRgb(data: Uint8Array, { width, height }: OutputInfo): Pixels {
+  const out = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; to < out.length; from += 4, to += 3) {
+    const light = 255 - data[from + 3];
+    for (let c = 0; c < 3; c++) out[to + c] = light - Math.round((data[from + c] * light) / 255);
+  }
+  return { width, height, data: out };
+}
 
 /** Raw samples of 1 (grey), 2 (grey, alpha), 3 or 4 (RGB, alpha) channels as RGB, what is transparent over white. */
 function toRgb(data: Uint8Array, { width, height, channels }: OutputInfo): Pixels {

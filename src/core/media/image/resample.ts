@@ -91,7 +91,7 @@ function weightsOf(inSize: number, outSize: number, filter: Filter, antialias: b
 
 const clip8 = (sum: number): number => {
   const value = sum >> PRECISION_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return value < 0 ? 0 : Math.min(value, 255);
 };
 
 function resizeRows({ width, height, data }: Pixels, { outSize, first, count, stride, values }: Weights): Pixels {
