@@ -21,8 +21,11 @@ export const ERROR_CODES = {
   ONNX_UNSUPPORTED: { exit: 2 },
   INPUTS_INVALID: { exit: 2 },
   MODELS_INCOMPARABLE: { exit: 2 },
+  ALREADY_QUANTIZED: { exit: 2 },
+  NOTHING_TO_QUANTIZE: { exit: 2 },
   BACKEND_UNAVAILABLE: { exit: 2 },
   DATA_INVALID: { exit: 2 },
+  SCORE_NONFINITE: { exit: 2 },
   MEDIA_INVALID: { exit: 2 },
   TOO_FEW_CLUSTERS: { exit: 2 },
 

@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HpsError } from '../errors.js';
+import { CPU, type Device, formatDevice } from './device.js';
 import { runtimeError } from './ort-errors.js';
 import type { Session, SessionOptions, ValueInfo } from './session.js';
 import type { TensorValue, ValueData, ValueDtype } from './value.js';
@@ -53,7 +54,8 @@ export async function runtimeVersion(): Promise<string> {
 /**
  * Opens a model in this process. Only for models we made: one from a stranger belongs in a `ModelProcess`.
  * It is loaded by path, so that external data is found beside it.
- * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE, ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY
+ * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE, ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY; BACKEND_UNAVAILABLE
+ *   where the device is not there
  */
 export async function openSession(path: string, options: SessionOptions = {}): Promise<Session> {
   const ort = await loadOrt();
@@ -63,6 +65,7 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   try {
     session = await ort.InferenceSession.create(path, ortOptions(options));
   } catch (cause) {
+    if (isDeviceMissing(cause)) throw deviceMissing(options.device ?? CPU, cause);
     throw runtimeError(cause, { file, folder: dirname(path), doing: 'load' });
   }
   const loadMs = performance.now() - started;
@@ -86,14 +89,33 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   };
 }
 
-function ortOptions({ optimization = 'all', threads, config }: SessionOptions): InferenceSession.SessionOptions {
+function ortOptions(options: SessionOptions): InferenceSession.SessionOptions {
+  const { device = CPU, optimization = 'all', threads, config } = options;
   return {
-    executionProviders: ['cpu'],
+    executionProviders: [providerOf(device)],
     graphOptimizationLevel: optimization,
     logSeverityLevel: LOG_FATAL,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     ...(config === undefined ? {} : { extra: config }),
   };
+}
+
+/** Nodes a provider lacks run on the processor, which onnxruntime always adds. */
+const providerOf = (device: Device): InferenceSession.ExecutionProviderConfig =>
+  device.kind === 'cuda' ? { name: 'cuda', deviceId: device.index } : device.kind;
+
+/** How providers say that their library, driver or adapter is not there. */
+const DEVICE_MISSING =
+  /AppendExecutionProvider|failed to load (?:shared )?library|no supported adapters|WebGPU adapter|CUDA (?:failure|error)|invalid device|execution provider is not (?:enabled|supported|available)|backend not found/i;
+
+const isDeviceMissing = (cause: unknown): boolean => cause instanceof Error && DEVICE_MISSING.test(cause.message);
+
+function deviceMissing(device: Device, cause: unknown): HpsError {
+  return new HpsError('BACKEND_UNAVAILABLE', `device ${formatDevice(device)} is not available on this machine`, {
+    hint: 'Choose --device cpu, or --device auto to take what there is; `hpsv3 doctor` tells what is missing.',
+    details: { device: formatDevice(device) },
+    cause,
+  });
 }
 
 function valueInfo(info: InferenceSession.ValueMetadata, file: string): ValueInfo {

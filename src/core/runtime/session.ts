@@ -1,3 +1,4 @@
+import type { Device } from './device.js';
 import type { TensorValue, ValueDtype } from './value.js';
 
 /** Graph optimisation levels of onnxruntime, from none to all. */
@@ -5,6 +6,8 @@ export const OPTIMIZATION_LEVELS = ['disabled', 'basic', 'extended', 'all'] as c
 export type OptimizationLevel = (typeof OPTIMIZATION_LEVELS)[number];
 
 export interface SessionOptions {
+  /** The processor by default. */
+  readonly device?: Device;
   /** `all` by default, as onnxruntime itself. */
   readonly optimization?: OptimizationLevel;
   /** Threads inside one operator; onnxruntime's own choice (the cores) by default. Operators run one after the other. */

@@ -1,0 +1,133 @@
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { HpsError } from '../errors.js';
+import { candidates, type Device, type DeviceChoice, formatDevice } from './device.js';
+import type { ModelReply } from './messages.js';
+import type { Session, SessionOptions } from './session.js';
+import type { TensorValue } from './value.js';
+
+/** What the caller asks of a session's thread; answered in order, one at a time. */
+export type WorkerRequest =
+  | { readonly kind: 'load'; readonly path: string; readonly options: SessionOptions }
+  | { readonly kind: 'run'; readonly feeds: ReadonlyMap<string, TensorValue> }
+  | { readonly kind: 'release' };
+
+type Answer = Exclude<ModelReply['result'], { kind: 'failed' }>;
+
+/** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
+const WORKER_ENTRY = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../../dist/core/runtime/worker-main.js' : './worker-main.js',
+    import.meta.url,
+  ),
+);
+
+/** A session in a thread of its own: a run blocks that thread, and the event loop stays free. */
+export interface WorkerSession extends Session {
+  readonly device: Device;
+  /**
+   * As `Session.run`, and the feeds are gone afterwards: their memory moves to the thread. A tensor that is a view of a
+   * larger buffer takes the whole buffer with it.
+   */
+  run(feeds: ReadonlyMap<string, TensorValue>): Promise<Map<string, TensorValue>>;
+}
+
+export interface WorkerOptions extends Omit<SessionOptions, 'device'> {
+  readonly device: DeviceChoice;
+  /** Called where `auto` falls back, with the device that is missing and the one that is tried next. */
+  readonly onFallback?: (missing: Device, next: Device) => void;
+}
+
+/**
+ * Opens a model in a thread, on the device asked for or, under `auto`, on the first that works.
+ * @throws HpsError as `openSession`; MODEL_CRASHED where the thread ends
+ */
+export async function openWorkerSession(path: string, options: WorkerOptions): Promise<WorkerSession> {
+  const { device: choice, onFallback, ...rest } = options;
+  const devices = candidates(choice);
+  for (const [i, device] of devices.entries()) {
+    const thread = new SessionThread(basename(path));
+    try {
+      return await thread.open(path, { ...rest, device });
+    } catch (error) {
+      await thread.close();
+      const next = devices[i + 1];
+      if (next === undefined || !(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+      onFallback?.(device, next);
+    }
+  }
+  throw new RangeError(`no device for ${formatDevice(choice)}`);
+}
+
+class SessionThread {
+  private readonly worker = new Worker(WORKER_ENTRY, { execArgv: [] });
+  private readonly pending: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
+  private ended: Error | undefined;
+
+  constructor(private readonly file: string) {
+    this.worker.unref(); // an idle session must not keep a program alive
+    this.worker.on('message', (result: ModelReply['result']) => this.settle(result));
+    this.worker.on('error', (cause) => this.end(cause));
+    this.worker.on('exit', () => this.end(crashed(this.file)));
+  }
+
+  async open(path: string, options: SessionOptions & { device: Device }): Promise<WorkerSession> {
+    const loaded = await this.request({ kind: 'load', path, options });
+    if (loaded.kind !== 'loaded') throw new TypeError(`${loaded.kind} answers a load`);
+    const { inputs, outputs, loadMs } = loaded;
+    return {
+      inputs,
+      outputs,
+      loadMs,
+      device: options.device,
+      run: async (feeds) => {
+        const ran = await this.request({ kind: 'run', feeds });
+        if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
+        return ran.outputs;
+      },
+      release: async () => {
+        if (this.ended) return;
+        await this.request({ kind: 'release' });
+        await this.close();
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private request(message: WorkerRequest): Promise<Answer> {
+    if (this.ended) return Promise.reject(this.ended);
+    const moved =
+      message.kind === 'run'
+        ? new Set(Array.from(message.feeds.values(), ({ data }) => data.buffer as ArrayBuffer))
+        : new Set<ArrayBuffer>();
+    return new Promise((resolve, reject) => {
+      if (this.pending.push({ resolve, reject }) === 1) this.worker.ref();
+      this.worker.postMessage(message, [...moved]);
+    });
+  }
+
+  private settle(result: ModelReply['result']): void {
+    const waiting = this.pending.shift();
+    if (this.pending.length === 0) this.worker.unref();
+    if (result.kind !== 'failed') waiting?.resolve(result);
+    else waiting?.reject(new HpsError(result.code, result.message, { hint: result.hint, details: result.details }));
+  }
+
+  /** The first reason stays. */
+  private end(reason: Error): void {
+    if (this.ended) return;
+    this.ended = reason;
+    for (const { reject } of this.pending.splice(0)) reject(reason);
+  }
+}
+
+function crashed(file: string): HpsError {
+  return new HpsError('MODEL_CRASHED', `${file}: the thread that ran it has ended`, {
+    hint: 'Open the model again; where it happens again, do not use this model.',
+    details: { file },
+  });
+}

@@ -1,0 +1,46 @@
+import type { ContractInput } from '../onnx/manifest.js';
+import type { TensorValue } from '../runtime/value.js';
+
+/**
+ * Token counts that texts are padded to. The next size is at most twice the last: a text never costs more than four
+ * times its own attention, and a model sees few shapes.
+ */
+const TOKEN_BUCKETS: readonly number[] = [8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192];
+
+/** The padded length of a text: a function of its own length alone, so that no neighbour changes its score. */
+export function tokenBucket(tokens: number, maxTokens: number): number {
+  return Math.min(TOKEN_BUCKETS.find((bucket) => bucket >= tokens) ?? tokens, Math.max(maxTokens, tokens));
+}
+
+/** A row's inputs with text padded to its bucket; the mask hides the padding. The rest is as it came. */
+export function padText(
+  inputs: ReadonlyMap<string, TensorValue>,
+  contract: readonly ContractInput[],
+): Map<string, TensorValue> {
+  const padded = new Map(inputs);
+  const text = contract.find(({ preprocess }) => preprocess.kind === 'text');
+  if (text?.preprocess.kind !== 'text') return padded;
+  const { pad, maxTokens } = text.preprocess;
+  for (const { name, preprocess } of contract) {
+    const value = inputs.get(name);
+    if (value === undefined || (preprocess.kind !== 'text' && preprocess.kind !== 'text-mask')) continue;
+    const length = tokenBucket(value.shape[1], maxTokens);
+    padded.set(name, padRow(value, length, preprocess.kind === 'text' ? pad : 0));
+  }
+  return padded;
+}
+
+function padRow(value: TensorValue, length: number, fill: number): TensorValue {
+  const { data, dtype } = value;
+  if (!(data instanceof BigInt64Array)) throw new RangeError(`token ids are I64, not ${dtype}`);
+  const longer = new BigInt64Array(length).fill(BigInt(fill));
+  longer.set(data);
+  return { dtype, shape: [1, length], data: longer };
+}
+
+/**
+ * Rows of a batch on the encoder: `batchSize`, and one where recordings may have any length: only equal lengths can share
+ * a batch (there is no mask for sound), and filling a batch by repeats would cost a multiple of what it saves.
+ */
+export const encoderRows = (contract: readonly ContractInput[], batchSize: number): number =>
+  contract.some(({ preprocess: p }) => p.kind === 'audio' && p.minSamples < p.maxSamples) ? 1 : batchSize;

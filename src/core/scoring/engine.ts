@@ -1,0 +1,136 @@
+import { HpsError } from '../errors.js';
+import type { PreparedItem, Preparer } from '../media/preparer.js';
+import { floatsOf, type TensorValue } from '../runtime/value.js';
+import { encoderRows, padText } from './buckets.js';
+import type { ForeignScore } from './contract.js';
+import { FeatureCache } from './feature-cache.js';
+import type { ScoringModel } from './model.js';
+import type { ResolvedItem } from './sample.js';
+import { Scheduler } from './scheduler.js';
+import { type Row, Stage } from './stage.js';
+
+/** What the encoder makes of one item. */
+export interface Encoded {
+  readonly features: Row;
+  readonly truncated: boolean;
+}
+
+/** What the model says of one item alone. */
+export interface Utility {
+  readonly logit: number;
+  readonly utility: number;
+  /** The value on the human scale, or false where the model has none. */
+  readonly calibrated: number | false;
+}
+
+/** Items to features, each distinct one once, and features to decisions; both in batches. */
+export class Engine {
+  readonly scheduler = new Scheduler();
+  private readonly encoder: Stage | null;
+  private readonly head: Stage | null;
+  private readonly cache = new FeatureCache<Encoded>(({ features }) => byteLength(features));
+
+  constructor(
+    private readonly model: ScoringModel,
+    private readonly preparer: Preparer,
+    batchSize: number,
+  ) {
+    const rows = encoderRows(model.contract.inputs, batchSize);
+    const { encoder, head } = model;
+    this.encoder = encoder && new Stage(encoder, fixedRows(encoder.inputs[0].shape[0]) ?? rows, this.scheduler);
+    this.head = head && new Stage(head, encoder ? batchSize : rows, this.scheduler);
+  }
+
+  /** @throws HpsError as `Preparer.prepare` and `Session.run` */
+  encode({ media, key }: ResolvedItem): Promise<Encoded> {
+    const compute = async (): Promise<Encoded> => {
+      const prepared = await this.scheduler.during(() => this.preparer.prepare(media));
+      return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
+    };
+    // Without an encoder the features are the inputs themselves: large, and cheap to make again.
+    return this.encoder ? this.cache.get(key, compute) : compute();
+  }
+
+  /** Log-odds that `left` is preferred. */
+  async pairLogit(left: Encoded, right: Encoded): Promise<number> {
+    if (!this.head) return finite(this.utilityOf(left).logit - this.utilityOf(right).logit);
+    return finite(scalar(await this.head.run(join(left.features, right.features)), 'pair_logit'));
+  }
+
+  async utility(item: Encoded): Promise<Utility> {
+    if (!this.head) return this.utilityOf(item);
+    const logit = finite(scalar(await this.head.run(join(item.features, item.features)), 'left_utility_logit'));
+    return { logit, utility: Math.tanh(logit), calibrated: false };
+  }
+
+  /**
+   * The pooled latents of an item.
+   * @throws HpsError ONNX_UNSUPPORTED for a model that has none
+   */
+  embedding({ features }: Encoded): Float32Array {
+    const value = features.get('embedding');
+    if (value) return floatsOf(value);
+    throw new HpsError('ONNX_UNSUPPORTED', `${this.model.file}: has no output embedding`, {
+      hint: 'Embed with a model that hpsv3 exported in mode item or pair.',
+      details: { file: this.model.file },
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.preparer.close(), this.encoder?.release(), this.head?.release()]);
+  }
+
+  private async featuresOf(prepared: PreparedItem): Promise<Row> {
+    const { inputs, mode } = this.model.contract;
+    const row = padText(prepared.inputs, inputs);
+    if (!this.encoder) return row;
+    if (mode === 'item') return this.encoder.run(row);
+    const outputs = await this.encoder.run(prefixed(row, 'left_'));
+    return new Map([['embedding', outputs.get('left_embedding')!]]);
+  }
+
+  private utilityOf({ features }: Encoded): Utility {
+    const { score } = this.model.contract;
+    if (score) return foreignUtility(features, score);
+    const calibrated = features.get('calibrated');
+    return {
+      logit: finite(scalar(features, 'utility_logit')),
+      utility: finite(scalar(features, 'utility')),
+      calibrated: calibrated ? finite(floatsOf(calibrated)[0]) : false,
+    };
+  }
+}
+
+/** A model of another tool may have its batch size built in. */
+const fixedRows = (dim: number | string): number | undefined => (typeof dim === 'number' && dim > 0 ? dim : undefined);
+
+function foreignUtility(features: Row, { output, column, range }: ForeignScore): Utility {
+  const logit = finite(scalar(features, output, column));
+  if (!range) return { logit, utility: Math.tanh(logit), calibrated: false };
+  const [low, high] = range;
+  return { logit, utility: (2 * (logit - low)) / (high - low) - 1, calibrated: logit };
+}
+
+function scalar(row: Row, output: string, column = 0): number {
+  const value = row.get(output);
+  const number = value && floatsOf(value)[column];
+  if (number !== undefined) return number;
+  throw new HpsError('ONNX_UNSUPPORTED', `the model has no output ${output} with a column ${column} for each row`, {
+    hint: 'See its outputs with `hpsv3 inspect`; a contract names one of them.',
+    details: { output, column, outputs: [...row.keys()] },
+  });
+}
+
+function finite(value: number): number {
+  if (Number.isFinite(value)) return value;
+  throw new HpsError('SCORE_NONFINITE', `the model gives ${value}`, {
+    hint: 'Verify the model with `hpsv3 verify`; a float16 file may overflow on this input.',
+  });
+}
+
+const prefixed = (row: Row, prefix: string): Row => new Map(Array.from(row, ([name, value]) => [prefix + name, value]));
+
+const join = (left: Row, right: Row): Row => new Map([...prefixed(left, 'left_'), ...prefixed(right, 'right_')]);
+
+const byteLength = (row: Row): number =>
+  [...row.values()].reduce((sum: number, { data }: TensorValue) => sum + data.byteLength, 0);

@@ -1,0 +1,49 @@
+/** Memory of what is kept: 16,000 embeddings of 1024 numbers. */
+const CACHE_BYTES = 64 * 1024 * 1024;
+
+interface Entry<T> {
+  readonly value: Promise<T>;
+  bytes: number;
+}
+
+/**
+ * What was computed for the items used last, by their content. A computation that is still under way is shared too, so
+ * that an item in many pairs is encoded once.
+ */
+export class FeatureCache<T> {
+  private readonly entries = new Map<string, Entry<T>>();
+  private bytes = 0;
+
+  constructor(
+    private readonly sizeOf: (value: T) => number,
+    private readonly limitBytes = CACHE_BYTES,
+  ) {}
+
+  /** The value of `key`; computed where it is not kept. A failure is not kept. */
+  get(key: string, compute: () => Promise<T>): Promise<T> {
+    const kept = this.entries.get(key);
+    if (kept) {
+      this.entries.delete(key); // the order of a Map is that of insertion: last used, last dropped
+      this.entries.set(key, kept);
+      return kept.value;
+    }
+    const entry: Entry<T> = { value: compute(), bytes: 0 };
+    this.entries.set(key, entry);
+    entry.value.then(
+      (value) => this.weigh(entry, this.sizeOf(value) + 2 * key.length),
+      () => this.entries.delete(key),
+    );
+    return entry.value;
+  }
+
+  private weigh(entry: Entry<T>, bytes: number): void {
+    entry.bytes = bytes;
+    this.bytes += bytes;
+    for (const [key, { bytes: freed }] of this.entries) {
+      if (this.bytes <= this.limitBytes) return;
+      if (freed === 0) continue; // still under way
+      this.entries.delete(key);
+      this.bytes -= freed;
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { hashFile } from '../bytes/hash.js';
+import { withAtomicOutput } from '../bytes/output.js';
+import { HpsError } from '../errors.js';
+import { checkModel } from '../onnx/check.js';
+import { type Cut, extractSubgraph } from '../onnx/extract.js';
+import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
+import { metadataOf, type OnnxModel } from '../onnx/model.js';
+import { openOnnx } from '../onnx/read.js';
+import { writeOnnx } from '../onnx/write.js';
+import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
+import { runtimeVersion } from '../runtime/ort.js';
+import type { OptimizationLevel } from '../runtime/session.js';
+import { openWorkerSession, type WorkerSession } from '../runtime/worker.js';
+import { contractOf, type ScoringContract } from './contract.js';
+
+/** What a score was computed with; it stands beside every score. */
+export interface RuntimeInfo {
+  /** Of onnxruntime. */
+  readonly version: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly optimization: OptimizationLevel;
+}
+
+export interface OpenModelOptions {
+  /** Of a model without a manifest. */
+  readonly contract?: ScoringContract;
+  readonly device: DeviceChoice;
+  /** Threads inside one operator; the cores by default. */
+  readonly threads?: number;
+  readonly optimization?: OptimizationLevel;
+  /** Receives what is worth knowing, one sentence each. */
+  readonly onWarning?: (warning: string) => void;
+}
+
+/** A model opened for scoring, cut in two where it is a pair file. */
+export interface ScoringModel {
+  /** Base name. */
+  readonly file: string;
+  readonly sha256: string;
+  readonly contract: ScoringContract;
+  readonly tokenizer: string | null;
+  readonly runtime: RuntimeInfo;
+  /** Item inputs to features; null for a pair file without named embeddings, whose head reads the inputs themselves. */
+  readonly encoder: WorkerSession | null;
+  /** Features of two items to a decision; null for an item file. */
+  readonly head: WorkerSession | null;
+}
+
+const EMBEDDINGS = ['left_embedding', 'right_embedding'] as const;
+
+/**
+ * Opens a model for scoring, its sessions in threads of their own.
+ * @throws HpsError as `openOnnx` and `openSession`; ONNX_UNSUPPORTED for a file without manifest or contract, or a head alone
+ */
+export async function openScoringModel(path: string, options: OpenModelOptions): Promise<ScoringModel> {
+  const file = basename(path);
+  const opened = openOnnx(path);
+  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-'));
+  try {
+    const { model } = opened;
+    checkModel(model, file);
+    const contract = options.contract ?? contractOf(manifestOf(model, file) ?? refuseForeign(file), file);
+    const sessions = await openSessions({ path, model, contract, folder }, options);
+    const { device } = (sessions.encoder ?? sessions.head)!;
+    const { sha256 } = await hashFile(path);
+    return {
+      file,
+      sha256,
+      contract,
+      tokenizer: metadataOf(model, TOKENIZER_KEY) ?? null,
+      runtime: {
+        version: await runtimeVersion(),
+        device: formatDevice(device),
+        threads: threadsOf(options),
+        optimization: options.optimization ?? 'all',
+      },
+      ...sessions,
+    };
+  } finally {
+    opened.close();
+    await rm(folder, { recursive: true, force: true }); // the sessions have it all in memory
+  }
+}
+
+const threadsOf = ({ threads = availableParallelism() }: OpenModelOptions): number => threads;
+
+function refuseForeign(file: string): never {
+  throw new HpsError('ONNX_UNSUPPORTED', `${file}: carries no manifest, so nothing says what its inputs mean`, {
+    hint: 'Give --contract FILE.yaml with its inputs and its score, or export the checkpoint with hpsv3.',
+    details: { file },
+  });
+}
+
+interface Source {
+  readonly path: string;
+  readonly model: OnnxModel;
+  readonly contract: ScoringContract;
+  /** For the parts that are cut out. */
+  readonly folder: string;
+}
+
+async function openSessions(
+  source: Source,
+  options: OpenModelOptions,
+): Promise<Pick<ScoringModel, 'encoder' | 'head'>> {
+  const open = (path: string) =>
+    openWorkerSession(path, {
+      device: options.device,
+      threads: threadsOf(options),
+      optimization: options.optimization,
+      config: source.contract.session,
+      onFallback: (missing, next) => options.onWarning?.(fallback(missing, next)),
+    });
+  const { path, model, contract } = source;
+  if (contract.mode === 'item') return { encoder: await open(path), head: null };
+  if (!isCuttable(model)) return { encoder: null, head: await open(path) };
+
+  const encoder = await open(
+    await writePart(source, 'encoder', {
+      inputs: contract.inputs.map(({ name }) => `left_${name}`),
+      outputs: [EMBEDDINGS[0]],
+    }),
+  );
+  try {
+    const outputs = model.graph.output.map(({ name }) => name);
+    const part = await writePart(source, 'head', { inputs: [...EMBEDDINGS], outputs });
+    // A few small matrices: a second pool of threads, or the way to another device, would cost more than it saves.
+    const head = await openWorkerSession(part, {
+      device: CPU,
+      threads: 1,
+      optimization: options.optimization,
+      config: contract.session,
+    });
+    return { encoder, head };
+  } catch (error) {
+    await encoder.release();
+    throw error;
+  }
+}
+
+const isCuttable = ({ graph }: OnnxModel): boolean =>
+  EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
+
+async function writePart({ model, folder }: Source, name: string, cut: Cut): Promise<string> {
+  const part = extractSubgraph(model, cut);
+  const path = join(folder, `${name}.onnx`);
+  await withAtomicOutput(path, {}, (output) => writeOnnx({ ...part, metadataProps: [] }, output));
+  return path;
+}
+
+const fallback = (missing: Device, next: Device): string =>
+  `Device ${formatDevice(missing)} is not available here: running on ${formatDevice(next)}.`;

@@ -1,0 +1,54 @@
+import type { Winner } from '../data/rows.js';
+import { sigmoid } from '../stats/logistic.js';
+import { type Calibrators, calibrate } from './calibration.js';
+import type { RuntimeInfo } from './model.js';
+
+interface ScoreBase {
+  /** The pair logit, or the utility logit of an item. */
+  readonly logit: number;
+  /** sha256 of the model file. */
+  readonly model: string;
+  readonly task?: string;
+  /** Present where the end of a text was left out. */
+  readonly truncated?: true;
+  readonly runtime: RuntimeInfo;
+}
+
+/** What a model says of a pair, in the order it is printed in. */
+export interface PairScore extends ScoreBase {
+  /** P(left preferred); without a calibrator the sigmoid of the logit. */
+  readonly score: number;
+  readonly winner: Winner;
+  /** Lower end of the calibrator's band for the winner's side; null when uncalibrated, and for a tie. */
+  readonly confidence: number | null;
+  readonly calibrated: boolean;
+}
+
+/** What a model says of one item. */
+export interface ItemScore extends ScoreBase {
+  /** Utility, in (-1, 1). */
+  readonly score: number;
+  /** The value on the human scale, or false where the model has none. */
+  readonly calibrated: number | false;
+}
+
+export type Score = PairScore | ItemScore;
+
+/** What both kinds of score take over from their surroundings. */
+export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated' | 'runtime'>;
+
+/** @param logit - the pair logit */
+export function pairScore(logit: number, calibrators: Calibrators, facts: ScoreFacts): PairScore {
+  const calibrated = calibrate(calibrators, logit, facts.task);
+  const score = calibrated?.probability ?? sigmoid(logit);
+  return {
+    score,
+    winner: winnerOf(score),
+    confidence: calibrated?.confidence ?? null,
+    logit,
+    calibrated: calibrated !== null,
+    ...facts,
+  };
+}
+
+const winnerOf = (probability: number): Winner => (probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right');

@@ -1,0 +1,62 @@
+/** Something that collects rows until a batch is full. */
+export interface Collector {
+  /** When its longest-waiting row came, by the scheduler's count; undefined where none waits. */
+  readonly oldest: number | undefined;
+  /** Runs the batch of its longest-waiting row, though it is not full. */
+  flushOldest(): void;
+}
+
+/**
+ * Decides when batches that are not full run: when nothing is under way that could still add a row to them.
+ * What a batch holds changes no result, so this is a matter of speed alone.
+ */
+export class Scheduler {
+  private readonly collectors: Collector[] = [];
+  private underWay = 0;
+  private clock = 0;
+  private checking = false;
+
+  add(collector: Collector): void {
+    this.collectors.push(collector);
+  }
+
+  /** A number for a row that starts to wait: larger than all before. */
+  tick(): number {
+    this.check();
+    return this.clock++;
+  }
+
+  /** Says that work has begun which may bring rows; call what it returns once, when that work is over. */
+  begin(): () => void {
+    this.underWay++;
+    let over = false;
+    return () => {
+      if (over) return;
+      over = true;
+      this.underWay--;
+      this.check();
+    };
+  }
+
+  /** Runs `work` as something that may bring rows. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    const end = this.begin();
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  }
+
+  /** Later, so that whoever waits for the work that just ended can begin its own. */
+  private check(): void {
+    if (this.checking) return;
+    this.checking = true;
+    setImmediate(() => {
+      this.checking = false;
+      if (this.underWay > 0) return;
+      const waiting = this.collectors.filter(({ oldest }) => oldest !== undefined);
+      waiting.sort((a, b) => a.oldest! - b.oldest!)[0]?.flushOldest();
+    });
+  }
+}

@@ -1,0 +1,241 @@
+import { basename } from 'node:path';
+import { HpsError } from '../errors.js';
+import { type DeviceChoice, parseDevice } from '../runtime/device.js';
+import type { OptimizationLevel } from '../runtime/session.js';
+import { assertSameDecision, type Calibrators } from './calibration.js';
+import { type ContractFile, parseContract, type ScoringContract } from './contract.js';
+import { type Encoded, Engine } from './engine.js';
+import { inOrder } from './in-order.js';
+import { openScoringModel, type RuntimeInfo, type ScoringModel } from './model.js';
+import { openPreparerPool } from './preparer-pool.js';
+import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
+import { type ItemInput, resolveItem } from './sample.js';
+import { windowRows } from './window.js';
+
+export interface ScorerOptions {
+  /** `cpu` (the default), `webgpu`, `cuda`, `cuda:1`, or `auto`. */
+  readonly device?: string;
+  /**
+   * Rows of every batch, 1 by default: a batch that is not full is filled up, so that no score depends on its neighbours,
+   * and a single score then costs as much as a whole batch. Raise it for `scoreBatch`.
+   */
+  readonly batchSize?: number;
+  /** Threads inside one operator; the cores by default. */
+  readonly threads?: number;
+  /** `all` by default. */
+  readonly optimization?: OptimizationLevel;
+  /** Instead of the calibrator the model carries. */
+  readonly calibrators?: { readonly name: string; readonly byTask: Calibrators };
+  /** What the inputs of a model without manifest mean: the content of a contract file. */
+  readonly contract?: ContractFile;
+  /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own. */
+  readonly mediaRoot?: string;
+  /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */
+  readonly onWarning?: (warning: string) => void;
+}
+
+export interface ScoreOptions {
+  /** Text of the item, where the model reads text beside another part. */
+  readonly context?: string;
+  /** Selects a calibrator where there are several. */
+  readonly task?: string;
+}
+
+/** Two items of one prompt. */
+export interface PairSample extends ScoreOptions {
+  readonly left: ItemInput;
+  readonly right: ItemInput;
+}
+
+/** One item. */
+export interface ItemSample extends ScoreOptions {
+  readonly item: ItemInput;
+}
+
+export type Sample = PairSample | ItemSample;
+
+/** What came of one sample of many: a score, or why there is none. */
+export type Outcome<S, T = Score> =
+  | { readonly sample: S; readonly result: T; readonly error?: undefined }
+  | { readonly sample: S; readonly result?: undefined; readonly error: HpsError };
+
+const MAX_BATCH_SIZE = 4096;
+
+/**
+ * Scores images, texts, recordings and clips with a model that `hpsv3 export` wrote. Inference and decoding run in threads
+ * of their own; the event loop stays free.
+ *
+ * A score depends on its own sample alone: not on the batch, the order or the neighbours.
+ *
+ * @example
+ * const scorer = await HPSv3Scorer.load('model.onnx', { device: 'auto' });
+ * const { winner, score } = await scorer.scorePair({ left: 'a.jpg', right: 'b.jpg', context: 'a red fox' });
+ * await scorer.close();
+ */
+export class HPSv3Scorer {
+  private constructor(
+    private readonly model: ScoringModel,
+    private readonly engine: Engine,
+    private readonly calibrators: Calibrators,
+    private readonly mediaRoot: string | undefined,
+    private readonly window: number,
+    /** Hash of how media become inputs; scores with different ones are not comparable. */
+    readonly preprocessingSha256: string,
+  ) {}
+
+  /**
+   * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE or ONNX_UNSUPPORTED for the model; BACKEND_UNAVAILABLE for a
+   *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision
+   */
+  static async load(path: string, options: ScorerOptions = {}): Promise<HPSv3Scorer> {
+    const { batchSize = 1, onWarning } = options;
+    if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= MAX_BATCH_SIZE)) {
+      throw new RangeError(`batchSize must be an integer from 1 to ${MAX_BATCH_SIZE}, not ${batchSize}`);
+    }
+    const model = await openScoringModel(path, {
+      contract: options.contract && parseContract(options.contract.value, options.contract.name),
+      device: deviceOf(options),
+      threads: options.threads,
+      optimization: options.optimization,
+      onWarning,
+    });
+    try {
+      const calibrators = calibratorsOf(model, options);
+      if (calibrators.size === 0) {
+        onWarning?.(
+          `${model.file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`,
+        );
+      }
+      const { inputs } = model.contract;
+      const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
+      return new HPSv3Scorer(
+        model,
+        new Engine(model, preparer, batchSize),
+        calibrators,
+        options.mediaRoot,
+        windowRows(inputs, batchSize),
+        preparer.contractSha256,
+      );
+    } catch (error) {
+      await Promise.all([model.encoder?.release(), model.head?.release()]);
+      throw error;
+    }
+  }
+
+  /** sha256 of the model file. */
+  get sha256(): string {
+    return this.model.sha256;
+  }
+
+  get modality(): ScoringContract['modality'] {
+    return this.model.contract.modality;
+  }
+
+  get runtime(): RuntimeInfo {
+    return this.model.runtime;
+  }
+
+  /** Whether scores of pairs without a task are calibrated probabilities. */
+  get calibrated(): boolean {
+    return this.calibrators.has(null);
+  }
+
+  /**
+   * Which of two items is preferred, and how surely.
+   * @throws HpsError MEDIA_INVALID, DATA_INVALID, FILE_NOT_FOUND or FILE_UNREADABLE for an item; BACKEND_UNAVAILABLE where
+   *   nothing decodes its video; SCORE_NONFINITE
+   */
+  async scorePair({ left, right, context, task }: PairSample): Promise<PairScore> {
+    const sides = await Promise.all([this.encode(left, context), this.encode(right, context)]);
+    const logit = await this.engine.pairLogit(sides[0], sides[1]);
+    return pairScore(logit, this.calibrators, this.facts(sides, task));
+  }
+
+  /**
+   * How good one item is on its own.
+   * @throws HpsError as `scorePair`
+   */
+  async score(item: ItemInput, { context, task }: ScoreOptions = {}): Promise<ItemScore> {
+    const encoded = await this.encode(item, context);
+    const { logit, utility, calibrated } = await this.engine.utility(encoded);
+    return { score: utility, logit, calibrated, ...this.facts([encoded], task) };
+  }
+
+  /**
+   * Scores of many samples, in their order. It reads no further ahead than its memory allows, whatever their number.
+   * A sample that cannot be scored has an `error`; what concerns the model itself is thrown.
+   */
+  scoreBatch<S extends Sample>(samples: AsyncIterable<S> | Iterable<S>): AsyncGenerator<Outcome<S>> {
+    return this.each(
+      samples,
+      (sample): Promise<Score> => ('item' in sample ? this.score(sample.item, sample) : this.scorePair(sample)),
+    );
+  }
+
+  /** The pooled latents of many items, in their order; errors as in `scoreBatch`. */
+  embed<S extends ItemSample>(samples: AsyncIterable<S> | Iterable<S>): AsyncGenerator<Outcome<S, Float32Array>> {
+    return this.each(samples, async ({ item, context }) => this.engine.embedding(await this.encode(item, context)));
+  }
+
+  /** Ends the threads and frees the model. */
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+
+  private each<S, T>(
+    samples: AsyncIterable<S> | Iterable<S>,
+    compute: (sample: S) => Promise<T>,
+  ): AsyncGenerator<Outcome<S, T>> {
+    return inOrder(samples, {
+      limit: this.window,
+      scheduler: this.engine.scheduler,
+      work: async (sample): Promise<Outcome<S, T>> => {
+        try {
+          return { sample, result: await compute(sample) };
+        } catch (error) {
+          if (isOfSample(error)) return { sample, error };
+          throw error;
+        }
+      },
+    });
+  }
+
+  private async encode(item: ItemInput, context: string | undefined): Promise<Encoded> {
+    const { modality, mediaRoot, engine } = this;
+    const resolved = await engine.scheduler.during(() => resolveItem(item, { modality, context, mediaRoot }));
+    return engine.encode(resolved);
+  }
+
+  private facts(encoded: readonly Encoded[], task: string | undefined): ScoreFacts {
+    return {
+      model: this.model.sha256,
+      ...(task === undefined ? {} : { task }),
+      ...(encoded.some(({ truncated }) => truncated) ? { truncated: true as const } : {}),
+      runtime: this.model.runtime,
+    };
+  }
+}
+
+const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevice(device);
+
+function calibratorsOf({ contract, file }: ScoringModel, { calibrators }: ScorerOptions): Calibrators {
+  const own = contract.calibrator;
+  const byTask: Calibrators =
+    calibrators?.byTask ??
+    new Map(own ? [[null, { decision: own.decision, curve: own.parameters, band: own.band }]] : []);
+  assertSameDecision(byTask, contract.decision, calibrators ? basename(calibrators.name) : file);
+  return byTask;
+}
+
+/** Failures of one sample; any other concerns the model or the machine, and with it every sample. */
+const OF_SAMPLE: ReadonlySet<string> = new Set([
+  'BACKEND_UNAVAILABLE',
+  'DATA_INVALID',
+  'FILE_NOT_FOUND',
+  'FILE_UNREADABLE',
+  'INPUTS_INVALID',
+  'MEDIA_INVALID',
+  'SCORE_NONFINITE',
+]);
+
+const isOfSample = (error: unknown): error is HpsError => error instanceof HpsError && OF_SAMPLE.has(error.code);
