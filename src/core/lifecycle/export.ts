@@ -286,7 +286,8 @@ function lineageInputs(
   return [...files, { path: options.tokenizer ?? join(dirname(options.checkpoint), 'tokenizer.json') }];
 }
 
-async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
+/** The step with the hashes of its inputs, once they are known. */
+export async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
   const known = await hashes;
   return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
 }

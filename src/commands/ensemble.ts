@@ -1,0 +1,157 @@
+import { Flags, type Interfaces } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
+import { budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startProgress } from '../core/cli/progress.js';
+import {
+  describeFailedRows,
+  formatAppliedEnsemble,
+  formatMadeEnsemble,
+  formatMergedEnsemble,
+} from '../core/cli/render-ensemble.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
+import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensemble-apply.js';
+import type { InputRows, ScoreFile } from '../core/lifecycle/ensemble-inputs.js';
+import { type MakeEnsembleOptions, type MakeEnsembleReport, makeEnsemble } from '../core/lifecycle/ensemble-make.js';
+import { type MergeEnsembleReport, type ModelFile, mergeEnsemble } from '../core/lifecycle/ensemble-models.js';
+
+type EnsembleReport = MakeEnsembleReport | ApplyEnsembleReport | MergeEnsembleReport;
+
+export default class Ensemble extends HpsCommand<EnsembleReport> {
+  static override summary =
+    'Combine several scorers: fit the weights to votes, apply them to scores, or put the models into one graph.';
+  static override description =
+    `The ensemble's log-odds are a weighted average of the members' logits. With --fit the weights are those of
+non-negative logistic stacking, and every figure is out of fold: clusters (rows of one prompt) are never split.
+A member without a score for a row says nothing there: it counts as a logit of 0. With --member the models become
+one ONNX file, which is written only if it gives the average of its members.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --fit --scores clip=clip.jsonl --scores tifa=tifa.jsonl --labels labels.jsonl --out ensemble.json',
+    '<%= config.bin %> <%= command.id %> --scores clip=clip.jsonl --scores tifa=tifa.jsonl --weights clip=0.6,tifa=0.4 --out ensemble.json',
+    '<%= config.bin %> <%= command.id %> --apply ensemble.json --scores clip=new/clip.jsonl --scores tifa=new/tifa.jsonl --out scores.jsonl',
+    '<%= config.bin %> <%= command.id %> --member a.onnx:0.6 --member b.onnx:0.4 --out ensemble.onnx',
+  ];
+  static override flags = {
+    scores: Flags.custom<ScoreFile>({
+      parse: async (text) => parseScoreFile(text),
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'NAME=FILE',
+      description: 'Scores of one member (JSONL); give it once for each',
+    })(),
+    fit: Flags.boolean({ description: 'Fit the weights to the votes of --labels', exclusive: ['weights', 'apply'] }),
+    weights: Flags.custom<ReadonlyMap<string, number>>({
+      parse: async (text) => parseWeights(text),
+      helpValue: 'NAME=0.6,…',
+      description: 'Weights of the logits as they come; they are divided by their sum',
+      exclusive: ['apply'],
+    })(),
+    labels: Flags.string({ helpValue: 'FILE', description: 'Judged pairs: JSONL, CSV or Parquet' }),
+    simplex: Flags.boolean({ description: 'Fit weights that sum to 1 on standardised logits', dependsOn: ['fit'] }),
+    folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of both cross-validations' }),
+    resamples: Flags.integer({
+      default: 2000,
+      min: 100,
+      max: 1_000_000,
+      description: 'Resamples behind each interval',
+    }),
+    'out-scores': Flags.string({
+      helpValue: 'FILE',
+      description: 'Write the out-of-fold log-odds and the disagreement of the members, row by row',
+    }),
+    apply: Flags.string({
+      helpValue: 'FILE',
+      description: 'Ensemble file to apply to --scores, or to take the weights of --member from',
+    }),
+    member: Flags.custom<ModelFile>({
+      parse: async (text) => parseModelFile(text),
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'FILE:WEIGHT',
+      description: 'Model of one member; NAME=FILE with --apply',
+      exclusive: ['scores', 'fit', 'weights', 'labels'],
+    })(),
+    out: Flags.string({ helpValue: 'FILE', description: 'Ensemble file, scores or model to write' }),
+    gate: gateFlag,
+    budget: budgetFlag,
+    'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<EnsembleReport> {
+    const { flags } = await this.parse(Ensemble);
+    if (flags.member) return this.merge(flags.member, flags);
+    return flags.apply === undefined ? this.make(flags) : this.apply(flags.apply, flags);
+  }
+
+  private async make(flags: EnsembleFlags): Promise<MakeEnsembleReport> {
+    const report = await makeEnsemble({
+      scores: flags.scores ?? [],
+      labels: flags.labels,
+      weights: howToWeigh(flags),
+      resamples: flags.resamples,
+      seed: flags.seed,
+      out: flags.out,
+      outScores: flags['out-scores'],
+      force: flags.force,
+    });
+    for (const warning of report.warnings) this.warn(warning);
+    this.reportRows(report.rows);
+    this.log(formatMadeEnsemble(report));
+    return report;
+  }
+
+  private async apply(ensemble: string, { scores = [], out, force }: EnsembleFlags): Promise<ApplyEnsembleReport> {
+    const report = await applyEnsemble({ ensemble, scores, out: required(out), force });
+    this.reportRows(report.rows);
+    this.log(formatAppliedEnsemble(report));
+    return report;
+  }
+
+  private async merge(members: ModelFile[], flags: EnsembleFlags): Promise<MergeEnsembleReport> {
+    const progress = startProgress({ label: 'Writing', quiet: flags.quiet });
+    try {
+      const report = await mergeEnsemble({
+        members,
+        ensemble: flags.apply,
+        out: required(flags.out),
+        gate: flags.gate,
+        budget: flags.budget,
+        seed: flags.seed,
+        externalData: flags['external-data'],
+        force: flags.force,
+        onProgress: progress.update,
+        onGate: progress.finish,
+      });
+      progress.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log(formatMergedEnsemble(report));
+      return report;
+    } finally {
+      progress.finish();
+    }
+  }
+
+  /** Rows that were refused are named, and the exit code says that there were some. */
+  private reportRows(rows: InputRows): void {
+    for (const line of describeFailedRows(rows)) this.warn(line);
+    if (rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+  }
+}
+
+type EnsembleFlags = Interfaces.InferredFlags<typeof Ensemble.flags>;
+
+function howToWeigh({ fit, weights, folds, simplex }: EnsembleFlags): MakeEnsembleOptions['weights'] {
+  if (fit) return { kind: 'fit', folds, simplex };
+  if (weights) return { kind: 'given', byName: weights };
+  throw new HpsError('USAGE', 'nothing says how the members are weighed', {
+    hint: 'Give --fit with --labels, --weights NAME=0.6,…, --apply ensemble.json, or models: --member a.onnx:0.6.',
+  });
+}
+
+function required(out: string | undefined): string {
+  if (out !== undefined) return out;
+  throw new HpsError('USAGE', '--out is missing', { hint: 'Give --out FILE.' });
+}
