@@ -18,9 +18,10 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
 import { StagedOutput } from '../../src/core/bytes/output.js';
 import { Random } from '../../src/core/bytes/random.js';
-import { type CliResult, collect, HPSV3, hpsv3 } from '../helpers/cli.js';
+import { type CliResult, collect, HPSV3, hpsv3, PROJECT } from '../helpers/cli.js';
+import { goldenModel } from '../helpers/models.js';
 import { exportFile, PICO } from '../helpers/pico.js';
-import { modelProcessesOf, until } from '../helpers/processes.js';
+import { cpuSeconds, modelProcessesOf, until } from '../helpers/processes.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const posix = process.platform !== 'win32';
@@ -103,6 +104,18 @@ describe.runIf(posix)('an export that is interrupted', () => {
     expect(seen.old).toBeGreaterThan(0);
   });
 
+  it.runIf(process.platform === 'linux').each(['SIGKILL', 'SIGINT'] as const)(
+    'by %s ends the process of a model that is in the middle of an endless run',
+    async (signal) => {
+      const child = run('verify', goldenModel('runtime', 'endless-loop'));
+      const ended = collect(child);
+      await until(() => modelProcessesOf(child.pid!).some((pid) => cpuSeconds(pid) > 0.5));
+      child.kill(signal);
+      await ended;
+      await until(() => modelProcessesOf(child.pid!).length === 0, 2000);
+    },
+  );
+
   it('by a second export to the same file goes on: the second is refused with the process that writes', async () => {
     const first = run(...bare(out), '--mode', 'pair'); // takes long enough: four encoders, a full gate
     await until(isWriting);
@@ -140,6 +153,14 @@ describe.runIf(posix)('a disk that is full', () => {
     expect(errorOf(result)).toMatchObject({ code: 'OUTPUT_WRITE_FAILED', details: { cause: 'EFBIG' } });
     expect(readdirSync(folder)).toEqual([NAME]);
     expect(readFileSync(out, 'utf8')).toBe('old');
+  });
+
+  it('in the middle of a new checkpoint gives 74 and leaves nothing', async () => {
+    const script = 'ulimit -f 100; "$1" "$2" init --config "$3" --out "$4" --json';
+    const result = await shell(script, `${PROJECT}configs/hpsv3_nano.yaml`, join(folder, 'nano.pt'));
+    expect(result.code).toBe(74);
+    expect(errorOf(result)).toMatchObject({ code: 'OUTPUT_WRITE_FAILED', details: { cause: 'EFBIG' } });
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it.runIf(existsSync('/dev/full'))('for the report on standard output gives 74 too', async () => {

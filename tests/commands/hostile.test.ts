@@ -222,7 +222,7 @@ describe('hpsv3 verify of a model that is broken or attacks', () => {
     );
   };
   const nested = (depth: number): Buffer => {
-    let graph = Buffer.alloc(0);
+    let graph: Buffer = Buffer.alloc(0);
     for (let i = 0; i < depth; i++)
       graph = field(
         1,

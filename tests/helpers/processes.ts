@@ -19,6 +19,18 @@ function isModelProcessOf(candidate: number, pid: number): boolean {
   }
 }
 
+const TICKS_PER_SECOND = 100; // of Linux on every common machine
+
+/** Processor time that a process has used in user mode; 0 once it is gone. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const [, fields] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ');
+    return Number(fields.split(' ')[11]) / TICKS_PER_SECOND;
+  } catch {
+    return 0;
+  }
+}
+
 /** Waits until a condition holds. */
 export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
