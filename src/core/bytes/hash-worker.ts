@@ -2,46 +2,66 @@ export type HashWorkerMessage =
   | { readonly kind: 'progress'; readonly doneBytes: number }
   | {
       readonly kind: 'done';
-      readonly sha256: string;
+      /** Null where only stretches were asked for. */
+      readonly sha256: string | null;
       readonly byteLength: number;
       /** CRC-32 of each stretch asked for, in their order; of what there is of it where the file is too short. */
       readonly crcs: readonly number[];
     };
 
+export interface HashWorkerData {
+  readonly path: string;
+  readonly chunkBytes: number;
+  /** Whether the SHA-256 of the whole file is wanted. */
+  readonly digest: boolean;
+  /** Ordered by their offset; they may touch, lie apart or overlap. */
+  readonly stretches: readonly { readonly offset: number; readonly byteLength: number }[];
+}
+
 /**
  * The thread behind `hashFile`, as source text: it then runs the same from compiled files and from TypeScript under test.
- * `stretches` come ordered by their offset; they may touch, lie apart or overlap.
+ * Two buffers take turns, so that the next piece is read while this one is hashed.
  */
 export const HASH_WORKER_SOURCE = `
 'use strict';
 const { createHash } = require('node:crypto');
-const { closeSync, openSync, readSync } = require('node:fs');
+const { open } = require('node:fs/promises');
 const { parentPort, workerData } = require('node:worker_threads');
 const { crc32 } = require('node:zlib');
 
-const { path, stretches, chunkBytes } = workerData;
-const sha256 = createHash('sha256');
+const { path, chunkBytes, digest, stretches } = workerData;
+const sha256 = digest ? createHash('sha256') : null;
 const crcs = stretches.map(() => 0);
-const chunk = Buffer.allocUnsafe(chunkBytes);
-const fd = openSync(path, 'r');
-let position = 0;
 let first = 0; // stretches before this one have ended
 
-for (;;) {
-  const length = readSync(fd, chunk, 0, chunkBytes, position);
-  if (length === 0) break;
-  sha256.update(chunk.subarray(0, length));
-  const end = position + length;
+function check(piece, position) {
+  const end = position + piece.length;
   while (first < stretches.length && stretches[first].offset + stretches[first].byteLength <= position) first++;
   for (let i = first; i < stretches.length && stretches[i].offset < end; i++) {
     const from = Math.max(stretches[i].offset, position) - position;
     const to = Math.min(stretches[i].offset + stretches[i].byteLength, end) - position;
-    if (from < to) crcs[i] = crc32(chunk.subarray(from, to), crcs[i]);
+    if (from < to) crcs[i] = crc32(piece.subarray(from, to), crcs[i]);
   }
-  position = end;
-  parentPort.postMessage({ kind: 'progress', doneBytes: position });
 }
 
-closeSync(fd);
-parentPort.postMessage({ kind: 'done', sha256: sha256.digest('hex'), byteLength: position, crcs });
+async function main() {
+  const file = await open(path, 'r');
+  let [filled, resting] = [Buffer.allocUnsafe(chunkBytes), Buffer.allocUnsafe(chunkBytes)];
+  let position = 0;
+  for (let reading = file.read(filled, 0, chunkBytes, 0); ; ) {
+    const { bytesRead } = await reading;
+    if (bytesRead === 0) break;
+    reading = file.read(resting, 0, chunkBytes, position + bytesRead);
+    const piece = filled.subarray(0, bytesRead);
+    if (sha256) sha256.update(piece);
+    check(piece, position);
+    position += bytesRead;
+    [filled, resting] = [resting, filled];
+    parentPort.postMessage({ kind: 'progress', doneBytes: position });
+  }
+  await file.close();
+  parentPort.postMessage({ kind: 'done', sha256: sha256 && sha256.digest('hex'), byteLength: position, crcs });
+}
+
+main();
 `;
