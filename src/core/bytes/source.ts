@@ -23,7 +23,13 @@ export interface ByteSource {
 }
 
 function assertRange(source: ByteSource, offset: number, length: number): void {
-  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > source.byteLength) {
+  if (
+    !Number.isSafeInteger(offset) ||
+    !Number.isSafeInteger(length) ||
+    offset < 0 ||
+    length < 0 ||
+    offset + length > source.byteLength
+  ) {
     throw new RangeError(`${source.name}: bytes ${offset}+${length} are outside its ${source.byteLength} bytes`);
   }
 }
@@ -106,7 +112,11 @@ export class FileSource implements ByteSource {
       fd = openSync(path, 'r');
     } catch (cause) {
       if (systemErrorCode(cause) === 'ENOENT') {
-        throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, { hint: 'Check the path.', details: { file: name }, cause });
+        throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, {
+          hint: 'Check the path.',
+          details: { file: name },
+          cause,
+        });
       }
       throw new HpsError('FILE_UNREADABLE', `${name}: cannot be opened (${systemErrorCode(cause)})`, {
         hint: 'Check the permissions of the file and of its folder.',
@@ -117,7 +127,10 @@ export class FileSource implements ByteSource {
     const stat = fstatSync(fd);
     if (!stat.isFile()) {
       closeSync(fd);
-      throw new HpsError('FILE_UNREADABLE', `${name}: not a regular file`, { hint: 'Give the path of a file.', details: { file: name } });
+      throw new HpsError('FILE_UNREADABLE', `${name}: not a regular file`, {
+        hint: 'Give the path of a file.',
+        details: { file: name },
+      });
     }
     return new FileSource(path, fd, stat.size);
   }

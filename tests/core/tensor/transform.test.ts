@@ -60,7 +60,7 @@ describe('castTensor', () => {
     const half = castTensor(matrix(2, 4, values), 'F16');
     expect(half.dtype).toBe('F16');
     // Vector: numpy 1.26, np.array(values, np.float32).astype(np.float16).astype(np.float32)
-    const expected = [1, 0.0999755859375, 65504, 5.960464477539063e-8, 2048, 2052, -0, 0];
+    const expected = [1, 0.0999755859375, 65504, 2 ** -24, 2048, 2052, -0, 0];
     expect(Array.from(await readFloat32(half))).toEqual(expected);
   });
 
