@@ -58,6 +58,7 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
     return { sha256: whole.sha256 ?? '', byteLength: whole.byteLength, badRecords };
   } catch (cause) {
     signal?.throwIfAborted();
+    if ((cause as NodeJS.ErrnoException).syscall === 'uv_cwd') throw noWorkingFolder(cause);
     throw new HpsError('FILE_UNREADABLE', `${source.name}: cannot be read to its end`, {
       hint: 'Check the disk, and that nothing else changes the file meanwhile.',
       details: { file: source.name },
@@ -65,6 +66,10 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
     });
   }
 }
+
+/** Node starts no thread in a folder that was deleted. */
+const noWorkingFolder = (cause: unknown): HpsError =>
+  new HpsError('USAGE', 'the working folder was deleted', { hint: 'Change to a folder that exists.', cause });
 
 /** One thread from start to end; an abort ends it early. */
 async function runWorker(
