@@ -171,7 +171,8 @@ const COLUMN_ORDER = [
 
 /** Collects the columns that the rows of a file need, in the order of the format. */
 export class ColumnSet {
-  private readonly names = new Set<string>();
+  /** Every row has these; a file without rows has them too, so that it can be read again. */
+  private readonly names = new Set<string>(['id', 'type']);
 
   add(row: DataRow): void {
     for (const name of flattenRow(row).keys()) this.names.add(name);

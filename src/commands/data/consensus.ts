@@ -1,0 +1,47 @@
+import { HpsCommand } from '../../core/cli/base-command.js';
+import {
+  assertStdoutFree,
+  errorsFlag,
+  fromFlag,
+  inputArg,
+  methodFlag,
+  minAgreementFlag,
+  outFlag,
+  processStreams,
+  toFlag,
+} from '../../core/cli/data-flags.js';
+import { forceFlag } from '../../core/cli/flags.js';
+import { formatConsensus } from '../../core/cli/render-data.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type ConsensusFileReport, consensusFile } from '../../core/lifecycle/data-files.js';
+
+export default class DataConsensus extends HpsCommand<ConsensusFileReport> {
+  static override summary = 'Write one answer a row from the votes of several raters.';
+  static override description =
+    `majority: the side with more votes. agreement-weighted: each rater counts by how well they agree with
+others. dawid-skene: raters and answers are estimated together; votes need the names of their raters.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> labels.jsonl --out consensus.jsonl',
+    '<%= config.bin %> <%= command.id %> labels.csv --out consensus.csv --method dawid-skene --min-agreement 0.7',
+  ];
+  static override args = { input: inputArg };
+  static override flags = {
+    method: methodFlag,
+    'min-agreement': minAgreementFlag,
+    out: outFlag,
+    to: toFlag,
+    from: fromFlag,
+    errors: errorsFlag,
+    force: forceFlag,
+  };
+
+  async run(): Promise<ConsensusFileReport> {
+    const { args, flags } = await this.parse(DataConsensus);
+    assertStdoutFree(flags.out, this.jsonEnabled());
+    const { 'min-agreement': minAgreement, ...rest } = flags;
+    const report = await consensusFile({ input: args.input, ...rest, minAgreement, streams: processStreams() });
+    this.logToStderr(formatConsensus(report));
+    if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
+  }
+}

@@ -1,0 +1,36 @@
+import { HpsCommand } from '../../core/cli/base-command.js';
+import {
+  assertStdoutFree,
+  errorsFlag,
+  fromFlag,
+  inputArg,
+  outFlag,
+  processStreams,
+  toFlag,
+} from '../../core/cli/data-flags.js';
+import { forceFlag } from '../../core/cli/flags.js';
+import { formatConvert } from '../../core/cli/render-data.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data-files.js';
+
+export default class DataConvert extends HpsCommand<ConvertFileReport> {
+  static override summary = 'Write rows in another format: JSONL, CSV or Parquet.';
+  static override description =
+    'Bad rows go to errors.jsonl with their line numbers, the rest is written, and the exit code is then 6.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> labels.csv --out labels.jsonl',
+    '<%= config.bin %> <%= command.id %> labels.jsonl --out labels.parquet',
+    'zcat labels.jsonl.gz | <%= config.bin %> <%= command.id %> - --out - --to jsonl',
+  ];
+  static override args = { input: inputArg };
+  static override flags = { out: outFlag, to: toFlag, from: fromFlag, errors: errorsFlag, force: forceFlag };
+
+  async run(): Promise<ConvertFileReport> {
+    const { args, flags } = await this.parse(DataConvert);
+    assertStdoutFree(flags.out, this.jsonEnabled());
+    const report = await convertFile({ input: args.input, ...flags, streams: processStreams() });
+    this.logToStderr(formatConvert(report));
+    if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
+  }
+}

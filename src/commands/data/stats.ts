@@ -1,0 +1,29 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../../core/cli/base-command.js';
+import { fromFlag, inputArg, processStreams } from '../../core/cli/data-flags.js';
+import { forceFlag } from '../../core/cli/flags.js';
+import { formatDataStats } from '../../core/cli/render-data.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type DataStatsReport, statsOfFile } from '../../core/lifecycle/data-files.js';
+
+export default class DataStatistics extends HpsCommand<DataStatsReport> {
+  static override summary = 'Count what a data file holds: rows, clusters, votes, agreement, groups.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> labels.jsonl',
+    '<%= config.bin %> <%= command.id %> labels.parquet --json',
+  ];
+  static override args = { input: inputArg };
+  static override flags = {
+    from: fromFlag,
+    errors: Flags.string({ helpValue: 'FILE', description: 'File for refused rows with their line numbers' }),
+    force: forceFlag,
+  };
+
+  async run(): Promise<DataStatsReport> {
+    const { args, flags } = await this.parse(DataStatistics);
+    const report = await statsOfFile({ input: args.input, ...flags, streams: processStreams() });
+    this.log(formatDataStats(report));
+    if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
+  }
+}

@@ -1,0 +1,95 @@
+import { Args, Flags } from '@oclif/core';
+import { CONSENSUS_METHODS } from '../data/consensus.js';
+import { DATA_FORMATS } from '../data/read-rows.js';
+import type { SplitFractions } from '../data/split.js';
+import { HpsError } from '../errors.js';
+import type { StandardStreams } from '../lifecycle/row-files.js';
+
+/** Arguments and flags that the data commands share. */
+
+export const inputArg = Args.string({
+  required: true,
+  ignoreStdin: true,
+  description: 'Rows: JSONL, CSV or Parquet; - for standard input',
+});
+
+export const fromFlag = Flags.option({
+  options: DATA_FORMATS,
+  description: 'Format of the input; by default what its name ends in, else JSONL',
+})();
+
+export const toFlag = Flags.option({
+  options: DATA_FORMATS,
+  description: 'Format of the output; by default what its name ends in, else JSONL',
+})();
+
+export const outFlag = Flags.string({
+  required: true,
+  helpValue: 'FILE',
+  description: 'File to write; - for standard output',
+});
+
+export const errorsFlag = Flags.string({
+  helpValue: 'FILE',
+  description: 'File for refused rows with their line numbers; by default errors.jsonl beside the output',
+});
+
+export const methodFlag = Flags.option({
+  options: CONSENSUS_METHODS,
+  default: 'majority' as const,
+  description: 'How votes become one answer; dawid-skene needs named raters',
+})();
+
+export const minAgreementFlag = Flags.custom<number>({
+  parse: async (text) => parseShare('--min-agreement', text),
+  helpValue: '0…1',
+  description: 'Drop rows whose votes agree less than this',
+})();
+
+export const fractionsFlag = Flags.custom<SplitFractions>({
+  parse: async (text) => parseFractions(text),
+  helpValue: 'train=0.8,val=0.1,test=0.1',
+  description: 'Parts and the share of clusters that each gets; 80, 10 and 10 % if not given',
+})();
+
+const NUMBER = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** Names of parts become names of files. */
+const PART_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** Reads `train=0.8,val=0.1,test=0.1`. @throws HpsError USAGE; whether shares sum to 1 is asked where they are used */
+export function parseFractions(text: string): SplitFractions {
+  const parts = text.split(',').map((part) => part.split('=').map((piece) => piece.trim()));
+  const names = new Set<string>();
+  for (const [name, value = '', ...rest] of parts) {
+    const hint = 'Write it as --fractions train=0.8,val=0.1,test=0.1.';
+    if (!PART_NAME.test(name)) throw usage(`--fractions: ${JSON.stringify(name)} cannot name a part`, hint);
+    if (names.has(name)) throw usage(`--fractions: ${name} is given twice`, hint);
+    if (!NUMBER.test(value) || rest.length > 0) throw usage(`--fractions: ${name} has no share`, hint);
+    names.add(name);
+  }
+  return Object.fromEntries(parts.map(([name, value]) => [name, Number(value)]));
+}
+
+function parseShare(flag: string, text: string): number {
+  const value = NUMBER.test(text) ? Number(text) : Number.NaN;
+  if (value >= 0 && value <= 1) return value;
+  throw usage(`${flag}: expected a number from 0 to 1, got ${text}`, 'Write it as 0.7.');
+}
+
+/** @throws HpsError USAGE where rows and the document of `--json` would meet on standard output */
+export function assertStdoutFree(out: string, json: boolean): void {
+  if (out === '-' && json) throw usage('--json and --out - both want standard output', 'Give --out FILE.');
+}
+
+/** The standard streams of this process. */
+export const processStreams = (): StandardStreams => ({
+  stdin: process.stdin,
+  stdout: {
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
+  },
+});
+
+const usage = (message: string, hint: string): HpsError => new HpsError('USAGE', message, { hint });
