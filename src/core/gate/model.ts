@@ -1,8 +1,6 @@
-import { parseJson } from '../bytes/json.js';
-import { MANIFEST_KEY, type Manifest, manifestSchema } from '../onnx/manifest.js';
-import { DATA_TYPE, metadataOf, type NodeProto, type OnnxModel } from '../onnx/model.js';
+import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import { DATA_TYPE, type NodeProto } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
-import { corruptOnnx } from '../onnx/refusal.js';
 
 /** What the gate needs to know of a file before it is run. */
 export interface ModelFacts {
@@ -42,13 +40,4 @@ export function readFacts(path: string): ModelFacts {
   } finally {
     opened.close();
   }
-}
-
-function manifestOf(model: OnnxModel, file: string): Manifest | null {
-  const text = metadataOf(model, MANIFEST_KEY);
-  if (text === undefined) return null;
-  const parsed = manifestSchema.safeParse(parseJson(text, { name: `${file}: ${MANIFEST_KEY}`, code: 'ONNX_CORRUPT' }));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw corruptOnnx(file, `its manifest breaks the schema at ${issue.path.join('.') || 'the root'}: ${issue.message}`);
 }
