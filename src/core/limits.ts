@@ -54,6 +54,8 @@ export const LIMITS = {
   jsonValues: 4_000_000,
   /** A configuration file; hand-written, so small. */
   configBytes: 1 * MiB,
+  /** A calibrator file: some 40 kB a group. */
+  calibratorBytes: 64 * MiB,
   /** Elements of a string tensor that is stepped over; each is a read of its own. */
   stringElements: 100_000,
   /** Shards named by one index. */
@@ -81,13 +83,24 @@ export const LIMITS = {
   imagePixels: 40_000_000,
   /** One text: what goes on beyond is cut off before it is tokenized. */
   textCharacters: 100_000,
+  /** One recording: bytes of its file (30 s of 8 channels at 96 kHz in 32 bits), channels, and samples a second. */
+  audioBytes: 100_000_000,
+  audioChannels: 64,
+  audioRate: { lowest: 1000, highest: 192_000 },
+  audioSeconds: 30,
+  /** One clip: bytes of its file, its length, and its frames as decoded. */
+  videoBytes: 200_000_000,
+  videoSeconds: 10,
+  videoFrames: 10_000,
+  /** Wall time of the program that decodes one clip. */
+  videoDecodeMs: 60_000,
 
   /** Members of one ensemble: more than anybody runs, few enough for a fit to stay fast. */
   ensembleMembers: 64,
 
-  /** A model run in a child process on inputs we chose: wall time, and resident memory beyond the file's own size. */
-  modelRunMs: 600_000,
-  modelMemoryBytes: 8 * GiB,
+  /** A model run in a child process on inputs we chose: wall time of one run, and resident memory. Both grow with the file, see there. */
+  modelRunMs: 60_000,
+  modelMemoryBytes: 2 * GiB,
   /** Outputs of one run that are taken over from that process. */
   modelOutputBytes: 1 * GiB,
   /** One input or output in a golden file: it is read into memory. */

@@ -26,7 +26,8 @@ export async function readMedia(source: MediaSource, maxBytes: number): Promise<
   }
 }
 
-function assertLength(name: string, byteLength: number, maxBytes: number): void {
+/** @throws HpsError MEDIA_INVALID */
+export function assertLength(name: string, byteLength: number, maxBytes: number): void {
   if (byteLength === 0) throw invalidMedia(name, 'is empty', 'Get the file again.');
   if (byteLength > maxBytes) {
     throw invalidMedia(name, `is ${byteLength} bytes long, more than ${maxBytes}`, 'Give a smaller file.');

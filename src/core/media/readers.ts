@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
+import { prepareWaveform } from './audio/prepare.js';
 import { decodeImage } from './image/decode.js';
 import { fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem } from './item.js';
@@ -10,6 +11,7 @@ import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
 import { encodeText } from './text/encode.js';
 import { openTokenizer } from './text/tokenizer.js';
+import { prepareClip } from './video/prepare.js';
 
 /** What one part of an item becomes. */
 export interface ReadPart {
@@ -35,8 +37,9 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
   for (const input of inputs) {
     if (isKind(input, 'image')) readers.push(imageReader(input));
     else if (isKind(input, 'text')) readers.push(await textReader(input, masks, tokenizer));
-    else if (!isKind(input, 'text-mask'))
-      throw unkept(input, `takes ${input.preprocess.kind}, which is not read from media`);
+    else if (isKind(input, 'audio')) readers.push(audioReader(input));
+    else if (isKind(input, 'video')) readers.push(videoReader(input));
+    else if (isKind(input, 'embedding')) throw unkept(input, 'takes embeddings, which are not made from media');
   }
   return readers;
 }
@@ -47,11 +50,32 @@ function imageReader(input: InputOf<'image'>): Reader {
     const source = required(image, 'image');
     const name = mediaName(source);
     const frame = fitFrame(await decodeImage(await readMedia(source, LIMITS.imageBytes), name), contract);
-    const plane = frame.width * frame.height;
-    const data = new Float32Array(3 * plane);
-    normalizeInto(data, frame, contract, { channelStride: plane, offset: 0 });
-    const value = float32Value([1, 3, frame.height, frame.width], data);
-    return { inputs: new Map([[input.name, toInput(value, input, name)]]) };
+    const { width, height } = frame;
+    const data = new Float32Array(3 * height * width);
+    normalizeInto(data, frame, contract, { channelStride: height * width, offset: 0 });
+    return { inputs: only(input, float32Value([1, 3, height, width], data), name) };
+  };
+}
+
+function audioReader(input: InputOf<'audio'>): Reader {
+  const contract = input.preprocess;
+  if (!contract.mono) throw unkept(input, 'takes sound of several channels; one is made here');
+  const fixed = input.shape[1];
+  const minSamples = Math.max(contract.minSamples, typeof fixed === 'number' ? fixed : 0);
+  return async ({ audio }) => {
+    const source = required(audio, 'audio');
+    const name = mediaName(source);
+    const wave = prepareWaveform(await readMedia(source, LIMITS.audioBytes), { ...contract, minSamples }, name);
+    return { inputs: only(input, float32Value([1, wave.length], wave), name), samples: wave.length };
+  };
+}
+
+function videoReader(input: InputOf<'video'>): Reader {
+  const contract = input.preprocess;
+  return async ({ video }, signal) => {
+    const source = required(video, 'video');
+    const value = await prepareClip(source, contract, signal);
+    return { inputs: only(input, value, mediaName(source)) };
   };
 }
 
@@ -72,21 +96,24 @@ async function textReader(
   const length = input.shape[1];
   return async ({ text }) => {
     const { ids, truncated } = encodeText(required(text, 'text'), contract, tokenizer);
-    const width = typeof length === 'number' ? length : ids.length;
-    const row = (values: readonly number[], fill: number): TensorValue => {
-      const data = new BigInt64Array(Math.max(width, values.length)).fill(BigInt(fill));
-      data.set(values.map(BigInt));
-      return { dtype: 'I64', shape: [1, data.length], data };
-    };
-    const values = new Map([[input.name, toInput(row(ids, contract.pad), input, 'text')]]);
+    const width = Math.max(ids.length, typeof length === 'number' ? length : 0);
+    const row = (at: (place: number) => number): TensorValue => ({
+      dtype: 'I64',
+      shape: [1, width],
+      data: BigInt64Array.from({ length: width }, (_, place) => BigInt(at(place))),
+    });
+    const values = new Map(
+      only(
+        input,
+        row((place) => ids[place] ?? contract.pad),
+        'text',
+      ),
+    );
     for (const mask of masks)
       values.set(
         mask.name,
         toInput(
-          row(
-            ids.map(() => 1),
-            0,
-          ),
+          row((place) => Number(place < ids.length)),
           mask,
           'text',
         ),
@@ -97,8 +124,11 @@ async function textReader(
 
 function required<T>(part: T | undefined, kind: keyof MediaItem): T {
   if (part !== undefined) return part;
-  throw invalidMedia('item', `has no ${kind}, and the model reads one`, `Give the item an ${kind}.`);
+  throw invalidMedia('item', `has no ${kind}, and the model reads one`, `Give the item its ${kind}.`);
 }
+
+const only = (input: ContractInput, value: TensorValue, name: string): ReadonlyMap<string, TensorValue> =>
+  new Map([[input.name, toInput(value, input, name)]]);
 
 /** The value in the dtype of the input, its shape checked. */
 function toInput(value: TensorValue, input: ContractInput, name: string): TensorValue {

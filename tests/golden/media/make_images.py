@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 FOLDER = HERE / "images"
-WIDTH, HEIGHT = 29, 21
+WIDTH, HEIGHT = 23, 17
 
 
 def picture(width=WIDTH, height=HEIGHT, seed=0):
@@ -137,7 +137,7 @@ def files():
 
 
 RESAMPLING = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "lanczos3": Image.LANCZOS}
-SIZES = [(13, 9), (8, 21), (29, 7), (47, 31), (1, 1)]
+SIZES = [(13, 9), (7, 17), (23, 6), (35, 25), (1, 1)]
 
 
 def resized_by_torchvision(image, side):

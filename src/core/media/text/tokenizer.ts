@@ -1,6 +1,7 @@
 import type { Tokenizer } from '@huggingface/tokenizers';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../../bytes/json.js';
 import { HpsError } from '../../errors.js';
+import { invalidMedia } from '../refusal.js';
 
 /** Text to token ids, as the Hugging Face tokenizers library does it with `encode_special_tokens`. */
 export interface TextEncoder {
@@ -13,6 +14,7 @@ export interface TextEncoder {
 
 /** What errors call the tokenizer.json inside a model. */
 const NAME = 'tokenizer.json';
+const MODELS: readonly (JsonValue | undefined)[] = ['WordPiece', 'BPE', 'Unigram'];
 
 /**
  * Reads a tokenizer.json: WordPiece, BPE or Unigram with the parts that @huggingface/tokenizers knows.
@@ -23,6 +25,8 @@ export async function openTokenizer(json: string): Promise<TextEncoder> {
   if (!isJsonObject(root) || !isJsonObject(root.model)) {
     throw new HpsError('ONNX_CORRUPT', `${NAME}: has no model section`, { hint: 'Export the model again.' });
   }
+  // The library would take any other kind for the one it resembles.
+  if (!MODELS.includes(root.model.type)) throw unsupported(`a model of type ${String(root.model.type)}`);
   if (root.model.type === 'Unigram' && root.model.byte_fallback === true)
     throw unsupported('Unigram with byte fallback');
   const { Tokenizer } = await import('@huggingface/tokenizers');
@@ -34,7 +38,14 @@ export async function openTokenizer(json: string): Promise<TextEncoder> {
   }
   return {
     ...templateOf(tokenizer),
-    encode: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
+    encode(text) {
+      try {
+        return tokenizer.encode(text, { add_special_tokens: false }).ids;
+      } catch (cause) {
+        const rule = `cannot be tokenized: ${cause instanceof Error ? cause.message : String(cause)}`;
+        throw invalidMedia('text', rule, 'Shorten the text.', cause);
+      }
+    },
   };
 }
 

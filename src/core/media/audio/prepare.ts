@@ -1,0 +1,31 @@
+import type { Preprocess } from '../../onnx/manifest.js';
+import { invalidMedia } from '../refusal.js';
+import { resample, resampledLength } from './resample.js';
+import { readWav } from './wav.js';
+
+export type AudioContract = Extract<Preprocess, { kind: 'audio' }>;
+
+/**
+ * A recording as the contract has it: one channel at its rate, full scale mapped to its range and kept inside it, and silence
+ * after a recording shorter than `minSamples`.
+ * @throws HpsError MEDIA_INVALID as `readWav`, and for more than `maxSamples`
+ */
+export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name: string): Float32Array {
+  const wave = readWav(bytes, name);
+  const length = resampledLength(wave.samples.length, wave.sampleRate, contract.sampleRate);
+  if (length > contract.maxSamples) {
+    const seconds = (contract.maxSamples / contract.sampleRate).toFixed(2);
+    throw invalidMedia(
+      name,
+      `becomes ${length} samples, the model takes ${contract.maxSamples} (${seconds} s)`,
+      'Cut it into parts.',
+    );
+  }
+  const samples = resample(wave.samples, wave.sampleRate, contract.sampleRate);
+  const [low, high] = contract.range;
+  const silence = (low + high) / 2;
+  const prepared = new Float32Array(Math.max(length, contract.minSamples)).fill(silence);
+  for (let i = 0; i < length; i++)
+    prepared[i] = Math.min(high, Math.max(low, silence + (samples[i] * (high - low)) / 2));
+  return prepared;
+}

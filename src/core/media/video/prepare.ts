@@ -1,0 +1,83 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FileSource } from '../../bytes/source.js';
+import { LIMITS } from '../../limits.js';
+import type { Preprocess } from '../../onnx/manifest.js';
+import { float32Value, type TensorValue } from '../../runtime/value.js';
+import { fitFrame, normalizeInto } from '../image/frame.js';
+import type { MediaSource } from '../item.js';
+import { assertLength, mediaName } from '../read-media.js';
+import { invalidMedia } from '../refusal.js';
+import { readFrames } from './clip.js';
+import { sniffVideo, type VideoFormat } from './format.js';
+import { openVideoTools } from './tools.js';
+
+export type VideoContract = Extract<Preprocess, { kind: 'video' }>;
+
+/**
+ * Frames of a clip, sampled evenly, resized and normalised as the contract says: [1, 3, frames, height, width].
+ * @throws HpsError MEDIA_INVALID for what is no MP4 or WebM, too long or damaged; BACKEND_UNAVAILABLE where no decoder is installed
+ */
+export async function prepareClip(
+  source: MediaSource,
+  contract: VideoContract,
+  signal?: AbortSignal,
+): Promise<TensorValue> {
+  const name = mediaName(source);
+  if ('path' in source) return framesOf(source.path, { name, format: formatOf(source.path) }, contract, signal);
+  assertLength(name, source.bytes.byteLength, LIMITS.videoBytes);
+  const format = knownFormat(source.bytes, name);
+  // Decoders seek in a clip: an MP4 may have its index at the end.
+  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-clip-'));
+  try {
+    const path = join(folder, `clip.${format}`);
+    await writeFile(path, source.bytes, { mode: 0o600 });
+    return await framesOf(path, { name, format }, contract, signal);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const SNIFF_BYTES = 8;
+
+function formatOf(path: string): VideoFormat {
+  const file = FileSource.open(path);
+  try {
+    assertLength(file.name, file.byteLength, LIMITS.videoBytes);
+    return knownFormat(file.readSync(0, Math.min(SNIFF_BYTES, file.byteLength)), file.name);
+  } finally {
+    file.close();
+  }
+}
+
+function knownFormat(head: Uint8Array, name: string): VideoFormat {
+  const format = sniffVideo(head);
+  if (format === null) throw invalidMedia(name, 'is not an MP4 or WebM clip', 'Convert it to an MP4 of H.264.');
+  return format;
+}
+
+async function framesOf(
+  path: string,
+  clip: { readonly name: string; readonly format: VideoFormat },
+  contract: VideoContract,
+  signal?: AbortSignal,
+): Promise<TensorValue> {
+  const { frames } = contract;
+  const tools = await openVideoTools(path, clip.name, signal);
+  let size: readonly [number, number] | undefined;
+  let data = new Float32Array();
+  try {
+    await readFrames(tools, clip, frames, (decoded, index) => {
+      const frame = fitFrame(decoded, contract);
+      size ??= [frame.height, frame.width];
+      const plane = size[0] * size[1];
+      if (data.length === 0) data = new Float32Array(3 * frames * plane);
+      normalizeInto(data, frame, contract, { channelStride: frames * plane, offset: index * plane });
+    });
+  } finally {
+    await tools.close();
+  }
+  const [height, width] = size ?? [0, 0];
+  return float32Value([1, 3, frames, height, width], data);
+}

@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { openPreparer } from '../../../src/core/media/preparer.js';
+import { type ContractInput, TOKENIZER_KEY } from '../../../src/core/onnx/manifest.js';
+import { PROJECT } from '../../helpers/cli.js';
+
+const GOLDEN = `${PROJECT}tests/golden/media/`;
+const TOKENIZER = readFileSync(`${GOLDEN}tokenizers/word-piece.json`, 'utf8');
+const IMAGE_FILE = `${GOLDEN}images/rgb.png`;
+
+const image = (size: number): ContractInput => ({
+  name: 'pixel_values',
+  dtype: 'F32',
+  shape: ['batch', 3, 8, 8],
+  preprocess: {
+    kind: 'image',
+    color: 'RGB',
+    resize: { shorterSide: 8, kernel: 'bicubic', antialias: true },
+    crop: [size, size],
+    scale: 1 / 255,
+    mean: [0.5, 0.25, 0],
+    std: [0.5, 0.25, 1],
+    layout: 'NCHW',
+  },
+});
+const text = (tokens: number | string): ContractInput[] => [
+  {
+    name: 'input_ids',
+    dtype: 'I64',
+    shape: ['batch', tokens],
+    preprocess: { kind: 'text', maxTokens: 6, tokenizer: TOKENIZER_KEY, vocabSize: 260, pad: 7, specialTokens: true },
+  },
+  { name: 'attention_mask', dtype: 'I64', shape: ['batch', tokens], preprocess: { kind: 'text-mask' } },
+];
+const audio: ContractInput = {
+  name: 'waveform',
+  dtype: 'F32',
+  shape: ['batch', 'samples'],
+  preprocess: { kind: 'audio', sampleRate: 16_000, mono: true, minSamples: 10, maxSamples: 1000, range: [-1, 1] },
+};
+
+describe('openPreparer', () => {
+  it('makes one row of each input, and tells its length', async () => {
+    const preparer = await openPreparer({ inputs: [image(8), ...text('tokens'), audio], tokenizer: TOKENIZER });
+    const item = { image: { path: IMAGE_FILE }, text: 'the dog', audio: { path: `${GOLDEN}audio/pcm-16.wav` } };
+    const { inputs, tokens, samples, truncated } = await preparer.prepare(item);
+    expect([...inputs].map(([name, { dtype, shape }]) => [name, dtype, shape])).toEqual([
+      ['pixel_values', 'F32', [1, 3, 8, 8]],
+      ['input_ids', 'I64', [1, tokens]],
+      ['attention_mask', 'I64', [1, tokens]],
+      ['waveform', 'F32', [1, samples]],
+    ]);
+    expect([samples, truncated]).toEqual([202, false]);
+    await preparer.close();
+  });
+
+  it('normalises each channel by its own mean and deviation', async () => {
+    const preparer = await openPreparer({ inputs: [image(8)], tokenizer: null });
+    const raw = await openPreparer({
+      inputs: [
+        { ...image(8), preprocess: { ...image(8).preprocess, scale: 1, mean: [0, 0, 0], std: [1, 1, 1] } as never },
+      ],
+      tokenizer: null,
+    });
+    const read = async (from: typeof raw) =>
+      (await from.prepare({ image: { path: IMAGE_FILE } })).inputs.get('pixel_values')!.data as Float32Array;
+    const bytes = await read(raw);
+    const expected = bytes.map(
+      (value, i) => [(value / 255 - 0.5) / 0.5, (value / 255 - 0.25) / 0.25, value / 255][Math.floor(i / 64)],
+    );
+    expect(await read(preparer)).toBeAllClose(expected, { atol: 1e-6 });
+  });
+
+  it('takes bytes as well as a path', async () => {
+    const preparer = await openPreparer({ inputs: [image(8)], tokenizer: null });
+    const fromPath = await preparer.prepare({ image: { path: IMAGE_FILE } });
+    expect(await preparer.prepare({ image: { bytes: readFileSync(IMAGE_FILE), name: 'x' } })).toEqual(fromPath);
+  });
+
+  it('pads a text to the length of the model where that is fixed, and masks what it padded', async () => {
+    const preparer = await openPreparer({ inputs: text(6), tokenizer: TOKENIZER });
+    const { inputs, tokens } = await preparer.prepare({ text: 'the dog' });
+    const ids = [...(inputs.get('input_ids')!.data as BigInt64Array)];
+    expect(ids.slice(tokens as number)).toEqual(new Array(6 - (tokens as number)).fill(7n));
+    expect([...(inputs.get('attention_mask')!.data as BigInt64Array)]).toEqual(
+      ids.map((_, i) => BigInt(i < (tokens as number))),
+    );
+    expect(tokens).toBeLessThan(6);
+  });
+
+  it('has one hash for equal contracts, whatever the order of their keys, and another for any other', async () => {
+    const hash = async (...inputs: ContractInput[]) => (await openPreparer({ inputs, tokenizer: null })).contractSha256;
+    const reversed = Object.fromEntries(Object.entries(image(8)).reverse()) as ContractInput;
+    expect(await hash(reversed)).toBe(await hash(image(8)));
+    expect(await hash(image(7))).not.toBe(await hash(image(8)));
+    const withTokenizer = async (tokenizer: string) =>
+      (await openPreparer({ inputs: text('n'), tokenizer })).contractSha256;
+    expect(await withTokenizer(`${TOKENIZER} `)).not.toBe(await withTokenizer(TOKENIZER));
+  });
+
+  it.each([
+    ['no picture', {}],
+    ['a picture that comes out in another size than the model takes', { image: { path: IMAGE_FILE } }],
+    ['a picture that is empty', { image: { bytes: new Uint8Array(), name: 'a.png' } }],
+    ['a picture of 20 MB', { image: { bytes: new Uint8Array(20_000_001), name: 'a.png' } }],
+  ])('refuses an item with %s', async (_, item) => {
+    const preparer = await openPreparer({ inputs: [image(7)], tokenizer: null });
+    await expect(preparer.prepare(item)).rejects.toMatchObject({ code: 'MEDIA_INVALID' });
+  });
+
+  it('names a missing file without its folder', async () => {
+    const preparer = await openPreparer({ inputs: [image(8)], tokenizer: null });
+    await expect(preparer.prepare({ image: { path: '/no/such/a.png' } })).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+      message: expect.not.stringContaining('/no/such'),
+    });
+  });
+
+  it.each([
+    ['embeddings', { ...audio, preprocess: { kind: 'embedding' as const, encoder: null, normalize: 'none' as const } }],
+    ['text without a tokenizer', text('tokens')[0]],
+    ['stereo sound', { ...audio, preprocess: { ...audio.preprocess, mono: false } as ContractInput['preprocess'] }],
+  ])('refuses a contract for %s', async (_, input) => {
+    await expect(openPreparer({ inputs: [input], tokenizer: null })).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
+  });
+
+  it('stops when it is told to', async () => {
+    const preparer = await openPreparer({ inputs: [image(8)], tokenizer: null });
+    await expect(
+      preparer.prepare({ image: { path: IMAGE_FILE } }, AbortSignal.abort(new Error('enough'))),
+    ).rejects.toThrow('enough');
+  });
+});
