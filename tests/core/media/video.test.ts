@@ -1,10 +1,12 @@
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openPreparer } from '../../../src/core/media/preparer.js';
+import { readFrames } from '../../../src/core/media/video/clip.js';
+import { sniffVideo, type VideoFormat } from '../../../src/core/media/video/format.js';
 import { PpmReader } from '../../../src/core/media/video/ppm.js';
 import { evenFrames } from '../../../src/core/media/video/sampling.js';
-import { systemFfmpeg } from '../../../src/core/media/video/system-ffmpeg.js';
+import { openVideoTools, VIDEO_BACKENDS } from '../../../src/core/media/video/tools.js';
 import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { PROJECT } from '../../helpers/cli.js';
 import { tempFolder } from '../../helpers/temp.js';
@@ -12,7 +14,13 @@ import { tempFolder } from '../../helpers/temp.js';
 // Clips: FFmpeg 5.1; tests/golden/media/make_video.py
 const CLIPS = `${PROJECT}tests/golden/media/video/`;
 const golden = (file: string): Buffer => readFileSync(`${CLIPS}${file}`);
-const hasFfmpeg = (await systemFfmpeg.open(`${CLIPS}plain.webm`, 'plain.webm')) !== null;
+const installed = await Promise.all(
+  VIDEO_BACKENDS.map(async (backend) => {
+    const tools = await backend.open(`${CLIPS}plain.webm`, 'plain.webm');
+    await tools?.close();
+    return tools !== null;
+  }),
+);
 
 const input = (frames: number): ContractInput => ({
   name: 'frames',
@@ -80,7 +88,7 @@ describe('PpmReader', () => {
   });
 });
 
-describe.skipIf(!hasFfmpeg)('prepareClip with ffmpeg (skipped where none is installed)', () => {
+describe.skipIf(!installed[0])('prepareClip with ffmpeg (skipped where it is not on the PATH)', () => {
   it.each(['index-last.mp4', 'index-first.mp4', 'plain.webm', 'live.webm'])(
     'samples the frames of %s evenly',
     async (file) => {
@@ -142,8 +150,37 @@ describe.skipIf(!hasFfmpeg)('prepareClip with ffmpeg (skipped where none is inst
   });
 });
 
+describe.each(VIDEO_BACKENDS.map((backend, i) => ({ backend, id: backend.id, i })))(
+  'readFrames by $id (skipped where it is not installed)',
+  ({ backend, i }) => {
+    const levelsOf = async (file: string, name: string): Promise<number[]> => {
+      const tools = await openVideoTools(file, name, undefined, [backend]);
+      const grey: number[] = [];
+      try {
+        const format = sniffVideo(readFileSync(file)) as VideoFormat;
+        await readFrames(tools, { name, format }, 4, ({ data }, index) => {
+          grey[index] = data[600];
+        });
+      } finally {
+        await tools.close();
+      }
+      return grey;
+    };
+
+    it.skipIf(!installed[i]).each(['index-last.mp4', 'plain.webm', 'live.webm'])('samples %s evenly', async (file) => {
+      expect(await levelsOf(`${CLIPS}${file}`, file)).toBeAllClose([24, 84, 144, 204], { atol: 2 });
+    });
+
+    it.skipIf(!installed[i])('refuses a damaged clip', async () => {
+      const path = join(tempFolder(), 'cut.mp4');
+      writeFileSync(path, golden('index-last.mp4').subarray(0, 500));
+      await expect(levelsOf(path, 'cut.mp4')).rejects.toMatchObject({ code: 'MEDIA_INVALID' });
+    });
+  },
+);
+
 describe('prepareClip', () => {
-  it('says what to install where no decoder is', async () => {
+  it.skipIf(installed[1])('says what to install where no decoder is', async () => {
     vi.stubEnv('PATH', tempFolder());
     await expect(prepare('plain.webm')).rejects.toMatchObject({
       code: 'BACKEND_UNAVAILABLE',
@@ -151,7 +188,7 @@ describe('prepareClip', () => {
     });
   });
 
-  it('does not run a program of the working folder', async () => {
+  it.skipIf(installed[1])('does not run a program of the working folder', async () => {
     const folder = tempFolder();
     mkdirSync(join(folder, 'ffmpeg'));
     vi.stubEnv('PATH', '');

@@ -1,5 +1,6 @@
 import { HpsError } from '../../errors.js';
 import { systemFfmpeg } from './system-ffmpeg.js';
+import { wasmFfmpeg } from './wasm-ffmpeg.js';
 
 /** Options of FFmpeg's programs, before and after the name of the clip. */
 export interface ToolArguments {
@@ -24,7 +25,7 @@ export interface VideoBackend {
 }
 
 /** In the order they are tried. */
-export const VIDEO_BACKENDS: readonly VideoBackend[] = [systemFfmpeg];
+export const VIDEO_BACKENDS: readonly VideoBackend[] = [systemFfmpeg, wasmFfmpeg];
 
 /** @throws HpsError BACKEND_UNAVAILABLE where none is installed */
 export async function openVideoTools(
