@@ -30,10 +30,12 @@ export type BudgetKind = keyof typeof DEFAULT_BUDGETS;
 export const GOLDEN_ATOL = { fp32: 1e-4, fp16: 1e-2, bf16: 5e-2 } as const;
 
 const KEYS = ['flips', 'kendall', 'score', 'probability'] as const;
+/** A share of the pairs; a count has no point. */
+const FRACTION = /^0?\.\d+$/;
 const EXAMPLE = 'flips=0,kendall=0.999,score=1e-4';
 
 /**
- * Reads `--budget flips=0,kendall=0.999,score=1e-4`. `flips` is a count of pairs, or a share of them with a percent sign (`0.5%`).
+ * Reads `--budget flips=0,kendall=0.999,score=1e-4`. `flips` is a count of pairs, or a share of them: `0.5%` or `0.005`.
  * @throws HpsError USAGE naming the part that is wrong
  */
 export function parseBudget(text: string): Budget {
@@ -46,6 +48,7 @@ export function parseBudget(text: string): Budget {
     if (seen.has(key)) throw usage(`${key} is given twice`);
     seen.add(key);
     if (key === 'flips' && value.endsWith('%')) budget.flipRate = number(key, value.slice(0, -1), 0, 100) / 100;
+    else if (key === 'flips' && FRACTION.test(value)) budget.flipRate = Number(value);
     else if (key === 'flips') budget.flips = count(value);
     else budget[key] = number(key, value, key === 'kendall' ? -1 : 0, key === 'score' ? Number.MAX_VALUE : 1);
   }

@@ -43,7 +43,9 @@ export async function runGate(options: GateOptions): Promise<GateReport> {
   const checks = [...(verdict?.checks ?? []), ...invariances];
   const source = options.reference.kind === 'model' ? sources[0].facts : null;
   const divergence =
-    source && expected && verdict?.firstMoved ? await locate(source, candidate, expected, verdict, options) : null;
+    source && expected && verdict?.firstMoved && options.locate !== false
+      ? await locate(source, candidate, expected, verdict, options)
+      : null;
   return {
     passed: checks.every(({ passed }) => passed),
     level: options.level,

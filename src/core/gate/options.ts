@@ -1,4 +1,5 @@
 import type { ModelLimits } from '../runtime/child.js';
+import type { OptimizationLevel } from '../runtime/session.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Budget, BudgetKind } from './budget.js';
 import type { MemberModel } from './members.js';
@@ -37,6 +38,10 @@ export interface GateOptions {
   readonly seed?: string;
   /** Inputs of the user's own instead of probes. */
   readonly inputs?: { readonly file: string; readonly tensors: ReadonlyMap<string, Tensor> };
+  /** Look for the first value inside the graph that moved, on failure. Default true; of no use where every layer moves. */
+  readonly locate?: boolean;
+  /** Levels of optimisation compared with `all` in a full gate. Default disabled and basic. */
+  readonly levels?: readonly OptimizationLevel[];
   /** 1 for results that do not depend on the number of cores. */
   readonly threads?: number;
   readonly limits?: ModelLimits;

@@ -23,6 +23,7 @@ export const INVARIANCE_ROWS = { quick: 3, full: 8 } as const;
 /** The batch that models are compared in, where they take any. */
 export const COMPARED_BATCH = 8;
 const QUICK_BATCH = 3;
+const DEFAULT_LEVELS = ['disabled', 'basic'] as const;
 
 export interface Tried {
   readonly checks: readonly GateCheck[];
@@ -95,7 +96,7 @@ export async function tryLevels(
     return [{ name: 'optimization-basic-only', passed: true, detail }];
   }
   const checks: GateCheck[] = [];
-  for (const level of ['disabled', 'basic'] as const) {
+  for (const level of options.levels ?? DEFAULT_LEVELS) {
     const session = await load(child, model, level, options.threads);
     const outputs = await rowRunner(session, probes, progressOf(options, `optimisation level ${level}`))(tried.batches);
     await session.release();

@@ -5,6 +5,7 @@ describe('parseBudget', () => {
   it.each([
     ['flips=0,kendall=0.999,score=1e-4', { flips: 0, kendall: 0.999, score: 1e-4 }],
     ['flips=0.5%', { flipRate: 0.005 }],
+    ['flips=0.005', { flipRate: 0.005 }],
     [' score = .5 , probability = 1e-5 ', { score: 0.5, probability: 1e-5 }],
     ['kendall=-1', { kendall: -1 }],
   ])('reads %s', (text, budget) => {
@@ -27,7 +28,7 @@ describe('parseBudget', () => {
     ['score=1,score=2', /twice/],
     ['kendall=1.1', /from -1 to 1/],
     ['probability=2', /from 0 to 1/],
-    ['flips=0.5', /percent/],
+    ['flips=1.5', /percent/],
     ['flips=-1', /count/],
     ['flips=101%', /from 0 to 100/],
     ['flips=0,', /unknown/],

@@ -1,7 +1,7 @@
 import type { Tensor } from '../../tensor/tensor.js';
 import { readFloat32 } from '../../tensor/transform.js';
 import { asFloat32, bytesOf } from '../../tensor/values.js';
-import { DATA_TYPE, floatOf, type NodeProto, type OnnxModel, type TensorProto } from '../model.js';
+import { DATA_TYPE, floatOf, type GraphProto, type NodeProto, type OnnxModel, type TensorProto } from '../model.js';
 import { tensorOf } from '../tensor-data.js';
 import { countUses, isOp, producers } from './uses.js';
 
@@ -19,6 +19,7 @@ export async function foldBatchNorm(model: OnnxModel): Promise<OnnxModel> {
   const uses = countUses(graph);
   const replaced = new Map<NodeProto, NodeProto | null>();
   const folded = new Map<string, TensorProto>();
+  const sharers = countSharers(graph, made, uses);
 
   for (const norm of graph.node) {
     if (!isOp(norm, 'BatchNormalization') || norm.output.length > 1) continue;
@@ -31,7 +32,8 @@ export async function foldBatchNorm(model: OnnxModel): Promise<OnnxModel> {
     const statistics = norm.input.slice(1).map((name) => initializers.get(name));
     const parts = [weight, ...statistics, ...(conv.input[2] ? [bias] : [])];
     if (!parts.every((part) => part?.dataType === DATA_TYPE.FLOAT) || !weight) continue;
-    if (uses.get(conv.input[1]) !== 1) continue; // a weight that two convolutions share cannot take two norms
+    // A weight that several convolutions share can take their norm where it is the same: the two sides of a pair.
+    if (sharers.get(normKey(conv, norm)) !== uses.get(conv.input[1])) continue;
 
     const [scale, beta, mean, variance] = await Promise.all(
       statistics.map((each) => readFloat32(tensorOf(each as TensorProto))),
@@ -61,6 +63,26 @@ export async function foldBatchNorm(model: OnnxModel): Promise<OnnxModel> {
   const initializer = graph.initializer.map((tensor) => folded.get(tensor.name ?? '') ?? tensor);
   const added = [...folded].filter(([name]) => !initializers.has(name)).map(([, tensor]) => tensor);
   return { ...model, graph: { ...graph, node, initializer: [...initializer, ...added] } };
+}
+
+/** What decides the folded weight: the convolution's parameters and the norm's. */
+const normKey = (conv: NodeProto, norm: NodeProto): string =>
+  JSON.stringify([conv.input.slice(1), norm.input.slice(1), floatOf(norm, 'epsilon', BATCH_NORM_EPSILON)]);
+
+/** How many convolutions that only a norm reads have the same parameters and the same norm. */
+function countSharers(
+  { node }: GraphProto,
+  made: ReadonlyMap<string, NodeProto>,
+  uses: ReadonlyMap<string, number>,
+): Map<string, number> {
+  const sharers = new Map<string, number>();
+  for (const norm of node) {
+    const conv = isOp(norm, 'BatchNormalization') ? made.get(norm.input[0]) : undefined;
+    if (!isOp(conv, 'Conv') || uses.get(conv.output[0]) !== 1) continue;
+    const key = normKey(conv, norm);
+    sharers.set(key, (sharers.get(key) ?? 0) + 1);
+  }
+  return sharers;
 }
 
 /** A weight [channels, …] with channel c multiplied by factor[c], as it streams. */

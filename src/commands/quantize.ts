@@ -1,0 +1,99 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { budgetFlag, configFlag, dryRunFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatQuantize } from '../core/cli/render-quantize.js';
+import { type QuantizeReport, quantizeModel } from '../core/lifecycle/quantize.js';
+import { CALIBRATOR_IDS } from '../core/quantization/calibrators.js';
+import { SCHEME_IDS } from '../core/quantization/registry.js';
+
+export default class Quantize extends HpsCommand<QuantizeReport> {
+  static override summary =
+    'Make an ONNX model smaller, and faster where it is, with a proof that it decides as before.';
+  static override description =
+    `Schemes: weight-only (int8 weights, a row depends on nothing but itself), dynamic (int8, scales from each batch: rows depend on
+their neighbours, so it needs --allow-batch-dependence), static (int8, ranges from calibration; the fastest), fp16, int4.
+The opset of the model is kept. The target file changes only when the gate passed; otherwise the exit code is 3.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme weight-only',
+    '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme static --calibrator entropy --inputs rows.safetensors',
+    '<%= config.bin %> <%= command.id %> model.onnx --out small.onnx --scheme static --exclude "*/heads/*" --budget flips=0.005',
+  ];
+  static override args = {
+    model: Args.string({ required: true, ignoreStdin: true, description: 'The float .onnx model' }),
+  };
+  static override flags = {
+    out: Flags.string({
+      required: true,
+      helpValue: 'FILE',
+      description: 'The .onnx file to write; FILE.report.json is written beside it',
+    }),
+    scheme: Flags.option({ options: SCHEME_IDS, required: true, description: 'How to spend fewer bits' })(),
+    inputs: Flags.string({
+      helpValue: 'FILE',
+      description:
+        'Rows to calibrate on and to judge by (safetensors, by input name), every second held out; else seeded probes',
+    }),
+    calibrator: Flags.option({
+      options: CALIBRATOR_IDS,
+      default: 'minmax' as const,
+      description: 'How static ranges are chosen',
+    })(),
+    'per-channel': Flags.boolean({
+      default: true,
+      allowNo: true,
+      description: 'One weight scale an output channel; one a weight where the opset has no other',
+    }),
+    exclude: Flags.string({
+      multiple: true,
+      default: [],
+      helpValue: 'GLOB',
+      description: 'Nodes to leave as they are, by name; may be given several times',
+    }),
+    budget: budgetFlag,
+    'max-size': Flags.integer({ min: 1, helpValue: 'BYTES', description: 'Largest file to accept' }),
+    gate: gateFlag,
+    'allow-batch-dependence': Flags.boolean({
+      description: "Let a file pass whose rows depend on their neighbours, as dynamic quantization's do",
+    }),
+    'allow-contrib': Flags.boolean({
+      description: 'Let int4 use MatMulNBits, which only onnxruntime has, where the opset has no 4-bit integers',
+    }),
+    config: configFlag,
+    seed: seedFlag,
+    force: forceFlag,
+    'dry-run': dryRunFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<QuantizeReport> {
+    const { args, flags } = await this.parse(Quantize);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report = await quantizeModel({
+        model: args.model,
+        out: flags.out,
+        scheme: flags.scheme,
+        inputs: flags.inputs,
+        calibrator: flags.calibrator,
+        perChannel: flags['per-channel'],
+        exclude: flags.exclude,
+        budget: flags.budget,
+        maxSize: flags['max-size'],
+        gate: flags.gate,
+        allowBatchDependence: flags['allow-batch-dependence'],
+        contrib: flags['allow-contrib'],
+        seed: flags.seed,
+        force: flags.force,
+        dryRun: flags['dry-run'],
+        onGate: ({ step, done }) => steps.update(step, done),
+      });
+      steps.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log(formatQuantize(report));
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import type { QuantizeReport } from '../lifecycle/quantize.js';
+import { formatBytes, formatCount, formatHash } from './format.js';
+import { formatGate } from './render-gate.js';
+import { formatTable, terminalWidth } from './table.js';
+
+/** Excluded nodes shown before the rest is counted. */
+const SHOWN = 10;
+
+/** The text of `hpsv3 quantize`: what was written, what stayed float and why, then the gate's answer. */
+export function formatQuantize(report: QuantizeReport): string {
+  const { scheme, out, sha256, bytes, ratio, latency, quantized, excluded, gate } = report;
+  const rows = [
+    [
+      'out',
+      out,
+      sha256 === null ? 'not written (dry run)' : `${formatBytes(bytes ?? 0)}, sha256 ${formatHash(sha256)}`,
+    ],
+    ['scheme', scheme, `${formatCount(quantized)} nodes quantized, ${formatCount(excluded.length)} left as they were`],
+    ...(ratio === null ? [] : [['size', `${ratio.toFixed(2)} times smaller`, '']]),
+    ...(latency === null
+      ? []
+      : [
+          ['speed', `${latency.ratio.toFixed(2)} times float`, `${ms(latency.quantized)} against ${ms(latency.float)}`],
+        ]),
+  ];
+  const facts = formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() });
+  const left = excluded.slice(0, SHOWN).map(({ node, why }) => [node, why]);
+  const more = excluded.length > SHOWN ? `\n… and ${formatCount(excluded.length - SHOWN)} more (--json lists all)` : '';
+  const kept =
+    left.length === 0 ? '' : `\n\n${formatTable(['not quantized', 'why'], left, { width: terminalWidth() })}${more}`;
+  return `${facts}${kept}${gate === null ? '' : `\n\n${formatGate(gate)}`}`;
+}
+
+const ms = (value: number): string => `${value.toPrecision(3)} ms`;

@@ -1,0 +1,299 @@
+import { basename } from 'node:path';
+import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
+import { openCheckpoint } from '../checkpoint/open.js';
+import { HpsError } from '../errors.js';
+import type { Budget } from '../gate/budget.js';
+import { type GateProgress, runGate } from '../gate/gate.js';
+import type { GateLevel, GateReport } from '../gate/report.js';
+import { type LineageStep, MANIFEST_KEY } from '../onnx/manifest.js';
+import { writeOnnx } from '../onnx/write.js';
+import { type Coverage, probesSha256 } from '../quantization/calibrate.js';
+import type { CalibratorId } from '../quantization/calibrators.js';
+import { type Candidate, makeCandidate, quantizedManifest } from '../quantization/candidate.js';
+import { judgeChecks } from '../quantization/checks.js';
+import { compareLatency, type Latency } from '../quantization/latency.js';
+import type { SchemeId } from '../quantization/registry.js';
+import { asTensors, type RowSets, rowSets } from '../quantization/rows.js';
+import type { Excluded } from '../quantization/scheme.js';
+import { openSource, type QuantizationSource } from '../quantization/source.js';
+import type { ModelLimits } from '../runtime/child.js';
+import { gateFailed } from './export.js';
+import { fillHashes, type PendingLineage, startLineage } from './lineage.js';
+
+export interface QuantizeOptions {
+  readonly model: string;
+  readonly out: string;
+  readonly scheme: SchemeId;
+  readonly calibrator: CalibratorId;
+  /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
+  readonly inputs?: string;
+  readonly perChannel: boolean;
+  /** Globs over node names. */
+  readonly exclude: readonly string[];
+  readonly budget?: Budget;
+  /** Largest file that is accepted, in bytes. */
+  readonly maxSize?: number;
+  readonly gate: GateLevel;
+  /** Let a file pass whose rows depend on their neighbours, as dynamic quantization's do. */
+  readonly allowBatchDependence: boolean;
+  /** Allow MatMulNBits where the opset has no 4-bit integers. */
+  readonly contrib: boolean;
+  readonly seed: number;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly threads?: number;
+  readonly limits?: ModelLimits;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly onGate?: (progress: GateProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface QuantizeReport {
+  readonly scheme: SchemeId;
+  /** Base name. */
+  readonly out: string;
+  readonly sha256: string | null;
+  readonly bytes: number | null;
+  /** Bytes of the float files over bytes of the quantized ones. */
+  readonly ratio: number | null;
+  /** Measured here; null where the gate was off. */
+  readonly latency: Latency | null;
+  readonly flips: number | null;
+  readonly flipRate: number | null;
+  readonly kendall: number | null;
+  readonly maxLogitDiff: number | null;
+  /** Nodes that compute with fewer bits, or whose weights have fewer. */
+  readonly quantized: number;
+  readonly excluded: readonly Excluded[];
+  readonly gate: GateReport | null;
+  readonly clipRates: Readonly<Record<string, number>>;
+  readonly calibration: CalibrationFacts | null;
+  /** Session options that the file needs, as its manifest states them. */
+  readonly session: Readonly<Record<string, string>>;
+  readonly lineage: readonly LineageStep[];
+  readonly warnings: readonly string[];
+}
+
+export interface CalibrationFacts {
+  readonly calibrator: CalibratorId;
+  readonly rows: number;
+  readonly origin: RowSets['origin'];
+  /** Of the rows themselves. */
+  readonly sha256: string;
+  readonly coverage: Readonly<Record<string, Coverage>>;
+}
+
+/**
+ * Quantizes an ONNX model and proves that it decides as before. Weights stream; the target changes only when the gate passed.
+ * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE; GATE_FAILED with the gate's report in `details`;
+ *   those of reading, running and writing
+ */
+export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
+  const source = openSource(options.model);
+  try {
+    const rows = await givenOrMade(options);
+    const candidate = await makeCandidate(source, {
+      ...options,
+      calibrationRows: rows.calibration,
+      child: childOptions(options),
+      onBatch: () => options.onGate?.({ step: 'calibration', done: 0 }),
+    });
+    return await writeCandidate(source, candidate, rows, options);
+  } finally {
+    source.close();
+  }
+}
+
+const childOptions = ({ limits, signal }: QuantizeOptions) => ({ limits, signal });
+
+async function givenOrMade(options: QuantizeOptions): Promise<RowSets> {
+  const { inputs, seed } = options;
+  const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
+  try {
+    return await rowSets(options.model, {
+      seed,
+      child: childOptions(options),
+      ...(given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {}),
+    });
+  } finally {
+    given?.close();
+  }
+}
+
+async function writeCandidate(
+  source: QuantizationSource,
+  candidate: Candidate,
+  rows: RowSets,
+  options: QuantizeOptions,
+): Promise<QuantizeReport> {
+  const calibration = calibrationFacts(candidate, rows, options);
+  const lineage = startLineage(
+    { step: 'quantize', options: lineageOptions(candidate, calibration, options) },
+    [...source.files, ...(options.inputs === undefined ? [] : [options.inputs])].map((path) => ({ path })),
+    options.signal,
+  );
+  const facts = {
+    scheme: options.scheme,
+    out: basename(options.out),
+    quantized: candidate.quantized.length,
+    excluded: candidate.excluded,
+    clipRates: clipRates(calibration),
+    calibration,
+    session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
+  };
+  const warnings = [...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
+  if (options.dryRun) {
+    const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
+    return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
+  }
+  const inputs = [...source.files, ...(options.inputs === undefined ? [] : [options.inputs])];
+  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
+    const written = await write(output, source, candidate, lineage, options);
+    const bytes = written.model.byteLength + (written.data?.byteLength ?? 0);
+    if (options.maxSize !== undefined && bytes > options.maxSize) throw tooLarge(facts.out, bytes, options.maxSize);
+    const gate = await judge(output, source, candidate, rows, options);
+    const latency =
+      options.gate === 'off'
+        ? null
+        : await compareLatency(source.path, output.path(), rows.heldOut, {
+            child: childOptions(options),
+            threads: options.threads,
+          });
+    const report: QuantizeReport = {
+      ...facts,
+      sha256: written.model.sha256,
+      bytes,
+      ratio: source.bytes / bytes,
+      latency,
+      ...decisionFigures(gate),
+      gate,
+      lineage: [...(source.manifest?.lineage ?? []), await settled(lineage)],
+      warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
+    };
+    if (!gate.passed) throw gateFailed(report.out, gate);
+    await output.writeFile(`${report.out}.report.json`, `${JSON.stringify(report, null, 2)}\n`);
+    return report;
+  });
+}
+
+function write(
+  output: StagedOutput,
+  source: QuantizationSource,
+  candidate: Candidate,
+  lineage: PendingLineage,
+  { onProgress, signal }: QuantizeOptions,
+) {
+  const { manifest } = source;
+  const { model } = candidate;
+  if (manifest === null) return writeOnnx(model, output, { onProgress, signal });
+  const updated = quantizedManifest(manifest, candidate);
+  const text = JSON.stringify({ ...updated, lineage: [...updated.lineage, lineage.step] });
+  const metadataProps = model.metadataProps.filter(({ key }) => key !== MANIFEST_KEY);
+  const deferred = new Map([[MANIFEST_KEY, fillHashes(text, lineage)]]);
+  return writeOnnx({ ...model, metadataProps }, output, { deferred, onProgress, signal });
+}
+
+async function judge(
+  output: StagedOutput,
+  source: QuantizationSource,
+  candidate: Candidate,
+  rows: RowSets,
+  options: QuantizeOptions,
+): Promise<GateReport> {
+  const gate = await runGate({
+    candidate: output.path(),
+    reference: { kind: 'model', path: source.path },
+    budgetKind: 'quantize',
+    level: options.gate,
+    budget: options.budget,
+    seed: String(options.seed),
+    levels: ['disabled', 'basic', 'extended'],
+    locate: false,
+    ...(rows.origin === 'inputs'
+      ? { inputs: { file: basename(options.inputs ?? source.name), tensors: asTensors(rows.heldOut) } }
+      : {}),
+    threads: options.threads,
+    limits: options.limits,
+    signal: options.signal,
+    onProgress: options.onGate,
+  });
+  return judgeChecks(gate, candidate.scheme.determinism, options.allowBatchDependence);
+}
+
+const decisionFigures = (gate: GateReport | null) => ({
+  flips: gate?.flips ?? null,
+  flipRate: gate?.flipRate ?? null,
+  kendall: gate?.kendall ?? null,
+  maxLogitDiff: gate?.maxScoreDiff ?? null,
+});
+
+function calibrationFacts(
+  { calibration }: Candidate,
+  { calibration: rows, origin }: RowSets,
+  { calibrator }: QuantizeOptions,
+): CalibrationFacts | null {
+  if (calibration === null) return null;
+  return { calibrator, rows: rows.rows, origin, sha256: probesSha256(rows), coverage: calibration.coverage };
+}
+
+const clipRates = (calibration: CalibrationFacts | null): Record<string, number> =>
+  Object.fromEntries(Object.entries(calibration?.coverage ?? {}).map(([value, { clipRate }]) => [value, clipRate]));
+
+/** Digits kept of figures that go into the file: enough to read, few enough to be the same on every machine. */
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+function lineageOptions(
+  { excluded }: Candidate,
+  calibration: CalibrationFacts | null,
+  options: QuantizeOptions,
+): LineageStep['options'] {
+  return {
+    scheme: options.scheme,
+    perChannel: options.perChannel,
+    exclude: [...options.exclude],
+    ...(options.contrib ? { contrib: true } : {}),
+    excluded: excluded.map(({ node }) => node),
+    ...(calibration === null
+      ? {}
+      : {
+          calibration: {
+            calibrator: calibration.calibrator,
+            rows: calibration.rows,
+            origin: calibration.origin,
+            ...(calibration.origin === 'probes' ? { seed: options.seed } : {}),
+            sha256: calibration.sha256,
+            values: Object.fromEntries(
+              Object.entries(calibration.coverage).map(([value, { clipRate, coverage }]) => [
+                value,
+                { clipRate: rounded(clipRate), coverage: rounded(coverage) },
+              ]),
+            ),
+          },
+        }),
+  };
+}
+
+async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
+  const known = await hashes;
+  return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
+}
+
+/** Medians differ by this much from run to run on a busy machine. */
+const NOISE = 1.1;
+
+function speedWarnings(latency: Latency | null): string[] {
+  if (latency === null || latency.quantized <= latency.float * NOISE) return [];
+  const [float, quantized] = [latency.float, latency.quantized].map((ms) => `${ms.toPrecision(3)} ms`);
+  return [
+    `Slower here than the float model (${quantized} against ${float}): not recommended for speed on this machine.`,
+  ];
+}
+
+const sizeWarnings = (before: number, after: number): string[] =>
+  after < before ? [] : [`Larger than the float model (${after} against ${before} bytes).`];
+
+const tooLarge = (file: string, bytes: number, limit: number): HpsError =>
+  new HpsError('GATE_FAILED', `${file}: ${bytes} bytes are more than --max-size ${limit}`, {
+    hint: 'Choose a scheme with fewer bits, exclude less, or raise --max-size. Nothing was written.',
+    details: { bytes, limit },
+  });

@@ -1,0 +1,94 @@
+import { entropyRange } from './entropy.js';
+import { HISTOGRAM_BINS, type Histogram } from './histogram.js';
+import type { Range } from './range.js';
+
+/** Chooses the range of an activation from what calibration saw of it. */
+export interface Calibrator {
+  readonly id: string;
+  readonly label: string;
+  /** Undefined for one that needs only the extremes. */
+  choose?(histogram: Histogram): Range;
+}
+
+export const CALIBRATOR_IDS = ['minmax', 'entropy', 'percentile', 'mse'] as const;
+export type CalibratorId = (typeof CALIBRATOR_IDS)[number];
+
+export const CALIBRATORS: readonly (Calibrator & { readonly id: CalibratorId })[] = [
+  { id: 'minmax', label: 'everything that was seen' },
+  { id: 'entropy', label: 'least Kullback-Leibler divergence, over all thresholds of 2048 bins', choose: entropyRange },
+  { id: 'percentile', label: 'the best of the percentiles 99 to 99.999', choose: percentileRange },
+  { id: 'mse', label: 'least squared error', choose: leastSquaresRange },
+];
+
+export const calibratorOf = (id: CalibratorId): Calibrator => CALIBRATORS.find((candidate) => candidate.id === id)!;
+
+/** Steps between 0 and 255. */
+const LEVELS = 255;
+
+/**
+ * Expected squared error of quantizing to `range` in 8 bits: rounding is uniform within a step, step^2 / 12, and what lies
+ * outside is moved to the edge.
+ */
+export function expectedSquaredError(histogram: Histogram, { low, high }: Range): number {
+  const step = (high - low) / LEVELS;
+  const rounding = (step * step) / 12;
+  let error = 0;
+  for (let bin = 0; bin < HISTOGRAM_BINS; bin++) {
+    const count = histogram.counts[bin];
+    if (count === 0) continue;
+    const value = histogram.centre(bin);
+    const outside = value < low ? low - value : value > high ? value - high : 0;
+    // Exact zeros (Relu, padding) are exact in 8 bits as well, but a bin does not tell them from what lies beside.
+    error += count * (rounding + outside * outside);
+  }
+  return histogram.total === 0 ? 0 : error / histogram.total;
+}
+
+const PERCENTILES = [0.99, 0.999, 0.9999, 0.99999] as const;
+
+/** Cuts the same share from each side that has values, by the percentile of the least squared error. */
+export function percentileRange(histogram: Histogram): Range {
+  const candidates = PERCENTILES.map((share) => rangeOfShare(histogram, share));
+  return leastError(histogram, [histogram.range, ...candidates]);
+}
+
+function rangeOfShare(histogram: Histogram, share: number): Range {
+  const { range, counts, total, binWidth } = histogram;
+  const tail = ((1 - share) * total) / (range.low < 0 ? 2 : 1);
+  let [first, below] = [0, counts[0]];
+  while (range.low < 0 && below <= tail && first < HISTOGRAM_BINS - 1) below += counts[++first];
+  let [last, above] = [HISTOGRAM_BINS - 1, counts[HISTOGRAM_BINS - 1]];
+  while (above <= tail && last > 0) above += counts[--last];
+  return { low: Math.min(0, range.low + first * binWidth), high: Math.max(0, range.low + (last + 1) * binWidth) };
+}
+
+const GRID = 100;
+const ROUNDS = 2;
+
+/** Shrinks both ends together, then each alone, to the least expected squared error. */
+export function leastSquaresRange(histogram: Histogram): Range {
+  const { low, high } = histogram.range;
+  const shares = Array.from({ length: GRID }, (_, i) => (i + 1) / GRID);
+  let best = leastError(histogram, [
+    histogram.range,
+    ...shares.map((share) => ({ low: low * share, high: high * share })),
+  ]);
+  for (let round = 0; round < ROUNDS; round++) {
+    const [fixedLow, fixedHigh] = [best.low, best.high];
+    best = leastError(histogram, [best, ...shares.map((share) => ({ low: fixedLow, high: high * share }))]);
+    best = leastError(histogram, [best, ...shares.map((share) => ({ low: low * share, high: best.high }))]);
+    if (best.low === fixedLow && best.high === fixedHigh) break;
+  }
+  return best;
+}
+
+function leastError(histogram: Histogram, candidates: readonly Range[]): Range {
+  let best = candidates[0];
+  let least = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    if (!(candidate.high > candidate.low)) continue;
+    const error = expectedSquaredError(histogram, candidate);
+    if (error < least) [best, least] = [candidate, error];
+  }
+  return best;
+}

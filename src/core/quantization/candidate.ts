@@ -1,0 +1,99 @@
+import type { Probes } from '../gate/probes.js';
+import type { Manifest } from '../onnx/manifest.js';
+import { MANIFEST_KEY } from '../onnx/manifest.js';
+import { type OnnxModel, setMetadata } from '../onnx/model.js';
+import { assertOpset } from '../onnx/opset.js';
+import type { ModelProcessOptions } from '../runtime/child.js';
+import { type Calibration, calibrate } from './calibrate.js';
+import type { CalibratorId } from './calibrators.js';
+import { excluder } from './exclude.js';
+import { nothingToQuantize, refuseOpset } from './refusal.js';
+import { type SchemeId, schemeOf } from './registry.js';
+import type { QuantizationScheme, QuantizedModel, SchemeRequest } from './scheme.js';
+import type { QuantizationSource } from './source.js';
+
+export interface CandidateOptions {
+  readonly scheme: SchemeId;
+  readonly calibrator: CalibratorId;
+  readonly perChannel: boolean;
+  readonly exclude: readonly string[];
+  /** Nodes left out by name, each with the reason. */
+  readonly excludeNamed?: ReadonlyMap<string, string>;
+  readonly contrib: boolean;
+  readonly calibrationRows: Probes;
+  /** Ranges known already; the model is then not run. */
+  readonly calibration?: Calibration;
+  readonly child: ModelProcessOptions;
+  readonly threads?: number;
+  readonly onBatch?: () => void;
+}
+
+/** A quantized model, not yet written. */
+export interface Candidate extends QuantizedModel {
+  readonly scheme: QuantizationScheme;
+  /** Null for schemes that look at no activations. */
+  readonly calibration: Calibration | null;
+}
+
+/**
+ * Quantizes a model by a scheme.
+ * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE, or what running it for calibration throws
+ */
+export async function makeCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
+  const scheme = schemeOf(options.scheme);
+  const { contrib, perChannel } = options;
+  if (source.opset < scheme.minOpset && !(scheme.id === 'int4' && contrib))
+    throw refuseOpset(source.name, `--scheme ${scheme.id}`, source.opset, scheme.minOpset);
+  const model = await source.prepared(scheme.foldsNorms);
+  const request: SchemeRequest = {
+    perChannel,
+    contrib,
+    exclude: excluder(options.exclude, options.excludeNamed),
+    hasManifest: source.manifest !== null,
+  };
+  const values = scheme.observes?.(model, request) ?? [];
+  const calibration =
+    values.length === 0
+      ? null
+      : (options.calibration ??
+        (await calibrate(
+          model,
+          values,
+          options.calibrationRows,
+          scheme.id === 'static' ? options.calibrator : 'minmax',
+          {
+            child: options.child,
+            threads: options.threads,
+            keyOf: source.keyOf(values),
+            onBatch: options.onBatch,
+          },
+        )));
+  const quantized = await scheme.apply(model, { ...request, ranges: calibration?.ranges });
+  if (quantized.quantized.length === 0)
+    throw nothingToQuantize(source.name, `--scheme ${scheme.id}`, quantized.excluded);
+  assertOpset(quantized.model, source.opset, source.name);
+  return { ...quantized, scheme, calibration };
+}
+
+/** The manifest of the quantized file: which options it needs, what is left of the way back to the checkpoint. */
+export function quantizedManifest(manifest: Manifest, candidate: Candidate): Manifest {
+  const { scheme, model, session } = candidate;
+  const left = new Set(model.graph.initializer.map(({ name = '' }) => name));
+  const { parameters, ...rest } = manifest;
+  const traceable = Object.entries(parameters ?? {}).filter(([name]) => left.has(name));
+  return {
+    ...rest,
+    dtype: scheme.id === 'fp16' ? 'fp16' : manifest.dtype,
+    session: { ...manifest.session, ...session },
+    // Folding batch norms scales what keeps its name.
+    ...(parameters && !scheme.foldsNorms ? { parameters: Object.fromEntries(traceable) } : {}),
+  };
+}
+
+/** The model with a manifest in its metadata, for trials; models without one stay without. */
+export function withManifest(model: OnnxModel, manifest: Manifest | null): OnnxModel {
+  if (manifest === null) return model;
+  const copy = { ...model, metadataProps: model.metadataProps.map((entry) => ({ ...entry })) };
+  setMetadata(copy, MANIFEST_KEY, JSON.stringify(manifest));
+  return copy;
+}

@@ -1,0 +1,155 @@
+import type { Probes } from '../gate/probes.js';
+import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
+import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
+import { type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import { floatsOf } from '../runtime/value.js';
+import { Histogram } from './histogram.js';
+import { isFiniteRange, type Range, widen } from './range.js';
+import { withTemporaryModel } from './temporary-model.js';
+
+/** Rows run together. */
+const BATCH = 8;
+/** Activations taken over from one run; values are looked at in groups of about this size. */
+const GROUP_BYTES = 128 * 2 ** 20;
+
+export interface ObserveOptions {
+  readonly child: ModelProcessOptions;
+  readonly threads?: number;
+  /**
+   * Values that share a name share a range: what they hold is put together. The two sides of a pair must, or swapping them
+   * would change more than the sign.
+   */
+  readonly keyOf: (value: string) => string;
+  readonly onBatch?: () => void;
+}
+
+/** What calibration saw of a value, or of several with one key. */
+export interface Observed {
+  /** With NaN where a value is NaN or infinite. */
+  readonly range: Range;
+  /** Elements of the largest batch. */
+  readonly elements: number;
+}
+
+/**
+ * Extremes of inner values over all rows, by key. They are reduced inside the graph, so that only three numbers a value and
+ * batch leave the process that runs the model.
+ */
+export async function observeExtremes(
+  model: OnnxModel,
+  values: readonly string[],
+  probes: Probes,
+  options: ObserveOptions,
+): Promise<Map<string, Observed>> {
+  const reduced = values.flatMap((value, i) =>
+    REDUCTIONS.map(({ opType, suffix, keepdims }) => ({
+      opType,
+      name: `observed.${i}.${suffix}`,
+      input: [value],
+      output: [`observed.${i}.${suffix}`],
+      attribute: keepdims ? [intAttribute('keepdims', 0)] : [],
+    })),
+  );
+  const observed = new Map<string, Observed>();
+  await runExposed(exposing(model, reduced), probes, options, (outputs) => {
+    for (const [i, value] of values.entries()) {
+      const [low, high, mean, elements] = REDUCTIONS.map(({ suffix }) => outputs(`observed.${i}.${suffix}`)[0]);
+      const key = options.keyOf(value);
+      const known = observed.get(key);
+      // The extremes may pass over a NaN; the mean cannot.
+      const seen = Number.isFinite(mean) ? widen({ low, high }, { low, high }) : { low: Number.NaN, high: Number.NaN };
+      observed.set(key, {
+        range: known ? widen(known.range, seen) : seen,
+        elements: Math.max(known?.elements ?? 0, elements),
+      });
+    }
+  });
+  return observed;
+}
+
+const REDUCTIONS = [
+  { opType: 'ReduceMin', suffix: 'min', keepdims: true },
+  { opType: 'ReduceMax', suffix: 'max', keepdims: true },
+  { opType: 'ReduceMean', suffix: 'mean', keepdims: true },
+  { opType: 'Size', suffix: 'size', keepdims: false },
+] as const;
+
+/** Histograms over the extremes, by key; memory is a group of values of one batch, and the counts. */
+export async function observeHistograms(
+  model: OnnxModel,
+  values: readonly string[],
+  extremes: ReadonlyMap<string, Observed>,
+  probes: Probes,
+  options: ObserveOptions,
+): Promise<Map<string, Histogram>> {
+  const histograms = new Map<string, Histogram>();
+  const usable = values.filter((value) => {
+    const seen = extremes.get(options.keyOf(value))?.range;
+    return (
+      seen !== undefined && isFiniteRange(seen) && seen.high - seen.low > 0 && Number.isFinite(seen.high - seen.low)
+    );
+  });
+  for (const value of usable) {
+    const key = options.keyOf(value);
+    if (!histograms.has(key)) histograms.set(key, new Histogram(extremes.get(key)!.range));
+  }
+  for (const group of groupsOf(usable, (value) => 4 * (extremes.get(options.keyOf(value))?.elements ?? 0))) {
+    const copies = group.map((value, i) => ({
+      opType: 'Identity',
+      name: `observed.${i}`,
+      input: [value],
+      output: [`observed.${i}`],
+      attribute: [],
+    }));
+    await runExposed(exposing(model, copies), probes, options, (outputs) => {
+      for (const [i, value] of group.entries()) histograms.get(options.keyOf(value))!.add(outputs(`observed.${i}`));
+    });
+  }
+  return histograms;
+}
+
+function groupsOf(values: readonly string[], bytesOf: (value: string) => number): string[][] {
+  const groups: string[][] = [];
+  let room = 0;
+  for (const value of values) {
+    const bytes = bytesOf(value);
+    if (groups.length === 0 || bytes > room) {
+      groups.push([]);
+      room = GROUP_BYTES;
+    }
+    groups[groups.length - 1].push(value);
+    room -= bytes;
+  }
+  return groups;
+}
+
+/** The model with more nodes, and their results as its only outputs. */
+function exposing(model: OnnxModel, nodes: readonly NodeProto[]): OnnxModel {
+  const output: ValueInfoProto[] = nodes.map(({ opType, output: [name] }) => ({
+    name,
+    type: { tensorType: { elemType: opType === 'Size' ? DATA_TYPE.INT64 : DATA_TYPE.FLOAT } },
+  }));
+  const { graph } = model;
+  return { ...model, metadataProps: [], graph: { ...graph, node: [...graph.node, ...nodes], output } };
+}
+
+async function runExposed(
+  model: OnnxModel,
+  probes: Probes,
+  { child, threads, onBatch }: ObserveOptions,
+  take: (outputs: (name: string) => Float32Array) => void,
+): Promise<void> {
+  await withTemporaryModel(model, (path) =>
+    withModelProcess(child, async (process) => {
+      const session = await process.load(path, { threads });
+      for (const batch of batchesOf(session, probes)) {
+        const outputs = await session.run(batchFeeds(probes.feeds, batch));
+        take((name) => floatsOf(outputs.get(name)!));
+        onBatch?.();
+      }
+    }),
+  );
+}
+
+const batchesOf = (session: RemoteSession, { rows }: Probes): number[][] =>
+  inBatches(range(rows), fixedBatch(session) ?? Math.min(BATCH, rows));

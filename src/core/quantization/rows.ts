@@ -1,0 +1,86 @@
+import { readProbes } from '../gate/golden.js';
+import { readFacts } from '../gate/model.js';
+import type { Probes } from '../gate/probes.js';
+import { makeProbes } from '../gate/probes.js';
+import { batchFeeds, range } from '../gate/rows.js';
+import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { tensorFromBytes } from '../tensor/tensor.js';
+import { bytesOf } from '../tensor/values.js';
+
+/** Rows that ranges are fitted on, and rows that are judged, none of them in both. */
+export interface RowSets {
+  readonly calibration: Probes;
+  readonly heldOut: Probes;
+  /** Where the rows come from. */
+  readonly origin: 'probes' | 'inputs';
+}
+
+/** Rows given by the user, all of them. */
+export interface GivenRows {
+  readonly file: string;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+export interface RowOptions {
+  readonly given?: GivenRows;
+  readonly seed: number;
+  /** Rows made up where none are given. */
+  readonly calibrationRows?: number;
+  readonly heldOutRows?: number;
+  readonly child: ModelProcessOptions;
+}
+
+/** Ranges of activations settle within some tens of rows. */
+const CALIBRATION_ROWS = 32;
+const HELD_OUT_ROWS = 24;
+
+/**
+ * Rows of the user's file, every second held out; or seeded probes, from other seeds for each set.
+ * @throws HpsError TENSOR_NOT_FOUND, INPUTS_INVALID as `readProbes`
+ */
+export async function rowSets(path: string, options: RowOptions): Promise<RowSets> {
+  const { manifest, bytes, file: name } = readFacts(path);
+  const inputs = await withModelProcess(options.child, async (child) => {
+    const session = await child.load(path, { optimization: 'disabled', config: manifest?.session }, bytes);
+    return session.inputs;
+  });
+  if (options.given) {
+    const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
+    const rows = range(all.rows);
+    if (all.rows === 1) return { calibration: all, heldOut: all, origin: 'inputs' };
+    return {
+      calibration: selectProbes(
+        all,
+        rows.filter((row) => row % 2 === 0),
+      ),
+      heldOut: selectProbes(
+        all,
+        rows.filter((row) => row % 2 === 1),
+      ),
+      origin: 'inputs',
+    };
+  }
+  const draw = (purpose: string, rows: number): Probes =>
+    makeProbes(inputs, manifest, { rows, seed: `${options.seed}/${purpose}`, file: name });
+  return {
+    calibration: draw('calibration', options.calibrationRows ?? CALIBRATION_ROWS),
+    heldOut: draw('held-out', options.heldOutRows ?? HELD_OUT_ROWS),
+    origin: 'probes',
+  };
+}
+
+export const selectProbes = ({ feeds }: Probes, rows: readonly number[]): Probes => ({
+  rows: rows.length,
+  feeds: batchFeeds(feeds, rows),
+});
+
+/** Rows as the gate takes inputs of the user's own. */
+export function asTensors({ feeds }: Probes): Map<string, Tensor> {
+  return new Map(
+    Array.from(feeds, ([name, { dtype, shape, data }]) => [
+      name,
+      tensorFromBytes({ name, dtype, shape }, bytesOf(data)),
+    ]),
+  );
+}

@@ -1,0 +1,60 @@
+import { dirname, join } from 'node:path';
+import { checkModel } from '../onnx/check.js';
+import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import { type OnnxModel, opsetOf } from '../onnx/model.js';
+import { type OnnxFile, openOnnx } from '../onnx/read.js';
+import { pairKey } from './calibrate.js';
+import { prepareModel } from './prepare.js';
+
+/** The float model that is quantized; its weights stay in its files until it is closed. */
+export interface QuantizationSource {
+  readonly path: string;
+  /** Base name. */
+  readonly name: string;
+  readonly model: OnnxModel;
+  readonly manifest: Manifest | null;
+  readonly opset: number;
+  /** Paths of all its files, the model first. */
+  readonly files: readonly string[];
+  /** Bytes of all its files. */
+  readonly bytes: number;
+  /** The model as schemes read it. @throws HpsError ALREADY_QUANTIZED */
+  prepared(foldNorms: boolean): Promise<OnnxModel>;
+  /** Under which name a value's range is kept; see `ObserveOptions.keyOf`. */
+  keyOf(values: readonly string[]): (value: string) => string;
+  close(): void;
+}
+
+/** @throws HpsError as `openOnnx` and `checkModel` */
+export function openSource(path: string): QuantizationSource {
+  const file = openOnnx(path);
+  try {
+    checkModel(file.model, file.source.name);
+    return describe(path, file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function describe(path: string, file: OnnxFile): QuantizationSource {
+  const { model, source, externalFiles } = file;
+  const manifest = manifestOf(model, source.name);
+  const prepared = new Map<boolean, Promise<OnnxModel>>();
+  return {
+    path,
+    name: source.name,
+    model,
+    manifest,
+    opset: opsetOf(model) ?? 1,
+    files: [path, ...externalFiles.map(({ name }) => join(dirname(path), name))],
+    bytes: externalFiles.reduce((sum, { byteLength }) => sum + byteLength, source.byteLength),
+    prepared(foldNorms) {
+      const known = prepared.get(foldNorms) ?? prepareModel(model, source.name, foldNorms);
+      prepared.set(foldNorms, known);
+      return known;
+    },
+    keyOf: (values) => (manifest?.mode === 'pair' ? pairKey(values) : (value) => value),
+    close: file.close,
+  };
+}

@@ -1,0 +1,18 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withAtomicOutput } from '../bytes/output.js';
+import type { OnnxModel } from '../onnx/model.js';
+import { writeOnnx } from '../onnx/write.js';
+
+/** Writes a model into a folder of its own, which is removed afterwards. Its weights stream. */
+export async function withTemporaryModel<T>(model: OnnxModel, use: (path: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-quantize-'));
+  try {
+    const path = join(folder, 'model.onnx');
+    await withAtomicOutput(path, {}, (output) => writeOnnx(model, output));
+    return await use(path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

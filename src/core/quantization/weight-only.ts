@@ -1,0 +1,113 @@
+import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, opsetOf } from '../onnx/model.js';
+import { GraphEdit } from './graph-edit.js';
+import { quantizedWeight } from './int8-weight.js';
+import {
+  type Excluded,
+  nodeLabel,
+  type QuantizationScheme,
+  type QuantizedModel,
+  type SchemeRequest,
+} from './scheme.js';
+import { floats } from './tensors.js';
+import { paysOff, type ScaledWeight, scaleWeight, weightAxis } from './weights.js';
+
+/** DequantizeLinear has an axis since this opset. */
+const PER_AXIS_OPSET = 13;
+
+/**
+ * The option that keeps onnxruntime from fusing DequantizeLinear and MatMul into MatMulNBits, which quantizes activations too:
+ * scores would then depend on the version of the runtime and on the neighbours of a row. Dequantized weights are folded once.
+ */
+export const EXACT_SESSION: Readonly<Record<string, string>> = { 'session.disable_quant_qdq': '1' };
+
+/**
+ * Weights as int8, activations as they are: a row's result depends on the row alone, and a MatMul runs as fast as in float.
+ * The dequantized weight keeps the name of the float one, so that the nodes that read it stay as they are.
+ */
+export const weightOnly: QuantizationScheme = {
+  id: 'weight-only',
+  label: 'int8 weights, float activations',
+  minOpset: 7, // Mul broadcasts as it does now
+  foldsNorms: false,
+  determinism: 'exact',
+  apply: applyWeightOnly,
+};
+
+interface Found {
+  readonly axis: number;
+  readonly readers: NodeProto[];
+}
+
+async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
+  const edit = new GraphEdit(model);
+  const excluded: Excluded[] = [];
+  const weights = findWeights(model, edit, request, excluded);
+  const standard = (opsetOf(model) ?? 0) >= PER_AXIS_OPSET && request.hasManifest;
+  const quantized: string[] = [];
+  for (const [name, { axis, readers }] of weights) {
+    const scaled = await scaleWeight(edit.constants.get(name)!, request.perChannel ? axis : null);
+    if (typeof scaled === 'string') {
+      excluded.push(...readers.map((node) => ({ node: nodeLabel(node), why: scaled })));
+      continue;
+    }
+    if (standard) dequantize(edit, name, scaled);
+    else multiply(edit, name, scaled);
+    quantized.push(...readers.map(nodeLabel));
+  }
+  edit.nodes.push(...model.graph.node);
+  return {
+    model: edit.finish(),
+    quantized,
+    excluded,
+    session: standard && quantized.length > 0 ? EXACT_SESSION : {},
+    notes: [],
+  };
+}
+
+/** Weights that nodes of the main graph read, each with the axis of its first reader. */
+function findWeights(
+  model: OnnxModel,
+  edit: GraphEdit,
+  { exclude, perChannel }: SchemeRequest,
+  excluded: Excluded[],
+): Map<string, Found> {
+  const weights = new Map<string, Found>();
+  const forbidden = new Set<string>();
+  for (const node of model.graph.node) {
+    for (const [input, name] of node.input.entries()) {
+      const proto = edit.constants.get(name);
+      const axis = proto ? weightAxis(node, input, proto.dims.length) : null;
+      if (!proto || axis === null) continue;
+      const why =
+        exclude(node) ??
+        (paysOff(proto, perChannel ? proto.dims[axis] : 1) ? undefined : 'its weight is too small to gain from int8');
+      if (why !== undefined) {
+        forbidden.add(name);
+        excluded.push({ node: nodeLabel(node), why });
+      } else if (weights.has(name)) weights.get(name)!.readers.push(node);
+      else weights.set(name, { axis, readers: [node] });
+    }
+  }
+  for (const name of forbidden) weights.delete(name);
+  return weights;
+}
+
+function dequantize(edit: GraphEdit, name: string, { tensor, layout, axis, scales }: ScaledWeight): void {
+  const values = edit.initializer(quantizedWeight(edit.freshName(`${name}.quantized`), tensor, layout, scales));
+  const scale = edit.initializer(floats(edit.freshName(`${name}.scale`), axis === null ? [] : [scales.length], scales));
+  const attribute = axis === null ? [] : [intAttribute('axis', axis)];
+  edit.retire(name);
+  edit.node('DequantizeLinear', [values, scale], name, { attribute, name: edit.freshName(`${name}.dequantize`) });
+}
+
+/** The same product spelt out, for opsets without an axis, and for files that cannot say which session options they need. */
+function multiply(edit: GraphEdit, name: string, { tensor, layout, axis, scales }: ScaledWeight): void {
+  const dims = tensor.shape.map((size, i) => (i === axis ? size : 1));
+  const values = edit.initializer(quantizedWeight(edit.freshName(`${name}.quantized`), tensor, layout, scales));
+  const scale = edit.initializer(floats(edit.freshName(`${name}.scale`), axis === null ? [] : dims, scales));
+  edit.retire(name);
+  const cast = edit.node('Cast', [values], edit.freshName(`${name}.cast`), {
+    attribute: [intAttribute('to', DATA_TYPE.FLOAT)],
+  });
+  edit.node('Mul', [cast, scale], name, { name: edit.freshName(`${name}.dequantize`) });
+}

@@ -1,0 +1,65 @@
+import { DATA_TYPE, intOf, type NodeProto, type TensorProto } from '../onnx/model.js';
+import { isStandard } from '../onnx/passes/uses.js';
+import { dataTypeName, tensorOf } from '../onnx/tensor-data.js';
+import { numel } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+import { type ChannelLayout, channelLayout, channelMaxima, symmetricScales } from './int8-weight.js';
+
+/** Axis of the output channels of a weight, by the operator that reads it and at which input; null where it reads no weight there. */
+type AxisRule = (node: NodeProto, rank: number) => number | null;
+
+const AXIS_RULES = new Map<string, Readonly<Record<number, AxisRule>>>([
+  ['Conv', { 1: () => 0 }],
+  // [inputs, outputs / groups, …]: with groups, an output channel has no single place on the second axis.
+  ['ConvTranspose', { 1: (node) => (intOf(node, 'group', 1) === 1 ? 1 : null) }],
+  ['MatMul', { 0: (_, rank) => rank - 2, 1: (_, rank) => rank - 1 }],
+  [
+    'Gemm',
+    {
+      0: (node) => (intOf(node, 'transA', 0) === 1 ? 1 : 0),
+      1: (node) => (intOf(node, 'transB', 0) === 1 ? 0 : 1),
+    },
+  ],
+  ['Gather', { 0: (node) => (intOf(node, 'axis', 0) === 0 ? 0 : null) }],
+  // [directions, gates * hidden, …]
+  ['LSTM', { 1: () => 1, 2: () => 1 }],
+  ['GRU', { 1: () => 1, 2: () => 1 }],
+  ['RNN', { 1: () => 1, 2: () => 1 }],
+]);
+
+/** Where a node reads a weight of output channels, or null. */
+export function weightAxis(node: NodeProto, input: number, rank: number): number | null {
+  if (!isStandard(node) || rank < 2) return null;
+  return AXIS_RULES.get(node.opType)?.[input]?.(node, rank) ?? null;
+}
+
+/** A weight with the scales it would be quantized with. */
+export interface ScaledWeight {
+  readonly tensor: Tensor;
+  readonly layout: ChannelLayout;
+  /** Of the channels, or null for one scale. */
+  readonly axis: number | null;
+  readonly scales: Float32Array;
+}
+
+/** Reads a weight once for its scales. @returns why it cannot be quantized, as text, or the weight */
+export async function scaleWeight(
+  proto: TensorProto,
+  axis: number | null,
+  tensor?: Tensor,
+): Promise<ScaledWeight | string> {
+  if (proto.dataType !== DATA_TYPE.FLOAT) return `its weight is ${dataTypeName(proto.dataType)}, not FLOAT`;
+  if (numel(proto.dims) === 0) return 'its weight is empty';
+  const source = tensor ?? tensorOf(proto);
+  const layout = channelLayout(source.shape, axis);
+  const maxima = await channelMaxima(source, layout);
+  if (maxima === null) return `its weight ${proto.name} holds NaN or an infinity`;
+  return { tensor: source, layout, axis, scales: symmetricScales(maxima) };
+}
+
+/** Bytes of an entry in the file besides its values: names, dims, nodes. */
+const ENTRY_BYTES = 100;
+
+/** Whether int8 values with their scales take less than the float32 they stand for. */
+export const paysOff = (proto: TensorProto, channels: number): boolean =>
+  numel(proto.dims) + 4 * channels + ENTRY_BYTES < 4 * numel(proto.dims);
