@@ -8,9 +8,9 @@ import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 
 export interface ModelLimits {
-  /** Resident memory the process may reach, beyond the size of the model's files. Default `LIMITS.modelMemoryBytes`. */
+  /** Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files. Default `LIMITS.modelMemoryBytes`. */
   readonly memoryBytes?: number;
-  /** Wall time of one load or one run, in milliseconds. Default `LIMITS.modelRunMs`. */
+  /** Wall time of one load or one run, in milliseconds, and as much again for each GiB of files. Default `LIMITS.modelRunMs`. */
   readonly runMs?: number;
   /** Bytes of all outputs of one run. Default `LIMITS.modelOutputBytes`. */
   readonly outputBytes?: number;
@@ -27,6 +27,9 @@ export interface RemoteSession extends Session {
   /** Milliseconds of all runs together, as measured inside the process. */
   readonly runMs: number;
 }
+
+/** A runtime holds the weights as read and once more as packed for its kernels, and folds some (measured: up to 2.6 times). */
+const WEIGHT_COPIES = 3;
 
 /** How often the memory is looked at. Pages are filled at some 10 GB/s at most, so it overshoots by 200 MB at worst. */
 const MEMORY_POLL_MS = 20;
@@ -100,7 +103,7 @@ export class ModelProcess {
 
   /**
    * Loads a model by path.
-   * @param fileBytes - size of its files, external data included, which it may take beyond `memoryBytes`
+   * @param fileBytes - size of its files, external data included; what it may take grows with them
    * @throws HpsError as `openSession`, or MODEL_CRASHED, MODEL_TIMEOUT, MODEL_OUT_OF_MEMORY, INTERRUPTED
    */
   async load(path: string, options: SessionOptions = {}, fileBytes?: number): Promise<RemoteSession> {
@@ -145,7 +148,8 @@ export class ModelProcess {
 
   private async exchange(message: ModelRequest): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
     if (this.ended) throw this.ended;
-    const timer = setTimeout(() => this.kill(timedOut(this.file, this.runMs)), this.runMs);
+    const limitMs = this.runMs * (1 + this.fileBytes / 2 ** 30);
+    const timer = setTimeout(() => this.kill(timedOut(this.file, limitMs)), limitMs);
     try {
       const result = await new Promise<ModelReply['result']>((resolve, reject) => {
         this.pending = { resolve, reject };
@@ -173,7 +177,7 @@ export class ModelProcess {
   private async checkMemory(): Promise<void> {
     const rss = await residentBytes(this.child.pid);
     this.peakRssBytes = Math.max(this.peakRssBytes, rss);
-    const limit = this.memoryBytes + this.fileBytes;
+    const limit = this.memoryBytes + WEIGHT_COPIES * this.fileBytes;
     if (rss > limit) this.kill(outOfMemory(this.file, rss, limit));
   }
 
@@ -232,7 +236,7 @@ function crashed(file: string, code: number | null, signal: string | null): HpsE
 }
 
 function timedOut(file: string, limitMs: number): HpsError {
-  return new HpsError('MODEL_TIMEOUT', `${file}: one run took longer than ${limitMs} ms`, {
+  return new HpsError('MODEL_TIMEOUT', `${file}: one run took longer than ${Math.round(limitMs)} ms`, {
     hint: 'The model may loop without end; do not use it unless you know why it is slow.',
     details: { file, limitMs },
   });
