@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from '../onnx/curve.js';
 import { DECISIONS } from '../onnx/manifest.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from './curve.js';
@@ -9,6 +10,7 @@ export const CALIBRATOR_SCHEMA = 'hpsv3/calibrator@1';
 
 /** Methods a calibrator file may name. */
 export const CALIBRATION_METHOD_IDS = ['none', 'temperature', 'platt', 'beta', 'isotonic', 'linear'] as const;
+export type CalibrationMethodId = (typeof CALIBRATION_METHOD_IDS)[number];
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.number().int().nonnegative();
@@ -68,6 +70,9 @@ export const calibratorSchema = z.strictObject({
 
 export type Calibrator = z.infer<typeof calibratorSchema>;
 
+/** What of a calibrator its application needs; the manifest of a model that carries one has it too. */
+export type AppliedCalibrator = Pick<Calibrator, 'kind' | 'parameters' | 'band' | 'groups'>;
+
 /** What a calibrator says of one score. */
 export interface Calibrated {
   /** P(left preferred), or the place on the human scale. */
@@ -81,7 +86,7 @@ export interface Calibrated {
  *
  * @param group - the row's value of the calibrator's group column
  */
-export function calibrate(calibrator: Calibrator, logit: number, group?: string): Calibrated {
+export function calibrate(calibrator: AppliedCalibrator, logit: number, group?: string): Calibrated {
   const own = group === undefined ? undefined : calibrator.groups?.values.find(({ value }) => value === group);
   const { parameters: curve, band } = own ?? calibrator;
   const value = applyCurve(curve, logit);
@@ -94,9 +99,6 @@ export function formatCalibrator(calibrator: Calibrator): string {
   return `${JSON.stringify(calibratorSchema.parse(calibrator), null, 2)}\n`;
 }
 
-/** A calibrator file is small: a few hundred knots a group. */
-const MAX_BYTES = 64 * 1024 * 1024;
-
 /**
  * Reads a calibrator file.
  *
@@ -104,7 +106,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
  * @throws HpsError CONFIG_INVALID for a file that is no calibrator, or of a later version
  */
 export function parseCalibrator(bytes: Uint8Array, name: string): Calibrator {
-  const parsed = calibratorSchema.safeParse(parseJson(bytes, { name, maxBytes: MAX_BYTES }));
+  const parsed = calibratorSchema.safeParse(parseJson(bytes, { name, maxBytes: LIMITS.calibratorBytes }));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const place = issue.path.join('.') || 'the root';
@@ -113,10 +115,3 @@ export function parseCalibrator(bytes: Uint8Array, name: string): Calibrator {
     details: { file: name, at: place },
   });
 }
-
-/** The calibrator file's format as JSON Schema. */
-export const calibratorJsonSchema = (): unknown => ({
-  $id: CALIBRATOR_SCHEMA,
-  title: 'hpsv3 calibrator',
-  ...z.toJSONSchema(calibratorSchema),
-});

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, printable } from './format.js';
+import { formatBytes, formatCount, formatDuration, printable } from './format.js';
 
 const BAR_CELLS = 24;
 const LIVE_INTERVAL_MS = 100; // ten times a second is smooth and costs nothing
@@ -47,6 +47,34 @@ export function startProgress({ label, ...options }: ProgressOptions): Progress 
     },
     finish: status.finish,
   };
+}
+
+export interface RowProgress {
+  /** Says how many rows are done, of how many if that is known; call it as often as you like. */
+  update(done: number, expected: number | null): void;
+  /** As `Progress.finish`. */
+  finish(): void;
+}
+
+/** Progress in rows on standard error, with rate and remaining time. */
+export function startRows(options: StatusOptions = {}): RowProgress {
+  const status = startStatus(options);
+  return {
+    update: (done, expected) => status.show((elapsedMs) => describeRows(done, expected, elapsedMs)),
+    finish: status.finish,
+  };
+}
+
+function describeRows(done: number, expected: number | null, elapsedMs: number): string {
+  const rowsPerMs = done / elapsedMs;
+  const count =
+    expected === null ? `${formatCount(done)} rows` : `${formatCount(done)} of ${formatCount(expected)} rows`;
+  const parts = [count];
+  if (rowsPerMs > 0) {
+    parts.push(`${(1000 * rowsPerMs).toFixed(rowsPerMs < 0.1 ? 1 : 0)}/s`);
+    if (expected !== null) parts.push(`${formatDuration((expected - done) / rowsPerMs)} left`);
+  }
+  return parts.join(', ');
 }
 
 /** Steps of unknown length on standard error: the name of the one under way, and a count that shows life. */

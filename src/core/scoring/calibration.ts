@@ -1,51 +1,75 @@
-import { applyCurve, confidenceOf, isAntisymmetric } from '../calibration/curve.js';
+import { readFile } from 'node:fs/promises';
+import { sha256Hex } from '../bytes/hash.js';
+import { FileSource } from '../bytes/source.js';
+import { type AppliedCalibrator, type Calibrated, calibrate, parseCalibrator } from '../calibration/calibrator.js';
 import { HpsError } from '../errors.js';
-import type { Band, Curve } from '../onnx/curve.js';
-import type { Decision } from '../onnx/manifest.js';
+import type { ScoringContract } from './contract.js';
 
-/** A fitted map from pair logits to probabilities, wherever it is stored. */
-export interface Calibrator {
-  readonly decision: Decision;
-  readonly curve: Curve;
-  readonly band: Band | null;
+/** What gives a row its curve where a calibrator has one for each value of a group. */
+export interface RowGroups {
+  readonly task?: string;
+  readonly groups?: ReadonlyMap<string, string>;
 }
 
-/** Calibrators by task; the one under null is for rows without a task of their own. */
-export type Calibrators = ReadonlyMap<string | null, Calibrator>;
-
-export interface CalibratedProbability {
-  readonly probability: number;
-  /** Lower end of the band for the winner's side; null without a band, and for a tie. */
-  readonly confidence: number | null;
+/** The calibrator of a scorer: from a file, or the one its model carries. */
+export interface ScoringCalibrator {
+  readonly applied: AppliedCalibrator;
+  /** Of the file; null for the model's own, which the model's hash covers. */
+  readonly sha256: string | null;
 }
 
-/** The probability of a pair logit, with the calibrator of its task; null where there is none for it. */
-export function calibrate(
-  calibrators: Calibrators,
-  logit: number,
-  task: string | undefined,
-): CalibratedProbability | null {
-  const calibrator = calibrators.get(task ?? null) ?? calibrators.get(null);
+/** The calibrator inside a model; null where it carries none. */
+export function embeddedCalibrator({ calibrator, mode }: ScoringContract): ScoringCalibrator | null {
   if (!calibrator) return null;
-  const { curve, band } = calibrator;
-  const probability = applyCurve(curve, logit);
-  return { probability, confidence: confidenceOf(band, isAntisymmetric(curve), logit, probability) };
+  const { parameters, band } = calibrator;
+  return { applied: { kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null }, sha256: null };
+}
+
+/** The model a calibrator is to be used with. */
+export interface CalibratedModel {
+  readonly file: string;
+  readonly sha256: string;
+  readonly contract: ScoringContract;
+  readonly onWarning?: (warning: string) => void;
 }
 
 /**
- * A calibrator belongs to the decision it was fitted on.
- * @throws HpsError MODELS_INCOMPARABLE
+ * The calibrator in a file that `hpsv3 calibrate` wrote.
+ * @throws HpsError FILE_NOT_FOUND, CONFIG_INVALID; MODELS_INCOMPARABLE where it was fitted to another decision
  */
-export function assertSameDecision(calibrators: Calibrators, decision: Decision, file: string): void {
-  for (const calibrator of calibrators.values()) {
-    if (calibrator.decision === decision) continue;
+export async function readCalibrator(path: string, model: CalibratedModel): Promise<ScoringCalibrator> {
+  const source = FileSource.open(path); // for its errors
+  source.close();
+  const { name } = source;
+  const bytes = await readFile(path);
+  const calibrator = parseCalibrator(bytes, name);
+  if (calibrator.decision !== null && calibrator.decision !== model.contract.decision) {
     throw new HpsError(
       'MODELS_INCOMPARABLE',
-      `${file}: was fitted on decisions by ${calibrator.decision}, and the model decides by ${decision}`,
+      `${name}: was fitted to decisions by ${calibrator.decision}, and ${model.file} decides by ${model.contract.decision}`,
       {
-        hint: 'Fit a calibrator on scores of this model.',
-        details: { file, calibrator: calibrator.decision, model: decision },
+        hint: 'Fit a calibrator to scores of this model.',
+        details: { file: name, calibrator: calibrator.decision, model: model.contract.decision },
       },
     );
   }
+  if (calibrator.modelSha256 !== null && calibrator.modelSha256 !== model.sha256) {
+    model.onWarning?.(
+      `${name} was fitted to scores of another model: its probabilities may not hold for ${model.file}.`,
+    );
+  }
+  return { applied: calibrator, sha256: sha256Hex(bytes) };
+}
+
+/** What the calibrator says of a score; null where it is for scores of the other kind. */
+export function applyCalibrator(
+  calibrator: ScoringCalibrator | null,
+  kind: AppliedCalibrator['kind'],
+  logit: number,
+  row: RowGroups,
+): Calibrated | null {
+  if (calibrator?.applied.kind !== kind) return null;
+  const group = calibrator.applied.groups?.name;
+  const value = group === undefined ? undefined : (row.groups?.get(group) ?? (group === 'task' ? row.task : undefined));
+  return calibrate(calibrator.applied, logit, value);
 }

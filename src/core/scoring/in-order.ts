@@ -6,7 +6,8 @@ const LINGER_MS = 20;
 export interface InOrderOptions<T, R> {
   /** Rows taken and not yet yielded. */
   readonly limit: number;
-  readonly scheduler: Scheduler;
+  /** Of all stages that rows pass through. */
+  readonly schedulers: readonly Scheduler[];
   readonly work: (row: T) => Promise<R>;
 }
 
@@ -16,7 +17,7 @@ export interface InOrderOptions<T, R> {
  */
 export async function* inOrder<T, R>(
   source: AsyncIterable<T> | Iterable<T>,
-  { limit, scheduler, work }: InOrderOptions<T, R>,
+  { limit, schedulers, work }: InOrderOptions<T, R>,
 ): AsyncGenerator<R> {
   const rows = iterate(source);
   const pending: Promise<R>[] = [];
@@ -24,7 +25,7 @@ export async function* inOrder<T, R>(
   let ended = false;
 
   const read = async (): Promise<void> => {
-    const next = await lingering(scheduler, rows.next());
+    const next = await lingering(schedulers, rows.next());
     reading = undefined;
     if (next.done) {
       ended = true;
@@ -54,8 +55,11 @@ export async function* inOrder<T, R>(
   }
 }
 
-async function lingering<T>(scheduler: Scheduler, promise: Promise<T>): Promise<T> {
-  const end = scheduler.begin();
+async function lingering<T>(schedulers: readonly Scheduler[], promise: Promise<T>): Promise<T> {
+  const ends = schedulers.map((scheduler) => scheduler.begin());
+  const end = (): void => {
+    for (const each of ends) each();
+  };
   const timer = setTimeout(end, LINGER_MS);
   try {
     return await promise;

@@ -1,6 +1,6 @@
+import type { Calibrated } from '../calibration/calibrator.js';
 import type { Winner } from '../data/rows.js';
 import { sigmoid } from '../stats/logistic.js';
-import { type Calibrators, calibrate } from './calibration.js';
 import type { RuntimeInfo } from './model.js';
 
 interface ScoreBase {
@@ -37,10 +37,12 @@ export type Score = PairScore | ItemScore;
 /** What both kinds of score take over from their surroundings. */
 export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated' | 'runtime'>;
 
-/** @param logit - the pair logit */
-export function pairScore(logit: number, calibrators: Calibrators, facts: ScoreFacts): PairScore {
-  const calibrated = calibrate(calibrators, logit, facts.task);
-  const score = calibrated?.probability ?? sigmoid(logit);
+/**
+ * @param logit - the pair logit
+ * @param calibrated - null where there is no calibrator: the probability is then the sigmoid of the logit
+ */
+export function pairScore(logit: number, calibrated: Calibrated | null, facts: ScoreFacts): PairScore {
+  const score = calibrated?.value ?? sigmoid(logit);
   return {
     score,
     winner: winnerOf(score),

@@ -1,8 +1,13 @@
-import { basename } from 'node:path';
 import { HpsError } from '../errors.js';
 import { type DeviceChoice, parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
-import { assertSameDecision, type Calibrators } from './calibration.js';
+import {
+  applyCalibrator,
+  embeddedCalibrator,
+  type RowGroups,
+  readCalibrator,
+  type ScoringCalibrator,
+} from './calibration.js';
 import { type ContractFile, parseContract, type ScoringContract } from './contract.js';
 import { type Encoded, Engine } from './engine.js';
 import { inOrder } from './in-order.js';
@@ -24,8 +29,8 @@ export interface ScorerOptions {
   readonly threads?: number;
   /** `all` by default. */
   readonly optimization?: OptimizationLevel;
-  /** Instead of the calibrator the model carries. */
-  readonly calibrators?: { readonly name: string; readonly byTask: Calibrators };
+  /** Path of a calibrator file, instead of the calibrator the model carries. */
+  readonly calibrator?: string;
   /** What the inputs of a model without manifest mean: the content of a contract file. */
   readonly contract?: ContractFile;
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own. */
@@ -34,11 +39,9 @@ export interface ScorerOptions {
   readonly onWarning?: (warning: string) => void;
 }
 
-export interface ScoreOptions {
+export interface ScoreOptions extends RowGroups {
   /** Text of the item, where the model reads text beside another part. */
   readonly context?: string;
-  /** Selects a calibrator where there are several. */
-  readonly task?: string;
 }
 
 /** Two items of one prompt. */
@@ -76,7 +79,7 @@ export class HPSv3Scorer {
   private constructor(
     private readonly model: ScoringModel,
     private readonly engine: Engine,
-    private readonly calibrators: Calibrators,
+    private readonly calibrator: ScoringCalibrator | null,
     private readonly mediaRoot: string | undefined,
     private readonly window: number,
     /** Hash of how media become inputs; scores with different ones are not comparable. */
@@ -100,18 +103,20 @@ export class HPSv3Scorer {
       onWarning,
     });
     try {
-      const calibrators = calibratorsOf(model, options);
-      if (calibrators.size === 0) {
-        onWarning?.(
-          `${model.file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`,
-        );
+      const { file, sha256, contract } = model;
+      const calibrator =
+        options.calibrator === undefined
+          ? embeddedCalibrator(contract)
+          : await readCalibrator(options.calibrator, { file, sha256, contract, onWarning });
+      if (!calibrator && !contract.score) {
+        onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
       }
-      const { inputs } = model.contract;
+      const { inputs } = contract;
       const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
       return new HPSv3Scorer(
         model,
         new Engine(model, preparer, batchSize),
-        calibrators,
+        calibrator,
         options.mediaRoot,
         windowRows(inputs, batchSize),
         preparer.contractSha256,
@@ -135,9 +140,9 @@ export class HPSv3Scorer {
     return this.model.runtime;
   }
 
-  /** Whether scores of pairs without a task are calibrated probabilities. */
-  get calibrated(): boolean {
-    return this.calibrators.has(null);
+  /** sha256 of the calibrator file; null without one. */
+  get calibratorSha256(): string | null {
+    return this.calibrator?.sha256 ?? null;
   }
 
   /**
@@ -145,20 +150,24 @@ export class HPSv3Scorer {
    * @throws HpsError MEDIA_INVALID, DATA_INVALID, FILE_NOT_FOUND or FILE_UNREADABLE for an item; BACKEND_UNAVAILABLE where
    *   nothing decodes its video; SCORE_NONFINITE
    */
-  async scorePair({ left, right, context, task }: PairSample): Promise<PairScore> {
-    const sides = await Promise.all([this.encode(left, context), this.encode(right, context)]);
+  async scorePair(sample: PairSample): Promise<PairScore> {
+    const { left, right, context } = sample;
+    const rightEncoded = this.encode(right, context);
+    rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
+    const sides = [await this.encode(left, context), await rightEncoded] as const;
     const logit = await this.engine.pairLogit(sides[0], sides[1]);
-    return pairScore(logit, this.calibrators, this.facts(sides, task));
+    return pairScore(logit, applyCalibrator(this.calibrator, 'pair', logit, sample), this.facts(sides, sample));
   }
 
   /**
    * How good one item is on its own.
    * @throws HpsError as `scorePair`
    */
-  async score(item: ItemInput, { context, task }: ScoreOptions = {}): Promise<ItemScore> {
-    const encoded = await this.encode(item, context);
+  async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
+    const encoded = await this.encode(item, options.context);
     const { logit, utility, calibrated } = await this.engine.utility(encoded);
-    return { score: utility, logit, calibrated, ...this.facts([encoded], task) };
+    const applied = applyCalibrator(this.calibrator, 'absolute', logit, options);
+    return { score: utility, logit, calibrated: applied?.value ?? calibrated, ...this.facts([encoded], options) };
   }
 
   /**
@@ -166,29 +175,39 @@ export class HPSv3Scorer {
    * A sample that cannot be scored has an `error`; what concerns the model itself is thrown.
    */
   scoreBatch<S extends Sample>(samples: AsyncIterable<S> | Iterable<S>): AsyncGenerator<Outcome<S>> {
-    return this.each(
-      samples,
-      (sample): Promise<Score> => ('item' in sample ? this.score(sample.item, sample) : this.scorePair(sample)),
-    );
+    return HPSv3Scorer.each([this], samples, (sample) => this.scoreSample(sample));
+  }
+
+  /** A pair or an item, as `scorePair` and `score`. */
+  scoreSample(sample: Sample): Promise<Score> {
+    return 'item' in sample ? this.score(sample.item, sample) : this.scorePair(sample);
   }
 
   /** The pooled latents of many items, in their order; errors as in `scoreBatch`. */
   embed<S extends ItemSample>(samples: AsyncIterable<S> | Iterable<S>): AsyncGenerator<Outcome<S, Float32Array>> {
-    return this.each(samples, async ({ item, context }) => this.engine.embedding(await this.encode(item, context)));
+    return HPSv3Scorer.each([this], samples, (sample) => this.embedSample(sample));
   }
 
-  /** Ends the threads and frees the model. */
-  close(): Promise<void> {
-    return this.engine.close();
+  /**
+   * The pooled latents of one item.
+   * @throws HpsError as `scorePair`; ONNX_UNSUPPORTED for a model that has none
+   */
+  async embedSample({ item, context }: ItemSample): Promise<Float32Array> {
+    return this.engine.embedding(await this.encode(item, context));
   }
 
-  private each<S, T>(
+  /**
+   * What `scoreBatch` and `embed` do, with samples that may go to different scorers.
+   * @param scorers - all that `compute` may use
+   */
+  static each<S, T>(
+    scorers: readonly HPSv3Scorer[],
     samples: AsyncIterable<S> | Iterable<S>,
     compute: (sample: S) => Promise<T>,
   ): AsyncGenerator<Outcome<S, T>> {
     return inOrder(samples, {
-      limit: this.window,
-      scheduler: this.engine.scheduler,
+      limit: Math.max(...scorers.map((scorer) => scorer.window)),
+      schedulers: scorers.map(({ engine }) => engine.scheduler),
       work: async (sample): Promise<Outcome<S, T>> => {
         try {
           return { sample, result: await compute(sample) };
@@ -200,13 +219,18 @@ export class HPSv3Scorer {
     });
   }
 
+  /** Ends the threads and frees the model. */
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+
   private async encode(item: ItemInput, context: string | undefined): Promise<Encoded> {
     const { modality, mediaRoot, engine } = this;
     const resolved = await engine.scheduler.during(() => resolveItem(item, { modality, context, mediaRoot }));
     return engine.encode(resolved);
   }
 
-  private facts(encoded: readonly Encoded[], task: string | undefined): ScoreFacts {
+  private facts(encoded: readonly Encoded[], { task }: RowGroups): ScoreFacts {
     return {
       model: this.model.sha256,
       ...(task === undefined ? {} : { task }),
@@ -217,15 +241,6 @@ export class HPSv3Scorer {
 }
 
 const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevice(device);
-
-function calibratorsOf({ contract, file }: ScoringModel, { calibrators }: ScorerOptions): Calibrators {
-  const own = contract.calibrator;
-  const byTask: Calibrators =
-    calibrators?.byTask ??
-    new Map(own ? [[null, { decision: own.decision, curve: own.parameters, band: own.band }]] : []);
-  assertSameDecision(byTask, contract.decision, calibrators ? basename(calibrators.name) : file);
-  return byTask;
-}
 
 /** Failures of one sample; any other concerns the model or the machine, and with it every sample. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([

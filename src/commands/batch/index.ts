@@ -1,0 +1,75 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../../core/cli/base-command.js';
+import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
+import { forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { startRows } from '../../core/cli/progress.js';
+import { formatBatch } from '../../core/cli/render-batch.js';
+import { batchSizeFlag, mediaRootFlag, readContract, scoringFlags, shardFlag } from '../../core/cli/scoring-flags.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type BatchReport, runBatch } from '../../core/lifecycle/batch.js';
+
+export default class Batch extends HpsCommand<BatchReport> {
+  static override summary = 'Score all rows of a file: JSONL, CSV or Parquet in and out, - for pipes.';
+  static override description =
+    `Scores are written in the order of the rows, each with the number of its row. Rows that cannot be scored go to OUT.errors.jsonl with their line numbers, the rest is done, and the exit code is then 6.
+
+A score depends on its own row alone, so parts that other machines score (--shard) can be merged to the same bytes. Until a run is finished its journal lies beside the output: --resume goes on with it.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --batch-size 64 --device cuda:0',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --resume',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores-0.jsonl --shard 0/4',
+    'zcat pairs.jsonl.gz | <%= config.bin %> <%= command.id %> --model model.onnx --input - --output -',
+  ];
+  static override flags = {
+    model: Flags.string({
+      required: true,
+      multiple: true,
+      helpValue: 'FILE.onnx',
+      description: 'The model; several for a file of several modalities',
+    }),
+    input: Flags.string({ required: true, helpValue: 'FILE', description: 'Rows to score; - for standard input' }),
+    output: Flags.string({ required: true, helpValue: 'FILE', description: 'File to write; - for standard output' }),
+    from: fromFlag,
+    to: toFlag,
+    'batch-size': batchSizeFlag,
+    shard: shardFlag,
+    resume: Flags.boolean({ description: 'Go on with an unfinished run of the same model, input and options' }),
+    errors: Flags.string({
+      helpValue: 'FILE',
+      description: 'File for rows without a score; by default OUT.errors.jsonl',
+    }),
+    'media-root': mediaRootFlag,
+    ...scoringFlags,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<BatchReport> {
+    const { flags } = await this.parse(Batch);
+    const { model, output, 'batch-size': batchSize, 'media-root': mediaRoot, contract, quiet, ...rest } = flags;
+    assertStdoutFree(output, this.jsonEnabled());
+    const progress = startRows({ quiet });
+    try {
+      const report = await runBatch({
+        ...rest,
+        models: model,
+        out: output,
+        batchSize,
+        mediaRoot,
+        contract: await readContract(contract),
+        streams: processStreams(),
+        onWarning: (warning) => {
+          progress.finish();
+          this.logToStderr(warning);
+        },
+        onProgress: ({ done, expected }) => progress.update(done, expected),
+      });
+      progress.finish();
+      this.logToStderr(formatBatch(report));
+      if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+      return report;
+    } finally {
+      progress.finish();
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../../core/cli/base-command.js';
+import { fromFlag, toFlag } from '../../core/cli/data-flags.js';
+import { forceFlag } from '../../core/cli/flags.js';
+import { formatMerge } from '../../core/cli/render-batch.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type MergeReport, mergeShards } from '../../core/lifecycle/batch-merge.js';
+
+export default class BatchMerge extends HpsCommand<MergeReport> {
+  static override summary =
+    'Join the outputs of shards in the order of their input, and prove that no row is missing or twice there.';
+  static override description =
+    'Shards are JSONL files of batch --shard; the failed rows of each are taken from FILE.errors.jsonl beside it.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> scores-*.jsonl --input pairs.jsonl --output scores.jsonl',
+  ];
+  static override strict = false;
+  static override args = {
+    shards: Args.string({ required: true, ignoreStdin: true, description: 'Outputs of all shards, in any order' }),
+  };
+  static override flags = {
+    input: Flags.string({ required: true, helpValue: 'FILE', description: 'The file that was scored' }),
+    output: Flags.string({ required: true, helpValue: 'FILE', description: 'File to write' }),
+    from: fromFlag,
+    to: toFlag,
+    errors: Flags.string({ helpValue: 'FILE', description: 'File for failed rows; by default OUT.errors.jsonl' }),
+    force: forceFlag,
+  };
+
+  async run(): Promise<MergeReport> {
+    const { argv, flags } = await this.parse(BatchMerge);
+    const { output, ...rest } = flags;
+    const report = await mergeShards({ ...rest, shards: argv as string[], out: output });
+    this.logToStderr(formatMerge(report));
+    if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
+  }
+}

@@ -1,0 +1,63 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { fromFlag, processStreams } from '../core/cli/data-flags.js';
+import { forceFlag, quietFlag } from '../core/cli/flags.js';
+import { startRows } from '../core/cli/progress.js';
+import { formatEmbed } from '../core/cli/render-batch.js';
+import { batchSizeFlag, mediaRootFlag, scoringFlags } from '../core/cli/scoring-flags.js';
+import { ERROR_CODES } from '../core/errors.js';
+import { type EmbedReport, embedFile } from '../core/lifecycle/embed-media.js';
+
+const { device, threads, optimization } = scoringFlags;
+
+export default class Embed extends HpsCommand<EmbedReport> {
+  static override summary = 'Write the pooled latents of all items of a file to .npy, .parquet or .safetensors.';
+  static override description =
+    'A pair gives two rows, ID#left and ID#right. Ids stand beside a .npy in FILE.npy.ids.jsonl, in a .parquet as column id, in a .safetensors as metadata "ids".';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --model model.onnx --input items.jsonl --output embeddings.npy',
+  ];
+  static override flags = {
+    model: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'The model' }),
+    input: Flags.string({ required: true, helpValue: 'FILE', description: 'Rows to embed; - for standard input' }),
+    output: Flags.string({
+      required: true,
+      helpValue: 'FILE',
+      description: 'File to write: its ending says the format',
+    }),
+    from: fromFlag,
+    'batch-size': batchSizeFlag,
+    errors: Flags.string({
+      helpValue: 'FILE',
+      description: 'File for rows without an embedding; by default OUT.errors.jsonl',
+    }),
+    'media-root': mediaRootFlag,
+    device,
+    threads,
+    optimization,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<EmbedReport> {
+    const { flags } = await this.parse(Embed);
+    const { output, 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
+    const progress = startRows({ quiet });
+    try {
+      const report = await embedFile({
+        ...rest,
+        out: output,
+        batchSize,
+        mediaRoot,
+        streams: processStreams(),
+        onProgress: (done) => progress.update(done, null),
+      });
+      progress.finish();
+      this.logToStderr(formatEmbed(report));
+      if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+      return report;
+    } finally {
+      progress.finish();
+    }
+  }
+}

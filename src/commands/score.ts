@@ -1,0 +1,70 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { forceFlag } from '../core/cli/flags.js';
+import { formatScore } from '../core/cli/render-score.js';
+import { mediaRootFlag, readContract, scoringFlags } from '../core/cli/scoring-flags.js';
+import { HpsError } from '../core/errors.js';
+import { type ScoreInput, type ScoreReport, scoreOne } from '../core/lifecycle/score.js';
+
+export default class Score extends HpsCommand<ScoreReport> {
+  static override summary = 'Score one pair or one item: which is preferred, and how surely.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --model model.onnx --input sample.json --output result.json',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --left a.jpg --right b.jpg --context "a red fox"',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --item a.jpg --json',
+  ];
+  static override flags = {
+    model: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'The model' }),
+    input: Flags.string({
+      helpValue: 'SAMPLE.json',
+      description: 'A pair or an item, as a row of a data file',
+      exclusive: ['left', 'right', 'item'],
+    }),
+    output: Flags.string({ helpValue: 'FILE.json', description: 'Write the result to this file, too' }),
+    left: Flags.string({ description: 'Left item: a path, or the text itself', dependsOn: ['right'] }),
+    right: Flags.string({ description: 'Right item', dependsOn: ['left'] }),
+    item: Flags.string({ description: 'A single item', exclusive: ['left', 'right'] }),
+    context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
+    task: Flags.string({ description: 'Selects a calibrator where there is one for each task' }),
+    'media-root': mediaRootFlag,
+    ...scoringFlags,
+    force: forceFlag,
+  };
+
+  async run(): Promise<ScoreReport> {
+    const { flags } = await this.parse(Score);
+    const { model, output, calibrator, device, threads, optimization, force } = flags;
+    const report = await scoreOne({
+      model,
+      input: inputOf(flags),
+      out: output,
+      mediaRoot: flags['media-root'],
+      calibrator,
+      contract: await readContract(flags.contract),
+      device,
+      threads,
+      optimization,
+      force,
+    });
+    this.log(formatScore(report));
+    return report;
+  }
+}
+
+interface InputFlags {
+  readonly input?: string;
+  readonly left?: string;
+  readonly right?: string;
+  readonly item?: string;
+  readonly context?: string;
+  readonly task?: string;
+}
+
+function inputOf({ input, left, right, item, context, task }: InputFlags): ScoreInput {
+  if (input !== undefined) return { file: input };
+  if (left !== undefined && right !== undefined) return { sample: { left, right, context, task } };
+  if (item !== undefined) return { sample: { item, context, task } };
+  throw new HpsError('USAGE', 'there is nothing to score', {
+    hint: 'Give --left and --right, or --item, or --input SAMPLE.json.',
+  });
+}

@@ -1,0 +1,37 @@
+import type { BatchReport } from '../lifecycle/batch.js';
+import type { MergeReport } from '../lifecycle/batch-merge.js';
+import type { EmbedReport } from '../lifecycle/embed-media.js';
+import { formatCount, formatDuration, formatHash, printable } from './format.js';
+
+const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>
+  failed === 0 ? [] : [`${formatCount(failed)} rows failed${codes}${errors ? `: see ${printable(errors)}` : ''}.`];
+
+/** The text of `hpsv3 batch`. */
+export function formatBatch(report: BatchReport): string {
+  const { out, format, rows, failed, failedByCode, resumed, contextIgnored, runtime, seconds } = report;
+  const codes = Object.entries(failedByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
+  const done = rows - resumed;
+  return [
+    `${formatCount(rows - failed)} rows scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
+      `${formatDuration(1000 * seconds)}, ${(done / seconds).toFixed(1)} rows/s on ${runtime.device}, ${runtime.threads} threads.`,
+    ...failures(report, ` (${codes.join(', ')})`),
+    ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
+    ...(out === null ? [] : [`Written: ${printable(out)}, ${format}.`]),
+  ].join('\n');
+}
+
+/** The text of `hpsv3 batch merge`. */
+export const formatMerge = (report: MergeReport): string =>
+  [
+    `${formatCount(report.rows)} rows of ${report.shards} shards: each row of the input exactly once.`,
+    ...failures(report),
+    `Written: ${printable(report.out)}, ${report.format}.`,
+  ].join('\n');
+
+/** The text of `hpsv3 embed`. */
+export const formatEmbed = (report: EmbedReport): string =>
+  [
+    `${formatCount(report.rows)} embeddings of ${report.dimensions} numbers, model ${formatHash(report.model)}.`,
+    ...failures(report),
+    `Written: ${printable(report.out)}, ${report.format}.`,
+  ].join('\n');

@@ -1,0 +1,66 @@
+import { Flags } from '@oclif/core';
+import { HpsError } from '../errors.js';
+import { parseShard, type Shard } from '../lifecycle/shard.js';
+import { parseDevice } from '../runtime/device.js';
+import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
+import type { ContractFile } from '../scoring/contract.js';
+
+/** Flags of the commands that score media. */
+
+const deviceFlag = Flags.custom<string>({
+  parse: async (text) => {
+    parseDevice(text); // for its error
+    return text;
+  },
+  default: 'cpu',
+  helpValue: 'cpu|webgpu|cuda:N|auto',
+  description: 'Where the model runs; auto takes what there is, and says so',
+});
+
+export const scoringFlags = {
+  calibrator: Flags.string({
+    helpValue: 'FILE',
+    description: 'Calibrator that `hpsv3 calibrate` wrote, instead of the one in the model',
+  }),
+  contract: Flags.string({
+    helpValue: 'FILE.yaml',
+    description: 'What the inputs and the score of a model without manifest are',
+  }),
+  device: deviceFlag(),
+  threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+  optimization: Flags.option({
+    options: OPTIMIZATION_LEVELS,
+    default: 'all' as const,
+    description: 'Graph optimisation level of onnxruntime',
+  })(),
+};
+
+export const batchSizeFlag = Flags.integer({
+  min: 1,
+  max: 4096,
+  default: 16,
+  description: 'Rows of every batch; a batch that is not full is filled up, so that no score depends on its neighbours',
+});
+
+export const mediaRootFlag = Flags.string({
+  helpValue: 'FOLDER',
+  description: 'Where paths in rows start, and what they must not lead out of; by default the folder of the input',
+});
+
+export const shardFlag = Flags.custom<Shard>({
+  parse: async (text) => parseShard(text),
+  helpValue: 'i/n',
+  description: 'Score only the i-th of n parts (from 0): the rows whose id falls to it',
+})();
+
+/** The content of a `--contract` file. @throws HpsError FILE_NOT_FOUND, CONFIG_INVALID */
+export async function readContract(path: string | undefined): Promise<ContractFile | undefined> {
+  if (path === undefined) return undefined;
+  const { readConfigFile } = await import('./config.js'); // brings yaml: only where a file is named
+  const { name, model } = await readConfigFile(path);
+  if (model) return { name, value: model };
+  throw new HpsError('CONFIG_INVALID', `${name}: is a configuration file, not a contract`, {
+    hint: 'A contract has modality, inputs and score.',
+    details: { file: name },
+  });
+}
