@@ -202,7 +202,7 @@ async function judgeCandidate(
 ): Promise<Judged> {
   const session = await load(child, model, defaultLevel(model), options.threads);
   const { verdict, outputs } = await judgeReference(session, model, expected, options);
-  const probes = expected?.probes ?? (await probesFor(session, model, INVARIANCE_ROWS.full, options));
+  const probes = expected?.probes ?? (await probesFor(session, model, INVARIANCE_ROWS, options));
   const tried = await tryInvariances(session, probes, model, options);
   const { loadMs, runMs } = session;
   await session.release();

@@ -18,11 +18,13 @@ import { type GateOptions, progressOf, seedOf } from './options.js';
 import type { Probes } from './probes.js';
 import { fixedBatch, inBatches, type RowRunner, range, rowRunner } from './rows.js';
 
-/** Rows that the invariances are tried on. */
-export const INVARIANCE_ROWS = { quick: 3, full: 8 } as const;
+/** Rows that the invariances are tried on, at most; a model too heavy for it is tried on fewer. */
+export const INVARIANCE_ROWS = 8;
+const FEW_ROWS = 3;
+/** Above this a row takes long enough on a CPU that eight of them in every batch would cost minutes. */
+const HEAVY_BYTES = 128 * 1024 * 1024;
 /** The batch that models are compared in, where they take any. */
 export const COMPARED_BATCH = 8;
-const QUICK_BATCH = 3;
 const DEFAULT_LEVELS = ['disabled', 'basic'] as const;
 
 export interface Tried {
@@ -43,9 +45,10 @@ export async function tryInvariances(
   const half = model.half || [...session.inputs, ...session.outputs].some(({ dtype }) => dtype === 'F16');
   const tolerance = half ? HALF_ROUNDING : ROUNDING;
   const run = rowRunner(session, probes, progressOf(options, 'invariances'));
-  const rows = Math.min(probes.rows, INVARIANCE_ROWS[options.level === 'quick' ? 'quick' : 'full']);
+  const few = options.level === 'quick' || model.bytes > HEAVY_BYTES;
+  const rows = Math.min(probes.rows, few ? FEW_ROWS : INVARIANCE_ROWS);
   const fixed = fixedBatch(session);
-  const batches = inBatches(range(rows), fixed ?? (options.level === 'quick' ? QUICK_BATCH : COMPARED_BATCH));
+  const batches = inBatches(range(rows), fixed ?? (few ? FEW_ROWS : COMPARED_BATCH));
   const outputs = await run(batches);
   const checks = [checkFinite(outputs)];
   if (fixed === null) checks.push(...(await tryBatches(run, rows, tolerance, options)));
@@ -60,7 +63,7 @@ async function tryBatches(
   options: GateOptions,
 ): Promise<GateCheck[]> {
   const alone = await run(inBatches(range(rows), 1));
-  if (options.level === 'quick') return [await checkBatchSize(run, QUICK_BATCH, rows, alone, tolerance)];
+  if (options.level === 'quick') return [await checkBatchSize(run, FEW_ROWS, rows, alone, tolerance)];
   const checks: GateCheck[] = [];
   for (const size of BATCH_SIZES) if (size > 1) checks.push(await checkBatchSize(run, size, rows, alone, tolerance));
   checks.push(await checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance));
