@@ -1,6 +1,6 @@
 import type { Preprocess } from '../../onnx/manifest.js';
 import type { Pixels } from './pixels.js';
-import { resize } from './resample.js';
+import { resize, type Window } from './resample.js';
 
 /** What the contract says of a picture or of the frames of a clip. */
 export type FrameContract = Extract<Preprocess, { kind: 'image' | 'video' }>;
@@ -8,8 +8,19 @@ export type FrameContract = Extract<Preprocess, { kind: 'image' | 'video' }>;
 /** Resizes and crops, in this order, as torchvision's `Resize` and `CenterCrop` do with a PIL image. */
 export function fitFrame(pixels: Pixels, { resize: target, crop }: FrameContract): Pixels {
   const [height, width] = target.exact ?? shorterSideTo(pixels, target.shorterSide);
-  const resized = resize(pixels, { width, height, kernel: target.kernel, antialias: target.antialias });
-  return crop ? centerCrop(resized, crop) : resized;
+  const options = { width, height, kernel: target.kernel, antialias: target.antialias };
+  if (crop === null) return resize(pixels, options);
+  const [cropHeight, cropWidth] = crop;
+  const top = cropStart(height, cropHeight);
+  const left = cropStart(width, cropWidth);
+  const window = {
+    top: Math.max(0, top),
+    left: Math.max(0, left),
+    height: Math.min(height, cropHeight),
+    width: Math.min(width, cropWidth),
+  };
+  const inside = resize(pixels, options, window);
+  return pad(inside, { width: cropWidth, height: cropHeight, top: window.top - top, left: window.left - left });
 }
 
 /** [height, width] of equal aspect; the longer side is rounded down, as torchvision does. */
@@ -18,22 +29,18 @@ function shorterSideTo({ width, height }: Pixels, side: number | undefined): rea
   return width <= height ? [Math.trunc((side * height) / width), side] : [side, Math.trunc((side * width) / height)];
 }
 
-/** Where the picture is smaller than the crop, black fills up, the odd pixel to the right and below. */
-function centerCrop({ width, height, data }: Pixels, [cropHeight, cropWidth]: readonly [number, number]): Pixels {
-  if (width === cropWidth && height === cropHeight) return { width, height, data };
-  const top = cropStart(height, cropHeight);
-  const left = cropStart(width, cropWidth);
-  const firstColumn = Math.max(0, left);
-  const lastColumn = Math.min(width, left + cropWidth);
-  const out = new Uint8Array(cropWidth * cropHeight * 3);
-  for (let row = Math.max(0, top); row < Math.min(height, top + cropHeight); row++) {
-    const from = data.subarray(3 * (row * width + firstColumn), 3 * (row * width + lastColumn));
-    out.set(from, 3 * ((row - top) * cropWidth + firstColumn - left));
+/** Puts a picture at a place in a larger one that is black elsewhere. */
+function pad(pixels: Pixels, { width, height, top, left }: Window): Pixels {
+  if (width === pixels.width && height === pixels.height) return pixels;
+  const out = new Uint8Array(width * height * 3);
+  const rowBytes = 3 * pixels.width;
+  for (let row = 0; row < pixels.height; row++) {
+    out.set(pixels.data.subarray(row * rowBytes, (row + 1) * rowBytes), 3 * ((top + row) * width + left));
   }
-  return { width: cropWidth, height: cropHeight, data: out };
+  return { width, height, data: out };
 }
 
-/** First row or column of the crop; negative where it is larger than the picture. Halves go to the even number, as in Python. */
+/** First row or column of the crop; where it is larger than the picture, negative, the odd pixel to the right and below. Halves go to the even number, as in Python. */
 function cropStart(size: number, crop: number): number {
   const half = (size - crop) / 2;
   if (half < 0) return Math.ceil(half);
