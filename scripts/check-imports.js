@@ -16,6 +16,7 @@ const ORDER = [
   'runtime',
   'media',
   'data',
+  'synthesis',
   'stats',
   'gate',
   'calibration',
