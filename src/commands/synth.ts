@@ -29,8 +29,7 @@ export default class Synth extends HpsCommand<SynthReport> {
     }),
     modality: Flags.string({
       helpValue: 'LIST',
-      default: 'image,text,audio',
-      description: `Some of ${SYNTH_MODALITIES.join(', ')}; video needs ffmpeg`,
+      description: `Some of ${SYNTH_MODALITIES.join(', ')} (image,text,audio, or what --source has of them); video needs ffmpeg`,
     }),
     pairs: Flags.integer({ min: 1, max: 10_000_000, default: 200, description: 'Pairs to make in each modality' }),
     'pairs-per-source': Flags.integer({ min: 1, max: 20, default: 4, description: 'Pairs that share a source' }),
@@ -67,7 +66,7 @@ export default class Synth extends HpsCommand<SynthReport> {
         out: flags.out,
         force: flags.force,
         source: flags.source,
-        modalities: parseModalities(flags.modality),
+        modalities: flags.modality === undefined ? undefined : parseModalities(flags.modality),
         pairs: flags.pairs,
         pairsPerSource: flags['pairs-per-source'],
         raters: flags.raters,
@@ -79,8 +78,11 @@ export default class Synth extends HpsCommand<SynthReport> {
       });
       steps.finish();
       for (const { modality, skipped } of report.modalities) {
-        if (skipped.count > 0)
-          this.warn(`${skipped.count} files cannot be ${modality} sources: ${skipped.files[0].rule}`);
+        const [first] = skipped.files;
+        if (first)
+          this.warn(
+            `No ${modality} source: ${first.rule}${skipped.count > 1 ? ` (and ${skipped.count - 1} more)` : ''}`,
+          );
       }
       this.log(formatSynth(report));
       return report;

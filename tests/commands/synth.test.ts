@@ -69,7 +69,7 @@ describe('hpsv3 synth', () => {
     const { code, stdout, stderr } = await synth('--out', 'made', '--source', 'mine', '--modality', 'text');
     expect(code).toBe(0);
     expect(stdout).toContain('6 pairs of 1 sources');
-    expect(stderr).toContain('b.txt');
+    expect(stderr).toContain('No text source: b.txt');
   });
 
   it.each([

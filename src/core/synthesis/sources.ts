@@ -66,8 +66,11 @@ export async function findUsableFiles(
   return { paths, skipped };
 }
 
-/** Regular files under a folder with one of these endings, in the order of their names. Links are not followed. */
-async function findFiles(folder: string, endings: readonly string[]): Promise<string[]> {
+/**
+ * Regular files under a folder with one of these endings, in the order of their names. Links are not followed.
+ * @throws HpsError FILE_NOT_FOUND or FILE_UNREADABLE
+ */
+export async function findFiles(folder: string, endings: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   try {
     for await (const entry of await opendir(folder, { recursive: true })) {

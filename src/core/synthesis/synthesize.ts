@@ -10,7 +10,7 @@ import type { SynthModality, SynthModalityId } from './modality.js';
 import { drawRaters, NOISE_MODEL, type Rater } from './raters.js';
 import { type DrawnSizes, pickModalities } from './registry.js';
 import { compareVariants, type RowContext, rateVariant } from './rows.js';
-import { drawSources, findUsableFiles, readSources, type SkippedFile, type Source } from './sources.js';
+import { drawSources, findFiles, findUsableFiles, readSources, type SkippedFile, type Source } from './sources.js';
 import { Tally, type TallyCell } from './tally.js';
 import { Variants } from './variants.js';
 
@@ -23,7 +23,8 @@ export interface SynthOptions {
   /** Folder to write. */
   readonly out: string;
   readonly force: boolean;
-  readonly modalities: readonly SynthModalityId[];
+  /** Without it, image, text and audio; of these, with `source`, the ones it has files for. */
+  readonly modalities?: readonly SynthModalityId[];
   /** Comparisons to make in each modality. */
   readonly pairs: number;
   /** Comparisons that share a source, where there are sources enough. */
@@ -83,8 +84,8 @@ export interface SynthReport extends SynthManifest {
  */
 export async function synthesize(options: SynthOptions): Promise<SynthReport> {
   const { out, force, source } = options;
-  const modalities = pickModalities(options.modalities, options.sizes);
   if (source !== undefined) refuseNested(source, out);
+  const modalities = await chooseModalities(options);
   for (const modality of modalities) await modality.prepare?.();
   return withAtomicFolder(out, { force, marker: MANIFEST }, async (folder) => {
     const manifest = await new Synthesis(folder, options).run(modalities);
@@ -122,8 +123,10 @@ class Synthesis {
       absolute: this.options.absolute ? await open('absolute.jsonl') : null,
     };
     try {
+      const plans: SourcePlan<unknown>[] = []; // all of them first: what is missing shows before the work is done
+      for (const modality of modalities) plans.push(await this.findSources(modality));
       const reports: ModalityReport[] = [];
-      for (const modality of modalities) reports.push(await this.compareIn(modality, rows));
+      for (const [i, modality] of modalities.entries()) reports.push(await this.compareIn(modality, plans[i], rows));
       return {
         schema: 'hpsv3/synth@1',
         tool,
@@ -145,13 +148,16 @@ class Synthesis {
     }
   }
 
-  private async compareIn<T>(modality: SynthModality<T>, rows: RowFiles): Promise<ModalityReport> {
+  private async compareIn<T>(
+    modality: SynthModality<T>,
+    { sources, perSource, skipped }: SourcePlan<T>,
+    rows: RowFiles,
+  ): Promise<ModalityReport> {
     const { pairs, seed, onProgress, signal } = this.options;
     const deck = new Deck(
       modality.perturbations.map(({ id }) => id),
       `synth:${seed}:${modality.id}`,
     );
-    const { sources, perSource, skipped } = await this.findSources(modality);
     const counts = { sources: 0, pairs: 0, identical: 0 };
     for await (const source of sources) {
       const wanted = Math.min(perSource, pairs - counts.pairs);
@@ -216,6 +222,23 @@ interface SourcePlan<T> {
   readonly sources: AsyncIterable<Source<T>>;
   readonly perSource: number;
   readonly skipped: readonly SkippedFile[];
+}
+
+/** Made when nothing is said: what every machine can make. */
+const DEFAULT_MODALITIES: readonly SynthModalityId[] = ['image', 'text', 'audio'];
+
+async function chooseModalities({ modalities, source, sizes }: SynthOptions): Promise<SynthModality<unknown>[]> {
+  if (modalities !== undefined) return pickModalities(modalities, sizes);
+  const usual = pickModalities(DEFAULT_MODALITIES, sizes);
+  if (source === undefined) return usual;
+  const found: SynthModality<unknown>[] = [];
+  for (const modality of usual) if ((await findFiles(source, modality.endings)).length > 0) found.push(modality);
+  if (found.length > 0) return found;
+  const name = basename(resolve(source));
+  throw new HpsError('DATA_INVALID', `${name}: has no picture, text or sound`, {
+    hint: `Give files that end in ${usual.flatMap(({ endings }) => endings).join(', ')}, or say what they are with --modality.`,
+    details: { folder: name },
+  });
 }
 
 /** A folder inside the source would become a source, and the source inside a folder that is replaced would be lost. */

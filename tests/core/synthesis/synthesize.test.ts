@@ -123,6 +123,11 @@ describe('what synthesize writes', () => {
     expect(after.map(({ votes }) => votes.slice(0, 5))).toEqual(before.map(({ votes }) => votes));
   });
 
+  it('gives these very bytes on every machine', async () => {
+    const { files } = await synth({ out: join(tempFolder(), 'made'), modalities: ['text'], pairs: 40 });
+    expect(files.labels.sha256).toBe('2718f9c7f3383fd854238bf354043574aef06b70687c46cd5f0f813d7cecbbce');
+  });
+
   it('states its files in the manifest, by hashes that hold', async () => {
     const out = join(tempFolder(), 'made');
     const report = await synth({ out, absolute: true });
@@ -247,6 +252,18 @@ describe('synthesize with sources of the user', () => {
     for (const { id, groups } of await pairsOf(out)) {
       if (['blur', 'downscale'].includes(groups.get('perturbation')!)) expect(truth.get(id)).toBe(0);
     }
+  });
+
+  it('makes what the folder has files for when no modality is named', async () => {
+    const folder = tempFolder();
+    const source = join(folder, 'mine');
+    mkdirSync(source);
+    writeFileSync(join(source, 'a.txt'), text('only'));
+    const { modalities } = await synth({ out: join(folder, 'made'), source, modalities: undefined });
+    expect(modalities.map(({ modality }) => modality)).toEqual(['text']);
+    mkdirSync(join(folder, 'empty'));
+    const nothing = synth({ out: join(folder, 'other'), source: join(folder, 'empty'), modalities: undefined });
+    await expect(nothing).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });
 
   it.each([
