@@ -5,7 +5,7 @@ import { castValue, float32Value, isValueDtype, type TensorValue } from '../runt
 import { formatShape } from '../tensor/shape.js';
 import { prepareWaveform } from './audio/prepare.js';
 import { decodeImage } from './image/decode.js';
-import { fitFrame, normalizeInto } from './image/frame.js';
+import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
@@ -46,6 +46,7 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
 
 function imageReader(input: InputOf<'image'>): Reader {
   const contract = input.preprocess;
+  assertFrameSize(input, contract);
   return async ({ image }) => {
     const source = required(image, 'image');
     const name = mediaName(source);
@@ -72,6 +73,7 @@ function audioReader(input: InputOf<'audio'>): Reader {
 
 function videoReader(input: InputOf<'video'>): Reader {
   const contract = input.preprocess;
+  assertFrameSize(input, contract);
   return async ({ video }, signal) => {
     const source = required(video, 'video');
     const value = await prepareClip(source, contract, signal);
@@ -94,6 +96,13 @@ async function textReader(
   }
   const tokenizer = await openTokenizer(tokenizerJson);
   const length = input.shape[1];
+  if (typeof length === 'number' && contract.maxTokens > length) {
+    throw unkept(input, `takes ${length} tokens, and the contract makes up to ${contract.maxTokens}`);
+  }
+  const around = contract.specialTokens ? tokenizer.prefix.length + tokenizer.suffix.length : 0;
+  if (contract.maxTokens <= around) {
+    throw unkept(input, `${contract.maxTokens} tokens leave no room beside ${around} special ones`);
+  }
   return async ({ text }) => {
     const { ids, truncated } = encodeText(required(text, 'text'), contract, tokenizer);
     const width = Math.max(ids.length, typeof length === 'number' ? length : 0);
@@ -120,6 +129,14 @@ async function textReader(
       );
     return { inputs: values, truncated, tokens: ids.length };
   };
+}
+
+/** Where the contract fixes the size of a frame, the model must take that size. */
+function assertFrameSize(input: ContractInput, { crop, resize }: FrameContract): void {
+  const size = crop ?? resize.exact;
+  const taken = input.shape.slice(-2);
+  if (!size || taken.every((dim, axis) => typeof dim === 'string' || dim === size[axis])) return;
+  throw unkept(input, `takes frames of ${taken.join(' x ')}, and the contract makes ${size.join(' x ')}`);
 }
 
 function required<T>(part: T | undefined, kind: keyof MediaItem): T {

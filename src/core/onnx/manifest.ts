@@ -26,16 +26,22 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positive = z.number().int().positive();
 const shape = z.array(z.union([z.number().int().nonnegative(), z.string()]));
 
+/**
+ * A picture, or a frame of a clip, in the order of the fields. It is read as 8-bit RGB: EXIF orientation applied, ICC profile not,
+ * 16-bit samples by their high byte, grey in three channels, CMYK as (255 - c)(255 - k) / 255, what is transparent over white,
+ * of an animation the first frame. Resizing rounds to 8 bits after each of its two passes, as Pillow does.
+ */
 const frames = {
   color: z.literal('RGB'),
   resize: z.strictObject({
-    /** Target of the shorter side, or both sides exactly, in pixels. */
+    /** Target of the shorter side (the longer is rounded down), or [height, width]; neither leaves the size as it is. */
     shorterSide: positive.optional(),
     exact: z.tuple([positive, positive]).optional(),
     kernel: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
+    /** Whether the kernel widens with the reduction; Pillow's always does. */
     antialias: z.boolean(),
   }),
-  /** Centre crop [height, width] in pixels after the resize; null for none. */
+  /** Centre crop [height, width] in pixels after the resize, black where the picture is smaller; null for none. */
   crop: z.tuple([positive, positive]).nullable(),
   /** Factor from 8-bit values to the range that mean and std are stated in. */
   scale: z.number(),
@@ -48,6 +54,7 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('image'), ...frames }),
   z.strictObject({
     kind: z.literal('text'),
+    /** Special tokens included; the end of a longer text is cut off, not the tokens after it. */
     maxTokens: positive,
     /** Metadata key that holds the tokenizer.json, or null where the file carries none. */
     tokenizer: z.literal(TOKENIZER_KEY).nullable(),
@@ -62,14 +69,18 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('audio'),
     sampleRate: positive,
+    /** The mean of all channels. */
     mono: z.boolean(),
+    /** A shorter recording is followed by silence; a longer one than `maxSamples` is refused. */
     minSamples: positive,
     maxSamples: positive,
+    /** What full scale is mapped to; samples beyond it are held there. */
     range: z.tuple([z.number(), z.number()]),
   }),
   z.strictObject({
     kind: z.literal('video'),
     frames: positive,
+    /** Frame floor((i + 1/2) * n / frames) of the n frames of a clip. */
     sampling: z.literal('even'),
     size: positive,
     ...frames,

@@ -8,7 +8,7 @@ const GOLDEN = `${PROJECT}tests/golden/media/`;
 const TOKENIZER = readFileSync(`${GOLDEN}tokenizers/word-piece.json`, 'utf8');
 const IMAGE_FILE = `${GOLDEN}images/rgb.png`;
 
-const image = (size: number): ContractInput => ({
+const image = (size: number | null): ContractInput => ({
   name: 'pixel_values',
   dtype: 'F32',
   shape: ['batch', 3, 8, 8],
@@ -16,7 +16,7 @@ const image = (size: number): ContractInput => ({
     kind: 'image',
     color: 'RGB',
     resize: { shorterSide: 8, kernel: 'bicubic', antialias: true },
-    crop: [size, size],
+    crop: size === null ? null : [size, size],
     scale: 1 / 255,
     mean: [0.5, 0.25, 0],
     std: [0.5, 0.25, 1],
@@ -92,7 +92,7 @@ describe('openPreparer', () => {
     const hash = async (...inputs: ContractInput[]) => (await openPreparer({ inputs, tokenizer: null })).contractSha256;
     const reversed = Object.fromEntries(Object.entries(image(8)).reverse()) as ContractInput;
     expect(await hash(reversed)).toBe(await hash(image(8)));
-    expect(await hash(image(7))).not.toBe(await hash(image(8)));
+    expect(await hash(image(null))).not.toBe(await hash(image(8)));
     const withTokenizer = async (tokenizer: string) =>
       (await openPreparer({ inputs: text('n'), tokenizer })).contractSha256;
     expect(await withTokenizer(`${TOKENIZER} `)).not.toBe(await withTokenizer(TOKENIZER));
@@ -104,7 +104,7 @@ describe('openPreparer', () => {
     ['a picture that is empty', { image: { bytes: new Uint8Array(), name: 'a.png' } }],
     ['a picture of 20 MB', { image: { bytes: new Uint8Array(20_000_001), name: 'a.png' } }],
   ])('refuses an item with %s', async (_, item) => {
-    const preparer = await openPreparer({ inputs: [image(7)], tokenizer: null });
+    const preparer = await openPreparer({ inputs: [image(null)], tokenizer: null });
     await expect(preparer.prepare(item)).rejects.toMatchObject({ code: 'MEDIA_INVALID' });
   });
 
@@ -122,6 +122,18 @@ describe('openPreparer', () => {
     ['stereo sound', { ...audio, preprocess: { ...audio.preprocess, mono: false } as ContractInput['preprocess'] }],
   ])('refuses a contract for %s', async (_, input) => {
     await expect(openPreparer({ inputs: [input], tokenizer: null })).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
+  });
+
+  it.each([
+    ['frames of another size than the model takes', image(7)],
+    ['more tokens than the model takes', text(5)[0]],
+    [
+      'no room beside special tokens',
+      { ...text('n')[0], preprocess: { ...text('n')[0].preprocess, maxTokens: 2 } as never },
+    ],
+  ])('refuses a contract that makes %s', async (_, input) => {
+    const opening = openPreparer({ inputs: [input], tokenizer: TOKENIZER });
+    await expect(opening).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
   });
 
   it('stops when it is told to', async () => {

@@ -1,10 +1,10 @@
 import { LIMITS } from '../../limits.js';
 import type { Pixels } from '../image/pixels.js';
 import { invalidMedia } from '../refusal.js';
+import type { VideoTools } from './backend.js';
 import type { VideoFormat } from './format.js';
 import { PpmReader } from './ppm.js';
 import { evenFrames } from './sampling.js';
-import type { VideoTools } from './tools.js';
 
 export interface Clip {
   /** What errors call it. */

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
-import type { VideoBackend } from './tools.js';
+import type { VideoBackend } from './backend.js';
 
 /** `ffmpeg` and `ffprobe` on the PATH, in processes of their own. */
 export const systemFfmpeg: VideoBackend = {

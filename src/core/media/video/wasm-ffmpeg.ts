@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
-import type { VideoBackend } from './tools.js';
+import type { VideoBackend } from './backend.js';
 
 /** The npm package `@ffmpeg/core` (WebAssembly), where it is installed: it is GPL, so hpsv3 does not bring it. */
 export const wasmFfmpeg: VideoBackend = {
@@ -52,7 +52,12 @@ class FfmpegThread {
     private readonly signal: AbortSignal | undefined,
   ) {
     signal?.throwIfAborted();
-    this.worker = new Worker(THREAD_SOURCE, { eval: true, workerData: { core, path: resolve(path) }, stdout: true, stderr: true });
+    this.worker = new Worker(THREAD_SOURCE, {
+      eval: true,
+      workerData: { core, path: resolve(path) },
+      stdout: true,
+      stderr: true,
+    });
     this.timer = setTimeout(this.stop, LIMITS.videoDecodeMs);
     signal?.addEventListener('abort', this.stop);
   }
