@@ -14,6 +14,7 @@ import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensem
 import type { InputRows, ScoreFile } from '../core/lifecycle/ensemble-inputs.js';
 import { type MakeEnsembleOptions, type MakeEnsembleReport, makeEnsemble } from '../core/lifecycle/ensemble-make.js';
 import { type MergeEnsembleReport, type ModelFile, mergeEnsemble } from '../core/lifecycle/ensemble-models.js';
+import { DECISIONS } from '../core/onnx/manifest.js';
 
 type EnsembleReport = MakeEnsembleReport | ApplyEnsembleReport | MergeEnsembleReport;
 
@@ -47,6 +48,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
       exclusive: ['apply'],
     })(),
     labels: Flags.string({ helpValue: 'FILE', description: 'Judged pairs: JSONL, CSV or Parquet' }),
+    decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
     simplex: Flags.boolean({ description: 'Fit weights that sum to 1 on standardised logits', dependsOn: ['fit'] }),
     folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of both cross-validations' }),
     resamples: Flags.integer({
@@ -91,6 +93,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
       scores: flags.scores ?? [],
       labels: flags.labels,
       weights: howToWeigh(flags),
+      decision: flags.decision,
       resamples: flags.resamples,
       seed: flags.seed,
       out: flags.out,

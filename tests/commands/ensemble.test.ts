@@ -258,6 +258,29 @@ describe('hpsv3 ensemble --apply', () => {
   });
 });
 
+describe('a member that is replaced', () => {
+  it('is noticed where scores name their model', async () => {
+    const named = (member: string, model: string): void => {
+      const lines = scoreLines(pairs, member).trim().split('\n');
+      const rows = lines.map((line) => `${JSON.stringify({ ...JSON.parse(line), model: model.repeat(64) })}\n`);
+      writeFileSync(join(folder, `${member}.jsonl`), rows.join(''));
+    };
+    named('large', 'a');
+    await ensemble(...scores('small', 'large'), '--weights', 'small=1,large=1', '--out', 'e.json');
+    expect((await ensemble('--apply', 'e.json', ...scores('small', 'large'), '--out', 'same.jsonl')).code).toBe(0);
+    named('large', 'b');
+    const { code, stdout } = await ensemble(
+      '--apply',
+      'e.json',
+      ...scores('small', 'large'),
+      '--out',
+      'other.jsonl',
+      '--json',
+    );
+    expect([code, failure(stdout).code]).toEqual([2, 'MODELS_INCOMPARABLE']);
+  });
+});
+
 describe.skipIf(!hasShared)('hpsv3 ensemble --fit on real judgements', () => {
   const real = async (set: string, ...more: string[]) => {
     const files = readdirSync(`${SHARED}data/${set}/scores`).sort();

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { DECISIONS } from '../onnx/manifest.js';
 import type { EnsembleWeights } from './weights.js';
 
 /** What `hpsv3 ensemble --out ensemble.json` writes: the same inputs and options give the same bytes. */
@@ -22,12 +23,16 @@ const memberSchema = z.strictObject({
   share,
   /** The scores the ensemble was made from. */
   scores: file,
+  /** The model they name as theirs; null where they name none, or several. */
+  model: sha256.nullable(),
 });
 
 export const ensembleSchema = z.strictObject({
   schema: z.literal(ENSEMBLE_SCHEMA),
   /** `stacking`: fitted to votes; `weights`: given by hand. */
   method: z.enum(['stacking', 'weights']),
+  /** What the members' scores were decided by; null where nobody said which. */
+  decision: z.enum(DECISIONS).nullable(),
   members: z.array(memberSchema).min(1).max(LIMITS.ensembleMembers),
   /** The log-odds are this times the weighted average of the members' logits. */
   slope: z.number().positive(),
@@ -55,6 +60,8 @@ export const ensembleSchema = z.strictObject({
     .nullable(),
   tool: z.string(),
 });
+
+export const isSha256 = (text: string): boolean => sha256.safeParse(text).success;
 
 export type EnsembleFile = z.infer<typeof ensembleSchema>;
 

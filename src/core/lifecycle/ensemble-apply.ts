@@ -11,6 +11,7 @@ import {
   inputRows,
   readEnsemble,
   readMembers,
+  replacedMember,
   type ScoreFile,
   usage,
   writeScores,
@@ -46,6 +47,7 @@ export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<Appl
   const inputs = [options.ensemble, ...files.map(({ path }) => path)];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
     const { members, reports } = await readMembers(files);
+    assertSameModels(ensemble.file, members);
     const { ids, logits } = uniteScores(members);
     const { weights, shares, slope } = weightsOf(ensemble.file);
     const coefficients = weights.map((weight) => slope * weight);
@@ -68,6 +70,14 @@ export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<Appl
       rows: inputRows(reports, null),
     };
   });
+}
+
+/** Weights of one model say nothing about another in its place. */
+function assertSameModels({ members }: EnsembleFile, scores: readonly MemberScores[]): void {
+  for (const [m, { name, model }] of members.entries()) {
+    const other = scores[m].table.models.find((named) => named !== model);
+    if (model !== null && other !== undefined) throw replacedMember(name, model, other);
+  }
 }
 
 /** The scores of all members under the ids that any of them has, in the order of the files. */

@@ -122,4 +122,11 @@ export async function writeScores(
   return sink.finish();
 }
 
+/** A member that is not the model its weight was made for. */
+export const replacedMember = (name: string, expected: string, actual: string): HpsError =>
+  new HpsError('MODELS_INCOMPARABLE', `${name} is another model now than the one the ensemble was made with`, {
+    hint: 'Score with the model it was made with, or make the ensemble again.',
+    details: { member: name, expected, actual },
+  });
+
 export const usage = (problem: string, hint: string): HpsError => new HpsError('USAGE', problem, { hint });

@@ -2,13 +2,14 @@ import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
 import type { StagedOutput } from '../bytes/output.js';
 import { disagreementAt } from '../ensemble/combine.js';
-import { ENSEMBLE_SCHEMA, type EnsembleFile, formatEnsemble } from '../ensemble/ensemble-file.js';
+import { ENSEMBLE_SCHEMA, type EnsembleFile, formatEnsemble, isSha256 } from '../ensemble/ensemble-file.js';
 import type { EnsembleFigures } from '../ensemble/figures.js';
 import { type Disagreement, fitEnsemble, type JudgedEnsemble, judgeGiven } from '../ensemble/fit.js';
 import { type Coverage, type EnsembleRows, joinMembers, type MemberScores, rootMeanSquare } from '../ensemble/rows.js';
 import { type EnsembleWeights, givenWeights } from '../ensemble/weights.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import type { Decision } from '../onnx/manifest.js';
 import type { Verdict } from '../stats/paired.js';
 import {
   byName,
@@ -31,6 +32,8 @@ export interface MakeEnsembleOptions {
   readonly weights:
     | { readonly kind: 'fit'; readonly folds: number; readonly simplex: boolean }
     | { readonly kind: 'given'; readonly byName: ReadonlyMap<string, number> };
+  /** What the scores were decided by, where it is known. */
+  readonly decision?: Decision;
   /** Of the cluster bootstrap. */
   readonly resamples?: number;
   readonly seed: number;
@@ -85,7 +88,7 @@ export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEn
       const data = judgements && joinMembers(judgements.table, members);
       if (data?.count === 0) throw nothingJudged(labels!);
       const made = make(data, given && givenWeights(given, members.map(sizeOf)), options);
-      const content = await describeEnsemble(options, made);
+      const content = await describeEnsemble(options, members, made);
       await ensembleOutput?.writeFile(ensembleOutput.name, formatEnsemble(content));
       if (scoresOutput && data) await writeJudged(scoresOutput, data, made);
       return {
@@ -141,15 +144,26 @@ function make(
 }
 
 /** The content of the ensemble file. */
-async function describeEnsemble({ scores, labels }: MakeEnsembleOptions, made: Made): Promise<EnsembleFile> {
+async function describeEnsemble(
+  { scores, labels, decision }: MakeEnsembleOptions,
+  read: readonly MemberScores[],
+  made: Made,
+): Promise<EnsembleFile> {
   const members: EnsembleFile['members'] = [];
   for (const [m, { name, path }] of scores.entries()) {
-    members.push({ name, weight: made.weights[m], share: made.shares[m], scores: await hashed(path) });
+    members.push({
+      name,
+      weight: made.weights[m],
+      share: made.shares[m],
+      scores: await hashed(path),
+      model: modelOf(read[m]),
+    });
   }
   const figures = made.judged?.figures;
   return {
     schema: ENSEMBLE_SCHEMA,
     method: made.fit ? 'stacking' : 'weights',
+    decision: decision ?? null,
     members,
     slope: made.slope,
     missing: 'zero',
@@ -181,6 +195,11 @@ async function writeJudged(output: StagedOutput, data: EnsembleRows, { judged, s
 async function hashed(path: string): Promise<{ name: string; sha256: string }> {
   const { sha256 } = await hashFile(path);
   return { name: basename(path), sha256 };
+}
+
+/** The one model that a member's scores name. */
+function modelOf({ table: { models } }: MemberScores): string | null {
+  return models.length === 1 && isSha256(models[0]) ? models[0] : null;
 }
 
 /** How large the logits of a member usually are. */

@@ -1,7 +1,6 @@
 import { basename } from 'node:path';
 import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
 import type { MemberGraph } from '../ensemble/contracts.js';
-import { weightsOf } from '../ensemble/ensemble-file.js';
 import { type MergedModel, mergeModels } from '../ensemble/merge.js';
 import { givenWeights } from '../ensemble/weights.js';
 import { HpsError } from '../errors.js';
@@ -24,7 +23,7 @@ import {
 import { metadataOf, type OnnxModel, opsetOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
 import { type WrittenOnnx, writeOnnx } from '../onnx/write.js';
-import { readEnsemble, usage } from './ensemble-inputs.js';
+import { readEnsemble, replacedMember, usage } from './ensemble-inputs.js';
 import { gateFailed, settled } from './export.js';
 import { fillHashes, type PendingLineage, startLineage, VERSION } from './lineage.js';
 
@@ -88,10 +87,19 @@ export async function mergeEnsemble(options: MergeEnsembleOptions): Promise<Merg
   }
 }
 
+interface WeightedFile {
+  readonly path: string;
+  readonly weight: number;
+  /** The model that the ensemble file names in its place, by sha256. */
+  readonly model: string | null;
+}
+
 interface Weighted {
   /** Those with a weight above 0. */
-  readonly members: readonly { readonly path: string; readonly weight: number }[];
+  readonly members: readonly WeightedFile[];
   readonly slope: number;
+  /** What the ensemble file is bound to. */
+  readonly decision: Decision | null;
   readonly warnings: readonly string[];
 }
 
@@ -100,26 +108,27 @@ function weighMembers({ members, ensemble }: MergeEnsembleOptions): Weighted {
   if (members.length > LIMITS.ensembleMembers) {
     throw usage(`${members.length} members, at most ${LIMITS.ensembleMembers} can be combined`, 'Leave some out.');
   }
-  const { weights, slope } = ensemble === undefined ? weightsGiven(members) : weightsFrom(ensemble, members);
-  const all = members.map(({ path }, m) => ({ path, weight: weights[m] }));
-  const idle = all.filter(({ weight }) => weight === 0);
+  const weighted = ensemble === undefined ? weightsGiven(members) : weightsFrom(ensemble, members);
+  const idle = weighted.members.filter(({ weight }) => weight === 0);
   return {
-    members: all.filter(({ weight }) => weight > 0),
-    slope,
+    ...weighted,
+    members: weighted.members.filter(({ weight }) => weight > 0),
     warnings: idle.map(({ path }) => `${basename(path)} has a weight of 0: left out.`),
   };
 }
 
-function weightsGiven(members: readonly ModelFile[]): { weights: readonly number[]; slope: number } {
+function weightsGiven(members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
   const unweighted = members.find(({ weight }) => weight === undefined);
   if (unweighted) {
     throw usage(`${basename(unweighted.path)} has no weight`, 'Write it behind the path: --member a.onnx:0.6.');
   }
   // Keys tell members apart that are the same file.
-  return givenWeights(new Map(members.map(({ path, weight }, m) => [`member ${m + 1} (${basename(path)})`, weight!])));
+  const named = members.map(({ path, weight }, m) => [`member ${m + 1} (${basename(path)})`, weight!] as const);
+  const { weights, slope } = givenWeights(new Map(named));
+  return { members: members.map(({ path }, m) => ({ path, weight: weights[m], model: null })), slope, decision: null };
 }
 
-function weightsFrom(path: string, members: readonly ModelFile[]): { weights: readonly number[]; slope: number } {
+function weightsFrom(path: string, members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
   const { file } = readEnsemble(path);
   const names = file.members.map(({ name }) => name);
   const expected = `The ensemble's members are ${names.join(', ')}: --member NAME=FILE for each with a weight.`;
@@ -132,13 +141,20 @@ function weightsFrom(path: string, members: readonly ModelFile[]): { weights: re
   if (given.size < members.length) throw usage('two models have one name', expected);
   const absent = file.members.find(({ name, weight }) => weight > 0 && !given.has(name));
   if (absent) throw usage(`no model is given for ${absent.name}`, expected);
-  const { weights, slope } = weightsOf(file);
-  return { weights: members.map(({ name }) => weights[names.indexOf(name!)]), slope };
+  const memberOf = new Map(file.members.map((member) => [member.name, member]));
+  return {
+    members: members.map(({ path: model, name }) => {
+      const { weight, model: sha256 } = memberOf.get(name!)!;
+      return { path: model, weight, model: sha256 };
+    }),
+    slope: file.slope,
+    decision: file.decision,
+  };
 }
 
 async function writeMerged(
   files: readonly OnnxFile[],
-  { members, slope, warnings }: Weighted,
+  { members, slope, decision, warnings }: Weighted,
   options: MergeEnsembleOptions,
 ): Promise<MergeEnsembleReport> {
   const { signal, out } = options;
@@ -149,6 +165,7 @@ async function writeMerged(
   return withAtomicOutput(out, { force: options.force, inputs: sourcePaths }, async (output) => {
     const reportFile = await output.create(`${output.name}.report.json`); // at once: a file in the way is known before the work
     const graphs = files.map(memberGraph);
+    assertDecision(graphs[0], decision);
     const coefficients = members.map(({ weight }) => slope * weight);
     const merged = await mergeModels(
       graphs.map((graph, m) => ({ ...graph, coefficient: coefficients[m] })),
@@ -166,6 +183,8 @@ async function writeMerged(
       lineage,
       options,
     });
+    const step = await settled(lineage);
+    assertNamedModels(members, new Map(sourcePaths.map((path, i) => [path, step.inputs[i].sha256])));
     const gate = await runGate({
       candidate: output.path(),
       reference: { kind: 'ensemble', members: members.map(({ path }, m) => ({ path, coefficient: coefficients[m] })) },
@@ -192,13 +211,31 @@ async function writeMerged(
       nodes: merged.model.graph.node.length,
       shared: merged.shared,
       gate,
-      lineage: [await settled(lineage)],
+      lineage: [step],
       warnings,
     };
     await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
     await reportFile.finish();
     return report;
   });
+}
+
+/** Members have one decision; the ensemble file may be bound to another. */
+function assertDecision({ file, manifest }: MemberGraph, decision: Decision | null): void {
+  if (decision === null || decision === manifest.decision) return;
+  const problem = `${file} decides by ${manifest.decision}, the scores of the ensemble by ${decision}`;
+  throw new HpsError('MODELS_INCOMPARABLE', problem, {
+    hint: 'Make the ensemble from scores of these models.',
+    details: { file, decision: manifest.decision, expected: decision },
+  });
+}
+
+/** @param hashes - of the members' files, by path */
+function assertNamedModels(members: readonly WeightedFile[], hashes: ReadonlyMap<string, string>): void {
+  for (const { path, model } of members) {
+    const actual = hashes.get(path)!;
+    if (model !== null && model !== actual) throw replacedMember(basename(path), model, actual);
+  }
 }
 
 /** @throws HpsError MODELS_INCOMPARABLE for a model without a manifest; ONNX_CORRUPT, ONNX_UNSUPPORTED as `checkModel` */

@@ -7,7 +7,14 @@ import { withAtomicOutput } from '../../../src/core/bytes/output.js';
 import { ENSEMBLE_SCHEMA, formatEnsemble } from '../../../src/core/ensemble/ensemble-file.js';
 import { makeProbes } from '../../../src/core/gate/probes.js';
 import { type MergeEnsembleOptions, mergeEnsemble } from '../../../src/core/lifecycle/ensemble-models.js';
-import { MANIFEST_KEY, type Manifest, type Mode, manifestOf, TOKENIZER_KEY } from '../../../src/core/onnx/manifest.js';
+import {
+  type Decision,
+  MANIFEST_KEY,
+  type Manifest,
+  type Mode,
+  manifestOf,
+  TOKENIZER_KEY,
+} from '../../../src/core/onnx/manifest.js';
 import { type OnnxModel, setMetadata } from '../../../src/core/onnx/model.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { writeOnnx } from '../../../src/core/onnx/write.js';
@@ -115,6 +122,31 @@ async function changed(
   }
 }
 
+/** An ensemble file of two members, bound to a decision and, for member a, to a model. */
+function ensembleFile(folder: string, bound: { decision?: Decision; model?: string } = {}): string {
+  const path = join(folder, 'ensemble.json');
+  const scores = { name: 'x.jsonl', sha256: '0'.repeat(64) };
+  const members = [
+    { name: 'b', weight: 0.25, share: 0.25, scores, model: null },
+    { name: 'a', weight: 0.75, share: 0.75, scores, model: bound.model ?? null },
+  ];
+  writeFileSync(
+    path,
+    formatEnsemble({
+      schema: ENSEMBLE_SCHEMA,
+      method: 'weights',
+      decision: bound.decision ?? null,
+      members,
+      slope: 2,
+      missing: 'zero',
+      fit: null,
+      judged: null,
+      tool: 'test',
+    }),
+  );
+  return path;
+}
+
 const AVERAGED = {
   item: ['utility_logit'],
   pair: ['left_utility_logit', 'right_utility_logit', 'logit', 'pair_logit'],
@@ -217,24 +249,7 @@ describe('mergeEnsemble', () => {
 
   it('takes weights and slope from an ensemble file, by name', async () => {
     const folder = tempFolder();
-    const scores = { name: 'x.jsonl', sha256: '0'.repeat(64) };
-    const ensemble = join(folder, 'ensemble.json');
-    writeFileSync(
-      ensemble,
-      formatEnsemble({
-        schema: ENSEMBLE_SCHEMA,
-        method: 'weights',
-        members: [
-          { name: 'b', weight: 0.25, share: 0.25, scores },
-          { name: 'a', weight: 0.75, share: 0.75, scores },
-        ],
-        slope: 2,
-        missing: 'zero',
-        fit: null,
-        judged: null,
-        tool: 'test',
-      }),
-    );
+    const ensemble = ensembleFile(folder);
     const named = [
       { path: member('head', 'a'), name: 'a' },
       { path: member('head', 'b'), name: 'b' },
@@ -254,6 +269,30 @@ describe('mergeEnsemble', () => {
     ] as const) {
       await expect(merged(join(folder, 'x.onnx'), { members: wrong, ensemble })).rejects.toMatchObject({
         code: 'USAGE',
+        message: expect.stringMatching(message),
+      });
+    }
+  });
+
+  it('refuses models that the ensemble file was not made for', async () => {
+    const folder = tempFolder();
+    const named = [
+      { path: member('head', 'a'), name: 'a' },
+      { path: member('head', 'b'), name: 'b' },
+    ];
+    const out = join(folder, 'ensemble.onnx');
+    const hash = createHash('sha256').update(readFileSync(named[0].path)).digest('hex');
+    await merged(out, { members: named, ensemble: ensembleFile(folder, { decision: 'pair-head', model: hash }) });
+    for (const [bound, message] of [
+      [
+        { decision: 'utility-difference' },
+        /head-a.onnx decides by pair-head, the scores of the ensemble by utility-difference/,
+      ],
+      [{ model: '1'.repeat(64) }, /head-a.onnx is another model now/],
+    ] as const) {
+      const refused = merged(out, { members: named, ensemble: ensembleFile(folder, bound), force: true });
+      await expect(refused).rejects.toMatchObject({
+        code: 'MODELS_INCOMPARABLE',
         message: expect.stringMatching(message),
       });
     }
