@@ -9,9 +9,9 @@ import { fitFrame, normalizeInto } from '../image/frame.js';
 import type { MediaSource } from '../item.js';
 import { assertLength, mediaName } from '../read-media.js';
 import { invalidMedia } from '../refusal.js';
-import { openVideoTools } from './backends.js';
 import { readFrames } from './clip.js';
 import { sniffVideo, type VideoFormat } from './format.js';
+import { openVideoTools } from './tools.js';
 
 export type VideoContract = Extract<Preprocess, { kind: 'video' }>;
 
