@@ -1,4 +1,10 @@
-import { type BootstrapOptions, bootstrap, type Clusters, type Estimate } from '../stats/bootstrap.js';
+import {
+  type BootstrapOptions,
+  bootstrap,
+  type Clusters,
+  DEFAULT_RESAMPLES,
+  type Estimate,
+} from '../stats/bootstrap.js';
 import type { Statistic } from '../stats/statistic.js';
 import type { NamedStatistic } from './task.js';
 
@@ -35,12 +41,7 @@ export function compareFigures(
     const [from, to] = [statisticOf(before, id), statisticOf(after, id)];
     return from && to ? [{ id, statistic: reductionOf(from, to) }] : [];
   });
-  const all = [...before, ...after, ...reductions];
-  const estimates = bootstrap(
-    all.map(({ statistic }) => statistic),
-    clusters,
-    options,
-  );
+  const estimates = estimate([...before, ...after, ...reductions], clusters, options);
   const named = (from: number, list: readonly NamedStatistic[]): Figures =>
     Object.fromEntries(list.map(({ id }, i) => [id, estimates[from + i]]));
   return {
@@ -56,10 +57,29 @@ export function figuresOf(
   clusters: Clusters,
   options: BootstrapOptions,
 ): Figures {
-  const estimates = bootstrap(
-    statistics.map(({ statistic }) => statistic),
-    clusters,
-    options,
-  );
+  const estimates = estimate(statistics, clusters, options);
   return Object.fromEntries(statistics.map(({ id }, i) => [id, estimates[i]]));
+}
+
+/** Each resample of smooth ECE looks for its bandwidth anew, at a hundred times the cost of the others. */
+const COSTLY: ReadonlySet<string> = new Set(['smece']);
+const COSTLY_RESAMPLES = 200;
+
+/** Statistics with intervals; costly ones from fewer resamples. */
+function estimate(statistics: readonly NamedStatistic[], clusters: Clusters, options: BootstrapOptions): Estimate[] {
+  const { resamples = DEFAULT_RESAMPLES } = options;
+  const estimates = new Array<Estimate>(statistics.length);
+  for (const costly of [false, true]) {
+    const places = statistics.flatMap(({ id }, place) => (COSTLY.has(id) === costly ? [place] : []));
+    if (places.length === 0) continue;
+    const some = bootstrap(
+      places.map((place) => statistics[place].statistic),
+      clusters,
+      { ...options, resamples: costly ? Math.min(resamples, COSTLY_RESAMPLES) : resamples },
+    );
+    places.forEach((place, i) => {
+      estimates[place] = some[i];
+    });
+  }
+  return estimates;
 }

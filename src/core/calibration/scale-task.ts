@@ -18,7 +18,14 @@ export const scoredItems = ({ logit, score, cluster, clusterNames }: JoinedAbsol
   cluster: { names: clusterNames, codes: cluster },
 });
 
-/** Items: the loss is the squared error on the human scale. Uncalibrated, a prediction is the utility, tanh of the logit. */
+/** Figures of how far off a prediction is, which must be on the scale of what it predicts. */
+const ON_SCALE: ReadonlySet<string> = new Set(['rmse', 'mae']);
+
+/** What stands for a prediction of a figure without a calibrator: the utility, or the logit where only order or linearity counts. */
+export const uncalibrated = (logits: Float64Array, metric: string): Float64Array =>
+  ON_SCALE.has(metric) ? logits.map(Math.tanh) : logits; // large logits all have the utility 1
+
+/** Items: the loss is the squared error on the human scale. */
 export const SCALE_TASK: CalibrationTask<ScoredItems> = {
   kind: 'absolute',
   range: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
@@ -54,6 +61,6 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
   statistics: ({ logits, scores }, predicted) =>
     ABSOLUTE_METRICS.map((metric) => ({
       id: metric.id,
-      statistic: metric.prepare({ predicted: predicted ?? logits.map(Math.tanh), actual: scores }),
+      statistic: metric.prepare({ predicted: predicted ?? uncalibrated(logits, metric.id), actual: scores }),
     })),
 };

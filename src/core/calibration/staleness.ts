@@ -3,7 +3,7 @@ import { holmAdjust } from '../stats/holm.js';
 import { logit } from '../stats/logistic.js';
 import { twoSidedP } from '../stats/normal.js';
 import type { Outcomes } from '../stats/outcomes.js';
-import { fitLogistic, solveSymmetric } from './logistic-fit.js';
+import { solveSymmetric } from './logistic-fit.js';
 
 /** Chance of calling a calibrator stale that is not. */
 export const STALENESS_LEVEL = 0.05;
@@ -11,20 +11,23 @@ export const STALENESS_LEVEL = 0.05;
 /** One test of the hypothesis that the probabilities still hold. */
 export interface StalenessTest {
   readonly name: 'recalibration' | 'spiegelhalter';
+  /** Chi-squared where the probabilities hold. */
   readonly statistic: number;
   readonly degreesOfFreedom: number;
   readonly pValue: number;
-  /** Adjusted for there being two tests. */
+  /** Adjusted for the number of tests. */
   readonly holm: number;
 }
 
 export interface Staleness {
   readonly stale: boolean;
+  /** Chance of saying so of a calibrator that still holds. */
   readonly level: number;
   readonly tests: readonly StalenessTest[];
-  /** What would have to be done to the log-odds: 1 and 0 where they hold. A slope under 1 means too sure of itself. */
-  readonly recalibration: { readonly slope: number; readonly intercept: number };
 }
+
+/** Fewest clusters the tests are asked of: their distribution is that of many. */
+export const STALENESS_CLUSTERS = 10;
 
 const RIDGE = 1e-12;
 
@@ -57,43 +60,65 @@ function chiSquaredTail(x: number, degreesOfFreedom: number): number {
   return degreesOfFreedom === 1 ? twoSidedP(Math.sqrt(x)) : Math.exp(-x / 2);
 }
 
+/** A test before it is adjusted: rows whose sums by cluster should have means 0. */
+interface Question {
+  readonly name: StalenessTest['name'];
+  readonly columns: readonly Float64Array[];
+}
+
+function answer(questions: readonly Question[], clusters: Clusters, level: number): Staleness {
+  const asked = questions.map(({ name, columns }) => ({ name, ...clusteredScoreTest(columns, clusters) }));
+  const pValues = asked.map(({ statistic, degreesOfFreedom }) => chiSquaredTail(statistic, degreesOfFreedom));
+  const holm = holmAdjust(pValues);
+  const tests = asked.map((test, i) => ({ ...test, pValue: pValues[i], holm: holm[i] }));
+  return { stale: holm.some((p) => p < level), level, tests };
+}
+
 /**
- * Has a calibrator gone stale? Two tests on new votes, both by clusters: is the logistic recalibration of its log-odds anything but
- * slope 1 and intercept 0 (Cox 1958), and Spiegelhalter's, whose statistic weighs how sure each probability is. Adjusted by Holm.
+ * Has a calibrator of pairs gone stale? Two tests on new votes, both by clusters: is the logistic recalibration of its log-odds
+ * anything but slope 1 and intercept 0 (Cox 1958), and Spiegelhalter's (1986), which weighs how sure each probability is. Adjusted
+ * by Holm.
  *
  * @param symmetric - both orders of a pair are one judgement, so that there is no intercept to test
  * @throws RangeError if there are no rows
  */
 export function testStaleness(
   probabilities: Float64Array,
-  outcomes: Outcomes,
+  { positive, negative }: Outcomes,
   clusters: Clusters,
   { symmetric, level = STALENESS_LEVEL }: { readonly symmetric: boolean; readonly level?: number },
 ): Staleness {
   if (probabilities.length === 0) throw new RangeError('no rows to test');
-  const logOdds = probabilities.map((p) => Math.min(Math.max(logit(p), -MAX_LOG_ODDS), MAX_LOG_ODDS));
-  const residuals = probabilities.map(
-    (p, i) => outcomes.positive[i] - (outcomes.positive[i] + outcomes.negative[i]) * p,
-  );
-  const slopeScore = residuals.map((residual, i) => residual * logOdds[i]);
-  // Where all log-odds are equal, slope and intercept are one question.
-  const constant = logOdds.every((value) => value === logOdds[0]);
-  const recalibration = symmetric ? [slopeScore] : constant ? [residuals] : [slopeScore, residuals];
-  const tests = [
-    { name: 'recalibration' as const, ...clusteredScoreTest(recalibration, clusters) },
-    {
-      name: 'spiegelhalter' as const,
-      ...clusteredScoreTest([residuals.map((residual, i) => residual * (1 - 2 * probabilities[i]))], clusters),
-    },
-  ];
-  const pValues = tests.map(({ statistic, degreesOfFreedom }) => chiSquaredTail(statistic, degreesOfFreedom));
-  const holm = holmAdjust(pValues);
-  const ones = new Float64Array(logOdds.length).fill(1);
-  const [slope, intercept = 0] = fitLogistic(symmetric ? [logOdds] : [logOdds, ones], outcomes);
-  return {
-    stale: holm.some((p) => p < level),
+  const residuals = probabilities.map((p, i) => positive[i] - (positive[i] + negative[i]) * p);
+  const forSlope = residuals.map((residual, i) => residual * logOdds(probabilities[i]));
+  const forSureness = residuals.map((residual, i) => residual * (1 - 2 * probabilities[i]));
+  return answer(
+    [
+      { name: 'recalibration', columns: symmetric ? [forSlope] : [forSlope, residuals] },
+      { name: 'spiegelhalter', columns: [forSureness] },
+    ],
+    clusters,
     level,
-    tests: tests.map((test, i) => ({ ...test, pValue: pValues[i], holm: holm[i] })),
-    recalibration: { slope, intercept },
-  };
+  );
+}
+
+const logOdds = (p: number): number => Math.min(Math.max(logit(p), -MAX_LOG_ODDS), MAX_LOG_ODDS);
+
+/**
+ * Has a calibrator to a human scale gone stale? Tests whether the regression of new scores on its predictions is anything but slope
+ * 1 and intercept 0, by clusters.
+ *
+ * @throws RangeError if there are no rows
+ */
+export function testScaleStaleness(
+  predicted: Float64Array,
+  scores: Float64Array,
+  clusters: Clusters,
+  level = STALENESS_LEVEL,
+): Staleness {
+  if (predicted.length === 0) throw new RangeError('no rows to test');
+  const residuals = predicted.map((value, i) => scores[i] - value);
+  const mean = predicted.reduce((sum, value) => sum + value, 0) / predicted.length;
+  const forSlope = residuals.map((residual, i) => residual * (predicted[i] - mean));
+  return answer([{ name: 'recalibration', columns: [forSlope, residuals] }], clusters, level);
 }

@@ -1,9 +1,14 @@
 import * as z from 'zod';
+import { calibratorSchema } from '../calibration/calibrator.js';
 import { ensembleSchema } from '../ensemble/ensemble-file.js';
 import { manifestSchema } from '../onnx/manifest.js';
 
 /** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
-const PUBLISHED: Readonly<Record<string, z.ZodType>> = { ensemble: ensembleSchema, manifest: manifestSchema };
+const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
+  calibrator: calibratorSchema,
+  ensemble: ensembleSchema,
+  manifest: manifestSchema,
+};
 
 /** The JSON Schema (draft 2020-12) of each published format, as its file holds it. */
 export function* publishedSchemas(): Generator<[name: string, text: string]> {

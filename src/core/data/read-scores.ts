@@ -16,6 +16,8 @@ export interface ScoreTable {
   readonly ids: Interner;
   /** Pair logits, or utility logits of items. Finite. */
   readonly logit: Float64Array;
+  /** The models that rows name as theirs, by sha256. */
+  readonly models: readonly string[];
 }
 
 export interface Scores {
@@ -57,6 +59,7 @@ export async function readScores(input: DataInput, options: ReadScoresOptions = 
 class ScoreReader {
   private readonly ids = new Interner();
   private readonly logits = new NumberColumn();
+  private readonly models = new Set<string>();
 
   constructor(private readonly counts: RowCounts) {}
 
@@ -83,12 +86,13 @@ class ScoreReader {
     const result = parseJsonlRow(bytes, line, (fields) => parseScoreRow(fields, this.counts.ignored));
     if (result?.row) {
       const id = Buffer.from(result.row.id);
+      if (result.row.model !== undefined) this.models.add(result.row.model);
       this.add(id, 0, id.byteLength, result.row.logit, line);
     } else if (result) this.counts.addBad(result);
   }
 
   finish(): ScoreTable {
-    return { count: this.ids.size, ids: this.ids, logit: this.logits.finish() };
+    return { count: this.ids.size, ids: this.ids, logit: this.logits.finish(), models: [...this.models] };
   }
 
   private add(bytes: Buffer, start: number, end: number, logit: number, line: number): void {

@@ -1,0 +1,132 @@
+import { Flags, type Interfaces } from '@oclif/core';
+import { CALIBRATION_METHOD_IDS } from '../core/calibration/calibrator.js';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { budgetFlag, configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
+import { type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate.js';
+import { type CheckCalibratorReport, checkCalibrator } from '../core/lifecycle/check-calibrator.js';
+import { DECISIONS } from '../core/onnx/manifest.js';
+
+export default class Calibrate extends HpsCommand<CalibrateReport | CheckCalibratorReport> {
+  static override summary =
+    'Fit what a score means: a probability with a band, judged on prompts it was not fitted to.';
+  static override description =
+    `Votes count as weights, a tie as half a vote for either side. Unless --no-symmetric is given, both orders of a pair
+are one judgement, and p(a over b) is exactly 1 - p(b over a). Folds never split a prompt_id. --method auto takes the
+simplest method within one standard error of the best, which may be none. With --check nothing is fitted: new labels
+are asked whether a calibrator still holds, and the exit code is 3 where it does not.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl --out calibrator.json',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --embed m.onnx --model-out m.cal.onnx',
+    '<%= config.bin %> <%= command.id %> --check calibrator.json --scores new.jsonl --labels new-labels.jsonl',
+  ];
+  static override flags = {
+    scores: Flags.string({
+      required: true,
+      helpValue: 'FILE',
+      description: 'Scores of one model: {"id", "logit"} a line',
+    }),
+    labels: Flags.string({ required: true, helpValue: 'FILE', description: 'Human labels: JSONL, CSV or Parquet' }),
+    method: Flags.option({
+      options: ['auto', ...CALIBRATION_METHOD_IDS] as const,
+      default: 'auto' as const,
+      description: 'How to calibrate; linear and isotonic for scored items',
+    })(),
+    out: Flags.string({ helpValue: 'FILE', description: 'Calibrator file to write' }),
+    check: Flags.string({
+      helpValue: 'FILE',
+      description: 'Test whether this calibrator still holds, instead of fitting one',
+      exclusive: ['out', 'embed', 'model-out', 'per-group'],
+    }),
+    symmetric: Flags.boolean({
+      default: true,
+      allowNo: true,
+      description: 'Both orders of a pair are one judgement',
+    }),
+    folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of the cross-validation, by prompt_id' }),
+    resamples: Flags.integer({
+      default: 2000,
+      min: 100,
+      max: 100_000,
+      description: 'Resamples of prompts for intervals',
+    }),
+    'per-group': Flags.string({
+      helpValue: 'groups.NAME',
+      description: 'One more curve for each value of a group, shrunk to the whole where the group is small',
+    }),
+    'strictly-monotone': Flags.boolean({ description: 'No two scores get the same probability, so no order changes' }),
+    decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
+    embed: Flags.string({
+      helpValue: 'FILE',
+      description: 'The model the scores are of: the calibrator is put into it',
+      dependsOn: ['model-out'],
+    }),
+    'model-out': Flags.string({
+      helpValue: 'FILE',
+      description: 'The model to write, with an output probability (items: calibrated)',
+      dependsOn: ['embed'],
+    }),
+    gate: gateFlag,
+    budget: budgetFlag,
+    config: configFlag,
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<CalibrateReport | CheckCalibratorReport> {
+    const { flags } = await this.parse(Calibrate);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report =
+        flags.check === undefined ? await this.fit(flags, steps.update) : await this.check(flags.check, flags);
+      steps.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log('parameters' in report ? formatCalibrate(report) : formatCalibratorCheck(report));
+      if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+      if ('stale' in report && report.stale) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+
+  private check(
+    calibrator: string,
+    { scores, labels, resamples, seed }: CalibrateFlags,
+  ): Promise<CheckCalibratorReport> {
+    return checkCalibrator({ calibrator, scores, labels, resamples, seed });
+  }
+
+  private fit(flags: CalibrateFlags, onStep: (step: string, done: number) => void): Promise<CalibrateReport> {
+    const { embed, 'model-out': modelOut, out } = flags;
+    if (out === undefined && modelOut === undefined) {
+      throw new HpsError('USAGE', 'nothing says where the calibrator goes', {
+        hint: 'Give --out calibrator.json, or --embed with --model-out.',
+      });
+    }
+    return calibrateFiles({
+      scores: flags.scores,
+      labels: flags.labels,
+      out: out ?? null,
+      method: flags.method,
+      symmetric: flags.symmetric,
+      strictlyMonotone: flags['strictly-monotone'],
+      folds: flags.folds,
+      resamples: flags.resamples,
+      perGroup: flags['per-group'],
+      decision: flags.decision,
+      embed: embed === undefined ? undefined : { model: embed, out: modelOut! },
+      gate: flags.gate,
+      budget: flags.budget,
+      seed: flags.seed,
+      force: flags.force,
+      onProgress: (step) => onStep(step, 0),
+      onGate: ({ step, done }) => onStep(step, done),
+    });
+  }
+}
+
+type CalibrateFlags = Interfaces.InferredFlags<typeof Calibrate.flags>;

@@ -1,0 +1,82 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatEvaluate } from '../core/cli/render-evaluate.js';
+import { ERROR_CODES } from '../core/errors.js';
+import { type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate.js';
+
+export default class Evaluate extends HpsCommand<EvaluateReport> {
+  static override summary = 'Judge a model by human labels: overall, by group, and against a baseline, with intervals.';
+  static override description =
+    `Accuracy counts votes: a zero logit and a tie vote count one half. Calibration errors are of both orders of every pair.
+Intervals resample prompts, not rows. Groups of fewer than --min-group rows are shown as suppressed.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --calibrator c.json --by groups.source,groups.models',
+    '<%= config.bin %> <%= command.id %> --scores new.jsonl --labels l.jsonl --baseline old.jsonl --out report.json',
+  ];
+  static override flags = {
+    scores: Flags.string({
+      required: true,
+      helpValue: 'FILE',
+      description: 'Scores of one model: {"id", "logit"} a line',
+    }),
+    labels: Flags.string({ required: true, helpValue: 'FILE', description: 'Human labels: JSONL, CSV or Parquet' }),
+    calibrator: Flags.string({
+      helpValue: 'FILE',
+      description: 'Calibrator of this model; without it p = sigmoid(logit), which is said',
+    }),
+    by: Flags.string({
+      helpValue: 'groups.a,groups.b',
+      description: 'Figures for each value of these groups, and of several together',
+    }),
+    'min-group': Flags.integer({
+      default: 30,
+      min: 1,
+      max: 1_000_000,
+      description: 'Fewest rows of a group that is shown',
+    }),
+    baseline: Flags.string({ helpValue: 'FILE', description: 'Scores of another model to compare with, row by row' }),
+    out: Flags.string({ helpValue: 'FILE', description: 'The report as JSON' }),
+    'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
+    resamples: Flags.integer({
+      default: 2000,
+      min: 100,
+      max: 100_000,
+      description: 'Resamples of prompts for intervals',
+    }),
+    config: configFlag,
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<EvaluateReport> {
+    const { flags } = await this.parse(Evaluate);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report = await evaluateFiles({
+        scores: flags.scores,
+        labels: flags.labels,
+        calibrator: flags.calibrator,
+        by: flags.by === undefined ? [] : flags.by.split(',').map((name) => name.trim()),
+        baseline: flags.baseline,
+        out: flags.out,
+        outScores: flags['out-scores'],
+        minGroup: flags['min-group'],
+        resamples: flags.resamples,
+        seed: flags.seed,
+        force: flags.force,
+        onProgress: (step) => steps.update(step, 0),
+      });
+      steps.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log(formatEvaluate(report));
+      if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+}

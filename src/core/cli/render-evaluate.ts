@@ -1,0 +1,103 @@
+import type { EvaluateReport } from '../lifecycle/evaluate.js';
+import { printable } from './format.js';
+import { formatBar, formatEstimate, formatFigure, formatInterval, formatRows, metricOf } from './render-figures.js';
+import { formatTable, terminalWidth } from './table.js';
+
+/** The text of `hpsv3 evaluate`. */
+export function formatEvaluate(report: EvaluateReport): string {
+  const { kind, n, clusters, calibrated, rows } = report;
+  const scale = kind === 'pair' ? 'probability = sigmoid(logit)' : 'prediction = utility';
+  const state = calibrated ? 'calibrated' : `uncalibrated: ${scale}`;
+  return [
+    `${formatRows(n, clusters, rows)}; ${state}`,
+    '',
+    overallOf(report),
+    ...groupsOf(report),
+    ...gapsOf(report),
+    ...baselineOf(report),
+    ...[report.out, report.outScores].flatMap((file) => (file === null ? [] : [`Written: ${printable(file)}`])),
+  ].join('\n');
+}
+
+function overallOf({ overall, ceiling }: EvaluateReport): string {
+  const rows = Object.entries(overall).map(([id, { value, ci }]) => {
+    const { label, isShare } = metricOf(id);
+    return [label, formatFigure(value), formatInterval(ci), isShare ? formatBar(value) : ''];
+  });
+  if (ceiling?.value !== null && ceiling !== null) {
+    const { value, ci } = ceiling;
+    rows.splice(1, 0, ['  a rater, against another', formatFigure(value), formatInterval(ci), formatBar(value)]);
+  }
+  return formatTable(['metric', 'value', '95 % interval', ''], rows, { width: terminalWidth() });
+}
+
+/** The figure a group is shown by. */
+const leading = (kind: EvaluateReport['kind']) => (kind === 'pair' ? 'accuracy' : 'spearman');
+
+function groupsOf({ groups, kind, minGroup }: EvaluateReport): string[] {
+  if (groups.length === 0) return [];
+  const id = leading(kind);
+  const second = kind === 'pair' ? 'ece' : 'rmse';
+  const rows = groups.map(({ by, value, n, metrics, suppressed }) => [
+    by,
+    value,
+    n,
+    suppressed ? `suppressed (under ${minGroup} rows)` : formatFigure(metrics?.[id].value),
+    formatInterval(metrics?.[id].ci),
+    formatBar(metrics?.[id].value),
+    formatFigure(metrics?.[second].value),
+  ]);
+  const headers = ['by', 'group', 'rows', metricOf(id).label, '95 % interval', '', metricOf(second).label];
+  return ['', formatTable(headers, rows, { width: terminalWidth() })];
+}
+
+/** Gaps that are there after Holm's correction, and the worst groups. */
+function gapsOf({ gaps, worst }: EvaluateReport): string[] {
+  const real = gaps.filter(({ holm }) => holm !== null && holm < 0.05);
+  const lines = worst.map(
+    ({ metric, by, value, estimate }) =>
+      `Worst ${metricOf(metric).label}: ${printable(by)} ${printable(value)}, ${formatEstimate(estimate)}`,
+  );
+  if (gaps.length === 0) return lines.length > 0 ? ['', ...lines] : [];
+  const table = real.map(({ by, value, metric, difference, holm }) => [
+    by,
+    value,
+    metricOf(metric).label,
+    formatFigure(difference.value),
+    formatInterval(difference.ci),
+    holm!.toPrecision(2),
+  ]);
+  const found =
+    real.length > 0
+      ? formatTable(['by', 'group', 'metric', 'less the rest', '95 % interval', 'p (Holm)'], table, {
+          width: terminalWidth(),
+        })
+      : `No gap between a group and the rest stands after Holm's correction (${gaps.length} tried).`;
+  return ['', ...lines, '', found];
+}
+
+function baselineOf({ baseline }: EvaluateReport): string[] {
+  if (!baseline) return [];
+  const { file, n, clusters, comparisons, mcnemar, verdict } = baseline;
+  const rows = Object.entries(comparisons).map(([id, one]) => [
+    metricOf(id).label,
+    formatFigure(one.model.value),
+    formatFigure(one.baseline.value),
+    formatFigure(one.difference),
+    formatInterval(one.ci),
+    one.holm === null ? '-' : one.holm.toPrecision(2),
+    one.verdict,
+  ]);
+  const headers = ['metric', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
+  const right = mcnemar
+    ? [
+        `McNemar: only the model right ${mcnemar.onlyModel}, only the baseline ${mcnemar.onlyBaseline}, p ${mcnemar.pValue.toPrecision(2)}`,
+      ]
+    : [];
+  return [
+    '',
+    `Against ${printable(file)} (${n} rows, ${clusters} clusters): ${verdict}`,
+    formatTable(headers, rows, { width: terminalWidth() }),
+    ...right,
+  ];
+}

@@ -1,0 +1,180 @@
+import { type Figures, figuresOf } from '../calibration/figures.js';
+import type { CodedColumn } from '../data/columns.js';
+import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
+import { type BootstrapOptions, percentileInterval, replicate } from '../stats/bootstrap.js';
+import { holmAdjust } from '../stats/holm.js';
+import type { Interval } from '../stats/interval.js';
+import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
+import { bootstrapP } from '../stats/paired.js';
+import { differenceOf, ofSubset } from '../stats/statistic.js';
+import { type JudgedStatistic, judge } from './judged-statistics.js';
+import type { Predictions } from './predictions.js';
+
+/** A group column, or several whose values are looked at together. */
+export interface GroupBy {
+  /** As given: `source`, or `source × models`. */
+  readonly name: string;
+  readonly column: CodedColumn;
+}
+
+/** One group's figures. */
+export interface GroupReport {
+  readonly by: string;
+  readonly value: string;
+  readonly n: number;
+  readonly clusters: number;
+  /** Null where suppressed. */
+  readonly metrics: Figures | null;
+  /** Too few rows to say anything of: shown, so that nobody takes the group for absent. */
+  readonly suppressed: boolean;
+}
+
+/** How far a group is from all other rows, in one figure. */
+export interface GroupGap {
+  readonly by: string;
+  readonly value: string;
+  readonly metric: string;
+  /** The group less the others. */
+  readonly difference: { readonly value: number | null; readonly ci: Interval | null };
+  readonly pValue: number | null;
+  /** Adjusted for the number of gaps. */
+  readonly holm: number | null;
+}
+
+export interface WorstGroup {
+  readonly by: string;
+  readonly value: string;
+  readonly metric: string;
+  readonly estimate: Figures[string];
+}
+
+export interface GroupsReport {
+  readonly groups: readonly GroupReport[];
+  readonly gaps: readonly GroupGap[];
+  /** For each figure that gaps are told of, the group that has it worst. */
+  readonly worst: readonly WorstGroup[];
+}
+
+/** Between the values of an intersection. */
+const TIMES = ' × ';
+
+/** Each column by itself, then, for two or more, all of them together. */
+export function groupings(columns: readonly GroupBy[]): GroupBy[] {
+  return columns.length > 1 ? [...columns, intersection(columns)] : [...columns];
+}
+
+function intersection(columns: readonly GroupBy[]): GroupBy {
+  const names: string[] = [];
+  const codeOf = new Map<string, number>();
+  const codes = columns[0].column.codes.map((_, row) => {
+    const values = columns.map(({ column: { names, codes } }) => names[codes[row]]);
+    if (values.some((value) => value === undefined)) return -1;
+    const key = values.join(TIMES);
+    const code = codeOf.get(key) ?? names.push(key) - 1;
+    codeOf.set(key, code);
+    return code;
+  });
+  return { name: columns.map(({ name }) => name).join(TIMES), column: { names, codes } };
+}
+
+/** Figures that gaps are told of: those that do not grow with fewer rows, as calibration errors do. */
+const GAP_METRICS = new Set(['accuracy', 'brier', 'rmse', 'spearman']);
+
+export interface GroupOptions extends BootstrapOptions {
+  /** Fewest rows of a group that is shown. */
+  readonly minRows: number;
+  readonly onProgress?: (step: string) => void;
+}
+
+interface Member {
+  readonly by: string;
+  readonly value: string;
+  readonly rows: Int32Array;
+}
+
+/** Figures of every group, how far each is from the rest, and which is worst. */
+export function reportGroups(
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+  columns: readonly GroupBy[],
+  options: GroupOptions,
+): GroupsReport {
+  const members = groupings(columns).flatMap(membersOf);
+  const groups = members.map(({ by, value, rows }): GroupReport => {
+    options.onProgress?.(`${by} ${value}`);
+    const { statistics, clusters } = judge(joined, predictions, rows);
+    const suppressed = rows.length < options.minRows;
+    const metrics = suppressed
+      ? null
+      : figuresOf(statistics, clusters, { ...options, seed: `${options.seed}/${by}/${value}` });
+    return { by, value, n: rows.length, clusters: clusters.count, metrics, suppressed };
+  });
+  const shown = members.filter((_, i) => !groups[i].suppressed);
+  const gaps = gapsOf(joined, predictions, shown, options);
+  return { groups, gaps, worst: worstOf(groups, joined.kind === 'pair' ? PAIR_METRICS : ABSOLUTE_METRICS) };
+}
+
+function membersOf({ name: by, column: { names, codes } }: GroupBy): Member[] {
+  const rows = names.map((): number[] => []);
+  for (let row = 0; row < codes.length; row++) if (codes[row] >= 0) rows[codes[row]].push(row);
+  return names
+    .map((value, code) => ({ by, value, rows: Int32Array.from(rows[code]) }))
+    .sort((a, b) => (a.value < b.value ? -1 : 1));
+}
+
+/** Each group against all rows outside it, under the same resamples of clusters. */
+function gapsOf(
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+  members: readonly Member[],
+  options: GroupOptions,
+): GroupGap[] {
+  const gaps = members.flatMap(({ by, value, rows }) => {
+    const inside = new Uint8Array(joined.count);
+    for (const row of rows) inside[row] = 1;
+    const others = Int32Array.from({ length: joined.count }, (_, row) => row).filter((row) => inside[row] === 0);
+    if (others.length < options.minRows) return [];
+    const own = judge(joined, predictions, rows).statistics;
+    const rest = judge(joined, predictions, others).statistics;
+    return own.flatMap(({ id, statistic }, i) =>
+      GAP_METRICS.has(id)
+        ? [{ by, value, metric: id, gap: differenceOf(ofSubset(statistic, rows), ofSubset(rest[i].statistic, others)) }]
+        : [],
+    );
+  });
+  if (gaps.length === 0) return [];
+  const clusters = { of: joined.cluster, count: joined.clusterCount };
+  const resampled = replicate(
+    gaps.map(({ gap }) => gap),
+    clusters,
+    { ...options, seed: `${options.seed}/gaps` },
+  );
+  const tested = resampled.map(({ value, sorted, undefinedResamples }) =>
+    value === null || joined.clusterCount < 2 || undefinedResamples > sorted.length / 20
+      ? null
+      : { ci: percentileInterval(sorted, options.level), pValue: bootstrapP(sorted) },
+  );
+  const adjusted = holmAdjust(tested.flatMap((test) => (test ? [test.pValue] : [])));
+  return gaps.map(({ by, value, metric }, i) => {
+    const test = tested[i];
+    const difference = { value: resampled[i].value, ci: test?.ci ?? null };
+    return { by, value, metric, difference, pValue: test?.pValue ?? null, holm: test ? adjusted.shift()! : null };
+  });
+}
+
+function worstOf(
+  groups: readonly GroupReport[],
+  metrics: readonly Pick<JudgedStatistic, 'id' | 'direction'>[],
+): WorstGroup[] {
+  return metrics
+    .filter(({ id }) => GAP_METRICS.has(id))
+    .flatMap(({ id, direction }) => {
+      const sign = direction === 'higher' ? 1 : -1;
+      const known = groups.flatMap(({ by, value, metrics }) => {
+        const estimate = metrics?.[id];
+        return estimate && estimate.value !== null ? [{ by, value, metric: id, estimate }] : [];
+      });
+      known.sort((a, b) => sign * (a.estimate.value! - b.estimate.value!));
+      return known.slice(0, 1);
+    });
+}

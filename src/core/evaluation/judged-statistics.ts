@@ -1,0 +1,60 @@
+import { uncalibrated } from '../calibration/scale-task.js';
+import type { NamedStatistic } from '../calibration/task.js';
+import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
+import type { Clusters } from '../stats/bootstrap.js';
+import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
+import type { Predictions } from './predictions.js';
+
+/** A statistic with what a comparison must know of it. */
+export interface JudgedStatistic extends NamedStatistic {
+  readonly direction: 'higher' | 'lower';
+}
+
+/** Rows of a joined table, all of them or a group's. */
+export interface JudgedSubset {
+  readonly statistics: readonly JudgedStatistic[];
+  /** Clusters of these rows alone. */
+  readonly clusters: Clusters;
+}
+
+/** Cluster codes of some rows, numbered anew. */
+function clustersOf(cluster: Int32Array, rows: Int32Array): Clusters {
+  const codes = new Map<number, number>();
+  const of = rows.map((row) => {
+    const code = codes.get(cluster[row]) ?? codes.size;
+    codes.set(cluster[row], code);
+    return code;
+  });
+  return { of, count: codes.size };
+}
+
+/** All figures of some rows. Winners are those of the pair logit; calibration errors are of the probabilities, in both orders. */
+export function judge(
+  joined: JoinedPairs | JoinedAbsolutes,
+  { values, calibrated }: Predictions,
+  rows: Int32Array,
+): JudgedSubset {
+  const take = (column: Float64Array) => Float64Array.from(rows, (row) => column[row]);
+  const clusters = clustersOf(joined.cluster, rows);
+  if (joined.kind === 'absolute') {
+    const actual = take(joined.score);
+    const logits = take(joined.logit);
+    const predicted = take(values);
+    const statistics = ABSOLUTE_METRICS.map(({ id, direction, prepare }) => ({
+      id,
+      direction,
+      statistic: prepare({ predicted: calibrated ? predicted : uncalibrated(logits, id), actual }),
+    }));
+    return { statistics, clusters };
+  }
+  const table = {
+    logits: take(joined.logit),
+    probabilities: calibrated ? take(values) : null,
+    outcomes: { positive: take(joined.votesLeft), negative: take(joined.votesRight) },
+  };
+  const statistics = PAIR_METRICS.map(({ id, direction, prepare }) => ({ id, direction, statistic: prepare(table) }));
+  return { statistics, clusters };
+}
+
+export const allRows = ({ count }: { readonly count: number }): Int32Array =>
+  Int32Array.from({ length: count }, (_, i) => i);
