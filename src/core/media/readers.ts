@@ -4,7 +4,7 @@ import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
 import { prepareWaveform } from './audio/prepare.js';
-import { decodeImage } from './image/decode.js';
+import { decodeImage, loadSharp } from './image/decode.js';
 import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
@@ -35,7 +35,7 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
   const masks = inputs.filter((input) => input.preprocess.kind === 'text-mask');
   const readers: Reader[] = [];
   for (const input of inputs) {
-    if (isKind(input, 'image')) readers.push(imageReader(input));
+    if (isKind(input, 'image')) readers.push(await imageReader(input));
     else if (isKind(input, 'text')) readers.push(await textReader(input, masks, tokenizer));
     else if (isKind(input, 'audio')) readers.push(audioReader(input));
     else if (isKind(input, 'video')) readers.push(videoReader(input));
@@ -44,7 +44,8 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
   return readers;
 }
 
-function imageReader(input: InputOf<'image'>): Reader {
+async function imageReader(input: InputOf<'image'>): Promise<Reader> {
+  await loadSharp();
   const contract = input.preprocess;
   assertFrameSize(input, contract);
   return async ({ image }) => {

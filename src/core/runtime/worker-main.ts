@@ -35,8 +35,14 @@ function failure(error: unknown): ModelReply['result'] {
   return { kind: 'failed', code, message, hint, details };
 }
 
-port.on('message', async (request: WorkerRequest) => {
+async function reply(request: WorkerRequest): Promise<void> {
   const result = await answer(request).catch(failure);
   const moved = result.kind === 'ran' ? [...result.outputs.values()].map(({ data }) => data.buffer as ArrayBuffer) : [];
   port.postMessage(result, moved);
+}
+
+// One after the other: onnxruntime begins a run later than it is asked to, and a release could overtake it.
+let queue: Promise<void> = Promise.resolve();
+port.on('message', (request: WorkerRequest) => {
+  queue = queue.then(() => reply(request));
 });

@@ -88,7 +88,9 @@ class SessionThread {
       },
       release: async () => {
         if (this.ended) return;
-        await this.request({ kind: 'release' });
+        const released = this.request({ kind: 'release' });
+        this.ended = new HpsError('INTERRUPTED', `${this.file}: was closed`);
+        await released;
         await this.close();
       },
     };
@@ -119,8 +121,7 @@ class SessionThread {
 
   /** The first reason stays. */
   private end(reason: Error): void {
-    if (this.ended) return;
-    this.ended = reason;
+    this.ended ??= reason;
     for (const { reject } of this.pending.splice(0)) reject(reason);
   }
 }

@@ -1,3 +1,4 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { OutputInfo, default as Sharp } from 'sharp';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
@@ -45,15 +46,24 @@ async function decodeWithVips(bytes: Uint8Array, name: string): Promise<Pixels> 
 
 let loading: Promise<typeof Sharp> | undefined;
 
-/** sharp, allowed to open the three formats only: its other loaders (SVG, GIF, TIFF, PDF, …) follow links or are rarely tested. */
-function loadSharp(): Promise<typeof Sharp> {
+/** Set once the loaders of libvips are chosen; threads that are started later inherit it. */
+const CHOSEN = 'hpsv3.image-loaders';
+
+/**
+ * sharp, allowed to open the three formats only: its other loaders (SVG, GIF, TIFF, PDF, …) follow links or are rarely tested.
+ * Call it before threads that decode are started: the choice is the whole process's, and making it again would get in the
+ * way of what other threads are decoding.
+ */
+export function loadSharp(): Promise<typeof Sharp> {
   loading ??= import('sharp').then(({ default: open }) => {
     open.cache(false); // pictures are decoded once
     open.concurrency(1); // pictures are decoded beside each other; more threads in one only wait for each other
+    if (getEnvironmentData(CHOSEN) === true) return open;
     open.block({ operation: ['VipsForeignLoad'] });
     open.unblock({
       operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
     });
+    setEnvironmentData(CHOSEN, true);
     return open;
   });
   return loading;
