@@ -88,6 +88,7 @@ const MAX_SHOWN = 60;
 
 function describe(tree: Tree): string {
   if (tree === undefined) return 'absent';
+  if (isBranch(tree) && !Array.isArray(tree)) return 'present';
   const text = typeof tree === 'string' ? tree : JSON.stringify(tree);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
