@@ -1,7 +1,7 @@
 import { LIMITS } from '../../limits.js';
 import type { Preprocess } from '../../onnx/manifest.js';
 import { invalidMedia } from '../refusal.js';
-import type { TextEncoder } from './tokenizer.js';
+import type { TextTokenizer } from './tokenizer.js';
 
 type TextContract = Extract<Preprocess, { kind: 'text' }>;
 
@@ -20,7 +20,7 @@ const HALF_PAIR = /\p{Surrogate}/u;
  * truncation `longest_first` on the right).
  * @throws HpsError MEDIA_INVALID for a text without tokens, one that is not well-formed Unicode, or an id beyond the vocabulary
  */
-export function encodeText(text: string, contract: TextContract, tokenizer: TextEncoder): EncodedText {
+export function encodeText(text: string, contract: TextContract, tokenizer: TextTokenizer): EncodedText {
   if (HALF_PAIR.test(text)) {
     throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
   }

@@ -4,7 +4,7 @@ import { HpsError } from '../../errors.js';
 import { invalidMedia } from '../refusal.js';
 
 /** Text to token ids, as the Hugging Face tokenizers library does it with `encode_special_tokens`. */
-export interface TextEncoder {
+export interface TextTokenizer {
   /** Ids that the tokenizer's template puts before and after a text. */
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
@@ -20,7 +20,7 @@ const MODELS: readonly (JsonValue | undefined)[] = ['WordPiece', 'BPE', 'Unigram
  * Reads a tokenizer.json: WordPiece, BPE or Unigram with the parts that @huggingface/tokenizers knows.
  * @throws HpsError ONNX_CORRUPT for what is no tokenizer.json, ONNX_UNSUPPORTED for parts that are not known
  */
-export async function openTokenizer(json: string): Promise<TextEncoder> {
+export async function openTokenizer(json: string): Promise<TextTokenizer> {
   const root = parseJson(json, { name: NAME, code: 'ONNX_CORRUPT' });
   if (!isJsonObject(root) || !isJsonObject(root.model)) {
     throw new HpsError('ONNX_CORRUPT', `${NAME}: has no model section`, { hint: 'Export the model again.' });
@@ -105,7 +105,7 @@ function renameDeep(value: JsonValue, rename: (token: JsonValue) => JsonValue): 
 }
 
 /** What the post-processor puts around a text, seen by letting it work on a token that nothing else has. */
-function templateOf(tokenizer: Tokenizer): Pick<TextEncoder, 'prefix' | 'suffix'> {
+function templateOf(tokenizer: Tokenizer): Pick<TextTokenizer, 'prefix' | 'suffix'> {
   const text = `${UNWRITABLE}text`;
   const tokens = tokenizer.post_processor?.([text], null, true).tokens ?? [text];
   const at = tokens.indexOf(text);
