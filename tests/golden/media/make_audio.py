@@ -78,7 +78,7 @@ def main():
         (FOLDER / name).write_bytes(data)
         read[name] = floats(samples.ravel())
     random = np.random.default_rng(0)
-    noise = random.normal(0, 0.2, 300)
+    noise = random.normal(0, 0.2, 200)
     resampled = [{"from": rate, "to": to, "samples": floats(resample(noise, rate, to))} for rate, to in
                  [(8000, 16000), (48000, 16000), (44100, 16000), (16000, 22050), (11025, 16000), (192000, 16000), (12007, 16000)]]
     vectors = {"versions": {"scipy": scipy.__version__}, "rate": 8000, "read": read, "noise": floats(noise), "resampled": resampled}

@@ -137,7 +137,7 @@ def files():
 
 
 RESAMPLING = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "lanczos3": Image.LANCZOS}
-SIZES = [(13, 9), (7, 17), (23, 6), (35, 25), (1, 1)]
+SIZES = [(13, 9), (7, 17), (23, 6), (30, 21), (1, 1)]
 
 
 def resized_by_torchvision(image, side):
