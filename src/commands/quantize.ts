@@ -13,6 +13,7 @@ export default class Quantize extends HpsCommand<QuantizeReport> {
   static override description =
     `Schemes: weight-only (int8 weights, a row depends on nothing but itself), dynamic (int8, scales from each batch: rows depend on
 their neighbours, so it needs --allow-batch-dependence), static (int8, ranges from calibration; the fastest), fp16, int4.
+auto tries them, keeps the layers that change decisions in float, and writes a table and FILE.pareto.svg of what it tried.
 The opset of the model is kept. The target file changes only when the gate passed; otherwise the exit code is 3.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme weight-only',
@@ -28,7 +29,12 @@ The opset of the model is kept. The target file changes only when the gate passe
       helpValue: 'FILE',
       description: 'The .onnx file to write; FILE.report.json is written beside it',
     }),
-    scheme: Flags.option({ options: SCHEME_IDS, required: true, description: 'How to spend fewer bits' })(),
+    scheme: Flags.option({
+      options: [...SCHEME_IDS, 'auto'] as const,
+      default: 'auto' as const,
+      description:
+        'How to spend fewer bits; auto tries them and recommends one that keeps the budget and is not slower here',
+    })(),
     inputs: Flags.string({
       helpValue: 'FILE',
       description:

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
 import { openCheckpoint } from '../checkpoint/open.js';
@@ -5,15 +6,18 @@ import { HpsError } from '../errors.js';
 import type { Budget } from '../gate/budget.js';
 import { type GateProgress, runGate } from '../gate/gate.js';
 import type { GateLevel, GateReport } from '../gate/report.js';
+import { LIMITS } from '../limits.js';
 import { type LineageStep, MANIFEST_KEY } from '../onnx/manifest.js';
 import { writeOnnx } from '../onnx/write.js';
+import { type SearchReport, searchQuantization } from '../quantization/auto.js';
 import { type Coverage, probesSha256 } from '../quantization/calibrate.js';
 import type { CalibratorId } from '../quantization/calibrators.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../quantization/candidate.js';
 import { judgeChecks } from '../quantization/checks.js';
 import { compareLatency, type Latency } from '../quantization/latency.js';
-import type { SchemeId } from '../quantization/registry.js';
-import { asTensors, type RowSets, rowSets } from '../quantization/rows.js';
+import { paretoChart } from '../quantization/pareto-chart.js';
+import { type SchemeId, schemeOf } from '../quantization/registry.js';
+import { asTensors, type RowSets, rowSets, splitRows } from '../quantization/rows.js';
 import type { Excluded } from '../quantization/scheme.js';
 import { openSource, type QuantizationSource } from '../quantization/source.js';
 import type { ModelLimits } from '../runtime/child.js';
@@ -23,7 +27,8 @@ import { fillHashes, type PendingLineage, startLineage } from './lineage.js';
 export interface QuantizeOptions {
   readonly model: string;
   readonly out: string;
-  readonly scheme: SchemeId;
+  /** `auto` searches for the one to recommend. */
+  readonly scheme: SchemeId | 'auto';
   readonly calibrator: CalibratorId;
   /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
   readonly inputs?: string;
@@ -72,6 +77,8 @@ export interface QuantizeReport {
   readonly session: Readonly<Record<string, string>>;
   readonly lineage: readonly LineageStep[];
   readonly warnings: readonly string[];
+  /** What `auto` tried. */
+  readonly search?: SearchReport;
 }
 
 export interface CalibrationFacts {
@@ -91,20 +98,62 @@ export interface CalibrationFacts {
 export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
   const source = openSource(options.model);
   try {
-    const rows = await givenOrMade(options);
-    const candidate = await makeCandidate(source, {
-      ...options,
-      calibrationRows: rows.calibration,
-      child: childOptions(options),
-      onBatch: () => options.onGate?.({ step: 'calibration', done: 0 }),
-    });
-    return await writeCandidate(source, candidate, rows, options);
+    if (options.scheme === 'auto') return await quantizeBest(source, options);
+    const { scheme } = options;
+    const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
+    const rows = needsRows ? await givenOrMade(options) : NO_ROWS;
+    const candidate = await makeCandidate(source, { ...candidateOptions(rows, options), scheme });
+    return await writeCandidate(source, candidate, rows, { ...options, scheme });
   } finally {
     source.close();
   }
 }
 
-const childOptions = ({ limits, signal }: QuantizeOptions) => ({ limits, signal });
+/** Stands where nothing is run: weight-only with the gate off. */
+const NO_ROWS: RowSets = {
+  calibration: { rows: 0, feeds: new Map() },
+  heldOut: { rows: 0, feeds: new Map() },
+  origin: 'probes',
+};
+
+type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
+
+/** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
+async function quantizeBest(source: QuantizationSource, options: QuantizeOptions): Promise<QuantizeReport> {
+  const rows = await givenOrMade(options);
+  const halves = splitRows(rows.heldOut);
+  const { report: search, finalists } = await searchQuantization(source, {
+    ...candidateOptions(rows, options),
+    searchRows: halves[0],
+    heldOutRows: halves[1],
+  });
+  let refusal: unknown;
+  for (const { candidate, trial, calibrator } of finalists) {
+    try {
+      return await writeCandidate(source, candidate, rows, { ...options, scheme: trial.scheme, calibrator }, search);
+    } catch (error) {
+      if (!(error instanceof HpsError && error.code === 'GATE_FAILED')) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}
+
+const candidateOptions = (rows: RowSets, options: QuantizeOptions) => ({
+  ...options,
+  calibrationRows: rows.calibration,
+  child: childOptions(options),
+  onBatch: () => options.onGate?.({ step: 'trials', done: 0 }),
+});
+
+/** The user's own model may take half of the machine; the default limit is for models of strangers. */
+const childOptions = ({ limits, signal }: QuantizeOptions) => ({
+  limits: limits ?? { memoryBytes: Math.max(LIMITS.modelMemoryBytes, Math.floor(totalmem() / 2)) },
+  signal,
+});
+
+/** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
+const AUTO_ROWS = 96;
 
 async function givenOrMade(options: QuantizeOptions): Promise<RowSets> {
   const { inputs, seed } = options;
@@ -112,6 +161,7 @@ async function givenOrMade(options: QuantizeOptions): Promise<RowSets> {
   try {
     return await rowSets(options.model, {
       seed,
+      heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined,
       child: childOptions(options),
       ...(given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {}),
     });
@@ -124,7 +174,8 @@ async function writeCandidate(
   source: QuantizationSource,
   candidate: Candidate,
   rows: RowSets,
-  options: QuantizeOptions,
+  options: FixedOptions,
+  search?: SearchReport,
 ): Promise<QuantizeReport> {
   const calibration = calibrationFacts(candidate, rows, options);
   const lineage = startLineage(
@@ -139,6 +190,7 @@ async function writeCandidate(
     excluded: candidate.excluded,
     clipRates: clipRates(calibration),
     calibration,
+    ...(search ? { search } : {}),
     session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
   };
   const warnings = [...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
@@ -171,6 +223,7 @@ async function writeCandidate(
       warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
     };
     if (!gate.passed) throw gateFailed(report.out, gate);
+    if (search) await output.writeFile(`${report.out}.pareto.svg`, paretoChart(search.trials, source.bytes));
     await output.writeFile(`${report.out}.report.json`, `${JSON.stringify(report, null, 2)}\n`);
     return report;
   });
@@ -213,8 +266,7 @@ async function judge(
       ? { inputs: { file: basename(options.inputs ?? source.name), tensors: asTensors(rows.heldOut) } }
       : {}),
     threads: options.threads,
-    limits: options.limits,
-    signal: options.signal,
+    ...childOptions(options),
     onProgress: options.onGate,
   });
   return judgeChecks(gate, candidate.scheme.determinism, options.allowBatchDependence);
@@ -230,7 +282,7 @@ const decisionFigures = (gate: GateReport | null) => ({
 function calibrationFacts(
   { calibration }: Candidate,
   { calibration: rows, origin }: RowSets,
-  { calibrator }: QuantizeOptions,
+  { calibrator }: FixedOptions,
 ): CalibrationFacts | null {
   if (calibration === null) return null;
   return { calibrator, rows: rows.rows, origin, sha256: probesSha256(rows), coverage: calibration.coverage };
@@ -245,7 +297,7 @@ const rounded = (value: number): number => Number(value.toPrecision(4));
 function lineageOptions(
   { excluded }: Candidate,
   calibration: CalibrationFacts | null,
-  options: QuantizeOptions,
+  options: FixedOptions,
 ): LineageStep['options'] {
   return {
     scheme: options.scheme,

@@ -4,7 +4,7 @@ import type { OnnxModel } from '../onnx/model.js';
 import { bytesOf } from '../tensor/values.js';
 import { type CalibratorId, calibratorOf } from './calibrators.js';
 import type { Histogram } from './histogram.js';
-import { type ObserveOptions, observeExtremes, observeHistograms } from './observe.js';
+import { type Observed, type ObserveOptions, observeExtremes, observeHistograms } from './observe.js';
 import { isFiniteRange, type Range } from './range.js';
 
 /** How the range chosen for one value stands to what was seen of it. */
@@ -24,41 +24,51 @@ export interface Calibration {
   readonly warnings: readonly string[];
 }
 
-/** Runs the model on the calibration rows and chooses a range for each value. */
-export async function calibrate(
+/** What calibration saw of every value, before a range is chosen. */
+export interface Observation {
+  readonly values: readonly string[];
+  readonly extremes: ReadonlyMap<string, Observed>;
+  readonly histograms: ReadonlyMap<string, Histogram>;
+  readonly keyOf: (value: string) => string;
+}
+
+/** Runs the model on the calibration rows; a second time for histograms, where a calibrator needs them. */
+export async function observe(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,
-  calibratorId: CalibratorId,
-  options: ObserveOptions,
-): Promise<Calibration> {
-  const calibrator = calibratorOf(calibratorId);
+  options: ObserveOptions & { readonly histograms: boolean },
+): Promise<Observation> {
   const extremes = await observeExtremes(model, values, probes, options);
-  const histograms: ReadonlyMap<string, Histogram> = calibrator.choose
+  const histograms = options.histograms
     ? await observeHistograms(model, values, extremes, probes, options)
-    : new Map();
+    : new Map<string, Histogram>();
+  return { values, extremes, histograms, keyOf: options.keyOf };
+}
+
+/** Chooses a range for each value that was seen. */
+export function chooseRanges({ values, extremes, histograms, keyOf }: Observation, id: CalibratorId): Calibration {
+  const { choose } = calibratorOf(id);
   const chosen = new Map<string, Range>();
   for (const [key, { range }] of extremes) {
     const histogram = histograms.get(key);
-    chosen.set(key, histogram && calibrator.choose ? calibrator.choose(histogram) : range);
+    chosen.set(key, histogram && choose ? choose(histogram) : range);
   }
-  const ranges = new Map(values.map((value) => [value, chosen.get(options.keyOf(value))!]));
   const coverage: Record<string, Coverage> = {};
   const full: string[] = [];
-  for (const [value, range] of ranges) {
-    const key = options.keyOf(value);
+  for (const [key, range] of chosen) {
     const seen = extremes.get(key)!.range;
-    if (!isFiniteRange(range) || value !== key) continue;
+    if (!isFiniteRange(range)) continue;
     const span = seen.high - seen.low;
-    coverage[value] = {
-      low: range.low,
-      high: range.high,
-      clipRate: histograms.get(key)?.clipRate(range) ?? 0,
-      coverage: span > 0 ? Math.min(1, (range.high - range.low) / span) : 1,
-    };
-    if (histograms.has(key) && coverage[value].coverage === 1) full.push(value);
+    const share = span > 0 ? Math.min(1, (range.high - range.low) / span) : 1;
+    coverage[key] = { ...range, clipRate: histograms.get(key)?.clipRate(range) ?? 0, coverage: share };
+    if (choose && histograms.has(key) && share === 1) full.push(key);
   }
-  return { ranges, coverage, warnings: fullRangeWarnings(calibratorId, full) };
+  return {
+    ranges: new Map(values.map((value) => [value, chosen.get(keyOf(value))!])),
+    coverage,
+    warnings: fullRangeWarnings(id, full),
+  };
 }
 
 /** A calibrator that chose what min-max would have is worth knowing: maybe it never searched. */

@@ -4,8 +4,8 @@ import { MANIFEST_KEY } from '../onnx/manifest.js';
 import { type OnnxModel, setMetadata } from '../onnx/model.js';
 import { assertOpset } from '../onnx/opset.js';
 import type { ModelProcessOptions } from '../runtime/child.js';
-import { type Calibration, calibrate } from './calibrate.js';
-import type { CalibratorId } from './calibrators.js';
+import { type Calibration, chooseRanges, observe } from './calibrate.js';
+import { type CalibratorId, calibratorOf } from './calibrators.js';
 import { excluder } from './exclude.js';
 import { nothingToQuantize, refuseOpset } from './refusal.js';
 import { type SchemeId, schemeOf } from './registry.js';
@@ -52,27 +52,26 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
     hasManifest: source.manifest !== null,
   };
   const values = scheme.observes?.(model, request) ?? [];
-  const calibration =
-    values.length === 0
-      ? null
-      : (options.calibration ??
-        (await calibrate(
-          model,
-          values,
-          options.calibrationRows,
-          scheme.id === 'static' ? options.calibrator : 'minmax',
-          {
-            child: options.child,
-            threads: options.threads,
-            keyOf: source.keyOf(values),
-            onBatch: options.onBatch,
-          },
-        )));
+  const calibrator = scheme.id === 'static' ? options.calibrator : 'minmax';
+  const calibration = values.length === 0 ? null : (options.calibration ?? (await calibrated(calibrator)));
   const quantized = await scheme.apply(model, { ...request, ranges: calibration?.ranges });
   if (quantized.quantized.length === 0)
     throw nothingToQuantize(source.name, `--scheme ${scheme.id}`, quantized.excluded);
   assertOpset(quantized.model, source.opset, source.name);
   return { ...quantized, scheme, calibration };
+
+  async function calibrated(id: CalibratorId): Promise<Calibration> {
+    const { child, threads, onBatch, calibrationRows } = options;
+    const histograms = calibratorOf(id).choose !== undefined;
+    const seen = await observe(model, values, calibrationRows, {
+      child,
+      threads,
+      onBatch,
+      histograms,
+      keyOf: source.keyOf(values),
+    });
+    return chooseRanges(seen, id);
+  }
 }
 
 /** The manifest of the quantized file: which options it needs, what is left of the way back to the checkpoint. */

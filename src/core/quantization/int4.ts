@@ -44,7 +44,7 @@ async function applyInt4(model: OnnxModel, request: SchemeRequest): Promise<Quan
   const written = new Set<string>();
   for (const node of model.graph.node) {
     const proto = isOp(node, 'MatMul') ? edit.constants.get(node.input[1]) : undefined;
-    if (!proto || proto.dims.length !== 2) {
+    if (proto?.dims.length !== 2) {
       edit.nodes.push(node);
       continue;
     }

@@ -1,14 +1,13 @@
 import type { Probes } from '../gate/probes.js';
-import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
+import { batchFeeds } from '../gate/rows.js';
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
-import { type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
 import { floatsOf } from '../runtime/value.js';
 import { Histogram } from './histogram.js';
 import { isFiniteRange, type Range, widen } from './range.js';
+import { rowBatches } from './rows.js';
 import { withTemporaryModel } from './temporary-model.js';
 
-/** Rows run together. */
-const BATCH = 8;
 /** Activations taken over from one run; values are looked at in groups of about this size. */
 const GROUP_BYTES = 128 * 2 ** 20;
 
@@ -142,7 +141,7 @@ async function runExposed(
   await withTemporaryModel(model, (path) =>
     withModelProcess(child, async (process) => {
       const session = await process.load(path, { threads });
-      for (const batch of batchesOf(session, probes)) {
+      for (const batch of rowBatches(session, probes)) {
         const outputs = await session.run(batchFeeds(probes.feeds, batch));
         take((name) => floatsOf(outputs.get(name)!));
         onBatch?.();
@@ -150,6 +149,3 @@ async function runExposed(
     }),
   );
 }
-
-const batchesOf = (session: RemoteSession, { rows }: Probes): number[][] =>
-  inBatches(range(rows), fixedBatch(session) ?? Math.min(BATCH, rows));

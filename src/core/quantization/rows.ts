@@ -2,8 +2,9 @@ import { readProbes } from '../gate/golden.js';
 import { readFacts } from '../gate/model.js';
 import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
-import { batchFeeds, range } from '../gate/rows.js';
+import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
 import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
+import type { Session } from '../runtime/session.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensorFromBytes } from '../tensor/tensor.js';
 import { bytesOf } from '../tensor/values.js';
@@ -47,19 +48,8 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
   });
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
-    const rows = range(all.rows);
-    if (all.rows === 1) return { calibration: all, heldOut: all, origin: 'inputs' };
-    return {
-      calibration: selectProbes(
-        all,
-        rows.filter((row) => row % 2 === 0),
-      ),
-      heldOut: selectProbes(
-        all,
-        rows.filter((row) => row % 2 === 1),
-      ),
-      origin: 'inputs',
-    };
+    const [calibration, heldOut] = splitRows(all);
+    return { calibration, heldOut, origin: 'inputs' };
   }
   const draw = (purpose: string, rows: number): Probes =>
     makeProbes(inputs, manifest, { rows, seed: `${options.seed}/${purpose}`, file: name });
@@ -70,10 +60,33 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
   };
 }
 
+/** Most rows run together, and the bytes of inputs they may take: activations are some hundred times larger. */
+const BATCH = 8;
+const BATCH_BYTES = 2 ** 20;
+
+/** Rows in the batches they are run in, by the size of a row and the batch that the model is fixed to. */
+export function rowBatches(session: Session, { rows, feeds }: Probes): number[][] {
+  const bytes = [...feeds.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const fitting = Math.floor((BATCH_BYTES * rows) / Math.max(1, bytes));
+  return inBatches(range(rows), fixedBatch(session) ?? Math.max(1, Math.min(BATCH, fitting, rows)));
+}
+
 export const selectProbes = ({ feeds }: Probes, rows: readonly number[]): Probes => ({
   rows: rows.length,
   feeds: batchFeeds(feeds, rows),
 });
+
+/** Every second row, and the others. One row alone is in both. */
+export function splitRows(probes: Probes): [Probes, Probes] {
+  const rows = range(probes.rows);
+  if (probes.rows < 2) return [probes, probes];
+  const half = (remainder: number): Probes =>
+    selectProbes(
+      probes,
+      rows.filter((row) => row % 2 === remainder),
+    );
+  return [half(0), half(1)];
+}
 
 /** Rows as the gate takes inputs of the user's own. */
 export function asTensors({ feeds }: Probes): Map<string, Tensor> {

@@ -1,0 +1,73 @@
+import { type Budget, withDefaults } from '../gate/budget.js';
+import type { Outputs } from '../gate/compare.js';
+import { compareDecisions, type DecisionDiff, scoresOf } from '../gate/decisions.js';
+import type { Probes } from '../gate/probes.js';
+import { firstRows, rowRunner } from '../gate/rows.js';
+import { judgeBudget } from '../gate/verdict.js';
+import type { ModelProcess } from '../runtime/child.js';
+import { type Candidate, quantizedManifest, withManifest } from './candidate.js';
+import { rowBatches } from './rows.js';
+import type { QuantizationSource } from './source.js';
+import { withTemporaryModel } from './temporary-model.js';
+
+/** What a quantized model did to the decisions on one set of rows. */
+export interface Judgement extends DecisionDiff {
+  readonly withinBudget: boolean;
+}
+
+/** Runs candidates against the float model on fixed rows; all in one process, so that a trial is a load and a few runs. */
+export class Judge {
+  private readonly expected = new Map<Probes, Outputs>();
+  private readonly budget: Budget;
+
+  constructor(
+    private readonly source: QuantizationSource,
+    private readonly child: ModelProcess,
+    budget: Budget | undefined,
+    private readonly threads?: number,
+  ) {
+    this.budget = halved(withDefaults('quantize', budget));
+  }
+
+  /** Judges a candidate on several sets of rows. */
+  async judge(candidate: Candidate, sets: readonly Probes[]): Promise<Judgement[]> {
+    for (const rows of sets) {
+      if (!this.expected.has(rows))
+        this.expected.set(rows, await this.run(this.source.path, this.source.manifest?.session, rows));
+    }
+    const manifest = this.source.manifest && quantizedManifest(this.source.manifest, candidate);
+    return withTemporaryModel(withManifest(candidate.model, manifest), async (path) => {
+      const judgements: Judgement[] = [];
+      for (const rows of sets) {
+        const outputs = await this.run(path, manifest?.session, rows);
+        const diff = compareDecisions(scoresOf(this.expected.get(rows)!), scoresOf(outputs), this.budget.score);
+        judgements.push({ ...diff, withinBudget: judgeBudget(diff, this.budget).every(({ passed }) => passed) });
+      }
+      return judgements;
+    });
+  }
+
+  private async run(
+    path: string,
+    config: Readonly<Record<string, string>> | undefined,
+    rows: Probes,
+  ): Promise<Outputs> {
+    const session = await this.child.load(path, { threads: this.threads, config });
+    try {
+      return firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows);
+    } finally {
+      await session.release();
+    }
+  }
+}
+
+/** Half of what is allowed: other rows, which the gate will ask, come out a little worse than those a choice was made by. */
+function halved({ flips, flipRate, kendall, score, probability }: Budget): Budget {
+  return {
+    ...(flips === undefined ? {} : { flips: Math.floor(flips / 2) }),
+    ...(flipRate === undefined ? {} : { flipRate: flipRate / 2 }),
+    ...(kendall === undefined ? {} : { kendall: 1 - (1 - kendall) / 2 }),
+    ...(score === undefined ? {} : { score: score / 2 }),
+    ...(probability === undefined ? {} : { probability: probability / 2 }),
+  };
+}

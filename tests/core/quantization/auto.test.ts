@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { type SearchOptions, type SearchReport, searchQuantization } from '../../../src/core/quantization/auto.js';
+import { paretoChart } from '../../../src/core/quantization/pareto-chart.js';
+import { rowSets, splitRows } from '../../../src/core/quantization/rows.js';
+import { openSource } from '../../../src/core/quantization/source.js';
+import { goldenModel } from '../../helpers/models.js';
+
+async function search(name: string, options: Partial<SearchOptions> = {}) {
+  const path = goldenModel('quantization', name);
+  const source = openSource(path);
+  try {
+    const rows = await rowSets(path, { seed: 0, child: {}, heldOutRows: 48 });
+    const [searchRows, heldOutRows] = splitRows(rows.heldOut);
+    return await searchQuantization(source, {
+      perChannel: true,
+      exclude: [],
+      contrib: false,
+      calibrationRows: rows.calibration,
+      child: {},
+      searchRows,
+      heldOutRows,
+      allowBatchDependence: false,
+      ...options,
+    });
+  } finally {
+    source.close();
+  }
+}
+
+describe('searchQuantization', () => {
+  it('finds the layer that saturates: it flips most, and is kept float', async () => {
+    // Speed is no matter of so small a model: the table comes with the refusal as well.
+    const budget = { flipRate: 0.04, kendall: 0.9 };
+    const report: SearchReport = await search('saturating', { budget }).then(
+      (result) => result.report,
+      (error) => error.details.search,
+    );
+    const ranked = report.sensitivity.filter(({ scheme }) => scheme === 'static');
+    const worst = ranked.toSorted((a, b) => b.flips - a.flips)[0];
+    expect(worst.nodes).toEqual(['saturating']);
+    const mixed = report.trials.find(({ scheme, keptFloat }) => scheme === 'static' && keptFloat > 0)!;
+    expect(mixed.search.withinBudget).toBe(true);
+    expect(ranked.indexOf(worst)).toBeLessThan(mixed.keptFloat);
+    const plain = report.trials.filter(({ scheme, keptFloat }) => scheme === 'static' && keptFloat === 0);
+    expect(plain.every(({ search: { withinBudget } }) => !withinBudget)).toBe(true);
+  });
+
+  it('says what is within the budget, what was not tried, and why', async () => {
+    const { report, finalists } = await search('mlp', { budget: { flipRate: 0.2, kendall: 0.5 } });
+    expect(finalists.length).toBeGreaterThan(0);
+    expect(report.skipped).toContainEqual({ scheme: 'dynamic', why: 'its rows depend on their neighbours' });
+    expect(report.trials.some(({ pareto }) => pareto)).toBe(true);
+    expect(finalists.every(({ trial }) => trial.against === null && trial.heldOut.withinBudget)).toBe(true);
+    expect(paretoChart(report.trials, 25_000)).toMatch(/^<svg[\s\S]*weight-only[\s\S]*<\/svg>\n$/);
+  });
+
+  it('refuses a budget that nothing keeps, with the table', async () => {
+    await expect(search('mlp', { maxSize: 10 })).rejects.toMatchObject({
+      code: 'GATE_FAILED',
+      details: { search: { trials: expect.arrayContaining([expect.objectContaining({ scheme: 'weight-only' })]) } },
+    });
+  });
+});

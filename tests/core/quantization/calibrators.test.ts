@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../../src/core/bytes/random.js';
+import { chooseRanges, type Observation, pairKey } from '../../../src/core/quantization/calibrate.js';
+import { CALIBRATORS, expectedSquaredError } from '../../../src/core/quantization/calibrators.js';
+import { entropyRange } from '../../../src/core/quantization/entropy.js';
+import { Histogram } from '../../../src/core/quantization/histogram.js';
+import type { Range } from '../../../src/core/quantization/range.js';
+
+/** Laplace values with two outliers (PEERS: onnxruntime's entropy takes the full range of these). */
+function heavyTails(): Histogram {
+  const random = new Random('tails');
+  const values = Float32Array.from({ length: 20_000 }, () => {
+    const u = random.uniform(-0.5, 0.5);
+    return -Math.sign(u) * Math.log(1 - 2 * Math.abs(u));
+  });
+  const histogram = new Histogram({ low: -55, high: 60 });
+  histogram.add(values.subarray(0, 7_000));
+  histogram.add(values.subarray(7_000));
+  histogram.add([-55, 60]);
+  return histogram;
+}
+
+const theirs = JSON.parse(
+  readFileSync(new URL('../../golden/quantization/entropy.json', import.meta.url), 'utf8'),
+) as Record<'128' | '2048', [number, number]>;
+
+/** Mean |error| of rounding to 255 steps (a quarter of one) and of moving what lies outside to the edge. */
+function meanError(histogram: Histogram, { low, high }: Range): number {
+  let error = histogram.total * ((high - low) / 255 / 4);
+  for (const [bin, count] of histogram.counts.entries()) {
+    const value = histogram.centre(bin);
+    error += count * Math.max(0, low - value, value - high);
+  }
+  return error / histogram.total;
+}
+
+describe('entropy calibration', () => {
+  it('cuts heavy tails where 128 bins of the runtime take the full range', () => {
+    const { low, high } = entropyRange(heavyTails());
+    expect(theirs['128']).toEqual([-55, 60]);
+    expect(low).toBeGreaterThan(-30);
+    expect(high).toBeLessThan(30);
+    expect(low).toBeLessThan(-5);
+    expect(high).toBeGreaterThan(5);
+  });
+
+  it('lowers the mean error of heavy tails several times against min-max', () => {
+    const tails = heavyTails();
+    expect(meanError(tails, entropyRange(tails))).toBeLessThan(0.3 * meanError(tails, tails.range));
+  });
+
+  it('keeps the full range of uniform values', () => {
+    const histogram = new Histogram({ low: -1, high: 1 });
+    histogram.counts.fill(100);
+    histogram.total = 100 * histogram.counts.length;
+    const { low, high } = entropyRange(histogram);
+    expect(high - low).toBeGreaterThan(1.9);
+  });
+});
+
+describe.each(CALIBRATORS.filter(({ choose }) => choose))('calibrator $id', ({ id, choose }) => {
+  it('keeps 0 inside, and stays inside what was seen', () => {
+    for (const [low, high] of [
+      [0, 9],
+      [-9, 0],
+      [-3, 60],
+    ]) {
+      const random = new Random(`${low}`);
+      const histogram = new Histogram({ low, high });
+      histogram.add(Float32Array.from({ length: 5000 }, () => Math.max(low, Math.min(high, random.normal()))));
+      const range = choose!(histogram);
+      expect(range.low).toBeLessThanOrEqual(0);
+      expect(range.high).toBeGreaterThanOrEqual(0);
+      expect(range.low).toBeGreaterThanOrEqual(low - 1e-9);
+      expect(range.high).toBeLessThanOrEqual(high + 1e-9);
+      expect(range.high - range.low).toBeGreaterThan(0);
+    }
+  });
+
+  // Entropy weighs how often values are lost, not how far they lie out: two outliers decide its squared error.
+  it.skipIf(id === 'entropy')('has no larger squared error than min-max on heavy tails', () => {
+    const tails = heavyTails();
+    expect(expectedSquaredError(tails, choose!(tails))).toBeLessThanOrEqual(expectedSquaredError(tails, tails.range));
+  });
+
+  it('says so where it chose the full range', () => {
+    const histogram = new Histogram({ low: 0, high: 1 });
+    histogram.add(Float32Array.from({ length: 4096 }, (_, i) => (i + 0.5) / 4096));
+    const seen: Observation = {
+      values: ['x'],
+      extremes: new Map([['x', { range: { low: 0, high: 1 }, elements: 4096 }]]),
+      histograms: new Map([['x', histogram]]),
+      keyOf: (value) => value,
+    };
+    const { coverage, warnings } = chooseRanges(seen, id);
+    expect(warnings.length > 0).toBe(coverage['x'].coverage === 1);
+    if (id === 'mse') expect(warnings.join()).toMatch(/mse chose the full range for 1 value/);
+  });
+});
+
+describe('Histogram', () => {
+  it('counts in pieces as at once, and tells the share outside a range', () => {
+    const histogram = new Histogram({ low: 0, high: 2048 });
+    histogram.add([0.5, 1.5, 2047.5]);
+    histogram.add([2048]);
+    expect([histogram.counts[0], histogram.counts[1], histogram.counts[2047]]).toEqual([1, 1, 2]);
+    expect(histogram.clipRate({ low: 0, high: 100 })).toBe(0.5);
+  });
+
+  it.each([
+    [0, 0],
+    [1, 0],
+    [0, Number.POSITIVE_INFINITY],
+  ])('refuses the range from %s to %s', (low, high) => {
+    expect(() => new Histogram({ low, high })).toThrow(RangeError);
+  });
+});
+
+it('the sides of a pair share their ranges', () => {
+  const key = pairKey(['left/a', 'right/a', 'right/only', 'left_x', 'right_x']);
+  expect(['left/a', 'right/a', 'right/only', 'right_x', 'rightly'].map(key)).toEqual([
+    'left/a',
+    'left/a',
+    'right/only',
+    'left_x',
+    'rightly',
+  ]);
+});
