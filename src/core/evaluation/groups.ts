@@ -55,6 +55,9 @@ export interface GroupsReport {
   readonly worst: readonly WorstGroup[];
 }
 
+/** Of smooth ECE, of which dozens of groups would take minutes. */
+const GROUP_COSTLY_RESAMPLES = 50;
+
 /** Between the values of an intersection. */
 const TIMES = ' × ';
 
@@ -106,7 +109,11 @@ export function reportGroups(
     const suppressed = rows.length < options.minRows;
     const metrics = suppressed
       ? null
-      : figuresOf(statistics, clusters, { ...options, seed: `${options.seed}/${by}/${value}` });
+      : figuresOf(statistics, clusters, {
+          ...options,
+          costlyResamples: GROUP_COSTLY_RESAMPLES,
+          seed: `${options.seed}/${by}/${value}`,
+        });
     return { by, value, n: rows.length, clusters: clusters.count, metrics, suppressed };
   });
   const shown = members.filter((_, i) => !groups[i].suppressed);
