@@ -85,8 +85,7 @@ async function openSource(
 ): Promise<{ source: MediaSource; key: string }> {
   if (typeof content !== 'string') return { source: content, key: sha256Hex(content.bytes) };
   refuseAddress(content);
-  const path = await realPath(root === undefined ? content : resolve(root, content), content);
-  if (root !== undefined) assertInside(path, await realPath(root, root), content);
+  const path = root === undefined ? await realPath(content, content) : await pathInside(root, content);
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
   return { source: { path }, key: `${dev}:${ino}:${size}:${mtimeNs}` };
 }
@@ -124,7 +123,15 @@ async function realPath(path: string, given: string): Promise<string> {
   }
 }
 
-/** Links are followed first, so that none leads out. */
+/** Looks at the name first, so that nothing outside is even asked for; then links are followed, so that none leads out. */
+async function pathInside(root: string, given: string): Promise<string> {
+  const named = resolve(root, given);
+  assertInside(named, resolve(root), given);
+  const path = await realPath(named, given);
+  assertInside(path, await realPath(root, root), given);
+  return path;
+}
+
 function assertInside(path: string, root: string, given: string): void {
   if (path === root || path.startsWith(root.endsWith(sep) ? root : `${root}${sep}`)) return;
   throw invalidPath(

@@ -3,7 +3,7 @@ import type { ContractInput } from '../onnx/manifest.js';
 /** Memory for inputs that wait for their batch. */
 const WAITING_BYTES = 256 * 1024 * 1024;
 /** Texts of several lengths fill several batches at a time. */
-const MOST_BATCHES = 16;
+const MOST_BATCHES = 4;
 /** One batch runs while the next one fills. */
 const FEWEST_BATCHES = 2;
 
