@@ -47,10 +47,9 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     }),
     folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of the cross-validation, by prompt_id' }),
     resamples: Flags.integer({
-      default: 2000,
       min: 100,
       max: 100_000,
-      description: 'Resamples of prompts for intervals',
+      description: 'Resamples of prompts for intervals; 2000, or fewer for over 20,000 rows',
     }),
     'per-group': Flags.string({
       helpValue: 'groups.NAME',

@@ -41,10 +41,9 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     out: Flags.string({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
     resamples: Flags.integer({
-      default: 2000,
       min: 100,
       max: 100_000,
-      description: 'Resamples of prompts for intervals',
+      description: 'Resamples of prompts for intervals; 2000, or fewer for over 20,000 rows',
     }),
     config: configFlag,
     seed: seedFlag,

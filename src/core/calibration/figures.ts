@@ -66,9 +66,17 @@ export function figuresOf(statistics: readonly NamedStatistic[], clusters: Clust
 const COSTLY: ReadonlySet<string> = new Set(['smece']);
 const COSTLY_RESAMPLES = 200;
 
+/** Row visits that intervals may take where nobody says how many resamples. */
+const ROW_VISITS = 4e7;
+const FEWEST_RESAMPLES = 200;
+
+/** 2000 up to 20,000 rows, and so many fewer above, where percentiles lie close together, that intervals take seconds. */
+export const defaultResamples = (rows: number): number =>
+  Math.max(FEWEST_RESAMPLES, Math.min(DEFAULT_RESAMPLES, Math.floor(ROW_VISITS / Math.max(1, rows))));
+
 /** Statistics with intervals; costly ones from fewer resamples. */
 function estimate(statistics: readonly NamedStatistic[], clusters: Clusters, options: FigureOptions): Estimate[] {
-  const { resamples = DEFAULT_RESAMPLES, costlyResamples = COSTLY_RESAMPLES } = options;
+  const { resamples = defaultResamples(clusters.of.length), costlyResamples = COSTLY_RESAMPLES } = options;
   const estimates = new Array<Estimate>(statistics.length);
   for (const costly of [false, true]) {
     const places = statistics.flatMap(({ id }, place) => (COSTLY.has(id) === costly ? [place] : []));

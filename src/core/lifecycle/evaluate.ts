@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
-import { type Figures, figuresOf } from '../calibration/figures.js';
+import { defaultResamples, type Figures, figuresOf } from '../calibration/figures.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import type { RowsReport } from '../data/row-counts.js';
 import { HpsError } from '../errors.js';
@@ -8,7 +8,6 @@ import { type BaselineReport, compareWithBaseline } from '../evaluation/baseline
 import { type GroupsReport, reportGroups } from '../evaluation/groups.js';
 import { allRows, judge } from '../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../evaluation/predictions.js';
-import { DEFAULT_RESAMPLES } from '../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../stats/pairwise-accuracy.js';
 import { groupColumn } from './calibrate.js';
 import { readCalibrator } from './calibrator-file.js';
@@ -80,7 +79,7 @@ export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateR
     ...groups,
     ...(compared ? { baseline: compared } : {}),
     minGroup: options.minGroup,
-    resamples: options.resamples ?? DEFAULT_RESAMPLES,
+    resamples: options.resamples ?? defaultResamples(joined.count),
     rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
     warnings: rowWarnings(rows),
     out: options.out === undefined ? null : basename(options.out),

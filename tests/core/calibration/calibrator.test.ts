@@ -142,7 +142,7 @@ const fileOf = ({ curve, band, method, n, clusters, before, after, reduction }: 
   folds: 5,
   repeats: 5,
   seed: 0,
-  figures: { before, after, reduction },
+  figures: { before, after, reduction } as Calibrator['figures'],
   groups: null,
   tool: 'test',
 });
