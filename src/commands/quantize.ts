@@ -35,6 +35,11 @@ The opset of the model is kept. The target file changes only when the gate passe
       description:
         'How to spend fewer bits; auto tries them and recommends one that keeps the budget and is not slower here',
     })(),
+    calibration: Flags.string({
+      helpValue: 'FILE',
+      description:
+        'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second held out; votes give the accuracy',
+    }),
     inputs: Flags.string({
       helpValue: 'FILE',
       description:
@@ -81,6 +86,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         out: flags.out,
         scheme: flags.scheme,
         inputs: flags.inputs,
+        samples: flags.calibration,
         calibrator: flags.calibrator,
         perChannel: flags['per-channel'],
         exclude: flags.exclude,

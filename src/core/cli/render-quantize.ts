@@ -8,7 +8,7 @@ const SHOWN = 10;
 
 /** The text of `hpsv3 quantize`: what was written, what stayed float and why, then the gate's answer. */
 export function formatQuantize(report: QuantizeReport): string {
-  const { scheme, out, sha256, bytes, ratio, latency, quantized, excluded, gate } = report;
+  const { scheme, out, sha256, bytes, ratio, latency, accuracy, quantized, excluded, gate } = report;
   const rows = [
     [
       'out',
@@ -22,6 +22,15 @@ export function formatQuantize(report: QuantizeReport): string {
       : [
           ['speed', `${latency.ratio.toFixed(2)} times float`, `${ms(latency.quantized)} against ${ms(latency.float)}`],
         ]),
+    ...(accuracy === undefined
+      ? []
+      : [
+          [
+            'accuracy',
+            `${percent(accuracy.quantized)} (float ${percent(accuracy.float)})`,
+            `${formatCount(accuracy.pairs)} judged pairs, McNemar p ${accuracy.pValue.toPrecision(2)}`,
+          ],
+        ]),
   ];
   const facts = formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() });
   const left = excluded.slice(0, SHOWN).map(({ node, why }) => [node, why]);
@@ -31,4 +40,5 @@ export function formatQuantize(report: QuantizeReport): string {
   return `${facts}${kept}${gate === null ? '' : `\n\n${formatGate(gate)}`}`;
 }
 
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const ms = (value: number): string => `${value.toPrecision(3)} ms`;

@@ -9,6 +9,7 @@ import type { GateLevel, GateReport } from '../gate/report.js';
 import { LIMITS } from '../limits.js';
 import { type LineageStep, MANIFEST_KEY } from '../onnx/manifest.js';
 import { writeOnnx } from '../onnx/write.js';
+import { type AccuracyChange, compareAccuracy } from '../quantization/accuracy.js';
 import { type SearchReport, searchQuantization } from '../quantization/auto.js';
 import { type Coverage, probesSha256 } from '../quantization/calibrate.js';
 import type { CalibratorId } from '../quantization/calibrators.js';
@@ -21,6 +22,7 @@ import { asTensors, type RowSets, rowSets, splitRows } from '../quantization/row
 import type { Excluded } from '../quantization/scheme.js';
 import { openSource, type QuantizationSource } from '../quantization/source.js';
 import type { ModelLimits } from '../runtime/child.js';
+import { readCalibrationSamples } from './calibration-samples.js';
 import { gateFailed } from './export.js';
 import { fillHashes, type PendingLineage, startLineage } from './lineage.js';
 
@@ -32,6 +34,8 @@ export interface QuantizeOptions {
   readonly calibrator: CalibratorId;
   /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
   readonly inputs?: string;
+  /** Media of the user's own (JSONL, CSV or Parquet of samples) for the same; what raters said of them gives the accuracy. */
+  readonly samples?: string;
   readonly perChannel: boolean;
   /** Globs over node names. */
   readonly exclude: readonly string[];
@@ -67,6 +71,8 @@ export interface QuantizeReport {
   readonly flipRate: number | null;
   readonly kendall: number | null;
   readonly maxLogitDiff: number | null;
+  /** On held-out rows that raters judged, where there are any. */
+  readonly accuracy?: AccuracyChange;
   /** Nodes that compute with fewer bits, or whose weights have fewer. */
   readonly quantized: number;
   readonly excluded: readonly Excluded[];
@@ -101,7 +107,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     if (options.scheme === 'auto') return await quantizeBest(source, options);
     const { scheme } = options;
     const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
-    const rows = needsRows ? await givenOrMade(options) : NO_ROWS;
+    const rows = needsRows ? await givenOrMade(source, options) : NO_ROWS;
     const candidate = await makeCandidate(source, { ...candidateOptions(rows, options), scheme });
     return await writeCandidate(source, candidate, rows, { ...options, scheme });
   } finally {
@@ -110,17 +116,18 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
 }
 
 /** Stands where nothing is run: weight-only with the gate off. */
-const NO_ROWS: RowSets = {
+const NO_ROWS: JudgedRows = {
   calibration: { rows: 0, feeds: new Map() },
   heldOut: { rows: 0, feeds: new Map() },
   origin: 'probes',
+  preferred: [],
 };
 
 type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
 
 /** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
 async function quantizeBest(source: QuantizationSource, options: QuantizeOptions): Promise<QuantizeReport> {
-  const rows = await givenOrMade(options);
+  const rows = await givenOrMade(source, options);
   const halves = splitRows(rows.heldOut);
   const { report: search, finalists } = await searchQuantization(source, {
     ...candidateOptions(rows, options),
@@ -155,32 +162,46 @@ const childOptions = ({ limits, signal }: QuantizeOptions) => ({
 /** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
 const AUTO_ROWS = 96;
 
-async function givenOrMade(options: QuantizeOptions): Promise<RowSets> {
-  const { inputs, seed } = options;
+interface JudgedRows extends RowSets {
+  /** Share of votes for the left of each held-out row; empty where nothing is known. */
+  readonly preferred: readonly (number | null)[];
+}
+
+async function givenOrMade(source: QuantizationSource, options: QuantizeOptions): Promise<JudgedRows> {
+  const { inputs, samples, seed } = options;
+  if (inputs !== undefined && samples !== undefined) {
+    throw new HpsError('USAGE', '--calibration and --inputs are given together', { hint: 'Give one of them.' });
+  }
+  const common = { seed, child: childOptions(options), heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
+  if (samples !== undefined) {
+    const { probes, preferred } = await readCalibrationSamples(source, samples);
+    const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
+    return { ...(await rowSets(options.model, { ...common, prepared: probes })), preferred: heldOut };
+  }
   const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
   try {
-    return await rowSets(options.model, {
-      seed,
-      heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined,
-      child: childOptions(options),
-      ...(given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {}),
-    });
+    const rows = given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {};
+    return { ...(await rowSets(options.model, { ...common, ...rows })), preferred: [] };
   } finally {
     given?.close();
   }
 }
 
+/** Files of the user's that rows come from. */
+const rowFiles = ({ inputs, samples }: QuantizeOptions): string[] =>
+  [inputs, samples].filter((path) => path !== undefined);
+
 async function writeCandidate(
   source: QuantizationSource,
   candidate: Candidate,
-  rows: RowSets,
+  rows: JudgedRows,
   options: FixedOptions,
   search?: SearchReport,
 ): Promise<QuantizeReport> {
   const calibration = calibrationFacts(candidate, rows, options);
   const lineage = startLineage(
     { step: 'quantize', options: lineageOptions(candidate, calibration, options) },
-    [...source.files, ...(options.inputs === undefined ? [] : [options.inputs])].map((path) => ({ path })),
+    [...source.files, ...rowFiles(options)].map((path) => ({ path })),
     options.signal,
   );
   const facts = {
@@ -198,7 +219,7 @@ async function writeCandidate(
     const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
     return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
   }
-  const inputs = [...source.files, ...(options.inputs === undefined ? [] : [options.inputs])];
+  const inputs = [...source.files, ...rowFiles(options)];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
     const written = await write(output, source, candidate, lineage, options);
     const bytes = written.model.byteLength + (written.data?.byteLength ?? 0);
@@ -211,8 +232,13 @@ async function writeCandidate(
             child: childOptions(options),
             threads: options.threads,
           });
+    const accuracy =
+      options.gate === 'off' || rows.preferred.length === 0
+        ? null
+        : await compareAccuracy(source.path, output.path(), rows.heldOut, rows.preferred, childOptions(options));
     const report: QuantizeReport = {
       ...facts,
+      ...(accuracy ? { accuracy } : {}),
       sha256: written.model.sha256,
       bytes,
       ratio: source.bytes / bytes,
@@ -262,8 +288,8 @@ async function judge(
     seed: String(options.seed),
     levels: ['disabled', 'basic', 'extended'],
     locate: false,
-    ...(rows.origin === 'inputs'
-      ? { inputs: { file: basename(options.inputs ?? source.name), tensors: asTensors(rows.heldOut) } }
+    ...(rows.origin !== 'probes'
+      ? { inputs: { file: basename(rowFiles(options)[0] ?? source.name), tensors: asTensors(rows.heldOut) } }
       : {}),
     threads: options.threads,
     ...childOptions(options),

@@ -2,6 +2,7 @@ import { DATA_TYPE, floatOf, intAttribute, intOf, type NodeProto, type OnnxModel
 import { isStandard } from '../onnx/passes/uses.js';
 import { tensorOf } from '../onnx/tensor-data.js';
 import { renameTensor, transposeMatrix } from '../tensor/transform.js';
+import { GatherRewriter } from './gather.js';
 import { GraphEdit } from './graph-edit.js';
 import { quantizedWeight } from './int8-weight.js';
 import {
@@ -29,11 +30,17 @@ export const dynamic: QuantizationScheme = {
 
 async function applyDynamic(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
   const rewriter = new DynamicRewriter(new GraphEdit(model), request.perChannel);
+  const gathers = new GatherRewriter(rewriter.edit, request);
   const quantized: string[] = [];
   const excluded: Excluded[] = [];
   for (const node of model.graph.node) {
-    const candidate = rewriter.reads(node);
-    const why = candidate ? (request.exclude(node) ?? (await rewriter.rewrite(node))) : undefined;
+    const gathered = gathers.reads(node);
+    const candidate = gathered || rewriter.reads(node);
+    const why = gathered
+      ? await gathers.rewrite(node)
+      : candidate
+        ? (request.exclude(node) ?? (await rewriter.rewrite(node)))
+        : undefined;
     if (candidate && why === undefined) quantized.push(nodeLabel(node));
     else rewriter.edit.nodes.push(node);
     if (why !== undefined) excluded.push({ node: nodeLabel(node), why });

@@ -14,7 +14,7 @@ export interface RowSets {
   readonly calibration: Probes;
   readonly heldOut: Probes;
   /** Where the rows come from. */
-  readonly origin: 'probes' | 'inputs';
+  readonly origin: 'probes' | 'inputs' | 'samples';
 }
 
 /** Rows given by the user, all of them. */
@@ -25,6 +25,8 @@ export interface GivenRows {
 
 export interface RowOptions {
   readonly given?: GivenRows;
+  /** Rows that are prepared already. */
+  readonly prepared?: Probes;
   readonly seed: number;
   /** Rows made up where none are given. */
   readonly calibrationRows?: number;
@@ -41,6 +43,10 @@ const HELD_OUT_ROWS = 24;
  * @throws HpsError TENSOR_NOT_FOUND, INPUTS_INVALID as `readProbes`
  */
 export async function rowSets(path: string, options: RowOptions): Promise<RowSets> {
+  if (options.prepared) {
+    const [calibration, heldOut] = splitRows(options.prepared);
+    return { calibration, heldOut, origin: 'samples' };
+  }
   const { manifest, bytes, file: name } = readFacts(path);
   const inputs = await withModelProcess(options.child, async (child) => {
     const session = await child.load(path, { optimization: 'disabled', config: manifest?.session }, bytes);

@@ -1,6 +1,7 @@
 import { intAttribute, type NodeProto, type OnnxModel, opsetOf, type TensorProto } from '../onnx/model.js';
 import { tensorOf } from '../onnx/tensor-data.js';
 import { readFloat32 } from '../tensor/transform.js';
+import { GatherRewriter } from './gather.js';
 import { fixedInitializers, GraphEdit } from './graph-edit.js';
 import { quantizedBias, quantizedWeight, scalesForBias } from './int8-weight.js';
 import { type ActivationScale, activationScale, isFiniteRange, type Range } from './range.js';
@@ -37,7 +38,7 @@ async function applyStatic(model: OnnxModel, request: SchemeRequest): Promise<Qu
     const plan = planStatic(model, { ...request, exclude: (node) => request.exclude(node) ?? unusable.get(node) });
     const found = firstWithoutRange(plan, ranges) ?? (await weights.firstUnusable(plan));
     if (found === undefined)
-      return new StaticRewriter(model, plan, ranges, weights).run(request.perChannel && !perChannel);
+      return new StaticRewriter(model, plan, ranges, weights, request).run(request.perChannel && !perChannel);
     unusable.set(found.node, found.why);
   }
 }
@@ -94,6 +95,7 @@ class StaticWeights {
 /** Writes the plan into the graph. */
 class StaticRewriter {
   private readonly edit: GraphEdit;
+  private readonly gathers: GatherRewriter;
   private readonly scales = new Map<string, ActivationScale>();
   private readonly biases = new Map<string, Float32Array>();
   private readonly weightScales = new Map<string, Float32Array>();
@@ -105,15 +107,27 @@ class StaticRewriter {
     private readonly plan: StaticPlan,
     private readonly ranges: ReadonlyMap<string, Range>,
     private readonly weights: StaticWeights,
+    request: SchemeRequest,
   ) {
     this.edit = new GraphEdit(model);
+    this.gathers = new GatherRewriter(this.edit, request);
   }
 
   async run(saysPerTensor: boolean): Promise<QuantizedModel> {
     const { edit, plan } = this;
     this.chooseScales();
     await this.fitWeightsToBiases();
+    const gathered: string[] = [];
+    const excluded = [...plan.excluded];
     for (const node of this.model.graph.node) {
+      if (this.gathers.reads(node)) {
+        const why = await this.gathers.rewrite(node);
+        if (why === undefined) {
+          gathered.push(nodeLabel(node));
+          continue;
+        }
+        excluded.push({ node: nodeLabel(node), why });
+      }
       const entry = plan.nodes.get(node);
       const input = entry?.kind === 'weighted' ? this.weightedInputs(node) : node.input;
       const [result, ...rest] = node.output;
@@ -127,8 +141,8 @@ class StaticRewriter {
     }
     return {
       model: edit.finish(),
-      quantized: Array.from(plan.nodes.keys(), nodeLabel),
-      excluded: plan.excluded,
+      quantized: [...Array.from(plan.nodes.keys(), nodeLabel), ...gathered],
+      excluded,
       session: {},
       notes: saysPerTensor
         ? [`Opset ${opsetOf(this.model)} has no scales per channel (${PER_AXIS_OPSET} has): one scale a weight.`]

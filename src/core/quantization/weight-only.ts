@@ -1,4 +1,5 @@
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, opsetOf } from '../onnx/model.js';
+import { GatherRewriter } from './gather.js';
 import { GraphEdit } from './graph-edit.js';
 import { quantizedWeight } from './int8-weight.js';
 import {
@@ -44,6 +45,7 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
   const weights = findWeights(model, edit, request, excluded);
   const standard = (opsetOf(model) ?? 0) >= PER_AXIS_OPSET && request.hasManifest;
   const quantized: string[] = [];
+  const gathers = new GatherRewriter(edit, request);
   for (const [name, { axis, readers }] of weights) {
     const scaled = await scaleWeight(edit.constants.get(name)!, request.perChannel ? axis : null);
     if (typeof scaled === 'string') {
@@ -54,12 +56,23 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
     else multiply(edit, name, scaled);
     quantized.push(...readers.map(nodeLabel));
   }
-  edit.nodes.push(...model.graph.node);
+  for (const node of model.graph.node) {
+    if (!gathers.reads(node) || weights.has(node.input[0])) {
+      edit.nodes.push(node);
+      continue;
+    }
+    const why = await gathers.rewrite(node);
+    if (why === undefined) quantized.push(nodeLabel(node));
+    else {
+      edit.nodes.push(node);
+      excluded.push({ node: nodeLabel(node), why });
+    }
+  }
   return {
     model: edit.finish(),
     quantized,
     excluded,
-    session: standard && quantized.length > 0 ? EXACT_SESSION : {},
+    session: standard && weights.size > 0 ? EXACT_SESSION : {},
     notes: [],
   };
 }
@@ -73,11 +86,15 @@ function findWeights(
 ): Map<string, Found> {
   const weights = new Map<string, Found>();
   const forbidden = new Set<string>();
+  // A table that is only looked up is quantized by its rows (see GatherRewriter).
+  const multiplied = new Set(
+    model.graph.node.filter(({ opType }) => opType !== 'Gather').flatMap(({ input }) => input),
+  );
   for (const node of model.graph.node) {
     for (const [input, name] of node.input.entries()) {
       const proto = edit.constants.get(name);
       const axis = proto ? weightAxis(node, input, proto.dims.length) : null;
-      if (!proto || axis === null) continue;
+      if (!proto || axis === null || (node.opType === 'Gather' && !multiplied.has(name))) continue;
       const why =
         exclude(node) ??
         (paysOff(proto, perChannel ? proto.dims[axis] : 1) ? undefined : 'its weight is too small to gain from int8');
