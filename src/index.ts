@@ -13,4 +13,17 @@ export { type InitOptions, type InitReport, initCheckpoint } from './core/lifecy
 export { type InspectOptions, type InspectReport, inspectFile } from './core/lifecycle/inspect.js';
 export { type VerifyOptions, type VerifyReport, verifyModels } from './core/lifecycle/verify.js';
 export type { Manifest, Modality, Mode } from './core/onnx/manifest.js';
+export type { ContractFile } from './core/scoring/contract.js';
+export type { RuntimeInfo } from './core/scoring/model.js';
+export type { ItemScore, PairScore, Score } from './core/scoring/result.js';
+export type { ItemInput, MediaBytes } from './core/scoring/sample.js';
+export {
+  HPSv3Scorer,
+  type ItemSample,
+  type Outcome,
+  type PairSample,
+  type Sample,
+  type ScoreOptions,
+  type ScorerOptions,
+} from './core/scoring/scorer.js';
 export type { Tensor, TensorInfo } from './core/tensor/tensor.js';
