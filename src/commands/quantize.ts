@@ -3,6 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { budgetFlag, configFlag, dryRunFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
+import { mediaRootFlag } from '../core/cli/scoring-flags.js';
 import { type QuantizeReport, quantizeModel } from '../core/lifecycle/quantize.js';
 import { CALIBRATOR_IDS } from '../core/quantization/calibrators.js';
 import { SCHEME_IDS } from '../core/quantization/registry.js';
@@ -40,6 +41,7 @@ The opset of the model is kept. The target file changes only when the gate passe
       description:
         'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second held out; votes give the accuracy',
     }),
+    'media-root': mediaRootFlag,
     inputs: Flags.string({
       helpValue: 'FILE',
       description:
@@ -87,6 +89,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         scheme: flags.scheme,
         inputs: flags.inputs,
         samples: flags.calibration,
+        mediaRoot: flags['media-root'],
         calibrator: flags.calibrator,
         perChannel: flags['per-channel'],
         exclude: flags.exclude,

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../src/core/bytes/output.js';
+import { Random } from '../../src/core/bytes/random.js';
 import { writeSafetensors } from '../../src/core/checkpoint/write-safetensors.js';
 import { type QuantizeOptions, quantizeModel } from '../../src/core/lifecycle/quantize.js';
+import { encodePng } from '../../src/core/media/encode-image.js';
 import { MANIFEST_KEY, type Manifest, manifestOf } from '../../src/core/onnx/manifest.js';
 import { metadataOf } from '../../src/core/onnx/model.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
@@ -60,7 +62,7 @@ function readManifest(path: string): Manifest {
 
 async function saveRows(name: string, count: number): Promise<string> {
   const path = join(folder, name);
-  const { calibration } = await rowSets(model, { seed: 1, child: {}, calibrationRows: Math.max(1, count) });
+  const { calibration } = await rowSets(model, { seed: 1, calibrationRows: Math.max(1, count) });
   const tensors = [...asTensors(calibration).values()].map((tensor) =>
     count > 0 ? tensor : { ...tensor, shape: [0, ...tensor.shape.slice(1)], async *chunks() {} },
   );
@@ -137,6 +139,40 @@ describe('static', () => {
     expect(report.calibration).toMatchObject({ rows: 5, origin: 'inputs' });
     expect(report.gate?.pairs).toBe(10); // five held-out items, two by two
     expect(report.lineage[1].inputs[1]).toEqual({ name: 'rows.safetensors', sha256: sha256(inputs) });
+  });
+
+  it('calibrates on pictures that a data file names, and tells the accuracy on their votes', async () => {
+    const random = new Random('pictures');
+    const rows: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      const data = Uint8Array.from({ length: 40 * 30 * 3 }, () => random.integer(0, 256));
+      writeFileSync(join(folder, `${i}.png`), await encodePng({ width: 40, height: 30, data }));
+      rows.push(
+        JSON.stringify({
+          id: `${i}`,
+          type: 'pair',
+          left: `${i}.png`,
+          right: `${(i * 3) % 8 < i ? 0 : i}.png`,
+          labels: [1, 1, 0],
+        }),
+      );
+    }
+    const samples = join(folder, 'samples.jsonl');
+    writeFileSync(samples, `${rows.join('\n')}\n`);
+    const pair = join(folder, 'pair.onnx');
+    await exportFile(pair, { modality: 'image', mode: 'pair' });
+    const report = await quantized({ model: pair, scheme: 'static', samples });
+    expect(report.calibration).toMatchObject({ rows: 4, origin: 'samples' });
+    expect(report.accuracy).toMatchObject({ pairs: 4 });
+    expect(report.accuracy?.pValue).toBeGreaterThan(0);
+    expect(report.lineage[1].inputs[1].name).toBe('samples.jsonl');
+  });
+
+  it('refuses a sample that is no row, with its line', async () => {
+    const samples = join(folder, 'samples.jsonl');
+    writeFileSync(samples, '{"id":"1","type":"pair"}\n');
+    const refused = quantized({ scheme: 'static', samples });
+    await expect(refused).rejects.toMatchObject({ code: 'DATA_INVALID', details: { line: 1 } });
   });
 
   it('refuses a file without rows', async () => {

@@ -27,9 +27,14 @@ export interface CalibrationSamples {
 /**
  * Media of a data file as rows of a model's inputs, in the order of the file: pairs for a model of pairs, else each item. Texts are
  * padded to the longest, which their masks hide; sounds are cut to the shortest.
+ * @param mediaRoot - paths in the file are taken from here and must not lead out of it; the file's folder by default
  * @throws HpsError DATA_INVALID for a row the model cannot read, INPUTS_INVALID for a model without a manifest or a file without rows
  */
-export async function readCalibrationSamples(source: QuantizationSource, path: string): Promise<CalibrationSamples> {
+export async function readCalibrationSamples(
+  source: QuantizationSource,
+  path: string,
+  mediaRoot = dirname(resolve(path)),
+): Promise<CalibrationSamples> {
   if (source.manifest === null) {
     throw new HpsError('INPUTS_INVALID', `${source.name}: has no manifest that says how media become inputs`, {
       hint: 'Give prepared inputs: --inputs rows.safetensors.',
@@ -40,7 +45,7 @@ export async function readCalibrationSamples(source: QuantizationSource, path: s
   const preparer = await openPreparer({ inputs, tokenizer: metadataOf(source.model, TOKENIZER_KEY) ?? null });
   const file = FileSource.open(path);
   try {
-    const rows = new RowCollector(preparer, modality, dirname(resolve(path)));
+    const rows = new RowCollector(preparer, modality, mediaRoot);
     for await (const batch of readRows(fileInput(file))) {
       for (const result of batch) {
         if (result.row === undefined) throw badRow(basename(path), result);

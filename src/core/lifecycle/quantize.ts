@@ -36,6 +36,8 @@ export interface QuantizeOptions {
   readonly inputs?: string;
   /** Media of the user's own (JSONL, CSV or Parquet of samples) for the same; what raters said of them gives the accuracy. */
   readonly samples?: string;
+  /** Folder that paths in `samples` are taken from; that of the file by default. */
+  readonly mediaRoot?: string;
   readonly perChannel: boolean;
   /** Globs over node names. */
   readonly exclude: readonly string[];
@@ -172,9 +174,9 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
   if (inputs !== undefined && samples !== undefined) {
     throw new HpsError('USAGE', '--calibration and --inputs are given together', { hint: 'Give one of them.' });
   }
-  const common = { seed, child: childOptions(options), heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
+  const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
   if (samples !== undefined) {
-    const { probes, preferred } = await readCalibrationSamples(source, samples);
+    const { probes, preferred } = await readCalibrationSamples(source, samples, options.mediaRoot);
     const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
     return { ...(await rowSets(options.model, { ...common, prepared: probes })), preferred: heldOut };
   }

@@ -1,10 +1,14 @@
+import { HpsError } from '../errors.js';
 import { readProbes } from '../gate/golden.js';
-import { readFacts } from '../gate/model.js';
 import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
-import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
-import type { Session } from '../runtime/session.js';
+import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import type { ValueInfoProto } from '../onnx/model.js';
+import { openOnnx } from '../onnx/read.js';
+import { dtypeOf } from '../onnx/tensor-data.js';
+import type { Session, ValueInfo } from '../runtime/session.js';
+import { isValueDtype } from '../runtime/value.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensorFromBytes } from '../tensor/tensor.js';
 import { bytesOf } from '../tensor/values.js';
@@ -31,7 +35,6 @@ export interface RowOptions {
   /** Rows made up where none are given. */
   readonly calibrationRows?: number;
   readonly heldOutRows?: number;
-  readonly child: ModelProcessOptions;
 }
 
 /** Ranges of activations settle within some tens of rows. */
@@ -47,11 +50,7 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
     const [calibration, heldOut] = splitRows(options.prepared);
     return { calibration, heldOut, origin: 'samples' };
   }
-  const { manifest, bytes, file: name } = readFacts(path);
-  const inputs = await withModelProcess(options.child, async (child) => {
-    const session = await child.load(path, { optimization: 'disabled', config: manifest?.session }, bytes);
-    return session.inputs;
-  });
+  const { manifest, inputs, name } = readContract(path);
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
     const [calibration, heldOut] = splitRows(all);
@@ -64,6 +63,33 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
     heldOut: draw('held-out', options.heldOutRows ?? HELD_OUT_ROWS),
     origin: 'probes',
   };
+}
+
+/** What a model reads, from its graph alone: loading it would take longer than all else where little is run. */
+function readContract(path: string): { manifest: Manifest | null; inputs: ValueInfo[]; name: string } {
+  const file = openOnnx(path);
+  try {
+    const { graph } = file.model;
+    const constants = new Set(graph.initializer.map(({ name }) => name));
+    const inputs = graph.input
+      .filter(({ name }) => !constants.has(name))
+      .map((input) => valueInfo(input, file.source.name));
+    return { manifest: manifestOf(file.model, file.source.name), inputs, name: file.source.name };
+  } finally {
+    file.close();
+  }
+}
+
+function valueInfo({ name, type }: ValueInfoProto, file: string): ValueInfo {
+  const dtype = dtypeOf(type?.tensorType?.elemType ?? 0);
+  if (dtype === undefined || !isValueDtype(dtype)) {
+    throw new HpsError('ONNX_UNSUPPORTED', `${file}: input ${name} is no tensor of numbers`, {
+      hint: 'Inputs must be tensors of numbers.',
+      details: { file, value: name },
+    });
+  }
+  const shape = (type?.tensorType?.shape?.dim ?? []).map(({ dimValue, dimParam }) => dimValue ?? dimParam ?? '');
+  return { name, dtype, shape };
 }
 
 /** Most rows run together, and the bytes of inputs they may take: activations are some hundred times larger. */

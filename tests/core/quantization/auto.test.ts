@@ -9,7 +9,7 @@ async function search(name: string, options: Partial<SearchOptions> = {}) {
   const path = goldenModel('quantization', name);
   const source = openSource(path);
   try {
-    const rows = await rowSets(path, { seed: 0, child: {}, heldOutRows: 48 });
+    const rows = await rowSets(path, { seed: 0, heldOutRows: 48 });
     const [searchRows, heldOutRows] = splitRows(rows.heldOut);
     return await searchQuantization(source, {
       perChannel: true,

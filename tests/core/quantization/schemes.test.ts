@@ -52,7 +52,7 @@ async function quantize(
 ) {
   const source = openSource(path);
   try {
-    const rows = await rowSets(path, { seed: 0, child: {} });
+    const rows = await rowSets(path, { seed: 0 });
     const candidate = await makeCandidate(source, {
       scheme,
       calibrator: 'minmax',
