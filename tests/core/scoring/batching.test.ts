@@ -1,0 +1,160 @@
+import { describe, expect, it } from 'vitest';
+import type { ContractInput } from '../../../src/core/onnx/manifest.js';
+import { float32Value, type TensorValue } from '../../../src/core/runtime/value.js';
+import type { WorkerSession } from '../../../src/core/runtime/worker.js';
+import { encoderRows, padText, tokenBucket } from '../../../src/core/scoring/buckets.js';
+import { FeatureCache } from '../../../src/core/scoring/feature-cache.js';
+import { inOrder } from '../../../src/core/scoring/in-order.js';
+import { Scheduler } from '../../../src/core/scoring/scheduler.js';
+import { Stage } from '../../../src/core/scoring/stage.js';
+
+const text: ContractInput[] = [
+  {
+    name: 'input_ids',
+    dtype: 'I64',
+    shape: ['batch', 'tokens'],
+    preprocess: {
+      kind: 'text',
+      maxTokens: 20,
+      tokenizer: 'hpsv3.tokenizer',
+      vocabSize: 9,
+      pad: 7,
+      specialTokens: true,
+    },
+  },
+  { name: 'attention_mask', dtype: 'I64', shape: ['batch', 'tokens'], preprocess: { kind: 'text-mask' } },
+];
+const audio = (minSamples: number): ContractInput => ({
+  name: 'waveform',
+  dtype: 'F32',
+  shape: ['batch', 'samples'],
+  preprocess: { kind: 'audio', sampleRate: 16_000, mono: true, minSamples, maxSamples: 100, range: [-1, 1] },
+});
+
+describe('buckets', () => {
+  it('pads a text to a length that depends on its own alone', () => {
+    expect([1, 8, 9, 16, 17, 20].map((tokens) => tokenBucket(tokens, 20))).toEqual([8, 8, 16, 16, 20, 20]);
+    expect(tokenBucket(9000, 10_000)).toBe(9000);
+  });
+
+  it('pads ids with the pad token and hides it by the mask', () => {
+    const ids: TensorValue = { dtype: 'I64', shape: [1, 3], data: BigInt64Array.of(1n, 2n, 3n) };
+    const mask: TensorValue = { dtype: 'I64', shape: [1, 3], data: BigInt64Array.of(1n, 1n, 1n) };
+    const padded = padText(
+      new Map([
+        ['input_ids', ids],
+        ['attention_mask', mask],
+      ]),
+      text,
+    );
+    expect([...(padded.get('input_ids')!.data as BigInt64Array)]).toEqual([1n, 2n, 3n, 7n, 7n, 7n, 7n, 7n]);
+    expect([...(padded.get('attention_mask')!.data as BigInt64Array)]).toEqual([1n, 1n, 1n, 0n, 0n, 0n, 0n, 0n]);
+  });
+
+  it('puts recordings of any length into batches of one, those of one length into full ones', () => {
+    expect([encoderRows([audio(50)], 8), encoderRows([audio(100)], 8), encoderRows(text, 8)]).toEqual([1, 8, 8]);
+  });
+});
+
+/** Doubles x, and notes the batches it is given. */
+function doubler() {
+  const batches: number[][] = [];
+  const session = {
+    async run(feeds: ReadonlyMap<string, TensorValue>) {
+      const { shape, data } = feeds.get('x')!;
+      batches.push([...(data as Float32Array)]);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return new Map([
+        [
+          'y',
+          float32Value(
+            shape,
+            (data as Float32Array).map((x) => 2 * x),
+          ),
+        ],
+      ]);
+    },
+  } as unknown as WorkerSession;
+  return { session, batches };
+}
+
+const row = (x: number): Map<string, TensorValue> => new Map([['x', float32Value([1, 1], Float32Array.of(x))]]);
+const yOf = (outputs: ReadonlyMap<string, TensorValue>): number => outputs.get('y')!.data[0] as number;
+
+describe('Stage', () => {
+  it('gives every batch the same size, the last one filled with repeats', async () => {
+    const { session, batches } = doubler();
+    const stage = new Stage(session, 3, new Scheduler());
+    const outputs = await Promise.all([1, 2, 3, 4].map((x) => stage.run(row(x))));
+    expect(outputs.map(yOf)).toEqual([2, 4, 6, 8]);
+    expect(batches).toEqual([
+      [1, 2, 3],
+      [4, 4, 4],
+    ]);
+  });
+
+  it('waits for rows that are on their way before it fills a batch', async () => {
+    const { session, batches } = doubler();
+    const scheduler = new Scheduler();
+    const stage = new Stage(session, 2, scheduler);
+    const first = stage.run(row(1));
+    const second = scheduler
+      .during(() => new Promise((resolve) => setTimeout(resolve, 30)))
+      .then(() => stage.run(row(2)));
+    expect([await first, await second].map(yOf)).toEqual([2, 4]);
+    expect(batches).toEqual([[1, 2]]);
+  });
+
+  it('gives the error of a batch to each of its rows', async () => {
+    const session = { run: () => Promise.reject(new Error('no')) } as unknown as WorkerSession;
+    const stage = new Stage(session, 2, new Scheduler());
+    const settled = await Promise.allSettled([stage.run(row(1)), stage.run(row(2)), stage.run(row(3))]);
+    expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  });
+});
+
+describe('inOrder', () => {
+  it('yields in the order of the source, whatever finishes first, and holds no more than its limit', async () => {
+    let underWay = 0;
+    let most = 0;
+    const work = async (x: number): Promise<number> => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setTimeout(resolve, (x * 7) % 5));
+      underWay--;
+      return x;
+    };
+    const found: number[] = [];
+    const source = Array.from({ length: 40 }, (_, i) => i);
+    for await (const x of inOrder(source, { limit: 6, schedulers: [], work })) found.push(x);
+    expect(found).toEqual(source);
+    expect(most).toBeGreaterThan(2);
+    expect(most).toBeLessThanOrEqual(6);
+  });
+
+  it('throws what the work throws, in its turn', async () => {
+    const found: number[] = [];
+    const work = async (x: number): Promise<number> => {
+      if (x === 3) throw new Error('third');
+      return x;
+    };
+    const all = async (): Promise<void> => {
+      for await (const x of inOrder([1, 2, 3, 4], { limit: 4, schedulers: [], work })) found.push(x);
+    };
+    await expect(all()).rejects.toThrow('third');
+    expect(found).toEqual([1, 2]);
+  });
+});
+
+describe('FeatureCache', () => {
+  it('computes once what is asked for again, drops what was used longest ago, and keeps no failure', async () => {
+    const cache = new FeatureCache<string>(() => 0, 2 * 2048);
+    let computed = 0;
+    const get = (key: string): Promise<string> => cache.get(key, async () => `${key}${++computed}`);
+    expect(await Promise.all([get('a'), get('a'), get('b')])).toEqual(['a1', 'a1', 'b2']);
+    await get('a');
+    await get('c'); // b goes
+    expect([await get('a'), await get('b')]).toEqual(['a1', 'b4']);
+    await expect(cache.get('x', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await cache.get('x', async () => 'yes')).toBe('yes');
+  });
+});
