@@ -183,6 +183,7 @@ class Search {
   private async refine(base: Tried, calibration: Calibration | undefined): Promise<void> {
     const { scheme, calibrator } = base;
     const layers = layersOf(this.source, base.candidate);
+    if (layers.length < 2) return; // with all layers float nothing would be quantized
     const options = { ...this.options, scheme, calibrator, calibration };
     const ranked = await measureSensitivity(this.source, layers, this.judge, this.options.searchRows, options);
     this.sensitivity.push(...ranked.map((layer) => ({ ...layer, scheme })));
@@ -195,7 +196,7 @@ class Search {
       );
       return (await this.try(scheme, calibrator, calibration, new Map(kept), count)).search.withinBudget;
     };
-    await fewest(ranked.length - 1, attempt); // with all layers float nothing would be quantized
+    await fewest(ranked.length - 1, attempt);
   }
 
   /** Size, speed and the held-out check of what is worth a line: the plain schemes, and the last step of each refinement. */

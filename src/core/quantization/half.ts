@@ -13,6 +13,10 @@ import {
   type SchemeRequest,
 } from './scheme.js';
 
+/** Largest float16. */
+const HALF_MAX = 65_504;
+/** Clip has a float16 form since this opset. */
+const CLIP_OPSET = 12;
 /** Largest magnitude an activation may have shown to be trusted to float16, which ends at 65504: a factor of two for inputs not seen. */
 const SAFE_MAGNITUDE = 32_752;
 /** Products by a weight: what float16 is for. */
@@ -66,6 +70,7 @@ class HalfRewriter {
   private readonly halves = new Map<string, string>();
   /** Float32 values that are made from their float16 form once something asks. */
   private readonly pending = new Map<string, string>();
+  private readonly unfit = new Map<string, string | null>();
   private readonly quantized: string[] = [];
   private readonly excluded: Excluded[] = [];
 
@@ -81,7 +86,7 @@ class HalfRewriter {
     const weighted = this.weighted(node);
     const why = weighted ? (this.request.exclude(node) ?? (await this.unsafe(node))) : undefined;
     if (why !== undefined) this.excluded.push({ node: nodeLabel(node), why });
-    if (weighted ? why === undefined : this.goesAlong(node)) {
+    if (weighted ? why === undefined : await this.goesAlong(node)) {
       this.emitHalf(node);
       if (weighted) this.quantized.push(nodeLabel(node));
     } else {
@@ -106,30 +111,19 @@ class HalfRewriter {
     return isStandard(node) && WEIGHTED.has(node.opType) && (weight?.dims.length ?? 0) >= 2;
   }
 
-  /** Every value read is float16 already or a small float constant, and one of them is computed. */
-  private goesAlong(node: NodeProto): boolean {
+  /** Every value read is float16 already or a constant that fits, and one of them is computed. */
+  private async goesAlong(node: NodeProto): Promise<boolean> {
     if (!isStandard(node) || !ALONG.has(node.opType) || node.output.length !== 1) return false;
-    if (node.opType === 'Clip' && (opsetOf(this.model) ?? 0) < 12) return false; // no float16 form yet
+    if (node.opType === 'Clip' && (opsetOf(this.model) ?? 0) < CLIP_OPSET) return false;
+    if (this.request.exclude(node) !== undefined) return false;
     const values = this.valuesRead(node);
-    return (
-      values.some((name) => this.halves.has(name)) &&
-      values.every((name) => this.halves.has(name) || this.edit.constants.get(name)?.dataType === DATA_TYPE.FLOAT) &&
-      values.every((name) => !this.edit.constants.has(name) || this.constantFits(name)) &&
-      this.request.exclude(node) === undefined
-    );
+    if (!values.some((name) => this.halves.has(name))) return false;
+    for (const name of values) if (!this.halves.has(name) && (await this.whyUnfit(name)) !== null) return false;
+    return true;
   }
 
   private valuesRead(node: NodeProto): string[] {
     return node.input.slice(0, VALUE_INPUTS.get(node.opType)).filter(Boolean);
-  }
-
-  /** Only constants in memory are looked at here; weights are judged when they are met. */
-  private constantFits(name: string): boolean {
-    const raw = this.edit.constants.get(name)!.rawData;
-    if (!(raw instanceof Uint8Array)) return numel(this.edit.constants.get(name)!.dims) > 1;
-    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-    for (let at = 0; at + 4 <= raw.byteLength; at += 4) if (!fits(view.getFloat32(at, true))) return false;
-    return true;
   }
 
   private async unsafe(node: NodeProto): Promise<string | undefined> {
@@ -139,14 +133,20 @@ class HalfRewriter {
       if (!(magnitude <= SAFE_MAGNITUDE)) return `${name} reaches ${magnitude.toPrecision(3)}, float16 ends at 65504`;
     }
     for (const name of node.input.slice(1).filter(Boolean)) {
-      const proto = this.edit.constants.get(name);
-      if (proto?.dataType !== DATA_TYPE.FLOAT)
-        return `${name} is ${proto ? dataTypeName(proto.dataType) : 'no constant'}, not FLOAT`;
-      const { min, max, nonfinite } = await tensorStatistics(tensorOf(proto));
-      if (nonfinite > 0) return `${name} holds NaN or an infinity`;
-      if (!fits(Math.max(-(min ?? 0), max ?? 0))) return `${name} goes beyond what float16 holds`;
+      const why = await this.whyUnfit(name);
+      if (why !== null) return why;
     }
     return undefined;
+  }
+
+  /** Why a value is no constant that float16 holds, or null; each constant is read once. */
+  private async whyUnfit(name: string): Promise<string | null> {
+    const known = this.unfit.get(name);
+    if (known !== undefined) return known;
+    const proto = this.edit.constants.get(name);
+    const why = proto ? await unfit(proto) : `${name} is no constant`;
+    this.unfit.set(name, why);
+    return why;
   }
 
   private emitHalf(node: NodeProto): void {
@@ -196,7 +196,13 @@ class HalfRewriter {
   }
 }
 
-const fits = (value: number): boolean => Math.abs(value) <= 65_504;
+async function unfit(proto: TensorProto): Promise<string | null> {
+  const { name, dataType } = proto;
+  if (dataType !== DATA_TYPE.FLOAT) return `${name} is ${dataTypeName(dataType)}, not FLOAT`;
+  const { min, max, nonfinite } = await tensorStatistics(tensorOf(proto));
+  if (nonfinite > 0) return `${name} holds NaN or an infinity`;
+  return Math.max(-(min ?? 0), max ?? 0) > HALF_MAX ? `${name} goes beyond ${HALF_MAX}` : null;
+}
 
 function halfTensor(name: string, proto: TensorProto): TensorProto {
   const tensor: Tensor = castTensor(tensorOf(proto), 'F16');

@@ -23,7 +23,7 @@ export interface LayerSensitivity extends Layer {
 const MAX_TRIALS = 64;
 
 /** The quantized nodes of a candidate by the weight they share, in the order of the graph; at most MAX_TRIALS groups of them. */
-export function layersOf(source: QuantizationSource, { quantized, model, scheme }: Candidate): Layer[] {
+export function layersOf(source: QuantizationSource, { quantized }: Candidate): Layer[] {
   const weights = fixedInitializers(source.model.graph);
   const wanted = new Set(quantized);
   const layers = new Map<string, { nodes: string[]; bytesSaved: number }>();
@@ -37,12 +37,11 @@ export function layersOf(source: QuantizationSource, { quantized, model, scheme 
     layer.nodes.push(label);
     layers.set(weight, layer);
   }
-  if (layers.size === 0) return model.graph.node.length > 0 ? [{ nodes: quantized, bytesSaved: scheme.minOpset }] : [];
   return grouped([...layers.values()], MAX_TRIALS);
 }
 
 function grouped(layers: readonly Layer[], limit: number): Layer[] {
-  const size = Math.ceil(layers.length / limit);
+  const size = Math.max(1, Math.ceil(layers.length / limit));
   return Array.from({ length: Math.ceil(layers.length / size) }, (_, i) => {
     const part = layers.slice(i * size, (i + 1) * size);
     return {
