@@ -49,7 +49,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     resamples: Flags.integer({
       min: 100,
       max: 100_000,
-      description: 'Resamples of prompts for intervals; 2000, or fewer for over 20,000 rows',
+      description: 'Resamples of prompts for intervals; 2000, or fewer for over 200,000 rows',
     }),
     'per-group': Flags.string({
       helpValue: 'groups.NAME',

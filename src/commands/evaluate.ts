@@ -43,7 +43,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     resamples: Flags.integer({
       min: 100,
       max: 100_000,
-      description: 'Resamples of prompts for intervals; 2000, or fewer for over 20,000 rows',
+      description: 'Resamples of prompts for intervals; 2000, or fewer for over 200,000 rows',
     }),
     config: configFlag,
     seed: seedFlag,

@@ -36,7 +36,7 @@ export function bootstrapBand<Rows extends ClusteredRows>(
   const resample = task.prepareResample(rows, BAND_CELLS);
   const random = new Random(seed);
   const { names, codes } = rows.cluster;
-  const draws = new Int32Array(names.length);
+  const draws = new Float64Array(names.length);
   const weights = new Float64Array(codes.length);
   for (let i = 0; i < refits; i++) {
     drawClusters(random, draws);

@@ -1,24 +1,21 @@
 import {
   type BootstrapOptions,
-  bootstrap,
-  type Clusters,
+  combineReplicates,
   DEFAULT_RESAMPLES,
   type Estimate,
+  estimateOf,
+  type Replicates,
+  replicate,
 } from '../stats/bootstrap.js';
-import type { Statistic } from '../stats/statistic.js';
+import type { Clusters } from '../stats/statistic.js';
 import type { NamedStatistic } from './task.js';
 
 /** Estimates by key: a metric's id and its value with interval, null where undefined. */
 export type Figures = Readonly<Record<string, Estimate>>;
 
 /** By what share the error falls: 1 - after / before; null where there was none before. */
-function reductionOf(before: Statistic, after: Statistic): Statistic {
-  return (weights) => {
-    const from = before(weights);
-    const to = from === null || from === 0 ? null : after(weights);
-    return from === null || to === null ? null : 1 - to / from;
-  };
-}
+const reductionOf = (before: Replicates, after: Replicates): Replicates =>
+  combineReplicates(before, after, (from, to) => (from === 0 ? null : 1 - to / from));
 
 export interface BeforeAndAfter {
   readonly before: Figures;
@@ -35,60 +32,84 @@ export function compareFigures(
   clusters: Clusters,
   options: BootstrapOptions,
 ): BeforeAndAfter {
-  const statisticOf = (list: readonly NamedStatistic[], wanted: string) =>
-    list.find(({ id }) => id === wanted)?.statistic;
-  const reductions = errors.flatMap((id): NamedStatistic[] => {
-    const [from, to] = [statisticOf(before, id), statisticOf(after, id)];
-    return from && to ? [{ id, statistic: reductionOf(from, to) }] : [];
+  // Both under the same draws: what the rows have in common cancels in the reduction.
+  const replicates = replicateAll([...before, ...after], clusters, options);
+  const [from, to] = [replicates.slice(0, before.length), replicates.slice(before.length)];
+  const reductions = errors.flatMap((id): (readonly [string, Replicates])[] => {
+    const [i, j] = [before, after].map((list) => list.findIndex((one) => one.id === id));
+    return i >= 0 && j >= 0 ? [[id, reductionOf(from[i], to[j])]] : [];
   });
-  const estimates = estimate([...before, ...after, ...reductions], clusters, options);
-  const named = (from: number, list: readonly NamedStatistic[]): Figures =>
-    Object.fromEntries(list.map(({ id }, i) => [id, estimates[from + i]]));
+  const named = (entries: readonly (readonly [string, Replicates])[]): Figures =>
+    Object.fromEntries(entries.map(([id, one]) => [id, estimateOf(one, clusters, options.level)]));
   return {
-    before: named(0, before),
-    after: named(before.length, after),
-    reduction: named(before.length + after.length, reductions),
+    before: named(before.map(({ id }, i) => [id, from[i]])),
+    after: named(after.map(({ id }, i) => [id, to[i]])),
+    reduction: named(reductions),
   };
 }
 
 export interface FigureOptions extends BootstrapOptions {
-  /** Resamples of statistics that take a hundred times as long as others; 200 by default. */
-  readonly costlyResamples?: number;
+  /** Most resamples of smooth ECE; 200 by default. */
+  readonly smoothResamples?: number;
 }
 
 /** Figures of one prediction. */
 export function figuresOf(statistics: readonly NamedStatistic[], clusters: Clusters, options: FigureOptions): Figures {
-  const estimates = estimate(statistics, clusters, options);
-  return Object.fromEntries(statistics.map(({ id }, i) => [id, estimates[i]]));
+  const replicates = replicateAll(statistics, clusters, options);
+  return Object.fromEntries(statistics.map(({ id }, i) => [id, estimateOf(replicates[i], clusters, options.level)]));
 }
 
-/** Each resample of smooth ECE looks for its bandwidth anew, at a hundred times the cost of the others. */
-const COSTLY: ReadonlySet<string> = new Set(['smece']);
-const COSTLY_RESAMPLES = 200;
+/** Smooth ECE looks for its bandwidth anew in each resample, by convolutions that cost as much for few rows as for many. */
+const SMOOTH_RESAMPLES = 200;
 
-/** Row visits that intervals may take where nobody says how many resamples. */
-const ROW_VISITS = 4e7;
+/** Row visits that the intervals of one figure may take where nobody says how many resamples: a second or so. */
+const ROW_VISITS = 4e8;
 const FEWEST_RESAMPLES = 200;
 
-/** 2000 up to 20,000 rows, and so many fewer above, where percentiles lie close together, that intervals take seconds. */
-export const defaultResamples = (rows: number): number =>
-  Math.max(FEWEST_RESAMPLES, Math.min(DEFAULT_RESAMPLES, Math.floor(ROW_VISITS / Math.max(1, rows))));
+/** What a resample of a figure costs where that is not one pass over the rows. */
+const PASSES: Readonly<Record<string, number>> = { kendall: 10 };
 
-/** Statistics with intervals; costly ones from fewer resamples. */
-function estimate(statistics: readonly NamedStatistic[], clusters: Clusters, options: FigureOptions): Estimate[] {
-  const { resamples = defaultResamples(clusters.of.length), costlyResamples = COSTLY_RESAMPLES } = options;
-  const estimates = new Array<Estimate>(statistics.length);
-  for (const costly of [false, true]) {
-    const places = statistics.flatMap(({ id }, place) => (COSTLY.has(id) === costly ? [place] : []));
-    if (places.length === 0) continue;
-    const some = bootstrap(
+/** Resamples of a figure: 2000, or as many as asked for; without asking fewer of so many rows that intervals would take minutes. */
+export function resamplesOf(
+  id: string,
+  rows: number,
+  { resamples, smoothResamples = SMOOTH_RESAMPLES }: Pick<FigureOptions, 'resamples' | 'smoothResamples'> = {},
+): number {
+  const visits = (PASSES[id] ?? 1) * Math.max(1, rows);
+  const affordable = Math.max(FEWEST_RESAMPLES, Math.min(DEFAULT_RESAMPLES, Math.floor(ROW_VISITS / visits)));
+  return Math.min(resamples ?? affordable, id === 'smece' ? smoothResamples : Number.POSITIVE_INFINITY);
+}
+
+/** How many resamples intervals come from, for reports. */
+export interface ResampleCounts {
+  readonly resamples: number;
+  /** Figures that have fewer, since a resample of them costs more. */
+  readonly fewerResamples: Readonly<Record<string, number>>;
+}
+
+/** @param asked - how many were asked for */
+export function resampleCounts(ids: readonly string[], rows: number, asked: number | undefined): ResampleCounts {
+  const counts = ids.map((id) => [id, resamplesOf(id, rows, { resamples: asked })] as const);
+  const resamples = Math.max(...counts.map(([, count]) => count));
+  return { resamples, fewerResamples: Object.fromEntries(counts.filter(([, count]) => count < resamples)) };
+}
+
+/** Replicates of all statistics; those of as many resamples are over the same draws. */
+function replicateAll(
+  statistics: readonly NamedStatistic[],
+  clusters: Clusters,
+  options: FigureOptions,
+): readonly Replicates[] {
+  const counts = statistics.map(({ id }) => resamplesOf(id, clusters.of.length, options));
+  const replicates = new Array<Replicates>(statistics.length);
+  for (const resamples of new Set(counts)) {
+    const places = [...counts.keys()].filter((place) => counts[place] === resamples);
+    const some = replicate(
       places.map((place) => statistics[place].statistic),
       clusters,
-      { ...options, resamples: costly ? Math.min(resamples, costlyResamples) : resamples },
+      { ...options, resamples },
     );
-    places.forEach((place, i) => {
-      estimates[place] = some[i];
-    });
+    for (const [i, place] of places.entries()) replicates[place] = some[i];
   }
-  return estimates;
+  return replicates;
 }

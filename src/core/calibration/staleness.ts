@@ -1,8 +1,8 @@
-import type { Clusters } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
 import { logit } from '../stats/logistic.js';
 import { twoSidedP } from '../stats/normal.js';
 import type { Outcomes } from '../stats/outcomes.js';
+import type { Clusters } from '../stats/statistic.js';
 import { solveSymmetric } from './logistic-fit.js';
 
 /** Chance of calling a calibrator stale that is not. */

@@ -1,7 +1,15 @@
 import type { CalibrateReport } from '../lifecycle/calibrate.js';
 import type { CheckCalibratorReport } from '../lifecycle/check-calibrator.js';
 import { formatBytes, formatHash } from './format.js';
-import { formatBar, formatEstimate, formatFigure, formatInterval, formatRows, metricOf } from './render-figures.js';
+import {
+  formatBar,
+  formatEstimate,
+  formatFigure,
+  formatInterval,
+  formatResamples,
+  formatRows,
+  metricOf,
+} from './render-figures.js';
 import { formatGate } from './render-gate.js';
 import { formatTable, terminalWidth } from './table.js';
 
@@ -23,7 +31,15 @@ export function formatCalibrate(report: CalibrateReport): string {
     ]),
     { width: terminalWidth() },
   );
-  return [head, '', table, ...choiceOf(report), ...groupsOf(report), ...writtenOf(report)].join('\n');
+  return [
+    head,
+    formatResamples(report),
+    '',
+    table,
+    ...choiceOf(report),
+    ...groupsOf(report),
+    ...writtenOf(report),
+  ].join('\n');
 }
 
 function choiceOf({ choice, method }: CalibrateReport): string[] {

@@ -1,6 +1,14 @@
 import type { EvaluateReport } from '../lifecycle/evaluate.js';
 import { printable } from './format.js';
-import { formatBar, formatEstimate, formatFigure, formatInterval, formatRows, metricOf } from './render-figures.js';
+import {
+  formatBar,
+  formatEstimate,
+  formatFigure,
+  formatInterval,
+  formatResamples,
+  formatRows,
+  metricOf,
+} from './render-figures.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 evaluate`. */
@@ -10,6 +18,7 @@ export function formatEvaluate(report: EvaluateReport): string {
   const state = calibrated ? 'calibrated' : `uncalibrated: ${scale}`;
   return [
     `${formatRows(n, clusters, rows)}; ${state}`,
+    formatResamples(report),
     '',
     overallOf(report),
     ...groupsOf(report),

@@ -1,4 +1,4 @@
-import type { Figures } from '../calibration/figures.js';
+import type { Figures, ResampleCounts } from '../calibration/figures.js';
 import type { JudgedRows } from '../lifecycle/judged-scores.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { formatCount } from './format.js';
@@ -31,6 +31,13 @@ export function metricOf(id: string): { readonly label: string; readonly isShare
 
 /** `accuracy 0.712 [0.690, 0.735]`. */
 export const formatEstimate = ({ value, ci }: Estimate): string => `${formatFigure(value)} ${formatInterval(ci)}`;
+
+/** `95 % intervals from 2,000 resamples of clusters (Smooth ECE: 200)`. */
+export function formatResamples({ resamples, fewerResamples }: ResampleCounts): string {
+  const fewer = Object.entries(fewerResamples).map(([id, count]) => `${metricOf(id).label}: ${formatCount(count)}`);
+  const note = fewer.length > 0 ? ` (${fewer.join(', ')})` : '';
+  return `95 % intervals from ${formatCount(resamples)} resamples of clusters${note}`;
+}
 
 /** What was read. */
 export function formatRows(n: number, clusters: number, rows: JudgedRows): string {

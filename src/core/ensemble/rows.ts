@@ -3,8 +3,8 @@ import { alignLogits } from '../data/join.js';
 import type { PairLabelTable } from '../data/label-table.js';
 import type { ScoreTable } from '../data/read-scores.js';
 import { clusterFolds } from '../data/split.js';
-import type { Clusters } from '../stats/bootstrap.js';
 import type { Outcomes } from '../stats/outcomes.js';
+import type { Clusters } from '../stats/statistic.js';
 import type { StackRows } from './stack.js';
 
 /** The scores of one model. */

@@ -1,8 +1,9 @@
+import { resamplesOf } from '../calibration/figures.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
-import { type BootstrapOptions, bootstrap, type Estimate } from '../stats/bootstrap.js';
+import { type BootstrapOptions, type Estimate, estimateOf, replicate } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
 import { discordantRows, type McNemarTest, mcnemarTest } from '../stats/mcnemar.js';
-import { comparePaired, type PairedComparison, type Verdict } from '../stats/paired.js';
+import { compareReplicates, type PairedComparison, type Verdict } from '../stats/paired.js';
 import { majorityAgreed } from '../stats/pairwise-accuracy.js';
 import { allRows, judge } from './judged-statistics.js';
 import { predict } from './predictions.js';
@@ -39,15 +40,13 @@ export function compareWithBaseline(
   const other = judge(baseline, predict(baseline, null), theirs);
   const compared = own.statistics.flatMap((metric, i) => {
     if (!ORDER_METRICS.has(metric.id)) return [];
-    const [first, second] = bootstrap([metric.statistic, other.statistics[i].statistic], own.clusters, options);
-    const paired = comparePaired(
-      metric.statistic,
-      other.statistics[i].statistic,
-      metric.direction,
-      own.clusters,
-      options,
-    );
-    return [{ id: metric.id, model: first, baseline: second, ...paired }];
+    const { id, direction, statistic } = metric;
+    const resamples = resamplesOf(id, ours.length, options);
+    const both = [statistic, other.statistics[i].statistic];
+    const [first, second] = replicate(both, own.clusters, { ...options, resamples });
+    const [ofModel, ofBaseline] = [first, second].map((one) => estimateOf(one, own.clusters, options.level));
+    const paired = compareReplicates(first, second, direction, own.clusters, options.level);
+    return [{ id, model: ofModel, baseline: ofBaseline, ...paired }];
   });
   const adjusted = holmAdjust(compared.flatMap(({ pValue }) => (pValue === null ? [] : [pValue])));
   const comparisons = Object.fromEntries(

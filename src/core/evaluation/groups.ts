@@ -1,9 +1,8 @@
 import { type Figures, figuresOf } from '../calibration/figures.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
-import { type BootstrapOptions, percentileInterval, replicate } from '../stats/bootstrap.js';
+import { type BootstrapOptions, estimateOf, replicate, sortedValues } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
-import type { Interval } from '../stats/interval.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { bootstrapP } from '../stats/paired.js';
 import { differenceOf, ofSubset } from '../stats/statistic.js';
@@ -35,7 +34,7 @@ export interface GroupGap {
   readonly value: string;
   readonly metric: string;
   /** The group less the others. */
-  readonly difference: { readonly value: number | null; readonly ci: Interval | null };
+  readonly difference: Figures[string];
   readonly pValue: number | null;
   /** Adjusted for the number of gaps. */
   readonly holm: number | null;
@@ -56,7 +55,7 @@ export interface GroupsReport {
 }
 
 /** Of smooth ECE, of which dozens of groups would take minutes. */
-const GROUP_COSTLY_RESAMPLES = 50;
+export const GROUP_SMOOTH_RESAMPLES = 50;
 
 /** Between the values of an intersection. */
 const TIMES = ' × ';
@@ -111,7 +110,7 @@ export function reportGroups(
       ? null
       : figuresOf(statistics, clusters, {
           ...options,
-          costlyResamples: GROUP_COSTLY_RESAMPLES,
+          smoothResamples: GROUP_SMOOTH_RESAMPLES,
           seed: `${options.seed}/${by}/${value}`,
         });
     return { by, value, n: rows.length, clusters: clusters.count, metrics, suppressed };
@@ -156,16 +155,14 @@ function gapsOf(
     clusters,
     { ...options, seed: `${options.seed}/gaps` },
   );
-  const tested = resampled.map(({ value, sorted, undefinedResamples }) =>
-    value === null || joined.clusterCount < 2 || undefinedResamples > sorted.length / 20
-      ? null
-      : { ci: percentileInterval(sorted, options.level), pValue: bootstrapP(sorted) },
-  );
-  const adjusted = holmAdjust(tested.flatMap((test) => (test ? [test.pValue] : [])));
+  const tested = resampled.map((replicates) => {
+    const difference = estimateOf(replicates, clusters, options.level);
+    return { difference, pValue: difference.ci && bootstrapP(sortedValues(replicates)) };
+  });
+  const adjusted = holmAdjust(tested.flatMap(({ pValue }) => (pValue === null ? [] : [pValue])));
   return gaps.map(({ by, value, metric }, i) => {
-    const test = tested[i];
-    const difference = { value: resampled[i].value, ci: test?.ci ?? null };
-    return { by, value, metric, difference, pValue: test?.pValue ?? null, holm: test ? adjusted.shift()! : null };
+    const { difference, pValue } = tested[i];
+    return { by, value, metric, difference, pValue, holm: pValue === null ? null : adjusted.shift()! };
   });
 }
 

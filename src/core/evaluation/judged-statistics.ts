@@ -1,8 +1,8 @@
 import { uncalibrated } from '../calibration/scale-task.js';
 import type { NamedStatistic } from '../calibration/task.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
-import type { Clusters } from '../stats/bootstrap.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
+import type { Clusters } from '../stats/statistic.js';
 import type { Predictions } from './predictions.js';
 
 /** A statistic with what a comparison must know of it. */

@@ -7,7 +7,7 @@ import {
   calibratorSchema,
   formatCalibrator,
 } from '../calibration/calibrator.js';
-import type { Figures } from '../calibration/figures.js';
+import { type Figures, type ResampleCounts, resampleCounts } from '../calibration/figures.js';
 import { type FitCalibratorOptions, type FittedCalibrator, fitCalibrator } from '../calibration/fit-calibrator.js';
 import { SHRINKAGE_CLUSTERS } from '../calibration/group-fit.js';
 import { CALIBRATION_METHODS } from '../calibration/methods/registry.js';
@@ -49,7 +49,7 @@ export interface CalibrateOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface CalibrateReport {
+export interface CalibrateReport extends ResampleCounts {
   readonly kind: 'pair' | 'absolute';
   readonly method: CalibrationMethodId;
   readonly symmetric: boolean;
@@ -121,6 +121,7 @@ export async function calibrateFiles(options: CalibrateOptions): Promise<Calibra
     before,
     after,
     reduction,
+    ...resampleCounts(Object.keys(before), n, options.resamples),
     choice,
     parameters: fitted.curve,
     groups,

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
-import { defaultResamples, type Figures, figuresOf } from '../calibration/figures.js';
+import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../calibration/figures.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import type { RowsReport } from '../data/row-counts.js';
 import { HpsError } from '../errors.js';
@@ -31,7 +31,7 @@ export interface EvaluateOptions {
   readonly onProgress?: (step: string) => void;
 }
 
-export interface EvaluateReport extends GroupsReport {
+export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly kind: 'pair' | 'absolute';
   readonly n: number;
   readonly clusters: number;
@@ -42,7 +42,6 @@ export interface EvaluateReport extends GroupsReport {
   readonly ceiling: Figures[string] | null;
   readonly baseline?: BaselineReport & { readonly file: string; readonly rows: RowsReport };
   readonly minGroup: number;
-  readonly resamples: number;
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
   /** Base names of what was written; null where nothing was. */
@@ -79,7 +78,7 @@ export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateR
     ...groups,
     ...(compared ? { baseline: compared } : {}),
     minGroup: options.minGroup,
-    resamples: options.resamples ?? defaultResamples(joined.count),
+    ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
     rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
     warnings: rowWarnings(rows),
     out: options.out === undefined ? null : basename(options.out),

@@ -1,7 +1,7 @@
 import { argsort } from './argsort.js';
 import { assertOutcomes, type Outcomes } from './outcomes.js';
 import { tieEnds } from './ranks.js';
-import type { Statistic } from './statistic.js';
+import { inOrder, type Statistic } from './statistic.js';
 
 /**
  * Sorts the rows once and returns their AUC as a function of row weights; each call is one pass.
@@ -19,14 +19,14 @@ export function prepareAuc(scores: Float64Array, outcomes: Outcomes): Statistic 
     positive[i] = outcomes.positive[order[i]];
     negative[i] = outcomes.negative[order[i]];
   }
-  return (weights) => {
+  return inOrder(order, (counts, at) => {
     let concordant = 0;
     let positives = 0;
     let negatives = 0;
     let tiedPositive = 0;
     let tiedNegative = 0;
-    for (let i = 0; i < order.length; i++) {
-      const weight = weights === undefined ? 1 : weights[order[i]];
+    for (let i = 0; i < at.length; i++) {
+      const weight = counts === undefined ? 1 : counts[at[i]];
       tiedPositive += weight * positive[i];
       tiedNegative += weight * negative[i];
       if (ends[i] === 0) continue;
@@ -37,7 +37,7 @@ export function prepareAuc(scores: Float64Array, outcomes: Outcomes): Statistic 
       tiedNegative = 0;
     }
     return positives > 0 && negatives > 0 ? concordant / (positives * negatives) : null;
-  };
+  });
 }
 
 /**

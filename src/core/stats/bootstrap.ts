@@ -2,7 +2,7 @@ import { Random } from '../bytes/random.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
 import { normalCdf, normalQuantile } from './normal.js';
 import { quantileOfSorted } from './quantile.js';
-import type { Statistic } from './statistic.js';
+import { type Clusters, overClusters, type Statistic } from './statistic.js';
 
 /** Resamples unless a caller says otherwise. */
 export const DEFAULT_RESAMPLES = 2000;
@@ -10,13 +10,6 @@ export const DEFAULT_RESAMPLES = 2000;
 const MAX_UNDEFINED_SHARE = 0.05;
 /** Clusters are left out in at most this many equal blocks when the acceleration of BCa is estimated. */
 const JACKKNIFE_BLOCKS = 500;
-
-/** Which rows are resampled together. */
-export interface Clusters {
-  /** Cluster of each row, codes 0 to `count` - 1. */
-  readonly of: Int32Array;
-  readonly count: number;
-}
 
 /** Every row a cluster of its own. */
 export const rowClusters = (rows: number): Clusters => ({
@@ -37,22 +30,36 @@ export interface Estimate {
   readonly ci: Interval | null;
 }
 
-/** A figure, and its values over resamples where it is defined, ascending. */
+/** A figure, and its values over resamples. */
 export interface Replicates {
   readonly value: number | null;
-  readonly sorted: Float64Array;
-  readonly undefinedResamples: number;
+  /** In the order of the draws, null where it is undefined: replicates of one call belong together draw by draw. */
+  readonly values: readonly (number | null)[];
+}
+
+/** Values over the resamples where there is one, ascending. */
+export const sortedValues = ({ values }: Replicates): Float64Array =>
+  Float64Array.from(values.filter((value) => value !== null)).sort();
+
+/** A function of two figures, over the same draws; `combine` may be null where the function is undefined. */
+export function combineReplicates(
+  a: Replicates,
+  b: Replicates,
+  combine: (a: number, b: number) => number | null,
+): Replicates {
+  const both = (x: number | null, y: number | null) => (x === null || y === null ? null : combine(x, y));
+  return { value: both(a.value, b.value), values: a.values.map((x, i) => both(x, b.values[i])) };
 }
 
 /** Replaces `draws` by how often each cluster is drawn in as many draws with replacement as there are clusters. */
-export function drawClusters(random: Random, draws: Int32Array): void {
+export function drawClusters(random: Random, draws: Float64Array): void {
   draws.fill(0);
   for (let i = 0; i < draws.length; i++) draws[random.integer(0, draws.length)]++;
 }
 
 /**
  * Values of the statistics over resamples of clusters, all statistics over the same draws, so that differences of them are paired.
- * A resample costs one pass over the rows a statistic: nothing is sorted again.
+ * A resample costs at most one pass over the rows a statistic, and of sums over rows one over the clusters: nothing is sorted again.
  *
  * @throws RangeError if there are no clusters
  */
@@ -64,23 +71,17 @@ export function replicate(
   if (clusters.count < 1) throw new RangeError('no clusters to resample');
   const { resamples = DEFAULT_RESAMPLES, seed } = options;
   const random = new Random(seed);
-  const draws = new Int32Array(clusters.count);
-  const weights = new Float64Array(clusters.of.length);
-  const values = statistics.map(() => new Float64Array(resamples));
-  const defined = new Uint32Array(statistics.length);
+  const draws = new Float64Array(clusters.count);
+  const replicates = statistics.map((statistic) => ({
+    value: statistic(),
+    ofDraws: overClusters(statistic, clusters),
+    values: new Array<number | null>(resamples).fill(null),
+  }));
   for (let resample = 0; resample < resamples; resample++) {
     drawClusters(random, draws);
-    for (let i = 0; i < weights.length; i++) weights[i] = draws[clusters.of[i]];
-    statistics.forEach((statistic, s) => {
-      const value = statistic(weights);
-      if (value !== null) values[s][defined[s]++] = value;
-    });
+    for (const { ofDraws, values } of replicates) values[resample] = ofDraws(draws);
   }
-  return statistics.map((statistic, s) => ({
-    value: statistic(),
-    sorted: values[s].subarray(0, defined[s]).sort(),
-    undefinedResamples: resamples - defined[s],
-  }));
+  return replicates.map(({ value, values }) => ({ value, values }));
 }
 
 /** The middle `level` of the resamples. */
@@ -128,14 +129,17 @@ export function bcaInterval(
 
 /** Values of a statistic with each block of clusters left out in turn; undefined ones are left out. */
 function jackknifeValues(statistic: Statistic, clusters: Clusters): Float64Array {
-  const blocks = Math.min(clusters.count, JACKKNIFE_BLOCKS);
-  const blockOf = clusters.of.map((cluster) => Math.floor((cluster * blocks) / clusters.count));
+  const { count } = clusters;
+  const blocks = Math.min(count, JACKKNIFE_BLOCKS);
+  const ofDraws = overClusters(statistic, clusters);
+  const draws = new Float64Array(count).fill(1);
   const values: number[] = [];
-  const weights = new Float64Array(blockOf.length);
+  const startOf = (block: number): number => Math.ceil((block * count) / blocks);
   for (let block = 0; block < blocks; block++) {
-    for (let i = 0; i < weights.length; i++) weights[i] = blockOf[i] === block ? 0 : 1;
-    const value = statistic(weights);
+    draws.fill(0, startOf(block), startOf(block + 1));
+    const value = ofDraws(draws);
     if (value !== null) values.push(value);
+    draws.fill(1, startOf(block), startOf(block + 1));
   }
   return Float64Array.from(values);
 }
@@ -148,11 +152,21 @@ function jackknifeValues(statistic: Statistic, clusters: Clusters): Float64Array
  * @see Efron and Tibshirani (1993); Field and Welsh (2007) for clusters
  */
 export function bootstrap(statistics: readonly Statistic[], clusters: Clusters, options: BootstrapOptions): Estimate[] {
-  const { resamples = DEFAULT_RESAMPLES, level = DEFAULT_LEVEL, method = 'percentile' } = options;
-  return replicate(statistics, clusters, options).map(({ value, sorted, undefinedResamples }, s) => {
-    const unstable = undefinedResamples > MAX_UNDEFINED_SHARE * resamples || sorted.length === 0;
-    if (value === null || clusters.count < 2 || unstable) return { value, ci: null };
-    if (method === 'percentile') return { value, ci: percentileInterval(sorted, level) };
-    return { value, ci: bcaInterval(value, sorted, jackknifeValues(statistics[s], clusters), level) };
+  const { level = DEFAULT_LEVEL, method = 'percentile' } = options;
+  return replicate(statistics, clusters, options).map((replicates, s) => {
+    const estimate = estimateOf(replicates, clusters, level);
+    const { value, ci } = estimate;
+    if (method === 'percentile' || value === null || ci === null) return estimate;
+    const jackknife = jackknifeValues(statistics[s], clusters);
+    return { value, ci: bcaInterval(value, sortedValues(replicates), jackknife, level) };
   });
+}
+
+/** A figure with the percentile interval of its replicates; without one as `bootstrap` says. */
+export function estimateOf(replicates: Replicates, { count }: Clusters, level = DEFAULT_LEVEL): Estimate {
+  const { value, values } = replicates;
+  const sorted = sortedValues(replicates);
+  const undefinedResamples = values.length - sorted.length;
+  const unstable = undefinedResamples > MAX_UNDEFINED_SHARE * values.length || sorted.length === 0;
+  return { value, ci: value === null || count < 2 || unstable ? null : percentileInterval(sorted, level) };
 }

@@ -15,24 +15,32 @@ export interface CalibrationBin {
   readonly rate: number;
 }
 
-/** Bins as a function of row weights. */
-export type Binning = (weights?: Float64Array) => CalibrationBin[];
-
-class BinSums {
-  weight = 0;
-  private forecast = 0;
-  private positive = 0;
-
-  add(probability: number, positive: number, negative: number): void {
-    this.weight += positive + negative;
-    this.forecast += probability * (positive + negative);
-    this.positive += positive;
-  }
-
-  finish(): CalibrationBin {
-    return { weight: this.weight, forecast: this.forecast / this.weight, rate: this.positive / this.weight };
-  }
+/** Bins as a function of how often each row counts. */
+export interface Binning {
+  /** The rows by their probability. */
+  readonly order: Uint32Array;
+  /** @param at - where in the counts that of each row in this order is (see `inOrder`) */
+  count(counts: Float64Array | undefined, at: Uint32Array): CalibrationBin[];
 }
+
+/** Votes of the rows, and their probabilities times votes, in the order of the probabilities. */
+function sortByProbability(probabilities: Float64Array, { positive, negative }: Outcomes) {
+  const order = argsort(probabilities);
+  const sorted = (ofRow: (row: number) => number) => Float64Array.from(order, ofRow);
+  return {
+    order,
+    ends: tieEnds(probabilities, order),
+    votes: sorted((row) => positive[row] + negative[row]),
+    forecasts: sorted((row) => probabilities[row] * (positive[row] + negative[row])),
+    positives: sorted((row) => positive[row]),
+  };
+}
+
+const binOfSums = (votes: number, forecasts: number, positives: number): CalibrationBin => ({
+  weight: votes,
+  forecast: forecasts / votes,
+  rate: positives / votes,
+});
 
 /** Which of `bins` equal parts of [0, 1] a probability is in: (i / bins, (i + 1) / bins], 0 in the first. */
 function binOf(probability: number, bins: number): number {
@@ -50,15 +58,27 @@ function binOf(probability: number, bins: number): number {
 export function prepareEqualWidthBins(probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning {
   assertProbabilities(probabilities);
   assertOutcomes(outcomes, probabilities.length);
-  const { positive, negative } = outcomes;
-  const binOfRow = Uint32Array.from(probabilities, (p) => binOf(p, bins));
-  return (weights) => {
-    const sums = Array.from({ length: bins }, () => new BinSums());
-    for (let i = 0; i < binOfRow.length; i++) {
-      const weight = weights === undefined ? 1 : weights[i];
-      sums[binOfRow[i]].add(probabilities[i], weight * positive[i], weight * negative[i]);
-    }
-    return sums.filter((sum) => sum.weight > 0).map((sum) => sum.finish());
+  const { order, votes, forecasts, positives } = sortByProbability(probabilities, outcomes);
+  const binEnds = new Uint32Array(bins);
+  for (const row of order) binEnds[binOf(probabilities[row], bins)]++;
+  for (let bin = 1; bin < bins; bin++) binEnds[bin] += binEnds[bin - 1];
+  return {
+    order,
+    count: (counts, at) => {
+      const finished: CalibrationBin[] = [];
+      let i = 0;
+      for (const end of binEnds) {
+        let [inBin, forecast, positive] = [0, 0, 0];
+        for (; i < end; i++) {
+          const weight = counts === undefined ? 1 : counts[at[i]];
+          inBin += weight * votes[i];
+          forecast += weight * forecasts[i];
+          positive += weight * positives[i];
+        }
+        if (inBin > 0) finished.push(binOfSums(inBin, forecast, positive));
+      }
+      return finished;
+    },
   };
 }
 
@@ -71,28 +91,29 @@ export function prepareEqualWidthBins(probabilities: Float64Array, outcomes: Out
 export function prepareEqualMassBins(probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning {
   assertProbabilities(probabilities);
   assertOutcomes(outcomes, probabilities.length);
-  const { positive, negative } = outcomes;
-  const order = argsort(probabilities);
-  const ends = tieEnds(probabilities, order);
-  return (weights) => {
-    let total = 0;
-    for (let i = 0; i < order.length; i++) {
-      total += (weights === undefined ? 1 : weights[i]) * (positive[i] + negative[i]);
-    }
-    const finished: CalibrationBin[] = [];
-    let bin = new BinSums();
-    let seen = 0; // votes in finished bins
-    for (let i = 0; i < order.length; i++) {
-      const row = order[i];
-      const weight = weights === undefined ? 1 : weights[row];
-      bin.add(probabilities[row], weight * positive[row], weight * negative[row]);
-      const share = Math.floor((seen * bins) / total) + 1;
-      const full = i === order.length - 1 || (ends[i] === 1 && (seen + bin.weight) * bins >= share * total);
-      if (!full || bin.weight === 0) continue;
-      finished.push(bin.finish());
-      seen += bin.weight;
-      bin = new BinSums();
-    }
-    return finished;
+  const { order, ends, votes, forecasts, positives } = sortByProbability(probabilities, outcomes);
+  return {
+    order,
+    count: (counts, at) => {
+      let total = 0;
+      for (let i = 0; i < votes.length; i++) total += (counts === undefined ? 1 : counts[at[i]]) * votes[i];
+      const finished: CalibrationBin[] = [];
+      let seen = 0; // votes in finished bins
+      let fullAt = total; // votes times bins at which the bin that is open closes
+      let [inBin, forecast, positive] = [0, 0, 0];
+      for (let i = 0; i < votes.length; i++) {
+        const weight = counts === undefined ? 1 : counts[at[i]];
+        inBin += weight * votes[i];
+        forecast += weight * forecasts[i];
+        positive += weight * positives[i];
+        const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
+        if (inBin === 0 || !(full || i === votes.length - 1)) continue;
+        finished.push(binOfSums(inBin, forecast, positive));
+        seen += inBin;
+        fullAt = (Math.floor((seen * bins) / total) + 1) * total;
+        inBin = forecast = positive = 0;
+      }
+      return finished;
+    },
   };
 }

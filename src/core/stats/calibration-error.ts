@@ -7,7 +7,7 @@ import {
 } from './calibration-bins.js';
 import { normalCdf } from './normal.js';
 import type { Outcomes } from './outcomes.js';
-import type { Statistic } from './statistic.js';
+import { inOrder, type Statistic } from './statistic.js';
 
 const gap = ({ forecast, rate }: CalibrationBin): number => Math.abs(forecast - rate);
 
@@ -23,12 +23,11 @@ function weightedMean(bins: readonly CalibrationBin[], figure: (bin: Calibration
 }
 
 /** A statistic of bins; null where nobody voted. */
-const ofBins =
-  (binning: Binning, figure: (bins: readonly CalibrationBin[]) => number): Statistic =>
-  (weights) => {
-    const bins = binning(weights);
+const ofBins = ({ order, count }: Binning, figure: (bins: readonly CalibrationBin[]) => number): Statistic =>
+  inOrder(order, (counts, at) => {
+    const bins = count(counts, at);
     return bins.length > 0 ? figure(bins) : null;
-  };
+  });
 
 /** What calibration errors are computed from. */
 export interface BinOptions {

@@ -1,7 +1,7 @@
 import { argsort } from './argsort.js';
 import { assertLength } from './outcomes.js';
 import { denseRanks, tieEnds } from './ranks.js';
-import type { Statistic } from './statistic.js';
+import { inOrder, type Statistic } from './statistic.js';
 
 /** Adds `weight` at `index` of a Fenwick tree, whose node 0 is unused. */
 function add(tree: Float64Array, index: number, weight: number): void {
@@ -26,10 +26,11 @@ export function prepareKendall(x: Float64Array, y: Float64Array): Statistic {
   assertLength('y', y, x.length);
   const order = argsort(x);
   const ends = tieEnds(x, order);
-  const { ranks, distinct } = denseRanks(y);
+  const { ranks: ranksOfRows, distinct } = denseRanks(y);
+  const ranks = order.map((row) => ranksOfRows[row]);
   const tree = new Float64Array(distinct + 1);
   const weightOfRank = new Float64Array(distinct);
-  return (weights) => {
+  return inOrder(order, (counts, at) => {
     tree.fill(0);
     weightOfRank.fill(0);
     let total = 0;
@@ -39,15 +40,18 @@ export function prepareKendall(x: Float64Array, y: Float64Array): Statistic {
       if (ends[i] === 0) continue;
       let group = 0;
       for (let k = start; k <= i; k++) {
-        const rank = ranks[order[k]];
-        const weight = weights === undefined ? 1 : weights[order[k]];
+        const weight = counts === undefined ? 1 : counts[at[k]];
+        if (weight === 0) continue;
         group += weight;
-        score += weight * (sumBelow(tree, rank) - (total - sumBelow(tree, rank + 1)));
+        const below = sumBelow(tree, ranks[k]);
+        const above = total - below - weightOfRank[ranks[k]];
+        score += weight * (below - above);
       }
       for (; start <= i; start++) {
-        const weight = weights === undefined ? 1 : weights[order[start]];
-        add(tree, ranks[order[start]], weight);
-        weightOfRank[ranks[order[start]]] += weight;
+        const weight = counts === undefined ? 1 : counts[at[start]];
+        if (weight === 0) continue;
+        add(tree, ranks[start], weight);
+        weightOfRank[ranks[start]] += weight;
       }
       total += group;
       tiedX += group * group;
@@ -58,7 +62,7 @@ export function prepareKendall(x: Float64Array, y: Float64Array): Statistic {
     const untiedY = (total * total - tiedY) / 2;
     if (!(untiedX > 0 && untiedY > 0)) return null;
     return Math.min(1, Math.max(-1, score / Math.sqrt(untiedX) / Math.sqrt(untiedY)));
-  };
+  });
 }
 
 /** Kendall's tau-b; null where either side is constant. @throws RangeError if a number is NaN */

@@ -1,6 +1,13 @@
-import { type BootstrapOptions, type Clusters, percentileInterval, replicate } from './bootstrap.js';
+import {
+  type BootstrapOptions,
+  combineReplicates,
+  percentileInterval,
+  type Replicates,
+  replicate,
+  sortedValues,
+} from './bootstrap.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
-import { differenceOf, type Statistic } from './statistic.js';
+import type { Clusters, Statistic } from './statistic.js';
 
 export type Verdict = 'better' | 'worse' | 'undecided';
 
@@ -28,11 +35,25 @@ export function comparePaired(
   clusters: Clusters,
   options: BootstrapOptions,
 ): PairedComparison {
-  const [{ value, sorted, undefinedResamples }] = replicate([differenceOf(model, baseline)], clusters, options);
-  if (value === null || clusters.count < 2 || undefinedResamples > 0) {
+  const [ofModel, ofBaseline] = replicate([model, baseline], clusters, options);
+  return compareReplicates(ofModel, ofBaseline, direction, clusters, options.level);
+}
+
+/** Compares two statistics by what `replicate` gave of both in one call. */
+export function compareReplicates(
+  model: Replicates,
+  baseline: Replicates,
+  direction: 'higher' | 'lower',
+  clusters: Clusters,
+  level = DEFAULT_LEVEL,
+): PairedComparison {
+  const difference = combineReplicates(model, baseline, (a, b) => a - b);
+  const { value, values } = difference;
+  const sorted = sortedValues(difference);
+  if (value === null || clusters.count < 2 || sorted.length < values.length) {
     return { difference: value, ci: null, pValue: null, verdict: 'undecided' };
   }
-  const ci = percentileInterval(sorted, options.level ?? DEFAULT_LEVEL);
+  const ci = percentileInterval(sorted, level);
   return { difference: value, ci, pValue: bootstrapP(sorted), verdict: verdictOf(ci, direction) };
 }
 

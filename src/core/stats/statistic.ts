@@ -1,13 +1,38 @@
+/** Which rows are resampled together. */
+export interface Clusters {
+  /** Cluster of each row, codes 0 to `count` - 1. */
+  readonly of: Int32Array;
+  readonly count: number;
+}
+
+/** A figure as a function of how often each cluster counts. */
+export type ClusterStatistic = (draws: Float64Array) => number | null;
+
 /**
  * A figure of rows that are already prepared (sorted, binned, summed), as a function of how often each row counts. Without
  * weights every row counts once. Returns null where the figure is undefined, say the AUC of one class only: never NaN.
  * Each call takes O(n) (Kendall: O(n log n)), so a bootstrap only changes the weights.
  */
-export type Statistic = (weights?: Float64Array) => number | null;
+export interface Statistic {
+  (weights?: Float64Array): number | null;
+  /** The same figure under weights that are one a cluster, where that can be had for less than one pass over weighted rows. */
+  overClusters?(clusters: Clusters): ClusterStatistic;
+}
+
+/** A statistic as a function of how often each cluster counts, whatever it knows of clusters. */
+export function overClusters(statistic: Statistic, clusters: Clusters): ClusterStatistic {
+  if (statistic.overClusters) return statistic.overClusters(clusters);
+  const { of } = clusters;
+  const weights = new Float64Array(of.length);
+  return (draws) => {
+    for (let i = 0; i < weights.length; i++) weights[i] = draws[of[i]];
+    return statistic(weights);
+  };
+}
 
 /** Sum of `numerator` over sum of `denominator`, both weighted by row; null where the latter is 0. */
 export function ratioOfSums(numerator: Float64Array, denominator: Float64Array): Statistic {
-  return (weights) => {
+  const statistic: Statistic = (weights) => {
     let above = 0;
     let below = 0;
     for (let i = 0; i < numerator.length; i++) {
@@ -17,34 +42,90 @@ export function ratioOfSums(numerator: Float64Array, denominator: Float64Array):
     }
     return below > 0 ? above / below : null;
   };
+  // Rows of one cluster count alike: added up once, a resample costs the clusters and not the rows.
+  statistic.overClusters = (clusters) =>
+    ratioOfSums(sumByCluster(numerator, clusters), sumByCluster(denominator, clusters));
+  return statistic;
+}
+
+function sumByCluster(values: Float64Array, { of, count }: Clusters): Float64Array {
+  const sums = new Float64Array(count);
+  for (let i = 0; i < values.length; i++) sums[of[i]] += values[i];
+  return sums;
+}
+
+/**
+ * A statistic that takes its rows in an order of its own.
+ *
+ * @param compute - gets counts, and where in them the count of each row in that order is; without counts every row counts once
+ */
+export function inOrder(
+  order: Uint32Array,
+  compute: (counts: Float64Array | undefined, at: Uint32Array) => number | null,
+): Statistic {
+  const statistic: Statistic = (weights) => compute(weights, order);
+  // A count a cluster is a short table, which stays in the cache where weights of a million rows in random order do not.
+  statistic.overClusters = ({ of }) => {
+    const clusterAt = order.map((row) => of[row]);
+    return (draws) => compute(draws, clusterAt);
+  };
+  return statistic;
+}
+
+/** A function of a statistic where that is defined. */
+export function mapStatistic(statistic: Statistic, map: (value: number) => number): Statistic {
+  const mapped =
+    <Weights>(of: (weights: Weights) => number | null) =>
+    (weights: Weights): number | null => {
+      const value = of(weights);
+      return value === null ? null : map(value);
+    };
+  const result: Statistic = mapped(statistic);
+  result.overClusters = (clusters) => mapped(overClusters(statistic, clusters));
+  return result;
 }
 
 /** The statistic of `rows` only, as a function of the weights of all rows: for groups, which share the draws of the whole. */
 export function ofSubset(statistic: Statistic, rows: ArrayLike<number>): Statistic {
   const subset = new Float64Array(rows.length);
-  return (weights) => {
+  const result: Statistic = (weights) => {
     if (weights === undefined) return statistic();
     for (let i = 0; i < subset.length; i++) subset[i] = weights[rows[i]];
     return statistic(subset);
   };
+  result.overClusters = ({ of, count }) =>
+    overClusters(statistic, { of: Int32Array.from(rows, (row) => of[row]), count });
+  return result;
 }
 
 /** `a - b` under the same weights: null where either is undefined. */
 export function differenceOf(a: Statistic, b: Statistic): Statistic {
-  return (weights) => {
-    const first = a(weights);
-    const second = first === null ? null : b(weights);
-    return first === null || second === null ? null : first - second;
-  };
+  const less =
+    <Weights>(first: (weights: Weights) => number | null, second: (weights: Weights) => number | null) =>
+    (weights: Weights): number | null => {
+      const from = first(weights);
+      const taken = from === null ? null : second(weights);
+      return from === null || taken === null ? null : from - taken;
+    };
+  const result: Statistic = less(a, b);
+  result.overClusters = (clusters) => less(overClusters(a, clusters), overClusters(b, clusters));
+  return result;
 }
 
 /** A statistic of rows in both orders (see `bothOrders`) as a function of the weights of the rows themselves. */
 export function ofBothOrders(statistic: Statistic, rows: number): Statistic {
   const twice = new Float64Array(2 * rows);
-  return (weights) => {
+  const result: Statistic = (weights) => {
     if (weights === undefined) return statistic();
     twice.set(weights);
     twice.set(weights, rows);
     return statistic(twice);
   };
+  result.overClusters = ({ of, count }) => {
+    const both = new Int32Array(2 * rows);
+    both.set(of);
+    both.set(of, rows);
+    return overClusters(statistic, { of: both, count });
+  };
+  return result;
 }

@@ -3,11 +3,24 @@ import { Random } from '../../../src/core/bytes/random.js';
 import { prepareAuc } from '../../../src/core/stats/auc.js';
 import { bootstrap, replicate, rowClusters } from '../../../src/core/stats/bootstrap.js';
 import { delongAuc } from '../../../src/core/stats/delong.js';
+import {
+  ABSOLUTE_METRICS,
+  type AbsoluteRows,
+  type Metric,
+  PAIR_METRICS,
+  type PairRows,
+} from '../../../src/core/stats/metric.js';
 import { outcomesOfLabels } from '../../../src/core/stats/outcomes.js';
 import { bootstrapP, comparePaired, verdictOf } from '../../../src/core/stats/paired.js';
 import { prepareVoteAccuracy } from '../../../src/core/stats/pairwise-accuracy.js';
 import { quantileOfSorted } from '../../../src/core/stats/quantile.js';
-import { ofSubset, ratioOfSums, type Statistic } from '../../../src/core/stats/statistic.js';
+import {
+  differenceOf,
+  ofSubset,
+  overClusters,
+  ratioOfSums,
+  type Statistic,
+} from '../../../src/core/stats/statistic.js';
 
 /** Rows in clusters of `size` whose values share most of their noise; labels follow the values. */
 function clusteredRows(clusters: number, size: number) {
@@ -114,6 +127,53 @@ describe('ofSubset', () => {
     const weights = Float64Array.from(scores, (_, i) => i % 3);
     expect(ofSubset(own, rows)(weights)).toBe(own(pick(weights)));
     expect(ofSubset(own, rows)()).toBe(own());
+  });
+});
+
+describe('overClusters', () => {
+  /** Sums over rows are added up in another order; whatever is not a sum takes the same steps. */
+  const SUMS = new Set(['nll', 'brier', 'rmse', 'mae']);
+  const draws = Float64Array.from({ length: clusters.count }, (_, cluster) => [0, 1, 2, 0, 1, 3][cluster % 6]);
+  const weights = Float64Array.from(clusters.of, (cluster) => draws[cluster]);
+  const actual = scores.map((score, i) => Math.round(score + Math.sin(i)));
+  const prepared = [
+    ...PAIR_METRICS.map((metric) => ({
+      id: metric.id,
+      statistic: metric.prepare({ logits: scores, probabilities: null, outcomes }),
+    })),
+    ...ABSOLUTE_METRICS.map((metric) => ({ id: metric.id, statistic: metric.prepare({ predicted: scores, actual }) })),
+  ];
+
+  function expectSame(id: string, statistic: Statistic): void {
+    const [byCluster, byRow] = [overClusters(statistic, clusters)(draws), statistic(weights)];
+    expect(byRow).toEqual(expect.any(Number));
+    if (SUMS.has(id)) expect([byCluster]).toBeAllClose([byRow as number], { atol: 1e-13 });
+    else expect(byCluster).toBe(byRow);
+  }
+
+  it.each(prepared)('gives $id of rows that count as often as their cluster', ({ id, statistic }) => {
+    expectSame(id, statistic);
+  });
+
+  it.each(prepared)('gives $id of some rows, and its difference from others', ({ id, statistic }) => {
+    const rows = Int32Array.from(clusters.of.keys()).filter((row) => row % 3 > 0);
+    const metric = [...PAIR_METRICS, ...ABSOLUTE_METRICS].find((one) => one.id === id)!;
+    const take = (values: Float64Array) => Float64Array.from(rows, (row) => values[row]);
+    const some = (metric as Metric<PairRows & AbsoluteRows>).prepare({
+      logits: take(scores),
+      probabilities: null,
+      outcomes: { positive: take(outcomes.positive), negative: take(outcomes.negative) },
+      predicted: take(scores),
+      actual: take(actual),
+    });
+    expectSame(id, ofSubset(some, rows));
+    expectSame(id, differenceOf(statistic, ofSubset(some, rows)));
+  });
+
+  it('is null where only clusters without a judgement are drawn', () => {
+    const ratio = ratioOfSums(Float64Array.of(1, 2, 0), Float64Array.of(1, 2, 0));
+    const resampled = overClusters(ratio, { of: Int32Array.of(0, 0, 1), count: 2 });
+    expect([resampled(Float64Array.of(0, 2)), resampled(Float64Array.of(1, 1))]).toEqual([null, 1]);
   });
 });
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { auc } from '../../../src/core/stats/auc.js';
 import { prepareBrierDecomposition } from '../../../src/core/stats/brier.js';
-import { prepareEqualMassBins, prepareEqualWidthBins } from '../../../src/core/stats/calibration-bins.js';
+import { type Binning, prepareEqualMassBins, prepareEqualWidthBins } from '../../../src/core/stats/calibration-bins.js';
 import { delongAuc } from '../../../src/core/stats/delong.js';
 import { holmAdjust } from '../../../src/core/stats/holm.js';
 import { wilsonInterval } from '../../../src/core/stats/interval.js';
@@ -116,19 +116,21 @@ describe('AUC', () => {
 });
 
 describe('calibration bins', () => {
-  const binsAt = (p: number) => prepareEqualWidthBins(Float64Array.of(p, 1), outcomesOfLabels([1, 1], [1, 0]), 15)();
+  const binsOf = ({ order, count }: Binning) => count(undefined, order);
+  const binsAt = (p: number) =>
+    binsOf(prepareEqualWidthBins(Float64Array.of(p, 1), outcomesOfLabels([1, 1], [1, 0]), 15));
 
   it('of equal width are closed on the right, at the edges as float64 has them', () => {
     for (let i = 1; i <= 15; i++) {
       const edges = Float64Array.of(i / 15, (i - 0.5) / 15);
-      expect(prepareEqualWidthBins(edges, outcomesOfLabels([1, 0]), 15)()).toHaveLength(1);
+      expect(binsOf(prepareEqualWidthBins(edges, outcomesOfLabels([1, 0]), 15))).toHaveLength(1);
     }
     expect(binsAt(0)).toEqual([{ weight: 1, forecast: 0, rate: 1 }]);
   });
 
   it('of equal mass keep equal probabilities together', () => {
     const p = Float64Array.of(0.1, 0.5, 0.5, 0.5, 0.5, 0.9);
-    const bins = prepareEqualMassBins(p, outcomesOfLabels([0, 1, 1, 0, 0, 1]), 3)();
+    const bins = binsOf(prepareEqualMassBins(p, outcomesOfLabels([0, 1, 1, 0, 0, 1]), 3));
     expect(bins.map(({ weight }) => weight)).toEqual([5, 1]);
   });
 
@@ -138,7 +140,7 @@ describe('calibration bins', () => {
         const { values, outcomes } = toRows(list);
         const votes = outcomes.positive.reduce((sum, value, i) => sum + value + outcomes.negative[i], 0);
         for (const prepare of [prepareEqualWidthBins, prepareEqualMassBins]) {
-          const bins = prepare(values, outcomes)();
+          const bins = binsOf(prepare(values, outcomes));
           expect(bins.reduce((sum, { weight }) => sum + weight, 0)).toBe(votes);
           expect(bins.length).toBeLessThanOrEqual(15);
         }
