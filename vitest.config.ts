@@ -6,5 +6,7 @@ export default defineConfig({
     setupFiles: ['tests/helpers/setup.ts'],
     testTimeout: 60_000,
     pool: 'forks',
+    // A core each on the smallest machine: most of the time is spent in processes that the tests start.
+    maxWorkers: 2,
   },
 });
