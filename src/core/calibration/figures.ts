@@ -15,7 +15,10 @@ export type Figures = Readonly<Record<string, Estimate>>;
 
 /** By what share the error falls: 1 - after / before; null where there was none before. */
 const reductionOf = (before: Replicates, after: Replicates): Replicates =>
-  combineReplicates(before, after, (from, to) => (from === 0 ? null : 1 - to / from));
+  combineReplicates(before, after, (from, to) => {
+    const fall = 1 - to / from;
+    return Number.isFinite(fall) ? fall : null;
+  });
 
 export interface BeforeAndAfter {
   readonly before: Figures;

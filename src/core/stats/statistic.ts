@@ -30,7 +30,7 @@ export function overClusters(statistic: Statistic, clusters: Clusters): ClusterS
   };
 }
 
-/** Sum of `numerator` over sum of `denominator`, both weighted by row; null where the latter is 0. */
+/** Sum of `numerator` over sum of `denominator`, both weighted by row; null where the latter is 0, or a sum overflows. */
 export function ratioOfSums(numerator: Float64Array, denominator: Float64Array): Statistic {
   const statistic: Statistic = (weights) => {
     let above = 0;
@@ -40,7 +40,8 @@ export function ratioOfSums(numerator: Float64Array, denominator: Float64Array):
       above += weight * numerator[i];
       below += weight * denominator[i];
     }
-    return below > 0 ? above / below : null;
+    const ratio = above / below;
+    return below > 0 && Number.isFinite(ratio) ? ratio : null;
   };
   // Rows of one cluster count alike: added up once, a resample costs the clusters and not the rows.
   statistic.overClusters = (clusters) =>

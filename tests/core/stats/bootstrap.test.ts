@@ -170,6 +170,12 @@ describe('overClusters', () => {
     expectSame(id, differenceOf(statistic, ofSubset(some, rows)));
   });
 
+  it('is null where a sum overflows', () => {
+    const losses = ratioOfSums(Float64Array.of(1e308, 1e308), Float64Array.of(1, 1));
+    const twice = overClusters(losses, { of: Int32Array.of(0, 1), count: 2 });
+    expect([losses(), twice(Float64Array.of(1, 0)), twice(Float64Array.of(2, 0))]).toEqual([null, 1e308, null]);
+  });
+
   it('is null where only clusters without a judgement are drawn', () => {
     const ratio = ratioOfSums(Float64Array.of(1, 2, 0), Float64Array.of(1, 2, 0));
     const resampled = overClusters(ratio, { of: Int32Array.of(0, 0, 1), count: 2 });
