@@ -64,7 +64,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     }),
     'model-out': Flags.string({
       helpValue: 'FILE',
-      description: 'The model to write, with an output probability (items: calibrated)',
+      description: 'The model to write, with an output probability (items: human_score)',
       dependsOn: ['embed'],
     }),
     gate: gateFlag,

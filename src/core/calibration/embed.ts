@@ -20,7 +20,8 @@ const OUTPUTS: Record<Calibrator['kind'], EmbeddedOutputs & Pick<ContractOutput,
     added: 'probability',
     meaning: 'Calibrated probability that raters prefer the left item.',
   },
-  absolute: { logit: 'utility_logit', added: 'calibrated', meaning: 'The utility on the human scale.' },
+  // Not `calibrated`: item files have that from the checkpoint's own calibration layers.
+  absolute: { logit: 'utility_logit', added: 'human_score', meaning: 'The utility on the scale of the human labels.' },
 };
 
 export const embeddedOutputs = ({ kind }: Pick<Calibrator, 'kind'>): EmbeddedOutputs => OUTPUTS[kind];
