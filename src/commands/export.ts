@@ -13,7 +13,7 @@ import {
 import { startProgress } from '../core/cli/progress.js';
 import { formatExport } from '../core/cli/render-export.js';
 import { type ExportReport, exportModel } from '../core/lifecycle/export.js';
-import { MODALITIES, MODES } from '../core/onnx/manifest.js';
+import { MODALITIES, MODES } from '../core/onnx/manifest-names.js';
 
 export default class Export extends HpsCommand<ExportReport> {
   static override summary = 'Turn a checkpoint into an ONNX file that is proven to decide as it should.';

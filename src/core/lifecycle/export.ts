@@ -8,19 +8,12 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { HpsError } from '../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../gate/budget.js';
-import { type GateProgress, type GateReference, runGate } from '../gate/gate.js';
+import type { GateProgress, GateReference } from '../gate/gate.js';
 import type { GateLevel, GateReport } from '../gate/report.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { OPSETS } from '../onnx/graph-core.js';
-import {
-  type LineageStep,
-  MANIFEST_KEY,
-  MANIFEST_SCHEMA,
-  type Manifest,
-  type Modality,
-  type Mode,
-  TOKENIZER_KEY,
-} from '../onnx/manifest.js';
+import type { LineageStep, Manifest } from '../onnx/manifest.js';
+import { MANIFEST_KEY, MANIFEST_SCHEMA, type Modality, type Mode, TOKENIZER_KEY } from '../onnx/manifest-names.js';
 import type { OnnxModel } from '../onnx/model.js';
 import { assertOpset } from '../onnx/opset.js';
 import { foldAffineChains } from '../onnx/passes/fold-affine.js';
@@ -160,8 +153,9 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
     const reportFile = await output.create(`${facts.out}.report.json`); // at once: a file in the way is known before the work
     const streamed = options.allowNonfinite ? model : refuseNonFinite(model);
     const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
+    const loading = import('../gate/gate.js'); // takes a while to load: beside the writing
     const written = await writeOnnx(streamed, output, { externalData, deferred, onProgress, signal });
-    const gate = await judge(output, checkpoint, options);
+    const gate = await judge(await loading, output, checkpoint, options);
     const report: ExportReport = {
       ...facts,
       sha256: written.model.sha256,
@@ -292,7 +286,12 @@ export async function settled({ step, hashes }: PendingLineage): Promise<Lineage
   return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
 }
 
-async function judge(output: StagedOutput, checkpoint: Checkpoint, options: ExportOptions): Promise<GateReport> {
+async function judge(
+  { runGate }: typeof import('../gate/gate.js'),
+  output: StagedOutput,
+  checkpoint: Checkpoint,
+  options: ExportOptions,
+): Promise<GateReport> {
   const golden = options.golden && options.gate !== 'off' ? await openCheckpoint(options.golden, {}) : null;
   try {
     const reference: GateReference = golden

@@ -1,26 +1,12 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { bandSchema, curveSchema } from './curve.js';
+import { DECISIONS, MANIFEST_KEY, MANIFEST_SCHEMA, MODALITIES, MODES, TOKENIZER_KEY } from './manifest-names.js';
 import { metadataOf, type OnnxModel } from './model.js';
 import { corruptOnnx } from './refusal.js';
 
-/**
- * The manifest: what an .onnx file says of itself, as JSON under `metadata_props` key `hpsv3.manifest`.
- * It holds what changes the content only (names without folders, hashes, options), so that equal inputs give equal bytes.
- */
-export const MANIFEST_KEY = 'hpsv3.manifest';
-/** The tokenizer.json of a model that reads text, as a second key: it is too large to sit inside the manifest. */
-export const TOKENIZER_KEY = 'hpsv3.tokenizer';
-export const MANIFEST_SCHEMA = 'hpsv3/manifest@1';
-
-export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
-export const MODES = ['item', 'pair', 'head'] as const;
-export const DECISIONS = ['pair-head', 'utility-difference'] as const;
-
-export type Modality = (typeof MODALITIES)[number];
-export type Mode = (typeof MODES)[number];
-/** Which of its outputs a file decides a pair by; calibrators and ensembles are bound to it. */
-export type Decision = (typeof DECISIONS)[number];
+/** The schema of the manifest (see manifest-names.ts for what it is); apart from the names, since zod takes a while to load. */
+export * from './manifest-names.js';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const positive = z.number().int().positive();

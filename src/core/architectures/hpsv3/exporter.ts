@@ -3,7 +3,7 @@ import { HpsError } from '../../errors.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
 import type { ContractInput, ContractOutput, Modality } from '../../onnx/manifest.js';
-import { TOKENIZER_KEY } from '../../onnx/manifest.js';
+import { TOKENIZER_KEY } from '../../onnx/manifest-names.js';
 import type { ArchitectureExporter, ExportRequest } from '../architecture.js';
 import { checkTensors } from '../tensor-check.js';
 import { type Dimensions, dimensionsOf, readDimensions, TOWER_PREFIX, TOWERS, type Tower } from './dimensions.js';

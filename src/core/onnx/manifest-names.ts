@@ -1,0 +1,17 @@
+/**
+ * The manifest: what an .onnx file says of itself, as JSON under `metadata_props` key `hpsv3.manifest`.
+ * It holds what changes the content only (names without folders, hashes, options), so that equal inputs give equal bytes.
+ */
+export const MANIFEST_KEY = 'hpsv3.manifest';
+/** The tokenizer.json of a model that reads text, as a second key: it is too large to sit inside the manifest. */
+export const TOKENIZER_KEY = 'hpsv3.tokenizer';
+export const MANIFEST_SCHEMA = 'hpsv3/manifest@1';
+
+export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
+export const MODES = ['item', 'pair', 'head'] as const;
+export const DECISIONS = ['pair-head', 'utility-difference'] as const;
+
+export type Modality = (typeof MODALITIES)[number];
+export type Mode = (typeof MODES)[number];
+/** Which of its outputs a file decides a pair by; calibrators and ensembles are bound to it. */
+export type Decision = (typeof DECISIONS)[number];
