@@ -2,8 +2,7 @@ export type HashWorkerMessage =
   | { readonly kind: 'progress'; readonly doneBytes: number }
   | {
       readonly kind: 'done';
-      /** Null where only stretches were asked for. */
-      readonly sha256: string | null;
+      readonly sha256: string;
       readonly byteLength: number;
       /** CRC-32 of each stretch asked for, in their order; of what there is of it where the file is too short. */
       readonly crcs: readonly number[];
@@ -12,8 +11,6 @@ export type HashWorkerMessage =
 export interface HashWorkerData {
   readonly path: string;
   readonly chunkBytes: number;
-  /** Whether the SHA-256 of the whole file is wanted. */
-  readonly digest: boolean;
   /** Ordered by their offset; they may touch, lie apart or overlap. */
   readonly stretches: readonly { readonly offset: number; readonly byteLength: number }[];
 }
@@ -29,8 +26,8 @@ const { open } = require('node:fs/promises');
 const { parentPort, workerData } = require('node:worker_threads');
 const { crc32 } = require('node:zlib');
 
-const { path, chunkBytes, digest, stretches } = workerData;
-const sha256 = digest ? createHash('sha256') : null;
+const { path, chunkBytes, stretches } = workerData;
+const sha256 = createHash('sha256');
 const crcs = stretches.map(() => 0);
 let first = 0; // stretches before this one have ended
 
@@ -53,14 +50,14 @@ async function main() {
     if (bytesRead === 0) break;
     reading = file.read(resting, 0, chunkBytes, position + bytesRead);
     const piece = filled.subarray(0, bytesRead);
-    if (sha256) sha256.update(piece);
+    sha256.update(piece);
     check(piece, position);
     position += bytesRead;
     [filled, resting] = [resting, filled];
     parentPort.postMessage({ kind: 'progress', doneBytes: position });
   }
   await file.close();
-  parentPort.postMessage({ kind: 'done', sha256: sha256 && sha256.digest('hex'), byteLength: position, crcs });
+  parentPort.postMessage({ kind: 'done', sha256: sha256.digest('hex'), byteLength: position, crcs });
 }
 
 main();

@@ -34,8 +34,8 @@ export interface FileHash {
 export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * SHA-256 of a file and the CRC-32 of stretches of it, each from one sequential read in a thread of its
- * own, so that they overlap with whatever the caller does with the same bytes.
+ * SHA-256 of a file and the CRC-32 of stretches of it, from one sequential read in a thread of its own, so that it
+ * overlaps with whatever the caller does with the same bytes.
  *
  * @throws HpsError FILE_NOT_FOUND or FILE_UNREADABLE; USAGE in a deleted folder; the signal's reason when it aborts
  */
@@ -46,16 +46,14 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
   source.close();
   const order = records.map((_, index) => index).sort((a, b) => records[a].offset - records[b].offset);
   const stretches = order.map((index) => ({ offset: records[index].offset, byteLength: records[index].byteLength }));
-  const common = { path, chunkBytes: LIMITS.chunkBytes };
   try {
-    // The digest is the slower of the two by far, so the checksums get a thread of their own.
-    const [whole, checked] = await Promise.all([
-      runWorker({ ...common, digest: true, stretches: [] }, signal, (done) => onProgress?.(done, source.byteLength)),
-      stretches.length === 0 ? null : runWorker({ ...common, digest: false, stretches }, signal),
-    ]);
-    const computed = new Map(order.map((index, i) => [index, checked?.crcs[i]]));
+    const workerData = { path, chunkBytes: LIMITS.chunkBytes, stretches };
+    const { sha256, byteLength, crcs } = await runWorker(workerData, signal, (done) =>
+      onProgress?.(done, source.byteLength),
+    );
+    const computed = new Map(order.map((index, i) => [index, crcs[i]]));
     const badRecords = records.filter((record, index) => computed.get(index) !== record.crc32);
-    return { sha256: whole.sha256 ?? '', byteLength: whole.byteLength, badRecords };
+    return { sha256, byteLength, badRecords };
   } catch (cause) {
     signal?.throwIfAborted();
     if ((cause as NodeJS.ErrnoException).syscall === 'uv_cwd') throw noWorkingFolder(cause);
@@ -75,13 +73,13 @@ const noWorkingFolder = (cause: unknown): HpsError =>
 async function runWorker(
   workerData: HashWorkerData,
   signal: AbortSignal | undefined,
-  onProgress?: (doneBytes: number) => void,
+  onProgress: (doneBytes: number) => void,
 ): Promise<Extract<HashWorkerMessage, { kind: 'done' }>> {
   const worker = new Worker(HASH_WORKER_SOURCE, { eval: true, workerData });
   const stop = () => void worker.terminate();
   signal?.addEventListener('abort', stop);
   try {
-    const result = await hashOf(worker, (done) => onProgress?.(done));
+    const result = await hashOf(worker, onProgress);
     signal?.throwIfAborted();
     return result;
   } finally {

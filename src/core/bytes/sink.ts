@@ -11,9 +11,6 @@ export interface ByteSink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** Bytes between two syncs on the way. */
-const SYNC_BYTES = 64 * 1024 * 1024;
-
 export interface WrittenFile {
   readonly name: string;
   readonly byteLength: number;
@@ -32,8 +29,6 @@ export class FileSink implements ByteSink {
   private resting = new Uint8Array(LIMITS.chunkBytes);
   private filled = 0;
   private inFlight: Promise<unknown> = Promise.resolve();
-  private syncing: Promise<unknown> = Promise.resolve();
-  private unsynced = 0;
   private open = true;
   private complete = false;
 
@@ -69,7 +64,6 @@ export class FileSink implements ByteSink {
     try {
       await this.flush();
       await this.inFlight;
-      await this.syncing;
       await this.file.sync();
       await this.close();
       this.complete = true;
@@ -83,7 +77,6 @@ export class FileSink implements ByteSink {
   /** Closes the file without finishing it; does nothing once it is closed. */
   async abandon(): Promise<void> {
     await this.inFlight.catch(() => undefined);
-    await this.syncing.catch(() => undefined);
     await this.close().catch(() => undefined);
   }
 
@@ -111,16 +104,6 @@ export class FileSink implements ByteSink {
       const { bytesWritten } = await this.file.write(piece, done, piece.byteLength - done);
       done += bytesWritten;
     }
-    this.syncBeside(piece.byteLength);
-  }
-
-  /** Starts the disk on what is written while more comes, so that the last sync finds little left to do. */
-  private syncBeside(byteLength: number): void {
-    this.unsynced += byteLength;
-    if (this.unsynced < SYNC_BYTES) return;
-    this.unsynced = 0;
-    this.syncing = this.syncing.then(() => this.file.sync());
-    this.syncing.catch(() => undefined); // reported by finish
   }
 
   /** Hashes once the caller has had the chance to start its next read, which then runs beside the hashing. */

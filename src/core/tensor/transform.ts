@@ -49,22 +49,36 @@ export function transposeMatrix(tensor: Tensor): Tensor {
     dtype: tensor.dtype,
     shape: [columns, rows],
     async *chunks() {
-      const columnsPerStrip = Math.max(1, Math.floor(STRIP_BYTES / Math.max(1, rows * size)));
-      for (let from = 0; from < columns; from += columnsPerStrip) {
-        const strip = await transposeStrip(tensor, from, Math.min(columns, from + columnsPerStrip));
-        for (let at = 0; at < strip.byteLength; at += LIMITS.chunkBytes)
-          yield strip.subarray(at, at + LIMITS.chunkBytes);
+      const columnsPerStrip = Math.min(columns, Math.max(1, Math.floor(STRIP_BYTES / Math.max(1, rows * size))));
+      const buffer = takeBuffer(columnsPerStrip * rows * size);
+      try {
+        for (let from = 0; from < columns; from += columnsPerStrip) {
+          const strip = await transposeStrip(tensor, from, Math.min(columns, from + columnsPerStrip), buffer);
+          for (let at = 0; at < strip.byteLength; at += LIMITS.chunkBytes)
+            yield strip.subarray(at, at + LIMITS.chunkBytes);
+        }
+      } finally {
+        spareBuffer = buffer;
       }
     },
   };
 }
 
-/** Columns `from` to `to` of a matrix, as the rows of a new one. */
-async function transposeStrip(tensor: Tensor, from: number, to: number): Promise<Uint8Array> {
+/** The buffer of the last matrix, for the next one: fresh pages cost as much as the transposing itself. */
+let spareBuffer: ArrayBuffer | undefined;
+
+function takeBuffer(byteLength: number): ArrayBuffer {
+  const spare = spareBuffer;
+  spareBuffer = undefined;
+  return spare && spare.byteLength >= byteLength ? spare : new ArrayBuffer(byteLength);
+}
+
+/** Columns `from` to `to` of a matrix, as the rows of a new one in `buffer`. */
+async function transposeStrip(tensor: Tensor, from: number, to: number, buffer: ArrayBuffer): Promise<Uint8Array> {
   const Bits = DTYPES[tensor.dtype].bytes === 4 ? Uint32Array : Uint16Array;
   const [rows, columns] = tensor.shape;
   const stride = columns + TILE_PADDING;
-  const strip = new Bits((to - from) * rows);
+  const strip = new Bits(buffer, 0, (to - from) * rows);
   const tile = new Bits(TILE_ROWS * stride);
   let [row, column, firstRow] = [0, 0, 0]; // where the next element goes in the tile, and the tile in the matrix
 
