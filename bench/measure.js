@@ -1,5 +1,5 @@
 // Whole processes, timed and weighed from outside: wall seconds, and peak resident memory as the kernel counted it.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** VmHWM only grows, so the last look before the end is at most this old. */
@@ -32,6 +32,15 @@ export function runOnce(command, args, options = {}) {
   });
 }
 
+/** Waits until the disk has what came before, so that nobody pays for the writes of another. */
+function settle() {
+  try {
+    execFileSync('sync');
+  } catch {
+    // No such command on this system: the figures are then a little noisier.
+  }
+}
+
 export const median = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -47,6 +56,7 @@ export async function compare(rivals, { rounds = 5, warmup = 1 } = {}) {
   for (let round = -warmup; round < rounds; round++) {
     for (const { name, command, args, reset } of rivals) {
       reset?.();
+      settle();
       const result = await runOnce(command, args);
       if (result.code !== 0)
         throw new Error(`${name} ended with exit code ${result.code}:\n${result.output.slice(-2000)}`);
