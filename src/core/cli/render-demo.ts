@@ -25,7 +25,7 @@ export function formatDemo({ folder, checkpoint, parameters, rows, passed }: Dem
     row.optimizedNodes,
     row.pairs,
     row.flips,
-    row.maxScoreDiff.toExponential(1),
+    row.maxScoreDiff === 0 ? 0 : row.maxScoreDiff.toExponential(1),
     row.seconds.toFixed(1),
   ]);
   const verdict = passed
