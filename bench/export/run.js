@@ -17,7 +17,7 @@ const { values } = parseArgs({
   options: {
     checkpoint: { type: 'string' },
     modality: { type: 'string', default: 'image' },
-    python: { type: 'string', default: 'python3' },
+    python: { type: 'string', default: process.env.PYTHON ?? 'python3' },
     rounds: { type: 'string', default: '5' },
   },
 });

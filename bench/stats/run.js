@@ -1,5 +1,5 @@
 // Speed and peak memory of statistics against scikit-learn and scipy, each task a whole process on the same rows:
-//   npm run build && PYTHON=python3 node bench/stats/run.js [ROWS]
+//   PYTHON=python3 npm run bench -- stats [ROWS]       (a Python with numpy, scipy and scikit-learn; reported as absent without)
 // 10 million rows for isotonic regression, AUC and Spearman; 1000 resamples of 100,000 rows in clusters of 4 for the bootstrap, of
 // which the Python loop runs 10 and is scaled. Wall time counts starting up, imports and reading the rows.
 import { spawnSync } from 'node:child_process';
@@ -20,20 +20,23 @@ function timed(command, args) {
   return { wallSeconds: (performance.now() - start) / 1000, ...JSON.parse(stdout) };
 }
 
+const PYTHON = process.env.PYTHON ?? 'python3';
+const hasPeer = spawnSync(PYTHON, ['-c', 'import numpy, scipy, sklearn']).status === 0;
+
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 const writeRows = (folder, rows) => spawnSync(process.execPath, [here('rows.js'), folder, rows], { stdio: 'inherit' });
 
 function compare(task, folder, scale = 1) {
   const ours = timed(process.execPath, [here('ours.js'), task, folder]);
-  const theirs = timed(process.env.PYTHON ?? 'python3', [here('theirs.py'), task, folder]);
+  const own = { task, 'ours s': ours.wallSeconds.toFixed(2), 'ours MiB': Math.round(ours.peakMiB) };
+  if (!hasPeer) return { ...own, 'theirs s': 'absent', ours: JSON.stringify(ours.result) };
+  const theirs = timed(PYTHON, [here('theirs.py'), task, folder]);
   const theirWall = theirs.wallSeconds + (scale - 1) * theirs.seconds;
   return {
-    task,
-    'ours s': ours.wallSeconds.toFixed(2),
+    ...own,
     'theirs s': theirWall.toFixed(2) + (scale > 1 ? ' (scaled)' : ''),
     ratio: (theirWall / ours.wallSeconds).toFixed(1),
-    'ours MiB': Math.round(ours.peakMiB),
     'theirs MiB': Math.round(theirs.peakMiB),
     ours: JSON.stringify(ours.result),
     theirs: JSON.stringify(theirs.result),
