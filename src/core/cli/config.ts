@@ -2,13 +2,11 @@ import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
-import { isJsonObject, type JsonValue } from '../bytes/json.js';
+import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { didYouMean } from './suggest.js';
 import { type TrainingConfig, trainingConfigSchema } from './training-config.js';
-
-export type JsonObject = { [key: string]: JsonValue };
 
 /** What a `--config` file holds. */
 export interface ConfigFile {

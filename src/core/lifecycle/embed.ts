@@ -11,7 +11,7 @@ import { type LineageStep, MANIFEST_KEY, manifestOf } from '../onnx/manifest.js'
 import { opsetOf, setMetadata } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
 import { writeOnnx } from '../onnx/write.js';
-import { gateFailed } from './export.js';
+import { gateFailed } from './gate-failed.js';
 
 export interface EmbedOptions {
   /** The model without the calibrator, and the one to write. */

@@ -24,8 +24,8 @@ import { metadataOf, type OnnxModel, opsetOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
 import { type WrittenOnnx, writeOnnx } from '../onnx/write.js';
 import { readEnsemble, replacedMember, usage } from './ensemble-inputs.js';
-import { gateFailed, settled } from './export.js';
-import { fillHashes, type PendingLineage, startLineage, VERSION } from './lineage.js';
+import { gateFailed } from './gate-failed.js';
+import { fillHashes, type PendingLineage, settled, startLineage, VERSION } from './lineage.js';
 
 /** A member by the path of its model, with its weight or its name in an ensemble file. */
 export interface ModelFile {

@@ -21,7 +21,8 @@ import { foldBatchNorm } from '../onnx/passes/fold-batch-norm.js';
 import { foldConstants } from '../onnx/passes/fold-constants.js';
 import { writeOnnx } from '../onnx/write.js';
 import { byteLength } from '../tensor/tensor.js';
-import { fillHashes, type PendingLineage, startLineage, VERSION } from './lineage.js';
+import { gateFailed } from './gate-failed.js';
+import { fillHashes, settled, startLineage, VERSION } from './lineage.js';
 import { refuseNonFinite } from './nonfinite.js';
 import { readTokenizer, type Tokenizer } from './tokenizer.js';
 
@@ -57,8 +58,9 @@ export interface ExportOptions {
 }
 
 export interface ExportReport {
-  /** Base name of the model; null of the file where nothing was written (`--dry-run`). */
+  /** Base name of the model. */
   readonly out: string;
+  /** Null where nothing was written (`--dry-run`), as is `bytes`. */
   readonly sha256: string | null;
   readonly bytes: number | null;
   readonly externalData: { readonly name: string; readonly sha256: string; readonly bytes: number } | null;
@@ -280,12 +282,6 @@ function lineageInputs(
   return [...files, { path: options.tokenizer ?? join(dirname(options.checkpoint), 'tokenizer.json') }];
 }
 
-/** The step with the hashes of its inputs, once they are known. */
-export async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
-  const known = await hashes;
-  return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
-}
-
 async function judge(
   { runGate }: typeof import('../gate/gate.js'),
   output: StagedOutput,
@@ -324,17 +320,4 @@ function atolFor(checkpoint: Checkpoint, dtype: 'fp32' | 'fp16'): number {
   const [most] = [...bytes].sort(([, a], [, b]) => b - a)[0] ?? ['F32'];
   if (most === 'BF16') return GOLDEN_ATOL.bf16;
   return most === 'F16' || dtype === 'fp16' ? GOLDEN_ATOL.fp16 : GOLDEN_ATOL.fp32;
-}
-
-export function gateFailed(file: string, gate: GateReport): HpsError {
-  const failed = gate.checks.filter(({ passed }) => !passed);
-  const moved = gate.firstMoved ? `; first output that moved: ${gate.firstMoved.output}` : '';
-  return new HpsError(
-    'GATE_FAILED',
-    `${file}: the gate said no (${failed.map(({ name }) => name).join(', ')})${moved}`,
-    {
-      hint: `${failed[0]?.detail ?? ''} Nothing was written.`.trim(),
-      details: { gate },
-    },
-  );
 }

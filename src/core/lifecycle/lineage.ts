@@ -72,6 +72,12 @@ export function fillHashes(text: string, { hashes }: PendingLineage): WeightSour
   };
 }
 
+/** The step with its hashes, once they are known. */
+export async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
+  const known = await hashes;
+  return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
+}
+
 /** The date a reproducible build asked for (reproducible-builds.org, SOURCE_DATE_EPOCH), or undefined. */
 function sourceDate(): string | undefined {
   const epoch = Number(process.env.SOURCE_DATE_EPOCH);

@@ -23,8 +23,8 @@ import type { Excluded } from '../quantization/scheme.js';
 import { openSource, type QuantizationSource } from '../quantization/source.js';
 import type { ModelLimits } from '../runtime/child.js';
 import { readCalibrationSamples } from './calibration-samples.js';
-import { gateFailed } from './export.js';
-import { fillHashes, type PendingLineage, startLineage } from './lineage.js';
+import { gateFailed } from './gate-failed.js';
+import { fillHashes, type PendingLineage, settled, startLineage } from './lineage.js';
 
 export interface QuantizeOptions {
   readonly model: string;
@@ -351,11 +351,6 @@ function lineageOptions(
           },
         }),
   };
-}
-
-async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
-  const known = await hashes;
-  return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
 }
 
 /** Medians differ by this much from run to run on a busy machine. */
