@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   MODALITY_MISSING: { exit: 2 },
   OPSET_UNSUPPORTED: { exit: 2 },
   ONNX_UNSUPPORTED: { exit: 2 },
+  GRADIENT_UNSUPPORTED: { exit: 2 },
   INPUTS_INVALID: { exit: 2 },
   MODELS_INCOMPARABLE: { exit: 2 },
   ALREADY_QUANTIZED: { exit: 2 },

@@ -1,0 +1,46 @@
+import { floatOf } from '../../onnx/model.js';
+import type { GradientRule } from '../rule.js';
+
+/** The gradient where the output is positive: the sign of the output, 0 or 1, as a mask. */
+export const relu: GradientRule = {
+  opTypes: ['Relu'],
+  backward({ graph, gradient, give, output }) {
+    give(0, graph.mul(gradient(), graph.unary('Sign', output())));
+  },
+};
+
+export const leakyRelu: GradientRule = {
+  opTypes: ['LeakyRelu'],
+  backward({ node, graph, gradient, give, input }) {
+    const x = input(0);
+    const positive = graph.compare('Greater', x, graph.scalar(0, x.dtype));
+    const g = gradient();
+    give(0, graph.where(positive, g, graph.scale(g, floatOf(node, 'alpha', 0.01))));
+  },
+};
+
+/** g (1 - y^2) */
+export const tanh: GradientRule = {
+  opTypes: ['Tanh'],
+  backward({ graph, gradient, give, output }) {
+    const y = output();
+    give(0, graph.mul(gradient(), graph.sub(graph.scalar(1, y.dtype), graph.mul(y, y))));
+  },
+};
+
+/** g y (1 - y) */
+export const sigmoid: GradientRule = {
+  opTypes: ['Sigmoid'],
+  backward({ graph, gradient, give, output }) {
+    const y = output();
+    give(0, graph.mul(gradient(), graph.mul(y, graph.sub(graph.scalar(1, y.dtype), y))));
+  },
+};
+
+/** log(1 + e^x): g sigmoid(x) */
+export const softplus: GradientRule = {
+  opTypes: ['Softplus'],
+  backward({ graph, gradient, give, input }) {
+    give(0, graph.mul(gradient(), graph.unary('Sigmoid', input(0))));
+  },
+};
