@@ -30,6 +30,12 @@ const ORT_OF_DTYPE = new Map(
   Object.entries(DTYPE_OF_ORT).map(([ort, dtype]) => [dtype as ValueDtype, ort as OrtTensor.Type]),
 );
 
+/** A session in this thread: it can write into memory that the caller holds. */
+export interface LocalSession extends Session {
+  /** As `run`, for these outputs alone; each is written over the data of its value, whose shape must be the output's. */
+  runInto(feeds: ReadonlyMap<string, TensorValue>, targets: ReadonlyMap<string, TensorValue>): Promise<void>;
+}
+
 /** onnxruntime-node, loaded on first use. Its telemetry is switched off before its library loads. */
 async function loadOrt(): Promise<Ort> {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
@@ -57,7 +63,7 @@ export async function runtimeVersion(): Promise<string> {
  * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE, ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY; BACKEND_UNAVAILABLE
  *   where the device is not there
  */
-export async function openSession(path: string, options: SessionOptions = {}): Promise<Session> {
+export async function openSession(path: string, options: SessionOptions = {}): Promise<LocalSession> {
   const ort = await loadOrt();
   const file = basename(path);
   const started = performance.now();
@@ -71,15 +77,25 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   const loadMs = performance.now() - started;
   const inputs = session.inputMetadata.map((info) => valueInfo(info, file));
   const outputs = session.outputMetadata.map((info) => valueInfo(info, file));
+  const tensorsOf = (values: ReadonlyMap<string, TensorValue>): Record<string, OrtTensor> => {
+    const tensors = Object.create(null) as Record<string, OrtTensor>;
+    for (const [name, value] of values) tensors[name] = toOrtTensor(ort, value);
+    return tensors;
+  };
   return {
     inputs,
     outputs,
     loadMs,
-    async run(feeds) {
-      const tensors = Object.create(null) as Record<string, OrtTensor>;
-      for (const [name, value] of feeds) tensors[name] = toOrtTensor(ort, value);
+    async runInto(feeds, targets) {
       try {
-        const results = await session.run(tensors);
+        await session.run(tensorsOf(feeds), tensorsOf(targets));
+      } catch (cause) {
+        throw runtimeError(cause, { file, folder: dirname(path), doing: 'run' });
+      }
+    },
+    async run(feeds) {
+      try {
+        const results = await session.run(tensorsOf(feeds));
         return new Map(outputs.map(({ name, dtype }) => [name, fromOrtTensor(results[name] as OrtTensor, dtype)]));
       } catch (cause) {
         throw runtimeError(cause, { file, folder: dirname(path), doing: 'run' });

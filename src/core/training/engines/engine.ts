@@ -29,6 +29,8 @@ export interface GradientStep {
 export interface GradientSession {
   /** What it runs on: `cpu`, `webgpu`, `cuda:0`, or the backend of TensorFlow.js. */
   readonly device: string;
+  /** Names of what `run` must be fed: the inputs of the model. */
+  readonly inputs: readonly string[];
   /**
    * Loss and gradients at the given parameters and data: a feed for every input of the model.
    * @throws HpsError MODEL_OUT_OF_MEMORY, INPUTS_INVALID, ONNX_UNSUPPORTED

@@ -1,0 +1,81 @@
+import { bindShapes } from '../../autodiff/bind.js';
+import { withOutputs } from '../../autodiff/emitter.js';
+import { gradients } from '../../autodiff/gradients.js';
+import type { BoundGraph } from '../../autodiff/types.js';
+import { HpsError } from '../../errors.js';
+import type { OnnxModel } from '../../onnx/model.js';
+import { withTemporaryModel } from '../../quantization/temporary-model.js';
+import { candidates, type Device, formatDevice } from '../../runtime/device.js';
+import { type LocalSession, openSession } from '../../runtime/ort.js';
+import { float32Value, type TensorValue } from '../../runtime/value.js';
+import { numel } from '../../tensor/shape.js';
+import type { EngineOptions, GradientSession, LossModel, TrainingEngine } from './engine.js';
+
+/** A loss model whose types are known already, which saves a run of it. */
+export type BoundLossModel = LossModel & { readonly bound?: BoundGraph };
+
+/** The default engine: the gradient is a graph too, and onnxruntime runs both as one. */
+export const onnxruntimeEngine: TrainingEngine = {
+  id: 'onnxruntime',
+  open: (model: BoundLossModel, options) => openGradientSession(model, options),
+};
+
+async function openGradientSession(model: BoundLossModel, options: EngineOptions): Promise<GradientSession> {
+  const bound = model.bound ?? (await bindShapes(model.model, zeroFeeds(model.model)));
+  const outputs = model.model.graph.output.map(({ name }) => name);
+  const differentiated = gradients(bound, { loss: model.loss, wrt: model.parameters });
+  const names = differentiated.gradients;
+  const { model: graph, types } = withOutputs(differentiated, [...outputs, ...names.values()]);
+  const { session, device } = await openOnDevice(graph, options);
+  const targets = new Map<string, TensorValue>();
+  for (const name of [...outputs, ...names.values()]) {
+    const { shape } = types.get(name)!;
+    targets.set(name, float32Value(shape, new Float32Array(numel(shape))));
+  }
+  const step = {
+    outputs: new Map(outputs.map((name) => [name, targets.get(name)!])),
+    gradients: new Map(Array.from(names, ([wrt, name]) => [wrt, targets.get(name)!.data as Float32Array])),
+  };
+  return {
+    device: formatDevice(device),
+    inputs: session.inputs.map(({ name }) => name),
+    async run(feeds) {
+      await session.runInto(feeds, targets);
+      return step;
+    },
+    release: () => session.release(),
+  };
+}
+
+/** A session on the device asked for, or under `auto` on the first that works. The model is held in memory alone. */
+export async function openOnDevice(
+  model: OnnxModel,
+  { device: choice, threads }: EngineOptions,
+): Promise<{ session: LocalSession; device: Device }> {
+  return withTemporaryModel(model, async (path) => {
+    const devices = candidates(choice);
+    for (const [i, device] of devices.entries()) {
+      try {
+        return { session: await openSession(path, { device, threads }), device };
+      } catch (error) {
+        if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1)
+          throw error;
+      }
+    }
+    throw new RangeError('no device to try');
+  });
+}
+
+/** Zeros for every input; shapes must be concrete. */
+function zeroFeeds({ graph }: OnnxModel): Map<string, TensorValue> {
+  return new Map(
+    graph.input.map(({ name, type }) => {
+      const shape = (type?.tensorType?.shape?.dim ?? []).map(({ dimValue = 0 }) => dimValue);
+      const int64 = type?.tensorType?.elemType === 7;
+      const value: TensorValue = int64
+        ? { dtype: 'I64', shape, data: new BigInt64Array(numel(shape)) }
+        : float32Value(shape, new Float32Array(numel(shape)));
+      return [name, value];
+    }),
+  );
+}

@@ -1,0 +1,172 @@
+import { bindShapes } from '../autodiff/bind.js';
+import { withOutputs } from '../autodiff/emitter.js';
+import { type BoundGraph, tensorTypeProto } from '../autodiff/types.js';
+import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type TensorProto } from '../onnx/model.js';
+import { float32Value, type TensorValue } from '../runtime/value.js';
+import { bytesOf } from '../tensor/values.js';
+import type { LossModel } from './engines/engine.js';
+import { EMBEDDING, type ForwardModel } from './forward.js';
+import { addLosses, type LossWeights } from './losses.js';
+import type { Slab } from './slabs.js';
+
+export interface LossModelOptions {
+  /** Pairs of one run; the graph encodes twice as many items: all left ones, then all right ones. */
+  readonly pairs: number;
+  readonly slabs: readonly Slab[];
+  readonly losses: LossWeights;
+  /** Whether embeddings go through a fed matrix [2 pairs, 2 pairs], which mixes rows. */
+  readonly mixing: boolean;
+  /** Whether embeddings are multiplied by a fed mask [2 pairs, D]. */
+  readonly masking: boolean;
+}
+
+/** Inputs of a loss model beside those of the forward model. */
+export const MIXING = 'mixing';
+export const MASK = 'embedding_mask';
+
+/**
+ * A modality's forward pass with its losses, for one batch size and one length of texts and sounds: parameters come in as
+ * slabs, and what is not trained stays an initializer.
+ * @param feeds - example data for the forward model's inputs, of 2 `pairs` rows
+ */
+export async function buildLossModel(
+  forward: ForwardModel,
+  feeds: ReadonlyMap<string, TensorValue>,
+  options: LossModelOptions,
+): Promise<LossModel & { readonly bound: BoundGraph }> {
+  const { slabs, pairs } = options;
+  const examples = new Map(feeds);
+  for (const { name, length } of slabs) examples.set(name, float32Value([length], new Float32Array(length)));
+  const width = embeddingWidth(forward);
+  if (options.mixing) examples.set(MIXING, float32Value([2 * pairs, 2 * pairs], new Float32Array(4 * pairs * pairs)));
+  if (options.masking) examples.set(MASK, float32Value([2 * pairs, width], new Float32Array(2 * pairs * width)));
+  const bound = await bindShapes(joinForward(forward, examples, options), examples);
+  const { graph, inputs, outputs } = addLosses(bound, {
+    pairs,
+    itemOutputs: forward.itemOutputs,
+    hasHead: forward.head !== null,
+    weights: options.losses,
+  });
+  const finished = withOutputs(graph, outputs);
+  const model = {
+    ...finished.model,
+    graph: {
+      ...finished.model.graph,
+      input: [
+        ...finished.model.graph.input,
+        ...inputs.map((each) => ({ name: each.name, type: tensorTypeProto(each) })),
+      ],
+    },
+  };
+  return { model, loss: 'loss', parameters: slabs.map(({ name }) => name), bound: { ...finished, model } };
+}
+
+/** Length of an embedding. */
+export function embeddingWidth({ item }: ForwardModel): number {
+  const dims = item.graph.output.find(({ name }) => name === EMBEDDING)?.type?.tensorType?.shape?.dim ?? [];
+  const width = dims[1]?.dimValue;
+  if (width === undefined) throw new RangeError('the item graph has no embedding of known width');
+  return width;
+}
+
+function joinForward(
+  forward: ForwardModel,
+  examples: ReadonlyMap<string, TensorValue>,
+  { slabs, mixing, masking }: LossModelOptions,
+): OnnxModel {
+  const { item, head, itemOutputs } = forward;
+  const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));
+  const unpacked = slabs.map(unpackSlab);
+  const stages: NodeProto[] = [];
+  let raw = EMBEDDING;
+  const after = (opType: string, inputs: (value: string) => string[]): void => {
+    const next = `${EMBEDDING}/${stages.length + 1}`;
+    stages.push(plainNode(opType, inputs(next), raw));
+    raw = next;
+  };
+  if (mixing) after('MatMul', (value) => [MIXING, value]);
+  if (masking) after('Mul', (value) => [value, MASK]);
+  const encoder = renameProducer(item.graph.node, EMBEDDING, raw);
+  const producer = encoder.findIndex(({ output }) => output.includes(raw));
+  const nodes = [
+    ...unpacked.flatMap(({ node }) => node),
+    ...encoder.slice(0, producer + 1),
+    ...stages.reverse(),
+    ...encoder.slice(producer + 1),
+    ...(head ? joinHead(head) : []),
+  ];
+  const initializers = new Map<string, TensorProto>();
+  for (const tensor of [...item.graph.initializer, ...(head?.graph.initializer ?? [])])
+    if (!trained.has(tensor.name ?? '')) initializers.set(tensor.name ?? '', tensor);
+  for (const tensor of unpacked.flatMap(({ initializer }) => initializer)) initializers.set(tensor.name ?? '', tensor);
+  return {
+    ...item,
+    metadataProps: [],
+    graph: {
+      name: 'training',
+      node: nodes,
+      initializer: [...initializers.values()],
+      input: [...examples].map(([name, type]) => ({ name, type: tensorTypeProto(type) })),
+      output: [EMBEDDING, ...itemOutputs, ...(head ? ['logit', 'pair_logit'] : [])].map((name) => ({ name })),
+      valueInfo: [],
+    },
+  };
+}
+
+/** The tensors of a slab under the names of the initializers they replace. */
+function unpackSlab({ name, entries }: Slab): { node: NodeProto[]; initializer: TensorProto[] } {
+  const pieces = entries.map((_, i) => (entries.length === 1 ? name : `${name}/${i}`));
+  const sizes = entries.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const split = entries.length === 1 ? [] : [plainNode('Split', [name, `${name}/sizes`], ...pieces)];
+  const shapes = entries.map(({ name: tensor, shape }) => ints(`${tensor}/shape`, shape));
+  return {
+    node: [
+      ...split,
+      ...entries.map((entry, i) => plainNode('Reshape', [pieces[i], `${entry.name}/shape`], entry.name)),
+    ],
+    initializer: [...(entries.length === 1 ? [] : [ints(`${name}/sizes`, sizes)]), ...shapes],
+  };
+}
+
+const ints = (name: string, values: readonly number[]): TensorProto => ({
+  name,
+  dims: [values.length],
+  dataType: DATA_TYPE.INT64,
+  rawData: bytesOf(BigInt64Array.from(values, BigInt)),
+});
+
+/** The nodes of the head over both halves of the embeddings; its values get a prefix, its outputs keep their names. */
+function joinHead({ graph }: OnnxModel): NodeProto[] {
+  const outputs = new Set(['logit', 'pair_logit']);
+  const own = new Set(graph.node.flatMap(({ output }) => output));
+  const rename = (name: string): string =>
+    own.has(name) && !outputs.has(name)
+      ? `pair/${name}`
+      : name === 'left' || name === 'right'
+        ? `${EMBEDDING}/${name}`
+        : name;
+  const halves: NodeProto = {
+    ...plainNode('Split', [EMBEDDING], `${EMBEDDING}/left`, `${EMBEDDING}/right`),
+    attribute: [intAttribute('num_outputs', 2), intAttribute('axis', 0)],
+  };
+  return [
+    halves,
+    ...graph.node.map((node) => ({
+      ...node,
+      name: `pair/${node.name}`,
+      input: node.input.map(rename),
+      output: node.output.map(rename),
+    })),
+  ];
+}
+
+const renameProducer = (nodes: readonly NodeProto[], from: string, to: string): NodeProto[] =>
+  nodes.map((node) => ({ ...node, output: node.output.map((name) => (name === from ? to : name)) }));
+
+const plainNode = (opType: string, input: readonly string[], ...output: string[]): NodeProto => ({
+  name: output[0],
+  opType,
+  input: [...input],
+  output,
+  attribute: [],
+});

@@ -1,0 +1,271 @@
+import type { Modality } from '../onnx/manifest.js';
+import { float32Value, type TensorValue } from '../runtime/value.js';
+import { adamW, clipFactor, globalNorm } from './adamw.js';
+import { type BatchOptions, BatchSource, classWeights } from './batch.js';
+import type { TrainingConfig } from './config.js';
+import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
+import type { EngineOptions, GradientSession, TrainingEngine } from './engines/engine.js';
+import { Evaluator, type Judged, pairAuc } from './evaluator.js';
+import type { ForwardModel } from './forward.js';
+import { buildLossModel, embeddingWidth } from './loss-model.js';
+import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
+import type { Parameters } from './parameters.js';
+import { learningRate, TurnTaker } from './schedule.js';
+
+export interface TrainerOptions extends EngineOptions {
+  readonly engine: TrainingEngine;
+  readonly config: TrainingConfig;
+  readonly seed: number;
+  readonly forwards: ReadonlyMap<Modality, ForwardModel>;
+  readonly parameters: Parameters;
+  readonly train: readonly ModalityData[];
+  readonly validation: readonly ModalityData[];
+  readonly maskToken: number | null;
+}
+
+/** What one step did. */
+export interface StepReport {
+  /** Steps done, this one included. */
+  readonly step: number;
+  /** Means over the step's runs: `loss`, and each part under its own name. */
+  readonly losses: ReadonlyMap<string, number>;
+  readonly learningRate: number;
+  readonly gradientNorm: number;
+  /** Modality of each run. */
+  readonly modalities: readonly Modality[];
+  readonly pairs: number;
+}
+
+interface Lane {
+  readonly stream: StreamData;
+  readonly source: BatchSource;
+  readonly session: GradientSession;
+}
+
+/** Runs training steps: examples in, parameters changed in place. One run of the graph at a time. */
+export class Trainer {
+  step = 0;
+  private readonly streams: readonly StreamData[];
+  private turns: TurnTaker;
+  private readonly lanes = new Map<number, Promise<Lane>>();
+  private readonly weights: ReadonlyMap<Auxiliary, readonly number[]>;
+  private readonly losses: LossWeights;
+  private readonly evaluators = new Map<Modality, Promise<Evaluator>>();
+  private readonly gradients: ReadonlyMap<string, Float32Array>;
+
+  constructor(private readonly options: TrainerOptions) {
+    const { config, train, parameters } = options;
+    this.streams = train.flatMap((data) => streamsOf(data));
+    this.turns = new TurnTaker(this.streams.map((stream) => this.shareOf(stream)));
+    this.weights = new Map(AUXILIARY.map((name) => [name, labelsOf(train, name)]));
+    this.losses = { ...config.losses, tieLogit: tieLogit(train) };
+    this.gradients = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
+  }
+
+  /** A modality's share, divided among its streams by their examples. */
+  private shareOf({ modality, pairs, absolutes }: StreamData): number {
+    const { config, train } = this.options;
+    const data = train.find((each) => each.modality === modality)!;
+    const size = (each: Pick<StreamData, 'pairs' | 'absolutes'>): number =>
+      each.pairs.length + each.absolutes.length / 2;
+    return ((config.modality_mix[modality] ?? 0) * size({ pairs, absolutes })) / size(data);
+  }
+
+  /** Runs of the graph in one step. */
+  get runsPerStep(): number {
+    return Math.max(1, Math.round(this.options.config.batch_size / this.pairsPerRun));
+  }
+
+  get pairsPerRun(): number {
+    return Math.min(this.options.config.batch_size, this.options.config.micro_batch_size);
+  }
+
+  /** Takes up after `steps` steps that were done before. */
+  resume(steps: number): void {
+    this.step = steps;
+    this.turns.skip(steps * this.runsPerStep);
+  }
+
+  /** Parameters by slab, as feeds; the averages where they are kept and asked for. */
+  private parameterFeeds(averaged: boolean): Map<string, TensorValue> {
+    return new Map(
+      this.options.parameters.states.map(({ slab, parameters, average }) => [
+        slab.name,
+        float32Value([slab.length], (averaged && average) || parameters),
+      ]),
+    );
+  }
+
+  async runStep(): Promise<StepReport> {
+    const { config, parameters } = this.options;
+    const feeds = this.parameterFeeds(false);
+    const runs = this.runsPerStep;
+    const losses = new Map<string, number>();
+    const touched = new Set<string>();
+    const modalities: Modality[] = [];
+    for (let run = 0; run < runs; run++) {
+      const { stream, turn } = this.turns.next();
+      const lane = await this.lane(stream);
+      lane.source.fill(turn);
+      const { outputs, gradients } = await lane.session.run(new Map([...feedsOf(lane, feeds)]));
+      modalities.push(lane.stream.modality);
+      for (const [name, { data }] of outputs)
+        if (name.startsWith('loss')) losses.set(name, (losses.get(name) ?? 0) + (data[0] as number) / runs);
+      this.accumulate(gradients, touched, 1 / runs);
+    }
+    const vectors = Array.from(touched, (name) => this.gradients.get(name)!);
+    const norm = globalNorm(vectors);
+    const scale = clipFactor(norm, config.clip_norm);
+    const lr = learningRate(
+      {
+        kind: config.schedule,
+        lr: config.lr,
+        floor: config.lr_floor,
+        warmupSteps: config.warmup_steps,
+        steps: config.steps,
+      },
+      this.step,
+    );
+    this.step++;
+    if (Number.isFinite(norm)) {
+      for (const state of parameters.states) {
+        if (!touched.has(state.slab.name)) continue;
+        state.updates++;
+        const weightDecay = state.slab.decayed ? config.weight_decay : 0;
+        const { beta1, beta2, epsilon } = config;
+        adamW(
+          state,
+          this.gradients.get(state.slab.name)!,
+          { lr, beta1, beta2, epsilon, weightDecay, step: state.updates },
+          scale,
+        );
+        if (state.average) average(state.average, state.parameters, config.ema_decay, state.updates);
+      }
+    }
+    return {
+      step: this.step,
+      losses,
+      learningRate: lr,
+      gradientNorm: norm,
+      modalities,
+      pairs: runs * this.pairsPerRun,
+    };
+  }
+
+  private accumulate(gradients: ReadonlyMap<string, Float32Array>, touched: Set<string>, factor: number): void {
+    for (const [name, gradient] of gradients) {
+      const sum = this.gradients.get(name)!;
+      if (touched.has(name)) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
+      else if (factor === 1) sum.set(gradient);
+      else for (let i = 0; i < sum.length; i++) sum[i] = factor * gradient[i];
+      touched.add(name);
+    }
+  }
+
+  private lane(stream: number): Promise<Lane> {
+    const known = this.lanes.get(stream);
+    if (known) return known;
+    const opened = this.openLane(this.streams[stream]);
+    this.lanes.set(stream, opened);
+    return opened;
+  }
+
+  private async openLane(stream: StreamData): Promise<Lane> {
+    const { config, seed, forwards, parameters, train, engine, maskToken } = this.options;
+    const forward = forwards.get(stream.modality)!;
+    const data = train.find(({ modality }) => modality === stream.modality)!;
+    const batchOptions: BatchOptions = {
+      config,
+      seed,
+      pairs: this.pairsPerRun,
+      width: embeddingWidth(forward),
+      classWeights: this.classWeightsOf(forward),
+      items: data.items,
+      inputs: data.inputs,
+      maskToken,
+    };
+    const source = new BatchSource(stream, batchOptions);
+    source.fill(0);
+    const inputs = new Set(data.inputs.map(({ name }) => name));
+    const model = await buildLossModel(forward, new Map([...source.feeds].filter(([name]) => inputs.has(name))), {
+      pairs: this.pairsPerRun,
+      slabs: parameters.slabsOf.get(stream.modality)!,
+      losses: this.losses,
+      mixing: config.mixup > 0,
+      masking: config.dropout > 0,
+    });
+    return { stream, source, session: await engine.open(model, this.options) };
+  }
+
+  private classWeightsOf({ item, itemOutputs }: ForwardModel): Map<Auxiliary, Float32Array> {
+    const result = new Map<Auxiliary, Float32Array>();
+    for (const name of AUXILIARY) {
+      if (!itemOutputs.includes(name) || this.losses[name] === 0) continue;
+      const dims = item.graph.output.find((output) => output.name === name)?.type?.tensorType?.shape?.dim ?? [];
+      result.set(name, classWeights(this.weights.get(name)!, dims[1].dimValue!));
+    }
+    return result;
+  }
+
+  /** Pair logits of the held-out pairs, and their AUC by modality. */
+  async evaluate(): Promise<{
+    readonly judged: readonly Judged[];
+    readonly auc: ReadonlyMap<Modality, number | null>;
+  }> {
+    const feeds = this.parameterFeeds(true);
+    const judged: Judged[] = [];
+    for (const data of this.options.validation) {
+      if (data.pairs.length === 0) continue;
+      const evaluator = await this.evaluator(data);
+      judged.push(await evaluator.judge(feeds));
+    }
+    return { judged, auc: new Map(judged.map((each) => [each.modality, pairAuc(each)])) };
+  }
+
+  private evaluator(data: ModalityData): Promise<Evaluator> {
+    const known = this.evaluators.get(data.modality);
+    if (known) return known;
+    const { forwards, parameters, device, threads } = this.options;
+    const opened = Evaluator.open(forwards.get(data.modality)!, data, {
+      slabs: parameters.slabsOf.get(data.modality)!,
+      losses: this.losses,
+      pairs: this.pairsPerRun,
+      device,
+      threads,
+    });
+    this.evaluators.set(data.modality, opened);
+    return opened;
+  }
+
+  async release(): Promise<void> {
+    for (const lane of this.lanes.values()) await (await lane).session.release();
+    for (const evaluator of this.evaluators.values()) await (await evaluator).release();
+  }
+}
+
+/** What the lane's graph reads: its own batch, and its slabs of the parameters. */
+function feedsOf({ source, session }: Lane, parameters: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> {
+  const feeds = new Map<string, TensorValue>();
+  for (const name of session.inputs) {
+    const value = source.feeds.get(name) ?? parameters.get(name);
+    if (value) feeds.set(name, value);
+  }
+  return feeds;
+}
+
+const labelsOf = (train: readonly ModalityData[], name: Auxiliary): number[] =>
+  train.flatMap(({ absolutes }) => absolutes.flatMap(({ aux }) => (aux[name] === undefined ? [] : [aux[name]])));
+
+/** Davidson's log nu at which equal items tie as often as the votes do: p(tie) = nu / (2 + nu). */
+function tieLogit(train: readonly ModalityData[]): number {
+  const pairs = train.flatMap((data) => data.pairs);
+  const ties = pairs.reduce((sum, { votes }) => sum + votes[2], 0);
+  const share = Math.min(0.9, Math.max(1e-3, pairs.length > 0 ? ties / pairs.length : 0));
+  return Math.log((2 * share) / (1 - share));
+}
+
+/** Exponential average of weights; its first steps are nearer to a plain mean, so that the start is soon forgotten. */
+function average(into: Float32Array, values: Float32Array, decay: number, updates: number): void {
+  const d = Math.min(decay, (1 + updates) / (10 + updates));
+  for (let i = 0; i < into.length; i++) into[i] = d * into[i] + (1 - d) * values[i];
+}
