@@ -36,8 +36,9 @@ const ONLY_IN = {
   'onnxruntime-node': ['core/runtime/'],
   sharp: ['core/media/'],
   '@huggingface/tokenizers': ['core/media/'],
+  undici: ['core/media/'],
 };
-const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers']);
+const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers', 'undici']);
 const problems = [];
 const graph = new Map();
 

@@ -1,10 +1,10 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { fromFlag, processStreams } from '../core/cli/data-flags.js';
-import { forceFlag, quietFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, quietFlag } from '../core/cli/flags.js';
 import { startRows } from '../core/cli/progress.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
-import { batchSizeFlag, mediaRootFlag, scoringFlags } from '../core/cli/scoring-flags.js';
+import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { type EmbedReport, embedFile } from '../core/lifecycle/embed-media.js';
 
@@ -32,9 +32,11 @@ export default class Embed extends HpsCommand<EmbedReport> {
       description: 'File for rows without an embedding; by default OUT.errors.jsonl',
     }),
     'media-root': mediaRootFlag,
+    ...remoteFlags,
     device,
     threads,
     optimization,
+    config: configFlag,
     force: forceFlag,
     quiet: quietFlag,
   };
@@ -49,6 +51,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
         out: output,
         batchSize,
         mediaRoot,
+        remote: remoteOf(flags),
         streams: processStreams(),
         onProgress: (done) => progress.update(done, null),
       });

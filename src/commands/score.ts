@@ -1,8 +1,8 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { forceFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag } from '../core/cli/flags.js';
 import { formatScore } from '../core/cli/render-score.js';
-import { mediaRootFlag, readContract, scoringFlags } from '../core/cli/scoring-flags.js';
+import { mediaRootFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
 import { type ScoreInput, type ScoreReport, scoreOne } from '../core/lifecycle/score.js';
 
@@ -27,7 +27,9 @@ export default class Score extends HpsCommand<ScoreReport> {
     context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
     task: Flags.string({ description: 'Selects a calibrator where there is one for each task' }),
     'media-root': mediaRootFlag,
+    ...remoteFlags,
     ...scoringFlags,
+    config: configFlag,
     force: forceFlag,
   };
 
@@ -39,6 +41,7 @@ export default class Score extends HpsCommand<ScoreReport> {
       input: inputOf(flags),
       out: output,
       mediaRoot: flags['media-root'],
+      remote: remoteOf(flags),
       calibrator,
       contract: await readContract(flags.contract),
       device,

@@ -28,11 +28,16 @@ export const ERROR_CODES = {
   DATA_INVALID: { exit: 2 },
   SCORE_NONFINITE: { exit: 2 },
   MEDIA_INVALID: { exit: 2 },
+  REMOTE_REFUSED: { exit: 2 },
+  REMOTE_FAILED: { exit: 2 },
   TOO_FEW_CLUSTERS: { exit: 2 },
 
   GATE_FAILED: { exit: 3 },
   NONFINITE_WEIGHTS: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
+
+  ACCESS_DENIED: { exit: 4 },
+  CREDENTIALS_INVALID: { exit: 4 },
 
   CHECKPOINT_CORRUPT: { exit: 5 },
   CHECKPOINT_UNSAFE: { exit: 5 },

@@ -95,6 +95,19 @@ export const LIMITS = {
   /** Wall time of the program that decodes one clip. */
   videoDecodeMs: 60_000,
 
+  /** One fetched file: its bytes, the time for all of it, the redirects followed, and characters of its address. */
+  remoteBytes: 20_000_000,
+  remoteMs: 10_000,
+  remoteRedirects: 3,
+  remoteAddressLength: 8192,
+  /** Files fetched at a time: more would only share the line, and hold `remoteBytes` each. */
+  remoteConnections: 8,
+  /** Fetched files kept on the disk for rows that name them again. */
+  remoteStoreBytes: 1 * GiB,
+  remoteStoreFiles: 100_000,
+  /** What is read of an answer that is not the file. */
+  remoteErrorBytes: 16 * KiB,
+
   /** Members of one ensemble: more than anybody runs, few enough for a fit to stay fast. */
   ensembleMembers: 64,
 

@@ -66,7 +66,7 @@ describe('hpsv3 batch', () => {
       out: 'mixed.out.jsonl',
       rows: 10,
       failed: 6,
-      failedByCode: { DATA_INVALID: 3, DUPLICATE_ID: 1, FILE_NOT_FOUND: 1, INVALID_JSON: 1 },
+      failedByCode: { DATA_INVALID: 2, DUPLICATE_ID: 1, FILE_NOT_FOUND: 1, INVALID_JSON: 1, REMOTE_REFUSED: 1 },
       errors: 'mixed.out.jsonl.errors.jsonl',
     });
     const rows = lines('mixed.out.jsonl');
@@ -82,7 +82,7 @@ describe('hpsv3 batch', () => {
       [4, null, 'INVALID_JSON'],
       [5, 'p0', 'DUPLICATE_ID'],
       [6, 'gone', 'FILE_NOT_FOUND'],
-      [7, 'away', 'DATA_INVALID'],
+      [7, 'away', 'REMOTE_REFUSED'],
       [8, 'out', 'DATA_INVALID'],
       [10, 'other', 'DATA_INVALID'],
     ]);

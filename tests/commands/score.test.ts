@@ -70,7 +70,7 @@ describe('hpsv3 score', () => {
   it.each([
     ['no input', [], 'USAGE'],
     ['one side', ['--left', 'a'], 'USAGE'],
-    ['an address', ['--left', 's3://bucket/a.png', '--right', 'b.png'], 'DATA_INVALID'],
+    ['an address', ['--left', 's3://bucket/a.png', '--right', 'b.png'], 'REMOTE_REFUSED'],
     ['a missing file', ['--left', 'absent.png', '--right', 'b.png'], 'FILE_NOT_FOUND'],
     ['an unknown device', ['--item', 'a.png', '--device', 'gpu'], 'USAGE'],
     ['a device that is not there', ['--item', 'a.png', '--device', 'cuda:7'], 'BACKEND_UNAVAILABLE'],

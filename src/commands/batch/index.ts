@@ -1,10 +1,18 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
-import { forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { startRows } from '../../core/cli/progress.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
-import { batchSizeFlag, mediaRootFlag, readContract, scoringFlags, shardFlag } from '../../core/cli/scoring-flags.js';
+import {
+  batchSizeFlag,
+  mediaRootFlag,
+  readContract,
+  remoteFlags,
+  remoteOf,
+  scoringFlags,
+  shardFlag,
+} from '../../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/batch.js';
 
@@ -39,7 +47,9 @@ A score depends on its own row alone, so parts that other machines score (--shar
       description: 'File for rows without a score; by default OUT.errors.jsonl',
     }),
     'media-root': mediaRootFlag,
+    ...remoteFlags,
     ...scoringFlags,
+    config: configFlag,
     force: forceFlag,
     quiet: quietFlag,
   };
@@ -56,6 +66,7 @@ A score depends on its own row alone, so parts that other machines score (--shar
         out: output,
         batchSize,
         mediaRoot,
+        remote: remoteOf(flags),
         contract: await readContract(contract),
         streams: processStreams(),
         onWarning: (warning) => {

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsError } from '../errors.js';
 import { parseShard, type Shard } from '../lifecycle/shard.js';
+import type { RemoteOptions } from '../media/remote/store.js';
 import { parseDevice } from '../runtime/device.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
 import type { ContractFile } from '../scoring/contract.js';
@@ -46,6 +47,31 @@ export const mediaRootFlag = Flags.string({
   helpValue: 'FOLDER',
   description: 'Where paths in rows start, and what they must not lead out of; by default the folder of the input',
 });
+
+/** Flags that let rows name what lies on other machines. */
+export const remoteFlags = {
+  'allow-host': Flags.string({
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: 'HOST',
+    description: 'Fetch https:// addresses of this host; can be given several times. Without it none is fetched',
+  }),
+  'allow-bucket': Flags.string({
+    multiple: true,
+    multipleNonGreedy: true,
+    helpValue: 'BUCKET',
+    description: 'Fetch s3:// addresses of this bucket, by AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL_S3, …',
+  }),
+};
+
+/** What the flags allow to be fetched; undefined where they allow nothing. */
+export function remoteOf(flags: {
+  readonly 'allow-host'?: readonly string[];
+  readonly 'allow-bucket'?: readonly string[];
+}): RemoteOptions | undefined {
+  const { 'allow-host': hosts = [], 'allow-bucket': buckets = [] } = flags;
+  return hosts.length + buckets.length > 0 ? { hosts, buckets } : undefined;
+}
 
 export const shardFlag = Flags.custom<Shard>({
   parse: async (text) => parseShard(text),

@@ -2,6 +2,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { StagedOutput, withAtomicOutput } from '../bytes/output.js';
 import { type DataFormat, formatOfName } from '../data/read-rows.js';
 import { HpsError } from '../errors.js';
+import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { RuntimeInfo } from '../scoring/model.js';
 import { partsOf } from '../scoring/sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../scoring/scorer.js';
@@ -13,10 +14,12 @@ import { chooseScorer, sampleOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord } from './score-rows.js';
 import type { Shard } from './shard.js';
 
-export interface BatchOptions extends Omit<ScorerOptions, 'contract' | 'batchSize'> {
+export interface BatchOptions extends Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
   /** One for each modality in the input. */
   readonly models: readonly string[];
   readonly contract?: ScorerOptions['contract'];
+  /** Hosts and buckets that rows may name; without it addresses are refused. */
+  readonly remote?: RemoteOptions;
   /** Path, or `-`. */
   readonly input: string;
   /** Without it, what the input's name says. */
@@ -78,9 +81,10 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs);
   try {
     if (outputs) refuseUnfinished(options);
-    const scorers = await loadScorers(options);
+    const remote = options.remote && RemoteStore.open(options.remote); // one for all models
+    const scorers = await loadScorers(options, remote);
     try {
-      const run = new BatchRun(options, scorers);
+      const run = new BatchRun(options, scorers, remote?.rules ?? null);
       const written = outputs ? await toFile(run, outputs, format) : await toStream(run, format);
       return {
         ...written,
@@ -96,7 +100,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
         seconds: (performance.now() - started) / 1000,
       };
     } finally {
-      await Promise.all(scorers.map((scorer) => scorer.close()));
+      await Promise.all([...scorers.map((scorer) => scorer.close()), remote?.close()]);
     }
   } finally {
     // What was committed is no longer staged.
@@ -130,11 +134,11 @@ function refuseUnfinished({ out, resume, force }: BatchOptions): void {
   });
 }
 
-async function loadScorers(options: BatchOptions): Promise<HPSv3Scorer[]> {
+async function loadScorers(options: BatchOptions, remote: RemoteStore | undefined): Promise<HPSv3Scorer[]> {
   const { input, mediaRoot = input === STANDARD_STREAM ? '.' : dirname(resolve(input)) } = options;
   const scorers: HPSv3Scorer[] = [];
   try {
-    for (const path of options.models) scorers.push(await HPSv3Scorer.load(path, { ...options, mediaRoot }));
+    for (const path of options.models) scorers.push(await HPSv3Scorer.load(path, { ...options, mediaRoot, remote }));
     return scorers;
   } catch (error) {
     await Promise.all(scorers.map((scorer) => scorer.close()));
@@ -158,6 +162,8 @@ class BatchRun {
   constructor(
     readonly options: BatchOptions,
     private readonly scorers: readonly HPSv3Scorer[],
+    /** What is fetched, as the store says it; null for nothing. */
+    private readonly remote: string | null,
   ) {}
 
   get figures() {
@@ -180,6 +186,7 @@ class BatchRun {
       shard: shard ? `${shard.index}/${shard.count}` : null,
       format: to ?? formatOfName(out),
       files: models.length,
+      remote: this.remote,
       ...runtime,
     };
   }

@@ -1,5 +1,7 @@
-/** Where the bytes of a picture, a recording or a clip come from. */
-export type MediaSource = { readonly path: string } | { readonly bytes: Uint8Array; readonly name: string };
+/** Where the bytes of a picture, a recording or a clip come from. `name` is what errors call it: the file's own by default. */
+export type MediaSource =
+  | { readonly path: string; readonly name?: string }
+  | { readonly bytes: Uint8Array; readonly name: string };
 
 /** One item to be scored: what its model reads of it. Plain data, so that it can be sent to a worker thread. */
 export interface MediaItem {

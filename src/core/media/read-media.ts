@@ -4,7 +4,8 @@ import type { MediaSource } from './item.js';
 import { invalidMedia } from './refusal.js';
 
 /** What errors call the source: a base name, never a path. */
-export const mediaName = (source: MediaSource): string => basename('path' in source ? source.path : source.name);
+export const mediaName = (source: MediaSource): string =>
+  basename('path' in source ? (source.name ?? source.path) : source.name);
 
 /**
  * All the bytes of a source.
@@ -17,7 +18,7 @@ export async function readMedia(source: MediaSource, maxBytes: number): Promise<
   }
   const file = FileSource.open(source.path);
   try {
-    assertLength(file.name, file.byteLength, maxBytes);
+    assertLength(mediaName(source), file.byteLength, maxBytes);
     const bytes = new Uint8Array(file.byteLength);
     await file.readInto(0, bytes);
     return bytes;

@@ -3,6 +3,8 @@ import { basename, resolve, sep } from 'node:path';
 import { sha256Hex } from '../bytes/hash.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import type { MediaItem, MediaSource } from '../media/item.js';
+import { schemeOf } from '../media/remote/location.js';
+import type { RemoteStore } from '../media/remote/store.js';
 import type { Modality } from '../onnx/manifest.js';
 
 /** Bytes in memory instead of a file. */
@@ -30,36 +32,39 @@ export interface ResolveOptions {
   readonly context?: string;
   /** Paths are taken from here, and must not lead out of it. Without it they are the caller's own. */
   readonly mediaRoot?: string;
+  /** Fetches what addresses name; without it they are refused. */
+  readonly remote?: RemoteStore;
 }
 
 export interface ResolvedItem {
   readonly media: MediaItem;
   /** Equal for equal content: files by device, inode, size and time of change, all else by hash. */
   readonly key: string;
+  /** Call it when the media have been read: fetched files may then go. */
+  release(): void;
 }
 
 export const partsOf = (modality: Modality): Part[] => modality.split('-') as Part[];
 
 /**
  * What a model of this modality reads of an item.
- * @throws HpsError DATA_INVALID for a missing part, an address, or a path out of `mediaRoot`; FILE_NOT_FOUND, FILE_UNREADABLE
+ * @throws HpsError DATA_INVALID for a missing part, or a path out of `mediaRoot`; FILE_NOT_FOUND, FILE_UNREADABLE; for an
+ *   address REMOTE_REFUSED, and as `RemoteStore.fetch`
  */
 export async function resolveItem(item: ItemInput, options: ResolveOptions): Promise<ResolvedItem> {
   const parts = partsOf(options.modality);
-  const keys: string[] = [];
-  const media: { -readonly [P in keyof MediaItem]: MediaItem[P] } = {};
-  for (const part of parts) {
-    const content = contentOf(item, part, parts, options.context);
-    if (part === 'text') {
-      media.text = content as string;
-      keys.push(`text:${sha256Hex(Buffer.from(content as string))}`);
-    } else {
-      const { source, key } = await openSource(content, options.mediaRoot);
-      media[part] = source;
-      keys.push(`${part}:${key}`);
-    }
-  }
-  return { media, key: keys.join('|') };
+  // Before anything is fetched, so that a part that is missing leaves nothing behind.
+  const contents = parts.map((part) => contentOf(item, part, parts, options.context));
+  const opened = await Promise.all(
+    contents.map((content, i) => (parts[i] === 'text' ? inlineText(content as string) : openSource(content, options))),
+  );
+  return {
+    media: Object.fromEntries(opened.map(({ source }, i) => [parts[i], source])),
+    key: opened.map(({ key }, i) => `${parts[i]}:${key}`).join('|'),
+    release: () => {
+      for (const { release } of opened) release?.();
+    },
+  };
 }
 
 /** A string is the first part; the text beside it is the context. */
@@ -79,28 +84,41 @@ function contentOf(
   });
 }
 
+interface OpenedPart<T> {
+  readonly source: T;
+  readonly key: string;
+  readonly release?: () => void;
+}
+
+const inlineText = (text: string): OpenedPart<string> => ({ source: text, key: sha256Hex(Buffer.from(text)) });
+
 async function openSource(
   content: string | MediaBytes,
-  root: string | undefined,
-): Promise<{ source: MediaSource; key: string }> {
+  { mediaRoot, remote }: ResolveOptions,
+): Promise<OpenedPart<MediaSource>> {
   if (typeof content !== 'string') return { source: content, key: sha256Hex(content.bytes) };
-  refuseAddress(content);
-  const path = root === undefined ? await realPath(content, content) : await pathInside(root, content);
+  const scheme = schemeOf(content);
+  if (scheme !== null) return openRemote(content, scheme, remote);
+  if (content.includes('\0')) throw invalidPath('a path', 'holds a NUL character', 'Correct the path.');
+  const path = mediaRoot === undefined ? await realPath(content, content) : await pathInside(mediaRoot, content);
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
   return { source: { path }, key: `${dev}:${ino}:${size}:${mtimeNs}` };
 }
 
-const ADDRESS = /^([a-z][a-z0-9+.-]+):\/{1,2}/i;
-
-function refuseAddress(content: string): void {
-  const scheme = ADDRESS.exec(content)?.[1].toLowerCase();
-  if (scheme === undefined && !content.includes('\0')) return;
-  if (scheme === undefined) throw invalidPath('a path', 'holds a NUL character', 'Correct the path.');
-  throw invalidPath(
-    `${scheme}://…`,
-    'is a remote address, and fetching is not built into this version',
-    'Download the file first, and give its path under --media-root.',
-  );
+async function openRemote(
+  address: string,
+  scheme: string,
+  remote: RemoteStore | undefined,
+): Promise<OpenedPart<MediaSource>> {
+  if (!remote) {
+    const rule = 'is an address, and none is fetched unless it is allowed';
+    throw new HpsError('REMOTE_REFUSED', `${scheme}://…: ${rule}`, {
+      hint: 'Allow its host or bucket (--allow-host, --allow-bucket), or give the path of a file.',
+      details: { scheme, rule },
+    });
+  }
+  const { path, name, sha256, release } = await remote.fetch(address);
+  return { source: { path, name }, key: sha256, release };
 }
 
 async function realPath(path: string, given: string): Promise<string> {

@@ -1,4 +1,5 @@
 import { HpsError } from '../errors.js';
+import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import { type DeviceChoice, parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import {
@@ -14,7 +15,7 @@ import { inOrder } from './in-order.js';
 import { openScoringModel, type RuntimeInfo, type ScoringModel } from './model.js';
 import { openPreparerPool } from './preparer-pool.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
-import { type ItemInput, resolveItem } from './sample.js';
+import { type ItemInput, type ResolveOptions, resolveItem } from './sample.js';
 import { windowRows } from './window.js';
 
 export interface ScorerOptions {
@@ -35,6 +36,8 @@ export interface ScorerOptions {
   readonly contract?: ContractFile;
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own. */
   readonly mediaRoot?: string;
+  /** Hosts and buckets from which `https://` and `s3://` addresses in items are fetched; without it they are refused. */
+  readonly remote?: RemoteOptions | RemoteStore;
   /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */
   readonly onWarning?: (warning: string) => void;
 }
@@ -80,7 +83,9 @@ export class HPSv3Scorer {
     private readonly model: ScoringModel,
     private readonly engine: Engine,
     private readonly calibrator: ScoringCalibrator | null,
-    private readonly mediaRoot: string | undefined,
+    private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>,
+    /** Closed with the scorer; null where it is the caller's, or there is none. */
+    private readonly ownRemote: RemoteStore | null,
     private readonly window: number,
     /** Hash of how media become inputs; scores with different ones are not comparable. */
     readonly preprocessingSha256: string,
@@ -91,10 +96,11 @@ export class HPSv3Scorer {
    *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision
    */
   static async load(path: string, options: ScorerOptions = {}): Promise<HPSv3Scorer> {
-    const { batchSize = 1, onWarning } = options;
+    const { batchSize = 1, onWarning, mediaRoot, remote } = options;
     if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= MAX_BATCH_SIZE)) {
       throw new RangeError(`batchSize must be an integer from 1 to ${MAX_BATCH_SIZE}, not ${batchSize}`);
     }
+    const ownRemote = remote && !(remote instanceof RemoteStore) ? RemoteStore.open(remote) : null;
     const model = await openScoringModel(path, {
       contract: options.contract && parseContract(options.contract.value, options.contract.name),
       device: deviceOf(options),
@@ -117,7 +123,8 @@ export class HPSv3Scorer {
         model,
         new Engine(model, preparer, batchSize),
         calibrator,
-        options.mediaRoot,
+        { mediaRoot, remote: ownRemote ?? (remote as RemoteStore | undefined) },
+        ownRemote,
         windowRows(inputs, batchSize),
         preparer.contractSha256,
       );
@@ -147,8 +154,9 @@ export class HPSv3Scorer {
 
   /**
    * Which of two items is preferred, and how surely.
-   * @throws HpsError MEDIA_INVALID, DATA_INVALID, FILE_NOT_FOUND or FILE_UNREADABLE for an item; BACKEND_UNAVAILABLE where
-   *   nothing decodes its video; SCORE_NONFINITE
+   * @throws HpsError MEDIA_INVALID, DATA_INVALID, FILE_NOT_FOUND or FILE_UNREADABLE for an item; REMOTE_REFUSED,
+   *   REMOTE_FAILED, ACCESS_DENIED or CREDENTIALS_INVALID for one that is fetched; BACKEND_UNAVAILABLE where nothing decodes
+   *   its video; SCORE_NONFINITE
    */
   async scorePair(sample: PairSample): Promise<PairScore> {
     const { left, right, context } = sample;
@@ -220,14 +228,18 @@ export class HPSv3Scorer {
   }
 
   /** Ends the threads and frees the model. */
-  close(): Promise<void> {
-    return this.engine.close();
+  async close(): Promise<void> {
+    await Promise.all([this.engine.close(), this.ownRemote?.close()]);
   }
 
   private async encode(item: ItemInput, context: string | undefined): Promise<Encoded> {
-    const { modality, mediaRoot, engine } = this;
-    const resolved = await engine.scheduler.during(() => resolveItem(item, { modality, context, mediaRoot }));
-    return engine.encode(resolved);
+    const { modality, places, engine } = this;
+    const resolved = await engine.scheduler.during(() => resolveItem(item, { modality, context, ...places }));
+    try {
+      return await engine.encode(resolved);
+    } finally {
+      resolved.release();
+    }
   }
 
   private facts(encoded: readonly Encoded[], { task }: RowGroups): ScoreFacts {
@@ -244,12 +256,15 @@ const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevic
 
 /** Failures of one sample; any other concerns the model or the machine, and with it every sample. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([
+  'ACCESS_DENIED',
   'BACKEND_UNAVAILABLE',
   'DATA_INVALID',
   'FILE_NOT_FOUND',
   'FILE_UNREADABLE',
   'INPUTS_INVALID',
   'MEDIA_INVALID',
+  'REMOTE_FAILED',
+  'REMOTE_REFUSED',
   'SCORE_NONFINITE',
 ]);
 

@@ -7,6 +7,7 @@ import { openOnnx } from '../../../src/core/onnx/read.js';
 import { openSession } from '../../../src/core/runtime/ort.js';
 import { floatsOf } from '../../../src/core/runtime/value.js';
 import { HPSv3Scorer, type PairSample, type Sample } from '../../../src/core/scoring/scorer.js';
+import { CERTIFICATE, serve } from '../../helpers/https-server.js';
 import { tinyModel, writePicture, writeTone } from '../../helpers/scoring.js';
 import { sharedFolder } from '../../helpers/temp.js';
 
@@ -163,7 +164,7 @@ describe('HPSv3Scorer', () => {
         [1, 'FILE_NOT_FOUND'],
         [2, 'MEDIA_INVALID'],
         [3, 'DATA_INVALID'],
-        [4, 'DATA_INVALID'],
+        [4, 'REMOTE_REFUSED'],
         [5, undefined],
       ]);
     });
@@ -190,9 +191,35 @@ describe('HPSv3Scorer', () => {
       for (const path of ['../../../etc/hostname', '/etc/hostname', '/proc/self/environ']) {
         await expect(scorer.score(path)).rejects.toMatchObject({ code: 'DATA_INVALID' });
       }
-      for (const path of ['file:///etc/hostname', 'https://example.org/a.png', 'a\0.png']) {
-        await expect(scorer.score(path)).rejects.toMatchObject({ code: 'DATA_INVALID' });
+      await expect(scorer.score('a\0.png')).rejects.toMatchObject({ code: 'DATA_INVALID' });
+      for (const address of ['file:///etc/hostname', 'https://example.org/a.png', 's3://bucket/a.png']) {
+        await expect(scorer.score(address)).rejects.toMatchObject({ code: 'REMOTE_REFUSED' });
       }
+    });
+  });
+
+  it('scores what lies behind an allowed address as the file it came from, by its content', async () => {
+    const requests: string[] = [];
+    const port = await serve((request, response) => {
+      requests.push(request.url!);
+      if (request.url === '/page.png') response.end('<html>no picture</html>');
+      else response.end(readFileSync(pictures[5]));
+    });
+    const address = (path: string): string => `https://localhost:${port}${path}`;
+    const remote = {
+      hosts: [`localhost:${port}`],
+      isAddressAllowed: (each: string) => each === '127.0.0.1',
+      certificates: readFileSync(CERTIFICATE, 'utf8'),
+    };
+    await withScorer(models.image, { remote, mediaRoot: folder }, async (scorer) => {
+      const [there, here] = [await scorer.score(address('/a.txt?signature=abc')), await scorer.score(pictures[5])];
+      expect(there.logit).toBe(here.logit);
+      await scorer.scorePair({ left: address('/a.txt?signature=abc'), right: '0.png' });
+      expect(requests).toEqual(['/a.txt?signature=abc']);
+      await expect(scorer.score(address('/page.png'))).rejects.toMatchObject({
+        code: 'MEDIA_INVALID',
+        message: expect.stringMatching(/^page\.png at localhost:\d+: is not a JPEG/),
+      });
     });
   });
 

@@ -25,7 +25,7 @@ export async function prepareClip(
   signal?: AbortSignal,
 ): Promise<TensorValue> {
   const name = mediaName(source);
-  if ('path' in source) return framesOf(source.path, { name, format: formatOf(source.path) }, contract, signal);
+  if ('path' in source) return framesOf(source.path, { name, format: formatOf(source.path, name) }, contract, signal);
   assertLength(name, source.bytes.byteLength, LIMITS.videoBytes);
   const format = knownFormat(source.bytes, name);
   // Decoders seek in a clip: an MP4 may have its index at the end.
@@ -41,11 +41,11 @@ export async function prepareClip(
 
 const SNIFF_BYTES = 8;
 
-function formatOf(path: string): VideoFormat {
+function formatOf(path: string, name: string): VideoFormat {
   const file = FileSource.open(path);
   try {
-    assertLength(file.name, file.byteLength, LIMITS.videoBytes);
-    return knownFormat(file.readSync(0, Math.min(SNIFF_BYTES, file.byteLength)), file.name);
+    assertLength(name, file.byteLength, LIMITS.videoBytes);
+    return knownFormat(file.readSync(0, Math.min(SNIFF_BYTES, file.byteLength)), name);
   } finally {
     file.close();
   }

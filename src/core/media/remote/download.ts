@@ -1,0 +1,178 @@
+import { lookup as resolveName } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import type { Agent, Dispatcher } from 'undici';
+import { HpsError, systemErrorCode } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { refused } from './location.js';
+
+export interface DownloadOptions {
+  /** Whether an IP address may be connected to. */
+  readonly isAddressAllowed: (address: string) => boolean;
+  /** Certificates to trust instead of the built-in ones, as PEM. */
+  readonly certificates?: string;
+  /** Looks host names up; the system's by default. */
+  readonly resolve?: typeof resolveName;
+  /** Milliseconds for one download, all redirects together. Default `LIMITS.remoteMs`. */
+  readonly timeoutMs?: number;
+  /** Default `LIMITS.remoteBytes`. */
+  readonly maxBytes?: number;
+}
+
+/** One request, as its caller wants it done. */
+export interface DownloadRequest {
+  readonly url: URL;
+  /** What errors call it. */
+  readonly name: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the host is the user's own word, and may have any address. */
+  readonly trusted?: boolean;
+  /** Throws where an address may not be asked for: the first one, and each that an answer leads on to. */
+  readonly check?: (url: URL) => void;
+  /** The error for an answer that is not 200, and leads nowhere. */
+  readonly failure: (status: number, body: string) => HpsError;
+}
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+/** HTTP GET with bounds on bytes, time, redirects and addresses. Close it when done. */
+export class Downloader {
+  private constructor(
+    private readonly request: typeof import('undici').request,
+    private readonly checked: Agent,
+    private readonly unchecked: Agent,
+    private readonly isAddressAllowed: DownloadOptions['isAddressAllowed'],
+    private readonly timeoutMs: number,
+    private readonly maxBytes: number,
+  ) {}
+
+  static async open(options: DownloadOptions): Promise<Downloader> {
+    const { isAddressAllowed, certificates: ca, resolve = resolveName } = options;
+    const { timeoutMs = LIMITS.remoteMs, maxBytes = LIMITS.remoteBytes } = options;
+    const { Agent, request } = await import('undici');
+    const checked = new Agent({ connect: { ca, lookup: checkedLookup(isAddressAllowed, resolve) } });
+    return new Downloader(request, checked, new Agent({ connect: { ca } }), isAddressAllowed, timeoutMs, maxBytes);
+  }
+
+  /**
+   * The bytes behind an address.
+   * @throws HpsError REMOTE_REFUSED for a host, address or redirect that is not allowed; REMOTE_FAILED for what does not
+   *   come whole, within the limits; what `failure` makes of an answer
+   */
+  async get(request: DownloadRequest): Promise<Uint8Array> {
+    const signal = AbortSignal.timeout(this.timeoutMs);
+    try {
+      return await this.follow(request, signal);
+    } catch (error) {
+      throw this.explain(error, request.name, signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.checked.destroy(), this.unchecked.destroy()]);
+  }
+
+  private async follow(request: DownloadRequest, signal: AbortSignal): Promise<Uint8Array> {
+    const { name, trusted = false, failure } = request;
+    let { url } = request;
+    for (let hop = 0; ; hop++) {
+      request.check?.(url);
+      const response = await this.send(url, request, signal);
+      const { statusCode, headers, body } = response;
+      body.on('error', () => undefined); // destroyed before its end it tells so; whoever reads it hears of failures anyway
+      if (statusCode === 200) return await readBody(response, name, this.maxBytes);
+      const location = headers.location;
+      const leadsOn = !trusted && REDIRECTS.has(statusCode) && typeof location === 'string';
+      if (!leadsOn) throw failure(statusCode, await readBeginning(body));
+      body.destroy();
+      if (hop === LIMITS.remoteRedirects)
+        throw refused(name, `is redirected more than ${LIMITS.remoteRedirects} times`);
+      if (!URL.canParse(location, url.href)) throw refused(name, 'is redirected to what is no address');
+      url = new URL(location, url);
+    }
+  }
+
+  private send(
+    url: URL,
+    { name, headers, trusted = false }: DownloadRequest,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    // An address that needs no look-up never reaches the look-up's check.
+    if (!trusted && isIP(host) !== 0 && !this.isAddressAllowed(host)) throw refusedAddress(name);
+    return this.request(url, {
+      dispatcher: trusted ? this.unchecked : this.checked,
+      method: 'GET',
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'hpsv3', ...headers },
+      signal,
+    });
+  }
+
+  private explain(error: unknown, name: string, signal: AbortSignal): unknown {
+    if (error instanceof RefusedAddress) return refusedAddress(name);
+    if (error instanceof HpsError) return error;
+    if (signal.aborted) return failed(name, `did not come whole within ${this.timeoutMs / 1000} s`, error);
+    return failed(name, `cannot be fetched (${systemErrorCode(error) ?? 'the connection failed'})`, error);
+  }
+}
+
+async function readBody(
+  { headers, body }: Dispatcher.ResponseData,
+  name: string,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  try {
+    const encoding = headers['content-encoding'] ?? 'identity';
+    if (encoding !== 'identity') throw failed(name, 'comes compressed, though it was not asked for so');
+    const pieces: Uint8Array[] = [];
+    assertShort(Number(headers['content-length'] ?? 0), name, maxBytes); // undici fails where it is not kept
+    let length = 0;
+    for await (const piece of body as AsyncIterable<Uint8Array>) {
+      length += piece.byteLength;
+      assertShort(length, name, maxBytes);
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces);
+  } finally {
+    body.destroy();
+  }
+}
+
+function assertShort(length: number, name: string, maxBytes: number): void {
+  if (length > maxBytes) throw failed(name, `is longer than ${maxBytes} bytes`);
+}
+
+/** Enough of an answer to tell why it is not what was asked for. */
+async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<string> {
+  let text = '';
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    text += Buffer.from(piece).toString('latin1');
+    if (text.length >= LIMITS.remoteErrorBytes) break;
+  }
+  body.destroy();
+  return text;
+}
+
+class RefusedAddress extends Error {}
+
+/** Every address of the name must be allowed: a mixed answer is an attempt. The connection goes to those that were looked at. */
+const checkedLookup =
+  (isAllowed: (address: string) => boolean, resolve: typeof resolveName): LookupFunction =>
+  (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0);
+      if (addresses.length === 0 || !addresses.every(({ address }) => isAllowed(address))) {
+        return callback(new RefusedAddress('the name leads to an address that is not allowed'), '', 0);
+      }
+      if (options.all) return callback(null, addresses);
+      callback(null, addresses[0].address, addresses[0].family);
+    });
+  };
+
+const refusedAddress = (name: string): HpsError => refused(name, 'its host is not on the public internet');
+
+const failed = (name: string, rule: string, cause?: unknown): HpsError =>
+  new HpsError('REMOTE_FAILED', `${name}: ${rule}`, {
+    hint: 'Check the address, or download the file and give its path.',
+    details: { file: name, rule },
+    cause,
+  });
