@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 
 /** VmHWM only grows, so the last look before the end is at most this old. */
 const POLL_MS = 10;
+/** No peer is worth waiting longer for. */
+const PROCESS_CAP_MS = 300_000;
 
 /** Runs a command once. @returns {Promise<{seconds: number, peakMiB: number | null, code: number, output: string}>} */
 export function runOnce(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const started = process.hrtime.bigint();
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: PROCESS_CAP_MS, ...options });
     let output = '';
     child.stdout.on('data', (data) => (output += data));
     child.stderr.on('data', (data) => (output += data));
@@ -23,7 +25,10 @@ export function runOnce(command, args, options = {}) {
       }
     };
     const timer = setInterval(look, POLL_MS);
-    child.once('error', reject);
+    child.once('error', (error) => {
+      clearInterval(timer);
+      reject(error);
+    });
     child.once('close', (code) => {
       clearInterval(timer);
       const seconds = Number(process.hrtime.bigint() - started) / 1e9;
@@ -31,6 +36,16 @@ export function runOnce(command, args, options = {}) {
     });
   });
 }
+
+/** Runs a command that must succeed, for what is prepared and not measured. @returns {Promise<string>} its output */
+export async function must(command, args, options) {
+  const { code, output } = await runOnce(command, args, options);
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${code}:\n${output.slice(-2000)}`);
+  return output;
+}
+
+/** The last line of a script's output as JSON: the scripts here print what they measured inside themselves that way. */
+export const lastJson = (output) => JSON.parse(output.trim().split('\n').at(-1));
 
 /** Waits until the disk has what came before, so that nobody pays for the writes of another. */
 function settle() {
@@ -48,42 +63,48 @@ export const median = (values) => {
 };
 
 /**
- * Runs several commands in turn (A B C A B C …) after one uncounted round, so that a drift of the machine meets all alike.
- * @param {{name: string, command: string, args: string[], reset?: () => void}[]} rivals
+ * Runs rivals in turn (A B C A B C …) after uncounted rounds, so that a drift of the machine meets all alike.
+ *
+ * A rival is `{name, command, args, version?, reset?, read?}`; `read(output)` gives `{seconds, peakMiB?, ...}` where the script measures
+ * itself (an inner loop without start-up), else wall time counts; `once` keeps a slow one to a single counted round. The first is ours and must succeed; a peer that fails, or comes as
+ * `{name, absent}`, is reported as absent with the reason, never guessed.
+ *
+ * @returns one `{name, version, seconds, peakMiB, rounds: number[], last}` a rival, or `{name, absent}`
  */
-export async function compare(rivals, { rounds = 5, warmup = 1 } = {}) {
-  const results = new Map(rivals.map(({ name }) => [name, []]));
+export async function alternate(rivals, { rounds = 3, warmup = 1 } = {}) {
+  const entries = rivals.map((rival) => ({ ...rival, runs: [] }));
   for (let round = -warmup; round < rounds; round++) {
-    for (const { name, command, args, reset } of rivals) {
-      reset?.();
+    for (const [place, rival] of entries.entries()) {
+      if (rival.absent || (rival.once && round !== 0)) continue;
+      rival.reset?.();
       settle();
-      const result = await runOnce(command, args);
-      if (result.code !== 0)
-        throw new Error(`${name} ended with exit code ${result.code}:\n${result.output.slice(-2000)}`);
-      if (round >= 0) results.get(name).push(result);
+      try {
+        const run = await measureOnce(rival);
+        if (round >= 0) rival.runs.push(run);
+      } catch (error) {
+        if (place === 0) throw error;
+        rival.absent = `failed: ${error.message.split('\n').at(-1).slice(0, 200)}`;
+      }
     }
   }
-  return rivals.map(({ name }) => {
-    const runs = results.get(name);
-    const peaks = runs.map(({ peakMiB }) => peakMiB).filter((peak) => peak !== null);
-    return {
-      name,
-      seconds: median(runs.map(({ seconds }) => seconds)),
-      peakMiB: peaks.length > 0 ? Math.max(...peaks) : null,
-      runs: runs.length,
-    };
-  });
+  return entries.map(summarise);
 }
 
-/** A table of medians, each beside its ratio to the first row. */
-export function printTable(title, rows) {
-  const [first] = rows;
-  console.log(`\n${title}`);
-  for (const { name, seconds, peakMiB, runs } of rows) {
-    const ratio = (seconds / first.seconds).toFixed(2);
-    const memory = peakMiB === null ? 'memory unknown' : `${peakMiB.toFixed(0)} MiB`;
-    console.log(
-      `  ${name.padEnd(28)} ${seconds.toFixed(2).padStart(8)} s  ${ratio.padStart(7)} x  ${memory.padStart(12)}  (${runs} runs)`,
-    );
-  }
+async function measureOnce({ command, args, options, read }) {
+  const { output, code, seconds, peakMiB } = await runOnce(command, args, options);
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}:\n${output.trim().slice(-2000)}`);
+  return { seconds, peakMiB, ...read?.(output) };
+}
+
+function summarise({ name, version, absent, runs }) {
+  if (absent) return { name, absent };
+  const peaks = runs.map(({ peakMiB }) => peakMiB).filter((peak) => peak !== null);
+  return {
+    name,
+    version,
+    seconds: median(runs.map(({ seconds }) => seconds)),
+    peakMiB: peaks.length > 0 ? Math.max(...peaks) : null,
+    rounds: runs.map(({ seconds }) => seconds),
+    last: runs.at(-1),
+  };
 }

@@ -1,95 +1,123 @@
-// npm run bench -- batch [--python python3] [--threads 2] [--batch 16] [--images 160] [--rounds 5]
-// Images per second of scoring files, beside onnxruntime alone on ready tensors and a Python pipeline.
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+// npm run bench -- batch [--threads 2] [--batch 16] [--images 160]: scoring JPEG files with a ResNet-50-size image model, beside onnxruntime
+// alone on ready tensors and a Python pipeline; then the memory of `hpsv3 batch` on few and on many rows.
+import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { median, runOnce } from '../measure.js';
+import { atLeast, atMost, benchCase, faster, ratioOf } from '../case.js';
+import { alternate, must } from '../measure.js';
 
-const { values } = parseArgs({
-  args: process.argv.slice(2),
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const FEW_ROWS = 1000;
+const MANY_ROWS = 100_000;
+/** What a heap may differ by between two runs of any length. */
+const FLAT = 1.25;
+
+export default {
+  title: 'Scoring files',
   options: {
-    python: { type: 'string', default: 'python3' },
     threads: { type: 'string', default: String(availableParallelism()) },
     batch: { type: 'string', default: '16' },
     images: { type: 'string', default: '160' },
-    rounds: { type: 'string', default: '5' },
   },
-});
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const folder = join(tmpdir(), 'hpsv3-bench-batch');
-const model = join(folder, 'model.onnx');
-const [batch, images] = [Number(values.batch), Number(values.images)];
+  async *cases(context) {
+    yield await imageCase(context);
+    yield await memoryCase(context);
+  },
+};
 
-mkdirSync(folder, { recursive: true });
-if (!existsSync(model)) {
-  const cli = (...args) => execFileSync(process.execPath, [here('../../bin/run.js'), ...args], { stdio: 'ignore' });
+/** Seconds of scoring alone, after one batch that warms up: start-up is measured by its own bench. */
+async function imageCase({ options, python, folder, cache, rounds, small, cli }) {
+  const [batch, images] = small ? [4, 16] : [Number(options.batch), Number(options.images)];
+  const model = join(cache, 'image.onnx');
+  if (!existsSync(model))
+    await makeModel(model, { config: here('config.yaml'), modality: 'image', mode: 'item', folder, cli });
+  await makePictures(cache, images + batch);
+  const args = (script) => [here(script), model, batch, options.threads, images, cache].map(String);
+  const read = (output) => ({ seconds: images / Number(output.trim().split('\n').at(-1)) });
+  const [ours, ready, theirs] = await alternate(
+    [
+      { name: 'hpsv3, from JPEG files', command: process.execPath, args: args('ours.js'), read },
+      { name: 'onnxruntime, ready tensors', command: process.execPath, args: args('ready.js'), read },
+      python.rival({
+        name: 'Pillow + onnxruntime (Python)',
+        needs: ['onnxruntime', 'pillow', 'numpy'],
+        args: args('theirs.py'),
+        read,
+      }),
+    ],
+    { rounds: rounds(5), warmup: 0 },
+  );
+  return benchCase(
+    `${images} pictures of 640 x 480, batch ${batch}, ${options.threads} threads`,
+    ours,
+    [ready, theirs],
+    {
+      targets: [
+        atLeast("at least 90 % of onnxruntime's rate on ready tensors", 100 * ratioOf(ours, ready), 90, '%'),
+        faster(ours, theirs, 1.3),
+      ],
+      notes: [ours, ready, theirs]
+        .filter(({ absent }) => !absent)
+        .map(({ name, seconds }) => `${name}: ${(images / seconds).toFixed(1)} images/s`),
+    },
+  );
+}
+
+/** Peak memory of the command on text pairs, every text another one. */
+async function memoryCase({ folder, cache, small, cli }) {
+  const model = join(cache, 'text.onnx');
+  if (!existsSync(model))
+    await makeModel(model, {
+      config: here('tiny.yaml'),
+      modality: 'text',
+      mode: 'pair',
+      folder,
+      cli,
+    });
+  const run = (rows) => {
+    const file = join(folder, `${rows}.jsonl`);
+    writePairs(file, rows);
+    const out = join(folder, `${rows}-scores.jsonl`);
+    return {
+      name: `hpsv3 batch, ${rows.toLocaleString('en')} rows`,
+      ...cli('batch', '--model', model, '--input', file, '--output', out, '--batch-size', '64', '--force', '--quiet'),
+    };
+  };
+  const [many, few] = await alternate([run(small ? 4 * FEW_ROWS : MANY_ROWS), run(FEW_ROWS)], { rounds: 1, warmup: 0 });
+  return benchCase('memory whatever the length, tiny text pairs', many, [few], {
+    targets: [
+      atMost(
+        `peak memory at most ${FLAT} times that of ${FEW_ROWS.toLocaleString('en')} rows`,
+        many.peakMiB / few.peakMiB,
+        FLAT,
+        'x',
+      ),
+    ],
+  });
+}
+
+/** A model of random seeded weights. */
+async function makeModel(out, { config, modality, mode, folder, cli }) {
   const checkpoint = join(folder, 'model.safetensors');
-  cli('init', '--config', here('config.yaml'), '--out', checkpoint, '--force');
-  cli(
-    'export',
-    '--checkpoint',
-    checkpoint,
-    '--modality',
-    'image',
-    '--mode',
-    'item',
-    '--optimize',
-    '--gate',
-    'off',
-    '--out',
-    model,
-    '--force',
+  const init = cli('init', '--config', config, '--out', checkpoint, '--force');
+  await must(init.command, init.args);
+  const exported = cli(
+    ...['export', '--checkpoint', checkpoint, '--modality', modality, '--mode', mode, '--optimize', '--gate', 'off'],
+    ...['--tokenizer', join(folder, 'tokenizer.json'), '--out', out, '--force'],
   );
+  await must(exported.command, exported.args);
 }
-await makePictures(images + batch);
-
-const rivals = [
-  ['onnxruntime, ready tensors', process.execPath, here('ready.js')],
-  ['hpsv3, from JPEG files', process.execPath, here('ours.js')],
-  ['Pillow + onnxruntime (Python)', values.python, here('theirs.py')],
-];
-const rates = new Map(rivals.map(([name]) => [name, []]));
-for (let round = 0; round < Number(values.rounds); round++) {
-  for (const [name, command, script] of rivals) {
-    const { code, output } = await runOnce(command, [script, model, batch, values.threads, images, folder].map(String));
-    const rate = Number(output.trim().split('\n').at(-1));
-    if (code !== 0 || !(rate > 0)) throw new Error(`${name}: ${output.slice(-2000)}`);
-    rates.get(name).push(rate);
-  }
-}
-const [ready, ours, theirs] = rivals.map(([name]) => rates.get(name));
-console.log(
-  `\n${images} pictures of 640x480, batch ${batch}, ${values.threads} threads, ${ready.length} rounds in turn; images/s`,
-);
-for (const [name] of rivals) {
-  const of = rates.get(name);
-  console.log(
-    `  ${name.padEnd(30)} median ${median(of).toFixed(1).padStart(6)}   all ${of.map((rate) => rate.toFixed(1)).join(' ')}`,
-  );
-}
-// Of each round, since the machine may be another one an hour later.
-const ratio = (a, b) => median(a.map((rate, i) => rate / b[i])).toFixed(2);
-console.log(`  ours / ready tensors ${ratio(ours, ready)}   ours / Python ${ratio(ours, theirs)}`);
 
 /** Smooth noise of three scales: compresses and decodes like a photograph. */
-async function makePictures(count) {
+async function makePictures(folder, count) {
   for (let i = 0; i < count; i++) {
     const path = join(folder, `${String(i).padStart(4, '0')}.jpg`);
-    if (existsSync(path)) continue;
+    if (existsSync(path) && statSync(path).size > 0) continue;
+    const noise = { type: 'gaussian', mean: 128, sigma: 60 };
     const layer = (cells) =>
-      sharp({
-        create: {
-          width: 4 * cells,
-          height: 3 * cells,
-          channels: 3,
-          background: '#888',
-          noise: { type: 'gaussian', mean: 128, sigma: 60 },
-        },
-      })
+      sharp({ create: { width: 4 * cells, height: 3 * cells, channels: 3, background: '#888', noise } })
         .resize(640, 480, { kernel: 'cubic' })
         .png()
         .toBuffer();
@@ -97,4 +125,18 @@ async function makePictures(count) {
     const top = layers.slice(1).map((input) => ({ input, blend: 'soft-light' }));
     await sharp(layers[0]).composite(top).jpeg({ quality: 90 }).toFile(path);
   }
+}
+
+function writePairs(file, rows) {
+  const out = openSync(file, 'w');
+  for (let i = 0; i < rows; i++) {
+    const row = {
+      id: `row_${i}`,
+      type: 'pairwise_text',
+      left: `Answer ${i} to a question.`,
+      right: `Another one, ${7 * i}.`,
+    };
+    writeSync(out, `${JSON.stringify(row)}\n`);
+  }
+  closeSync(out);
 }

@@ -1,18 +1,44 @@
-// npm run bench -- data [rows]: reading JSONL labels, ours against Python's json line by line, in turns in one session.
-
+// npm run bench -- data [--rows 1000000]: reading JSONL labels, ours against Python's json line by line.
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runOnce } from '../measure.js';
+import { benchCase, faster } from '../case.js';
+import { alternate } from '../measure.js';
 
-const ROUNDS = 3;
-const rows = Number(process.argv[2] ?? 1_000_000);
-const here = fileURLToPath(new URL('.', import.meta.url));
-const python = process.env.PYTHON ?? 'python3';
-const folder = mkdtempSync(join(tmpdir(), 'hpsv3-bench-'));
-const file = join(folder, 'labels.jsonl');
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+export default {
+  title: 'Reading label rows',
+  options: { rows: { type: 'string', default: '1000000' } },
+  async *cases({ options, python, folder, rounds, small }) {
+    const rows = small ? 50_000 : Number(options.rows);
+    const file = join(folder, 'labels.jsonl');
+    await writeRows(file, rows);
+    // Both print the seconds of reading: start-up is nothing to what a million rows take.
+    const read = (output) => ({ seconds: Number(output) });
+    const peer = (mode, name) => python.rival({ name, needs: ['python'], args: [here('theirs.py'), mode, file], read });
+    const [ours, columns, kept, dropped] = await alternate(
+      [
+        { name: 'hpsv3', command: process.execPath, args: [here('ours.js'), file], read },
+        peer('columns', 'json, kept as columns'),
+        peer('rows', 'json, rows kept'),
+        peer('parse', 'json, rows dropped'),
+      ],
+      { rounds: rounds(3), warmup: 0 },
+    );
+    yield benchCase(`${rows.toLocaleString('en')} JSONL rows`, ours, [columns, kept, dropped], {
+      targets: [columns, kept, dropped].map((each) => faster(ours, each, 3)),
+      notes: ['Ours checks every row and keeps columns of all of it; "rows dropped" parses and forgets.'],
+    });
+  },
+};
+
+async function writeRows(file, rows) {
+  const out = createWriteStream(file);
+  for (let i = 0; i < rows; i++) if (!out.write(`${row(i)}\n`)) await once(out, 'drain');
+  await new Promise((resolve) => out.end(resolve));
+}
 
 /** Rows as they are in practice: five votes, a prompt for each eight rows, two groups. */
 function row(i) {
@@ -26,34 +52,4 @@ function row(i) {
     labels: Array.from({ length: 5 }, (_, k) => [0, 1, 1, 0.5][(i * 7 + k * 3) & 3]),
     groups: { source: i % 3 ? 'coco' : 'partiprompt', models: `m${i & 7}` },
   });
-}
-
-try {
-  const out = createWriteStream(file);
-  for (let i = 0; i < rows; i++) if (!out.write(`${row(i)}\n`)) await once(out, 'drain');
-  await new Promise((resolve) => out.end(resolve));
-  const runs = {
-    ours: ['node', [`${here}ours.js`, file]],
-    'json, dropped': [python, [`${here}theirs.py`, 'parse', file]],
-    'json, as columns': [python, [`${here}theirs.py`, 'columns', file]],
-    'json, rows kept': [python, [`${here}theirs.py`, 'rows', file]],
-  };
-  const best = {};
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, [command, args]] of Object.entries(runs)) {
-      const { code, output, peakMiB } = await runOnce(command, args);
-      if (code !== 0) throw new Error(`${name}: ${output}`);
-      const seconds = Number(output);
-      if (!(best[name]?.seconds <= seconds)) best[name] = { seconds, peakMiB };
-    }
-  }
-  console.log(`${rows} rows, best of ${ROUNDS}`);
-  for (const [name, { seconds, peakMiB }] of Object.entries(best)) {
-    const ratio = (seconds / best.ours.seconds).toFixed(2);
-    console.log(
-      `${name.padEnd(18)} ${seconds.toFixed(3)} s  ${ratio} x ours  peak ${Math.round(peakMiB ?? Number.NaN)} MiB`,
-    );
-  }
-} finally {
-  rmSync(folder, { recursive: true });
 }

@@ -1,29 +1,23 @@
-"""The peer: loads a checkpoint of the reference architecture and exports one modality with torch.onnx.export, opset 14.
+"""The peer: loads a checkpoint of the reference architecture and exports one modality with torch.onnx.export.
 
-  python3 torch_export.py REFERENCE_FOLDER CHECKPOINT CONFIG.json MODALITY OUT.onnx"""
-import json, sys
+  python3 torch_export.py REFERENCE_FOLDER CHECKPOINT CONFIG.json MODALITY OUT.onnx [dynamo]
+
+Opset 14 by tracing; with `dynamo` its newer exporter at the opset it prefers."""
+import inspect
+import sys
+
 import torch
+from reference_item import load_item
 
-folder, checkpoint, config_path, modality, out = sys.argv[1:]
-sys.path.insert(0, folder)
-import hpsv3_torch as ref
-
-config = ref.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.load(open(config_path)).items()})
-
-
-class Item(torch.nn.Module):
-    def __init__(self, model, names):
-        super().__init__()
-        self.model, self.names = model, names
-
-    def forward(self, *values):
-        return tuple(self.model(**dict(zip(self.names, values))).values())
-
-
-model = ref.HPSv3(config).eval()
-model.load_state_dict(torch.load(checkpoint, map_location="cpu"))
-names = ref.MODALITY_INPUTS[modality]
-inputs = ref.example_inputs(config)
+out, dynamo = sys.argv[5], sys.argv[6:] == ["dynamo"]
+item, names, inputs = load_item(*sys.argv[1:5])
+arguments = {"input_names": names}
+if dynamo:
+    batch = torch.export.Dim("batch", min=1)
+    arguments |= {"dynamo": True, "dynamic_shapes": {"values": tuple({0: batch} for _ in names)}, "verbose": False}
+else:
+    arguments |= {"opset_version": 14, "dynamic_axes": {name: {0: "batch"} for name in names}}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        arguments["dynamo"] = False
 with torch.no_grad():
-    torch.onnx.export(Item(model, names), tuple(inputs[name] for name in names), out, opset_version=14, input_names=names,
-                      dynamic_axes={name: {0: "batch"} for name in names})
+    torch.onnx.export(item, tuple(inputs.values()), out, **arguments)

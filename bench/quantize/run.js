@@ -1,78 +1,163 @@
-// hpsv3 quantize against onnxruntime.quantization (PyPI): the same float model and rows, whole processes in turn, then both
-// results judged on held-out rows in one process.
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// npm run bench -- quantize [--model float.onnx] [--samples 32] [--schemes static:minmax,…]: hpsv3 quantize against onnxruntime.quantization, the
+// same float model and samples, whole processes in turn; then both results judged on held-out samples in one process.
+// The gate is off in what is timed: the peer has none.
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { compare, printTable, runOnce } from '../measure.js';
+import { atLeast, atMost, benchCase, faster, memoryShare } from '../case.js';
+import { alternate, lastJson, must } from '../measure.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const USAGE = `npm run bench -- quantize --model float.onnx [--python python3] [--rows 32] [--rounds 3] [--cases static:minmax,static:entropy,dynamic:minmax]
+/** What signal-to-noise may be below theirs, in dB: as much as another order of the same sums moves it. */
+const SAME_SQNR_DB = 0.1;
+/** What a latency may be above theirs: as much as two runs of one file differ. */
+const SAME_LATENCY = 1.05;
 
-Needs a Python with onnx and onnxruntime. The gate is off in what is timed: the peer has none.`;
+/** `speed`: how many times as fast as its float original a static file is to be on this size of model. */
+const MODELS = [
+  { name: 'ResNet-50 size', make: 'resnet50', schemes: 'static:minmax,static:entropy', speed: 2.5 },
+  { name: 'BERT-base size', make: 'bert-base', schemes: 'static:minmax,dynamic:minmax', speed: 2 },
+  {
+    name: 'PP-OCRv4 recognition, trained',
+    packaged: 'models/ch_PP-OCRv4_rec_infer.onnx',
+    schemes: 'static:minmax,dynamic:minmax',
+  },
+];
 
-const { values } = parseArgs({
-  args: process.argv.slice(2),
+export default {
+  title: 'Quantizing to int8',
   options: {
     model: { type: 'string' },
-    python: { type: 'string', default: 'python3' },
-    rows: { type: 'string', default: '32' },
-    rounds: { type: 'string', default: '3' },
-    cases: { type: 'string', default: 'static:minmax,static:entropy,dynamic:minmax' },
+    samples: { type: 'string', default: '16' },
+    schemes: { type: 'string' },
   },
-});
-if (!values.model || !existsSync(values.model)) {
-  console.error(USAGE);
-  process.exit(2);
+  async *cases(context) {
+    const { options, small } = context;
+    const models = options.model
+      ? [{ name: basename(options.model), file: options.model }]
+      : small
+        ? MODELS.slice(2)
+        : MODELS;
+    for (const model of models) {
+      const file = model.file ?? (await findModel(model, context));
+      if (!file) {
+        console.log(`\n  ${model.name}: absent (needs what bench/setup.sh installs)`);
+        continue;
+      }
+      yield* modelCases({ ...model, file }, context);
+    }
+  },
+};
+
+/** A model of random seeded weights made once with torch, or a trained one that a package brings; null where neither is there. */
+async function findModel({ make, packaged }, { python, cache }) {
+  if (packaged) return findPackaged(python, packaged);
+  const file = join(cache, `${make}.onnx`);
+  if (existsSync(file)) return file;
+  if (!python.versions.torchvision || !python.versions.transformers) return null;
+  await must(python.command, [here('models.py'), make, `${file}.part`]);
+  execFileSync('mv', [`${file}.part`, file]);
+  return file;
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'hpsv3-bench-'));
-const out = (name) => join(folder, name);
-
-async function must(command, args) {
-  const result = await runOnce(command, args);
-  if (result.code !== 0) throw new Error(`${args[0]} ended with ${result.code}:\n${result.output.slice(-2000)}`);
-  return result.output;
+function findPackaged(python, path) {
+  const script =
+    'import importlib.util; print(importlib.util.find_spec("rapidocr_onnxruntime").submodule_search_locations[0])';
+  try {
+    const folder = execFileSync(python.command, ['-c', script], { encoding: 'utf8', stdio: 'pipe' }).trim();
+    return join(folder, path);
+  } catch {
+    return null;
+  }
 }
 
-try {
-  const rows = out('rows.safetensors');
-  await must(process.execPath, [here('rows.js'), values.model, values.rows, rows]);
-  for (const each of values.cases.split(',')) {
+async function* modelCases({ name, file, schemes, speed }, { options, python, folder, rounds, cli }) {
+  const samples = join(folder, 'samples.safetensors');
+  await must(process.execPath, [here('rows.js'), file, options.samples, samples]);
+  const size = statSync(file).size / 2 ** 20;
+  for (const each of (options.schemes ?? schemes ?? 'static:minmax,static:entropy,dynamic:minmax').split(',')) {
     const [scheme, calibrator] = each.split(':');
-    const [ours, theirs] = [out(`ours-${scheme}-${calibrator}.onnx`), out(`theirs-${scheme}-${calibrator}.onnx`)];
-    const quantize = [here('../../bin/run.js'), 'quantize', values.model, '--out', ours, '--scheme', scheme];
-    const measured = await compare(
+    const [own, other] = [join(folder, 'ours.onnx'), join(folder, 'theirs.onnx')];
+    const [ours, theirs] = await alternate(
       [
         {
           name: 'hpsv3 quantize',
-          command: process.execPath,
-          args: [...quantize, '--calibrator', calibrator, '--inputs', rows, '--gate', 'off', '--force', '--quiet'],
+          ...cli(
+            ...['quantize', file, '--out', own, '--scheme', scheme, '--calibrator', calibrator],
+            ...['--inputs', samples, '--gate', 'off', '--force', '--quiet'],
+          ),
         },
-        {
+        python.rival({
           name: 'onnxruntime.quantization',
-          command: values.python,
-          args: [here('theirs.py'), values.model, rows, scheme, calibrator, theirs],
-        },
+          needs: ['onnxruntime', 'onnx', 'numpy'],
+          args: [here('theirs.py'), file, samples, scheme, calibrator, other],
+          reset: () => rmSync(other, { force: true }),
+        }),
       ],
-      { rounds: Number(values.rounds), warmup: 0 },
+      { rounds: rounds(1), warmup: 0 },
     );
-    printTable(`${scheme} ${calibrator} of ${(statSync(values.model).size / 2 ** 20).toFixed(0)} MiB`, measured);
-    const judged = await must(process.execPath, [here('judge.js'), values.model, rows, ours, theirs]);
-    const { floatMs, results } = JSON.parse(judged.trim().split('\n').at(-1));
-    console.log(`  float ${floatMs.toFixed(2)} ms a run`);
-    for (const { file, flipRate, kendall, maxLogitDiff, sqnr, ms, speed } of results) {
-      const figures = [
-        `flips ${(100 * flipRate).toFixed(2)} %`,
-        `Kendall ${kendall?.toFixed(4)}`,
-        `logit ${maxLogitDiff.toPrecision(3)}`,
-        `SQNR ${sqnr.toFixed(1)} dB`,
-        `${ms.toFixed(2)} ms (${speed.toFixed(2)} x float)`,
-      ];
-      console.log(`  ${file.padEnd(28)} ${figures.join(', ')}, ${(statSync(out(file)).size / 2 ** 20).toFixed(1)} MiB`);
-    }
+    const judged = await judge(file, samples, { own, other: theirs.absent ? null : other });
+    yield benchCase(`${name} (${size.toFixed(0)} MiB), ${scheme} ${calibrator}`, ours, [theirs], {
+      targets: targetsOf({ ours, theirs, judged, speed: scheme === 'static' ? speed : undefined }),
+      notes: [
+        `Float: ${judged.floatMs.toFixed(2)} ms a run.`,
+        ...(judged.refused ? [`Theirs is not loaded: ${judged.refused.slice(0, 160)}…`] : []),
+        ...judged.results.map((result, i) => figures(['Ours', 'Theirs'][i], result, [own, other][i])),
+      ],
+    });
   }
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Both files on held-out samples; ours alone where there is no other or the runtime refuses it, which `refused` then tells. */
+async function judge(float, samples, { own, other }) {
+  const run = async (files) => lastJson(await must(process.execPath, [here('judge.js'), float, samples, ...files]));
+  if (!other) return run([own]);
+  try {
+    return await run([own, other]);
+  } catch (error) {
+    const refused = /onnxruntime cannot[^\n]*/.exec(error.message)?.[0];
+    if (!refused) throw error;
+    return { ...(await run([own])), refused };
+  }
+}
+
+function targetsOf({ ours, theirs, judged, speed }) {
+  const [own, other] = judged.results;
+  const against = (value) => (other ? value() : null);
+  return [
+    faster(ours, theirs, 5),
+    atMost('peak memory at most half of theirs', memoryShare(ours, theirs), 0.5, 'x'),
+    atMost(
+      'flips no more than theirs: difference',
+      against(() => 100 * (own.flipRate - other.flipRate)),
+      0,
+      'points',
+    ),
+    atLeast(
+      'SQNR no worse than theirs: difference',
+      against(() => own.sqnr - other.sqnr),
+      -SAME_SQNR_DB,
+      'dB',
+    ),
+    atMost(
+      'latency no worse than theirs',
+      against(() => own.ms / other.ms),
+      SAME_LATENCY,
+      'x',
+    ),
+    ...(speed ? [atLeast(`at least ${speed} times the float speed`, own.speed, speed, 'x')] : []),
+  ];
+}
+
+function figures(whose, { flipRate, kendall, maxLogitDiff, sqnr, ms, speed }, file) {
+  const list = [
+    `flips ${(100 * flipRate).toFixed(2)} %`,
+    `Kendall ${kendall?.toFixed(4)}`,
+    `largest score difference ${maxLogitDiff.toPrecision(3)}`,
+    `SQNR ${sqnr.toFixed(1)} dB`,
+    `${ms.toFixed(2)} ms a run (${speed.toFixed(2)} times the float speed)`,
+    `${(statSync(file).size / 2 ** 20).toFixed(1)} MiB`,
+  ];
+  return `${whose}: ${list.join(', ')}.`;
 }

@@ -1,9 +1,12 @@
-// One task on the rows of a folder, as a whole process: node bench/stats/ours.js TASK FOLDER. Prints {seconds, peakMiB, result}.
+// One task on the rows of a folder, as a whole process: node bench/stats/ours.js TASK FOLDER. Prints the result.
 import { readFileSync } from 'node:fs';
+import { platt } from '../../dist/core/calibration/methods/platt.js';
 import { prepareAuc } from '../../dist/core/stats/auc.js';
 import { bootstrap } from '../../dist/core/stats/bootstrap.js';
+import { prepareEce } from '../../dist/core/stats/calibration-error.js';
 import { spearman } from '../../dist/core/stats/correlation.js';
 import { fitIsotonic } from '../../dist/core/stats/isotonic.js';
+import { sigmoid } from '../../dist/core/stats/logistic.js';
 
 const [task, folder] = process.argv.slice(2);
 
@@ -21,6 +24,8 @@ const TASKS = {
   isotonic: () => fitIsotonic(column('scores'), column('labels')).x.length,
   auc: () => prepareAuc(column('scores'), outcomes())(),
   spearman: () => spearman(column('scores'), column('ratings')),
+  ece: () => prepareEce(column('scores').map(sigmoid), outcomes())(),
+  platt: () => platt.fit({ logits: column('scores'), outcomes: outcomes() }, { symmetric: false }),
   bootstrap: () => {
     const clusters = column('clusters');
     const statistic = prepareAuc(column('scores'), outcomes());
@@ -30,7 +35,4 @@ const TASKS = {
   },
 };
 
-const start = performance.now();
-const result = TASKS[task]();
-const seconds = (performance.now() - start) / 1000;
-console.log(JSON.stringify({ seconds, peakMiB: process.resourceUsage().maxRSS / 1024, result }));
+console.log(JSON.stringify(TASKS[task]()));

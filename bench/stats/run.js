@@ -1,55 +1,63 @@
-// Speed and peak memory of statistics against scikit-learn and scipy, each task a whole process on the same rows:
-//   PYTHON=python3 npm run bench -- stats [ROWS]       (a Python with numpy, scipy and scikit-learn; reported as absent without)
-// 10 million rows for isotonic regression, AUC and Spearman; 1000 resamples of 100,000 rows in clusters of 4 for the bootstrap, of
-// which the Python loop runs 10 and is scaled. Wall time counts starting up, imports and reading the rows.
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// npm run bench -- stats [--rows 10000000]: statistics against scikit-learn, scipy and netcal, each task a whole process on the same rows.
+// Wall time counts starting up, imports and reading the rows.
 import { fileURLToPath } from 'node:url';
-
-const ROWS = Number(process.argv[2] ?? 10_000_000);
-const BOOTSTRAP_ROWS = 100_000;
-/** theirs.py runs 10 of 1000 resamples. */
-const BOOTSTRAP_SCALE = 100;
-
-function timed(command, args) {
-  const start = performance.now();
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command} ${args[0]} failed: ${stderr}`);
-  return { wallSeconds: (performance.now() - start) / 1000, ...JSON.parse(stdout) };
-}
-
-const PYTHON = process.env.PYTHON ?? 'python3';
-const hasPeer = spawnSync(PYTHON, ['-c', 'import numpy, scipy, sklearn']).status === 0;
+import { atMost, benchCase, faster, memoryShare } from '../case.js';
+import { alternate, lastJson, must } from '../measure.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const BOOTSTRAP_ROWS = 100_000;
+/** theirs.py runs 10 of 1000 resamples; a resample costs the same each time. */
+const BOOTSTRAP_SCALE = 100;
+/** Their Platt fits need minutes for more. */
+const PLATT_ROWS = 1_000_000;
 
-const writeRows = (folder, rows) => spawnSync(process.execPath, [here('rows.js'), folder, rows], { stdio: 'inherit' });
+const SKLEARN = { name: 'scikit-learn', needs: ['scikit-learn', 'numpy'] };
+const NETCAL = { name: 'netcal', needs: ['netcal', 'numpy'] };
+const TASKS = [
+  { task: 'isotonic', name: 'isotonic regression', peers: [SKLEARN], times: 2 },
+  { task: 'auc', name: 'AUC', peers: [SKLEARN], times: 2 },
+  { task: 'spearman', name: 'Spearman', peers: [{ name: 'scipy', needs: ['scipy', 'numpy'] }], times: 2 },
+  { task: 'ece', name: 'ECE, 15 bins', peers: [NETCAL] },
+  { task: 'platt', name: 'Platt', rows: PLATT_ROWS, peers: [SKLEARN, NETCAL] },
+  {
+    task: 'bootstrap',
+    name: 'cluster bootstrap of AUC, 1000 resamples',
+    rows: BOOTSTRAP_ROWS,
+    peers: [{ ...SKLEARN, name: 'scikit-learn in a loop (10 resamples, scaled)' }],
+    times: 20,
+  },
+];
 
-function compare(task, folder, scale = 1) {
-  const ours = timed(process.execPath, [here('ours.js'), task, folder]);
-  const own = { task, 'ours s': ours.wallSeconds.toFixed(2), 'ours MiB': Math.round(ours.peakMiB) };
-  if (!hasPeer) return { ...own, 'theirs s': 'absent', ours: JSON.stringify(ours.result) };
-  const theirs = timed(PYTHON, [here('theirs.py'), task, folder]);
-  const theirWall = theirs.wallSeconds + (scale - 1) * theirs.seconds;
-  return {
-    ...own,
-    'theirs s': theirWall.toFixed(2) + (scale > 1 ? ' (scaled)' : ''),
-    ratio: (theirWall / ours.wallSeconds).toFixed(1),
-    'theirs MiB': Math.round(theirs.peakMiB),
-    ours: JSON.stringify(ours.result),
-    theirs: JSON.stringify(theirs.result),
-  };
-}
+export default {
+  title: 'Statistics on millions of rows',
+  options: { rows: { type: 'string', default: '10000000' } },
+  async *cases({ options, python, folder, rounds, small }) {
+    for (const { task, name, rows: fixed, peers, times } of TASKS) {
+      const rows = Math.min(fixed ?? Infinity, small ? 200_000 : Number(options.rows));
+      await must(process.execPath, [here('rows.js'), folder, String(rows)]);
+      const [ours, ...theirs] = await alternate(
+        [
+          { name: 'hpsv3', command: process.execPath, args: [here('ours.js'), task, folder] },
+          ...peers.map((peer) =>
+            python.rival({ ...peer, args: [here('theirs.py'), task, peer.needs[0], folder], read: scaled(task) }),
+          ),
+        ],
+        { rounds: rounds(3), warmup: 0 },
+      );
+      const targets = times
+        ? theirs.flatMap((peer) => [
+            faster(ours, peer, times),
+            atMost(`peak memory below that of ${peer.name}`, memoryShare(ours, peer), 1, 'x'),
+          ])
+        : [];
+      yield benchCase(`${name}, ${rows.toLocaleString('en')} rows`, ours, theirs, { targets });
+    }
+  },
+};
 
-const folder = mkdtempSync(join(tmpdir(), 'bench-stats-'));
-try {
-  writeRows(folder, ROWS);
-  const table = ['isotonic', 'auc', 'spearman'].map((task) => compare(task, folder));
-  writeRows(folder, BOOTSTRAP_ROWS);
-  table.push(compare('bootstrap', folder, BOOTSTRAP_SCALE));
-  console.table(table);
-} finally {
-  rmSync(folder, { recursive: true });
-}
+/** What their loop takes for all resamples; other tasks count as they are, by wall time. */
+const scaled = (task) => (output) => {
+  if (task !== 'bootstrap') return {};
+  const { totalSeconds, resampleSeconds } = lastJson(output);
+  return { seconds: totalSeconds + (BOOTSTRAP_SCALE - 1) * resampleSeconds };
+};

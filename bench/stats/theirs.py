@@ -1,16 +1,16 @@
-"""The same tasks with scikit-learn and scipy: python bench/stats/theirs.py TASK FOLDER. Prints {seconds, peakMiB, result}.
+"""The same tasks with scikit-learn, scipy and netcal: python theirs.py TASK PACKAGE FOLDER.
 
-For the bootstrap the seconds are those of the resamples alone, so that they can be scaled.
+Prints {totalSeconds, resampleSeconds, result}: the resamples of the bootstrap are timed alone, so that they can be scaled.
 """
 import json
-import resource
 import sys
 import time
 
+started = time.perf_counter()
 import numpy as np
 
-task, folder = sys.argv[1:]
-RESAMPLES = 10  # of 1000: the rest is scaled, a resample costing the same each time
+task, package, folder = sys.argv[1:]
+RESAMPLES = 10  # of 1000
 
 
 def column(name):
@@ -32,6 +32,21 @@ def spearman():
     return spearmanr(column("scores"), column("ratings")).statistic
 
 
+def ece():
+    from netcal.metrics import ECE
+    return float(ECE(15).measure(1 / (1 + np.exp(-column("scores"))), column("labels").astype(int)))
+
+
+def platt():
+    if package == "scikit-learn":
+        from sklearn.calibration import _SigmoidCalibration
+        fitted = _SigmoidCalibration().fit(column("scores"), column("labels"))
+        return [fitted.a_, fitted.b_]
+    from netcal.scaling import LogisticCalibration
+    fitted = LogisticCalibration(method="mle").fit(1 / (1 + np.exp(-column("scores"))), column("labels").astype(int))
+    return np.ravel(fitted.weights).tolist()
+
+
 def bootstrap():
     """The usual loop: draw clusters, gather their rows, sklearn's AUC."""
     from sklearn.metrics import roc_auc_score
@@ -48,9 +63,8 @@ def bootstrap():
     return np.percentile(values, [2.5, 97.5]).tolist(), time.perf_counter() - start
 
 
-start = time.perf_counter()
-result = {"isotonic": isotonic, "auc": auc, "spearman": spearman, "bootstrap": bootstrap}[task]()
-seconds = time.perf_counter() - start
+tasks = {"isotonic": isotonic, "auc": auc, "spearman": spearman, "ece": ece, "platt": platt, "bootstrap": bootstrap}
+result, resample_seconds = tasks[task](), 0
 if task == "bootstrap":
-    result, seconds = result
-print(json.dumps({"seconds": seconds, "peakMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "result": result}))
+    result, resample_seconds = result
+print(json.dumps({"totalSeconds": time.perf_counter() - started, "resampleSeconds": resample_seconds, "result": result}))
