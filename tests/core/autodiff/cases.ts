@@ -4,6 +4,7 @@ import { gradients } from '../../../src/core/autodiff/gradients.js';
 import type { BoundGraph } from '../../../src/core/autodiff/types.js';
 import {
   type AttributeProto,
+  DATA_TYPE,
   floatAttribute,
   intAttribute,
   intsAttribute,
@@ -52,40 +53,49 @@ function attributeOf(name: string, { f, i, s, ints }: OperatorCase['attributes']
   return s === undefined ? intsAttribute(name, ints ?? []) : stringAttribute(name, s);
 }
 
-/** The inputs that vary, by name (`x0`, `x1`, …). */
-export function feedsOf({ inputs }: OperatorCase): Map<string, TensorValue> {
-  return new Map(
-    inputs.flatMap((input, index) =>
-      input && 'low' in input
-        ? [[`x${index}`, float32Value(input.shape, sequence(numel(input.shape), index + 1, input.low, input.high))]]
-        : [],
+/** Inputs that vary, of all cases at once: `CASE/x0`, `CASE/x1`, … */
+export const feedsOf = (cases: readonly OperatorCase[]): Map<string, TensorValue> =>
+  new Map(
+    cases.flatMap(({ name, inputs }) =>
+      inputs.flatMap((input, index) => {
+        if (!input || !('low' in input)) return [];
+        const data = sequence(numel(input.shape), index + 1, input.low, input.high);
+        return [[`${name}/x${index}`, float32Value(input.shape, data)] as const];
+      }),
     ),
   );
-}
 
-/** A model of the one node. */
-export function modelOf(operator: OperatorCase): OnnxModel {
-  const { opType, inputs, outputs, attributes } = operator;
-  const initializer: TensorProto[] = inputs.flatMap((input, index) => {
-    if (!input || 'low' in input) return [];
-    const value = castValue(float32Value(input.shape, Float32Array.from(input.values)), input.dtype);
-    return [{ name: `x${index}`, dims: input.shape, dataType: DTYPES[input.dtype].onnx, rawData: bytesOf(value.data) }];
-  });
-  const node: NodeProto = {
-    name: 'subject',
-    opType,
-    input: inputs.map((input, index) => (input ? `x${index}` : '')),
-    output: outputs.map((_, index) => `y${index}`),
-    attribute: Object.entries(attributes).map(([name, value]) => attributeOf(name, value)),
-  };
+const inputName = (operator: OperatorCase, index: number): string =>
+  operator.inputs[index] ? `${operator.name}/x${index}` : '';
+
+/** A node for each case, all in one model: loading a model takes longer than running it. */
+export function modelOf(cases: readonly OperatorCase[]): OnnxModel {
+  const node = cases.map(
+    (operator): NodeProto => ({
+      name: operator.name,
+      opType: operator.opType,
+      input: operator.inputs.map((_, index) => inputName(operator, index)),
+      output: operator.outputs.map((_, index) => `${operator.name}/y${index}`),
+      attribute: Object.entries(operator.attributes).map(([name, value]) => attributeOf(name, value)),
+    }),
+  );
+  const initializer = cases.flatMap((operator) =>
+    operator.inputs.flatMap((input, index): TensorProto[] => {
+      if (!input || 'low' in input) return [];
+      const { data } = castValue(float32Value(input.shape, Float32Array.from(input.values)), input.dtype);
+      const dataType = DTYPES[input.dtype].onnx;
+      return [{ name: inputName(operator, index), dims: input.shape, dataType, rawData: bytesOf(data) }];
+    }),
+  );
+  const type = { tensorType: { elemType: DATA_TYPE.FLOAT } };
   return {
     irVersion: 9,
     graph: {
-      node: [node],
-      name: 'case',
+      node,
+      name: 'cases',
       initializer,
-      input: [...feedsOf(operator)].map(([name]) => ({ name, type: { tensorType: { elemType: 1 } } })),
-      output: node.output.map((name) => ({ name, type: { tensorType: { elemType: 1 } } })),
+      input: [...feedsOf(cases)].map(([name]) => ({ name, type })),
+      output: node.flatMap(({ output }) => output).map((name) => ({ name, type })),
       valueInfo: [],
     },
     opsetImport: [{ domain: '', version: 20 }],
@@ -93,20 +103,24 @@ export function modelOf(operator: OperatorCase): OnnxModel {
   };
 }
 
-/** The graph with the loss of make.py (every output times its weights, summed) and the gradients of all varying inputs as outputs. */
+/** The graph with the loss of make.py (every output times its weights, all summed) and the gradients of what varies as outputs. */
 export function withGradients(
   bound: BoundGraph,
-  operator: OperatorCase,
-): { model: OnnxModel; names: Map<string, string> } {
+  cases: readonly OperatorCase[],
+): { model: OnnxModel; names: ReadonlyMap<string, string> } {
   const graph = new Emitter(bound, 'loss/');
-  const parts = operator.outputs.map((shape, index) => {
-    const weighted = graph.mul(graph.operand(`y${index}`), graph.floats('F32', shape, outputWeights(shape, index)));
-    return graph.reduce('ReduceSum', weighted, [...shape.keys()], false);
-  });
+  const parts = cases.flatMap(({ name, outputs }) =>
+    outputs.map((shape, index) => {
+      const weights = graph.floats('F32', shape, outputWeights(shape, index));
+      return graph.reduce(
+        'ReduceSum',
+        graph.mul(graph.operand(`${name}/y${index}`), weights),
+        [...shape.keys()],
+        false,
+      );
+    }),
+  );
   const loss = graph.sum(parts).name;
-  const result = gradients(graph.finish(), { loss, wrt: [...feedsOf(operator).keys()] });
-  return {
-    model: withOutputs(result, [...result.gradients.values()]).model,
-    names: new Map([...result.gradients]),
-  };
+  const result = gradients(graph.finish(), { loss, wrt: [...feedsOf(cases).keys()] });
+  return { model: withOutputs(result, [...result.gradients.values()]).model, names: result.gradients };
 }

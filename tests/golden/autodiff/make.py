@@ -121,6 +121,11 @@ def activations():
     case("Tanh", "Tanh", [x], torch.tanh)
     case("Sigmoid", "Sigmoid", [x], torch.sigmoid)
     case("Softplus", "Softplus", [x], F.softplus)
+    case("Gelu", "Gelu", [x], F.gelu)
+    case("Gelu by tanh", "Gelu", [x], lambda t: F.gelu(t, approximate="tanh"), approximate="tanh")
+    for op, f in (("Softmax", torch.softmax), ("LogSoftmax", torch.log_softmax)):
+        case(f"{op} of the last axis", op, [Draw([2, 3, 4], -3, 3)], lambda t: f(t, -1))
+        case(f"{op} of an inner axis", op, [Draw([2, 3, 4], -3, 3)], lambda t: f(t, 1), axis=1)
 
 
 def reductions():
@@ -136,8 +141,165 @@ def reductions():
         case(f"{op} of all", op, [x], lambda t: f(t, (0, 1, 2), keepdim=False), keepdims=0)
 
 
+def functions():
+    x, positive = Draw([3, 5], -2, 2), Draw([3, 5], 0.5, 2)
+    for op, f in (("Neg", torch.neg), ("Abs", torch.abs), ("Exp", torch.exp), ("Sin", torch.sin), ("Cos", torch.cos), ("Erf", torch.erf)):
+        case(op, op, [x], f)
+    for op, f in (("Log", torch.log), ("Sqrt", torch.sqrt), ("Reciprocal", torch.reciprocal)):
+        case(op, op, [positive], f)
+    case("Pow by 2", "Pow", [x, Fixed(2.0, "F32")], lambda t, _: t**2)
+    case("Pow by 3 and 2", "Pow", [Draw([3, 2]), Fixed([3.0, 2.0], "F32")], torch.pow)
+    case("Pow by an integer", "Pow", [x, Fixed(3)], lambda t, _: t**3)
+    case("Pow of base and exponent", "Pow", [positive, Draw([5], -1, 2)], torch.pow)
+
+
+def selections():
+    x = Draw([3, 5], -2, 2)
+    case("Max of a value and a constant", "Max", [x, Fixed(0.25, "F32")], lambda t, c: torch.clamp(t, min=0.25))
+    case("Max of two", "Max", [x, Draw([5], -2, 2)], torch.maximum)
+    case("Min of three", "Min", [x, Draw([3, 1], -2, 2), Fixed(1.5, "F32")], lambda a, b, c: torch.minimum(torch.minimum(a, b), c))
+    case("Clip", "Clip", [x, Fixed(-0.7, "F32"), Fixed(0.9, "F32")], lambda t, *_: torch.clamp(t, -0.7, 0.9))
+    case("Clip from above", "Clip", [x, None, Fixed(0.9, "F32")], lambda t, *_: torch.clamp(t, max=0.9))
+    case("Where", "Where", [Fixed([[True], [False], [True]], "BOOL"), x, Draw([5])], torch.where)
+
+
+def layouts():
+    x = Draw([2, 3, 4])
+    case("Identity", "Identity", [x], lambda t: t)
+    case("Dropout in inference", "Dropout", [x], lambda t: t)
+    case("CastLike", "CastLike", [x, Fixed(1.0, "F32")], lambda t, _: t)
+    case("Cast", "Cast", [x], lambda t: t, to=1)
+    case("Reshape", "Reshape", [x, Fixed([0, -1])], lambda t, _: t.reshape(2, 12))
+    case("Flatten", "Flatten", [x], lambda t: t.reshape(6, 4), axis=2)
+    case("Squeeze", "Squeeze", [Draw([2, 1, 3, 1]), Fixed([1, -1])], lambda t, _: t.reshape(2, 3))
+    case("Unsqueeze", "Unsqueeze", [x, Fixed([0, -1])], lambda t, _: t[None, ..., None])
+    case("Transpose", "Transpose", [x], lambda t: t.permute(2, 0, 1), perm=[2, 0, 1])
+    case("Transpose without a permutation", "Transpose", [x], lambda t: t.permute(2, 1, 0))
+    case("Expand", "Expand", [Draw([3, 1]), Fixed([2, 3, 4])], lambda t, _: t.expand(2, 3, 4))
+    case("Tile", "Tile", [Draw([2, 3]), Fixed([2, 3])], lambda t, _: t.repeat(2, 3))
+    case("Concat", "Concat", [x, Draw([2, 1, 4]), Draw([2, 2, 4])], lambda *t: torch.cat(t, 1), axis=-2)
+    case("Split by sizes", "Split", [x, Fixed([1, 3])], lambda t, _: t.split([1, 3], 2), outputs=2, axis=-1)
+    case("Split evenly", "Split", [x], lambda t: t.chunk(3, 1), outputs=3, axis=1, num_outputs=3)
+    case("Slice", "Slice", [x, Fixed([1, -3]), Fixed([3, 100]), Fixed([1, 2])], lambda t, *_: t[:, 1:3, 1:])
+    case("Slice with steps", "Slice", [Draw([3, 8]), Fixed([1]), Fixed([8]), Fixed([1]), Fixed([3])], lambda t, *_: t[:, 1:8:3])
+    case("Slice backwards", "Slice", [Draw([3, 8]), Fixed([6]), Fixed([-100]), Fixed([-1]), Fixed([-2])], lambda t, *_: t[:, [6, 4, 2, 0]])
+    case("Pad", "Pad", [x, Fixed([0, 1, 2, 1, 0, 1]), Fixed(0.5, "F32")], lambda t, *_: F.pad(t, (2, 1, 1, 0, 0, 1), value=0.5))
+    case("Pad that takes away", "Pad", [x, Fixed([-1, 2]), None, Fixed([1])], lambda t, *_: F.pad(t[:, 1:], (0, 0, 0, 2)))
+    case("Gather of rows", "Gather", [Draw([5, 3]), Fixed([[1, 4, 1], [0, 1, -1]])], lambda t, i: t[i])
+    case("Gather along an inner axis", "Gather", [x, Fixed([[2, 0], [2, 2]])], lambda t, i: t[:, i], axis=1)
+    case("Gather of one row", "Gather", [Draw([5, 3]), Fixed(3)], lambda t, _: t[3])
+    case("Gather of the last place", "Gather", [x, Fixed(-1)], lambda t, _: t[:, :, -1], axis=2)
+    case("GatherElements", "GatherElements", [Draw([3, 4]), Fixed([[0, 2], [1, 1], [3, 0]])], lambda t, i: torch.gather(t, 1, i), axis=1)
+
+
+def norms():
+    x = Draw([2, 3, 8], -2, 2)
+    weight, bias = Draw([8], 0.5, 1.5), Draw([8])
+    case("LayerNormalization", "LayerNormalization", [x, weight, bias], lambda t, w, b: F.layer_norm(t, (8,), w, b, 1e-3), axis=-1, epsilon=1e-3)
+    case("LayerNormalization over two axes", "LayerNormalization", [x, Draw([3, 8]), Draw([3, 8])], lambda t, w, b: F.layer_norm(t, (3, 8), w, b), axis=1)
+    case("LayerNormalization without bias", "LayerNormalization", [x, weight], lambda t, w: F.layer_norm(t, (8,), w))
+    for spatial in ([4], [3, 4], [2, 2, 3]):
+        case(
+            f"BatchNormalization of {len(spatial)} axes", "BatchNormalization",
+            [Draw([2, 3, *spatial]), Draw([3], 0.5, 1.5), Draw([3]), Fixed([0.1, -0.2, 0.3], "F32"), Fixed([0.5, 1.0, 2.0], "F32")],
+            lambda t, w, b, m, v: F.batch_norm(t, m.double(), v.double(), w, b, eps=1e-3), epsilon=1e-3,
+        )
+    case(
+        "InstanceNormalization", "InstanceNormalization", [Draw([2, 3, 3, 3], -2, 2), Draw([3], 0.5, 1.5), Draw([3])],
+        lambda t, w, b: F.instance_norm(t, weight=w, bias=b, eps=1e-3), epsilon=1e-3,
+    )
+
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def convolutions():
+    def conv(name, size, outputs, kernel, inputs=2, batch=2, stride=1, pad=0, dilation=1, group=1, bias=True):
+        rank = len(size)
+        each = lambda v: [v] * rank if isinstance(v, int) else list(v)
+        given = [Draw([batch, inputs, *size]), Draw([outputs, inputs // group, *kernel])] + ([Draw([outputs])] if bias else [])
+        attributes = dict(strides=each(stride), pads=each(pad) * 2, dilations=each(dilation), group=group)
+        f = lambda x, w, b=None: CONV[rank](x, w, b, each(stride), each(pad), each(dilation), group)
+        case(f"Conv {name}", "Conv", given, f, **attributes)
+
+    conv("1d", [9], 3, [3], pad=1)
+    conv("1d with stride", [9], 3, [3], stride=2, pad=1)
+    conv("1d with a remainder", [10], 2, [3], stride=3, bias=False)
+    conv("1d of many taps", [80], 2, [66], inputs=1, stride=4, bias=False)
+    conv("2d", [4, 5], 3, [3, 3], pad=1)
+    conv("2d of one tap", [3, 4], 3, [1, 1])
+    conv("2d of one tap with stride", [4, 5], 3, [1, 1], stride=2, bias=False)
+    conv("2d with stride", [5, 6], 3, [3, 3], stride=2, pad=1)
+    conv("2d of 7 taps with stride", [9, 8], 2, [7, 7], stride=2, pad=3, batch=1)
+    conv("2d with different strides and pads", [6, 5], 2, [3, 2], stride=(2, 1), pad=(1, 0))
+    conv("2d with dilation", [7, 6], 2, [3, 2], dilation=(2, 3), pad=(2, 1))
+    conv("2d with dilation and stride", [7, 8], 2, [3, 2], stride=2, dilation=(2, 3), pad=1, bias=False)
+    conv("2d with more padding than reach", [3, 3], 2, [2, 2], pad=2)
+    conv("2d in groups", [4, 4], 4, [3, 3], inputs=4, group=2, pad=1)
+    conv("2d in groups with stride", [5, 5], 4, [3, 3], inputs=4, group=2, pad=1, stride=2)
+    conv("2d depthwise", [4, 4], 6, [3, 3], inputs=3, group=3, pad=1)
+    conv("3d", [3, 4, 3], 2, [3, 3, 3], pad=1, batch=1)
+    conv("3d with strides", [4, 5, 6], 2, [3, 3, 3], stride=(1, 2, 2), pad=1, batch=1, bias=False)
+    case(
+        "Conv 2d padded to the same size", "Conv", [Draw([1, 2, 5, 6]), Draw([2, 2, 3, 3])],
+        lambda x, w: F.conv2d(F.pad(x, (0, 1, 1, 1)), w, stride=2), auto_pad="SAME_UPPER", strides=[2, 2],
+    )
+
+    def transposed(name, size, outputs, kernel, inputs=3, stride=1, pad=0, extra=0, dilation=1, group=1):
+        rank = len(size)
+        each = lambda v: [v] * rank if isinstance(v, int) else list(v)
+        given = [Draw([2, inputs, *size]), Draw([inputs, outputs // group, *kernel]), Draw([outputs])]
+        attributes = dict(strides=each(stride), pads=each(pad) * 2, output_padding=each(extra), dilations=each(dilation), group=group)
+        f = lambda x, w, b: TRANSPOSED[rank](x, w, b, each(stride), each(pad), each(extra), group, each(dilation))
+        case(f"ConvTranspose {name}", "ConvTranspose", given, f, **attributes)
+
+    transposed("1d", [4], 2, [3], stride=2, pad=1, extra=1)
+    transposed("2d", [3, 4], 2, [2, 2], stride=2)
+    transposed("2d without stride", [3, 3], 2, [3, 3], pad=1)
+    transposed("2d with dilation", [3, 3], 2, [2, 2], stride=2, dilation=2, pad=1)
+    transposed("2d in groups", [3, 3], 4, [3, 3], inputs=4, group=2, stride=2, pad=1, extra=1)
+    transposed("3d", [2, 2, 2], 1, [2, 2, 2], inputs=2, stride=2)
+
+
+MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+MEAN_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def pools():
+    def max_pool(name, size, kernel, stride, pad=0, dilation=1, ceil=False):
+        rank = len(size)
+        attributes = dict(kernel_shape=[kernel] * rank, strides=[stride] * rank, pads=[pad] * 2 * rank, dilations=[dilation] * rank, ceil_mode=ceil)
+        f = lambda t: MAX_POOL[rank](t, kernel, stride, pad, dilation, ceil_mode=ceil)
+        case(f"MaxPool {name}", "MaxPool", [Draw([2, 2, *size], -3, 3)], f, **attributes)
+
+    max_pool("1d", [9], 3, 2, pad=1)
+    max_pool("2d", [4, 6], 2, 2)
+    max_pool("2d with overlap", [7, 6], 3, 2, pad=1)
+    max_pool("2d with a large overlap", [6, 5], 3, 1, pad=1)
+    max_pool("2d with gaps", [7, 8], 2, 3)
+    max_pool("2d with dilation", [7, 6], 2, 2, dilation=2)
+    max_pool("2d rounded up", [6, 6], 3, 2, ceil=True)
+    max_pool("3d", [3, 4, 5], 2, 2)
+
+    def mean_pool(name, size, kernel, stride, pad=0, include=True, ceil=False):
+        rank = len(size)
+        attributes = dict(kernel_shape=[kernel] * rank, strides=[stride] * rank, pads=[pad] * 2 * rank, count_include_pad=include, ceil_mode=ceil)
+        f = lambda t: MEAN_POOL[rank](t, kernel, stride, pad, ceil_mode=ceil, count_include_pad=include)
+        case(f"AveragePool {name}", "AveragePool", [Draw([2, 2, *size])], f, **attributes)
+
+    mean_pool("1d", [8], 2, 2)
+    mean_pool("2d", [4, 6], 2, 2)
+    mean_pool("2d with a remainder", [5, 7], 2, 2)
+    mean_pool("2d with overlap and padding counted", [5, 6], 3, 2, pad=1)
+    mean_pool("2d with overlap and padding not counted", [5, 6], 3, 2, pad=1, include=False)
+    mean_pool("2d rounded up", [6, 6], 3, 2, include=False, ceil=True)
+    mean_pool("3d", [2, 4, 4], 2, 2)
+    case("GlobalAveragePool", "GlobalAveragePool", [Draw([2, 3, 2, 4])], lambda t: t.mean((2, 3), keepdim=True))
+
+
 if __name__ == "__main__":
-    for family in (arithmetic, products, activations, reductions):
+    for family in (arithmetic, functions, products, activations, selections, reductions, layouts, norms, convolutions, pools):
         family()
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in CASES)
     (HERE / "cases.json").write_text(f"[\n{lines}\n]\n")

@@ -1,0 +1,193 @@
+import { type AttributeProto, intAttribute, intsAttribute } from '../../onnx/model.js';
+import { numel } from '../../tensor/shape.js';
+import type { Emitter } from '../emitter.js';
+import type { GradientContext, GradientRule } from '../rule.js';
+import type { Operand } from '../types.js';
+import { groupOf, padsOf, type Window, windowOf } from '../window.js';
+
+/** Filters of more taps (a spectrum as a convolution) are differentiated by one convolution instead of a product for each tap. */
+const MOST_TAPS = 64;
+
+/** y = conv(x, w) + b over one, two or three spatial axes, with groups. */
+export const convolution: GradientRule = {
+  opTypes: ['Conv'],
+  backward(context) {
+    const { graph, gradient, wants, give, input, output, hasInput } = context;
+    const [x, weight] = [input(0), input(1)];
+    const window = windowOf(context, weight.shape.slice(2), x.shape.slice(2), output().shape.slice(2));
+    const conv = { window, groups: groupOf(context) };
+    const g = gradient();
+    if (wants(0)) give(0, inputGradient(graph, g, weight, x.shape, conv));
+    if (wants(1)) give(1, filterGradient(graph, x, g, weight.shape, conv));
+    if (hasInput(2) && wants(2)) give(2, biasGradient(graph, g));
+  },
+};
+
+/** The transpose of a convolution: its gradients are a convolution, and the filter gradient with the sides exchanged. */
+export const convTranspose: GradientRule = {
+  opTypes: ['ConvTranspose'],
+  backward(context) {
+    const { graph, gradient, wants, give, input, output, hasInput } = context;
+    const [x, weight] = [input(0), input(1)];
+    const kernel = weight.shape.slice(2);
+    const conv = { window: transposedWindow(context, kernel, x, output()), groups: groupOf(context) };
+    const g = gradient();
+    if (wants(0)) give(0, graph.node('Conv', [g, weight], x, attributesOf(conv)));
+    if (wants(1)) give(1, filterGradient(graph, g, x, weight.shape, conv));
+    if (hasInput(2) && wants(2)) give(2, biasGradient(graph, g));
+  },
+};
+
+interface Convolution {
+  readonly window: Window;
+  readonly groups: number;
+}
+
+/** The window of the convolution from y back to x; padding follows from the sizes where the node does not state it. */
+function transposedWindow(context: GradientContext, kernel: readonly number[], x: Operand, y: Operand): Window {
+  const window = windowOf(context, kernel, y.shape.slice(2), x.shape.slice(2));
+  // A stated output_shape or output_padding moves the end of y; what the convolution must read is what x came from.
+  const after = kernel.map((size, i) => {
+    const covered = (x.shape[i + 2] - 1) * window.strides[i] + window.dilations[i] * (size - 1) + 1;
+    return covered - window.before[i] - y.shape[i + 2];
+  });
+  return { ...window, after };
+}
+
+const attributesOf = ({ window, groups }: Convolution): AttributeProto[] => [
+  intsAttribute('strides', window.strides),
+  intsAttribute('dilations', window.dilations),
+  intsAttribute('pads', padsOf(window)),
+  ...(groups > 1 ? [intAttribute('group', groups)] : []),
+];
+
+const biasGradient = (graph: Emitter, g: Operand): Operand =>
+  graph.reduce(
+    'ReduceSum',
+    g,
+    [...g.shape.keys()].filter((axis) => axis !== 1),
+    false,
+  );
+
+const isPointwise = ({ window: { kernel, strides, before, after } }: Convolution): boolean =>
+  kernel.every((size) => size === 1) &&
+  [...strides].every((stride) => stride === 1) &&
+  [...before, ...after].every((pad) => pad === 0);
+
+/** dx of a convolution. */
+function inputGradient(
+  graph: Emitter,
+  g: Operand,
+  weight: Operand,
+  shape: readonly number[],
+  conv: Convolution,
+): Operand {
+  const { window, groups } = conv;
+  const { kernel, strides, dilations, before, after } = window;
+  if (groups === 1 && isPointwise(conv)) {
+    const turned = graph.transpose(graph.reshape(weight, weight.shape.slice(0, 2)), [1, 0]);
+    const columns = graph.reshape(g, [...g.shape.slice(0, 2), numel(g.shape.slice(2))]);
+    return graph.reshape(graph.matmul(turned, columns), shape);
+  }
+  const reach = kernel.map((size, i) => dilations[i] * (size - 1));
+  const mirrored = {
+    ...window,
+    before: reach.map((size, i) => size - before[i]),
+    after: reach.map((size, i) => size - after[i]),
+  };
+  if (strides.every((stride) => stride === 1) && padsOf(mirrored).every((pad) => pad >= 0)) {
+    const result = { dtype: g.dtype, shape };
+    return graph.node('Conv', [g, mirror(graph, weight, groups)], result, attributesOf({ ...conv, window: mirrored }));
+  }
+  const padding = kernel.map(
+    (_, i) => shape[i + 2] - ((g.shape[i + 2] - 1) * strides[i] + reach[i] + 1 - before[i] - after[i]),
+  );
+  return graph.node('ConvTranspose', [g, weight], { dtype: g.dtype, shape }, [
+    ...attributesOf(conv),
+    ...(padding.some((size) => size > 0) ? [intsAttribute('output_padding', padding)] : []),
+  ]);
+}
+
+/** A filter [O, C / groups, …] turned around and with its channels exchanged: [C, O / groups, …]. */
+function mirror(graph: Emitter, weight: Operand, groups: number): Operand {
+  const [outputs, inputs, ...kernel] = weight.shape;
+  const turned = graph.reverse(
+    weight,
+    kernel.map((_, i) => i + 2),
+  );
+  const grouped = graph.reshape(turned, [groups, outputs / groups, inputs, ...kernel]);
+  const exchanged = graph.transpose(grouped, [0, 2, 1, ...kernel.map((_, i) => i + 3)]);
+  return graph.reshape(exchanged, [groups * inputs, outputs / groups, ...kernel]);
+}
+
+/**
+ * dw of a convolution, [O, C / groups, …]: for each tap of the filter the product of the gradient with the part of x that the
+ * tap moved over, as matrices over batch and positions. That is faster than a convolution with exchanged axes.
+ */
+function filterGradient(graph: Emitter, x: Operand, g: Operand, shape: readonly number[], conv: Convolution): Operand {
+  const { window, groups } = conv;
+  const { kernel, strides, dilations, before, after } = window;
+  const [, channels] = x.shape;
+  const [, outputs, ...places] = g.shape;
+  const spatial = kernel.map((_, i) => i + 2);
+  // Channels in front: [C, batch, …].
+  const byChannel = (value: Operand): Operand => graph.transpose(value, [1, 0, ...spatial]);
+  if (numel(kernel) > MOST_TAPS && groups === 1)
+    return longFilterGradient(graph, byChannel(x), byChannel(g), shape, window);
+
+  const padded = graph.pad(byChannel(x), [0, 0, ...before], [0, 0, ...after]);
+  const columns = x.shape[0] * numel(places);
+  const gradient = graph.reshape(byChannel(g), [groups, outputs / groups, columns]);
+  const taps = tapsOf(kernel).map((tap) => {
+    const starts = tap.map((at, i) => at * dilations[i]);
+    const ends = starts.map((start, i) => start + (places[i] - 1) * strides[i] + 1);
+    const steps = strides.some((stride) => stride > 1) ? strides : undefined;
+    const seen = graph.reshape(graph.slice(padded, spatial, starts, ends, steps), [groups, channels / groups, columns]);
+    return product(graph, gradient, seen);
+  });
+  const stacked = graph.concat(
+    taps.map((tap) => graph.reshape(tap, [...tap.shape, 1])),
+    3,
+  );
+  return graph.reshape(stacked, shape);
+}
+
+/** a b^T for each group: [groups, m, k] and [groups, n, k] to [groups, m, n]. */
+function product(graph: Emitter, a: Operand, b: Operand): Operand {
+  const [groups, m] = a.shape;
+  if (groups > 1) return graph.matmul(a, graph.transposed(b));
+  const matrix = (x: Operand): Operand => graph.reshape(x, x.shape.slice(1));
+  return graph.reshape(graph.gemm(matrix(a), matrix(b), { transB: true }), [1, m, b.shape[1]]);
+}
+
+/** Every position in a kernel, last axis fastest. */
+function tapsOf(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>(
+    (taps, size) => taps.flatMap((tap) => Array.from({ length: size }, (_, at) => [...tap, at])),
+    [[]],
+  );
+}
+
+/** The same with x [C, batch, …] convolved by the gradient [O, batch, …]: strides and dilations exchange their roles. */
+function longFilterGradient(graph: Emitter, x: Operand, g: Operand, shape: readonly number[], window: Window): Operand {
+  const { kernel, strides, dilations, before, after } = window;
+  const whole = kernel.map(
+    (_, i) =>
+      Math.floor((x.shape[i + 2] + before[i] + after[i] - strides[i] * (g.shape[i + 2] - 1) - 1) / dilations[i]) + 1,
+  );
+  const result = { dtype: x.dtype, shape: [x.shape[0], g.shape[0], ...whole] };
+  const correlated = graph.node(
+    'Conv',
+    [x, g],
+    result,
+    attributesOf({ groups: 1, window: { ...window, strides: dilations, dilations: strides } }),
+  );
+  const spatial = kernel.map((_, i) => i + 2);
+  const cut = graph.slice(
+    correlated,
+    spatial,
+    spatial.map(() => 0),
+    [...kernel],
+  );
+  return graph.reshape(graph.transpose(cut, [1, 0, ...spatial]), shape);
+}
