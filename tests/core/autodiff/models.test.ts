@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { bindShapes } from '../../../src/core/autodiff/bind.js';
+import { Emitter, withOutputs } from '../../../src/core/autodiff/emitter.js';
+import { gradients } from '../../../src/core/autodiff/gradients.js';
+import { type Manifest, type Modality, manifestOf } from '../../../src/core/onnx/manifest.js';
+import { openOnnx } from '../../../src/core/onnx/read.js';
+import {
+  castValue,
+  isFloatValue,
+  type TensorValue,
+  type ValueDtype,
+  valueFromBytes,
+} from '../../../src/core/runtime/value.js';
+import { readTensor, tensorFromBytes } from '../../../src/core/tensor/tensor.js';
+import { transposeMatrix } from '../../../src/core/tensor/transform.js';
+import { asFloat32, bytesOf } from '../../../src/core/tensor/values.js';
+import { floats, runModel } from '../../helpers/graphs.js';
+import { readTensors } from '../../helpers/models.js';
+import { exportFile, PICO } from '../../helpers/pico.js';
+import { tempFolder } from '../../helpers/temp.js';
+import { outputWeights, sequence } from './cases.js';
+
+/** Norm of a gradient and its products with two sequences. */
+type Summary = readonly number[];
+
+interface ModelGolden {
+  readonly loss: number;
+  readonly parameters: Readonly<Record<string, Summary>>;
+  readonly inputs: Readonly<Record<string, Summary>>;
+}
+
+const GOLDEN: Readonly<Record<string, ModelGolden>> = JSON.parse(
+  readFileSync(new URL('../../golden/autodiff/models.json', import.meta.url), 'utf8'),
+);
+
+function summary(gradient: Float32Array): number[] {
+  const along = (seed: number): number => {
+    const direction = sequence(gradient.length, seed);
+    return gradient.reduce((sum, value, i) => sum + value * direction[i], 0);
+  };
+  return [Math.hypot(...gradient), along(1), along(2)];
+}
+
+/** Inputs of a golden run, floats widened to float32. */
+async function goldenInputs(prefix: string): Promise<Map<string, TensorValue>> {
+  const inputs = new Map<string, TensorValue>();
+  for (const [name, tensor] of await readTensors(PICO.golden)) {
+    if (!name.startsWith(prefix)) continue;
+    const value = valueFromBytes(tensor.dtype as ValueDtype, tensor.shape, await readTensor(tensor));
+    inputs.set(name.slice(prefix.length), isFloatValue(value) ? castValue(value, 'F32') : value);
+  }
+  return inputs;
+}
+
+/** A gradient of an initializer in the layout of the checkpoint. */
+async function asInCheckpoint(
+  values: Float32Array,
+  shape: readonly number[],
+  transform: string,
+): Promise<Float32Array> {
+  if (transform !== 'transpose') return values;
+  return asFloat32(
+    await readTensor(transposeMatrix(tensorFromBytes({ name: '', dtype: 'F32', shape }, bytesOf(values)))),
+  );
+}
+
+/** Runs a model of a modality with its gradients: the loss, and the summary of each gradient by checkpoint key or input. */
+async function differentiate(modality: Modality, mode: 'item' | 'pair', opset: number) {
+  const folder = tempFolder();
+  const path = join(folder, 'exported.onnx');
+  await exportFile(path, { modality, mode, opset });
+  const file = openOnnx(path);
+  try {
+    const manifest = manifestOf(file.model, path) as Manifest;
+    const feeds = await goldenInputs(mode === 'item' ? `${modality}/in/` : `${modality}/pair/in/`);
+    const bound = await bindShapes(file.model, feeds);
+    const graph = new Emitter(bound, 'loss/');
+    const outputs = file.model.graph.output.map(({ name }) => name).toSorted();
+    const parts = outputs.map((name, index) => {
+      const { shape } = graph.operand(name);
+      const weighted = graph.mul(graph.operand(name), graph.floats('F32', shape, outputWeights(shape, index)));
+      return graph.reduce('ReduceSum', weighted, [...shape.keys()], false);
+    });
+    const loss = graph.sum(parts).name;
+    const trained = GOLDEN[`${modality}/${mode}`].parameters; // without running statistics and spectra
+    const parameters = Object.entries(manifest.parameters ?? {}).filter(([, { key }]) => key in trained);
+    const inputs = [...feeds].filter(([, value]) => isFloatValue(value)).map(([name]) => name);
+    const result = gradients(graph.finish(), { loss, wrt: [...parameters.map(([name]) => name), ...inputs] });
+    const { model } = withOutputs(result, [loss, ...new Set(result.gradients.values())]);
+    const values = await runModel(model, folder, feeds);
+    const found = {
+      loss: floats(values, loss)[0],
+      parameters: new Map<string, number[]>(),
+      inputs: new Map<string, number[]>(),
+    };
+    for (const [name, { key, transform }] of parameters) {
+      const gradient = result.gradients.get(name);
+      if (gradient === undefined) continue;
+      const inPlace = await asInCheckpoint(floats(values, gradient), result.types.get(gradient)!.shape, transform);
+      found.parameters.set(key, summary(inPlace));
+    }
+    for (const name of inputs) found.inputs.set(name, summary(floats(values, result.gradients.get(name)!)));
+    return found;
+  } finally {
+    file.close();
+  }
+}
+
+/** Norms under this count as this: the gradient of a key's bias vanishes, since a softmax does not see it. */
+const LEAST_NORM = 1e-2;
+
+/** Largest difference of a summary from PyTorch's, relative to the norm of the gradient. */
+const relativeError = (actual: Summary | undefined, [norm, ...along]: Summary): number =>
+  Math.max(...[norm, ...along].map((expected, i) => Math.abs((actual?.[i] ?? Number.NaN) - expected))) /
+  Math.max(norm, LEAST_NORM);
+
+describe.each(Object.entries(GOLDEN))('the gradients of the whole model %s', (name, golden) => {
+  const [modality, mode] = name.split('/') as [Modality, 'item' | 'pair'];
+
+  it('are those of PyTorch to 1e-4', async () => {
+    // The forms of both ends: norms and GELU as operators, and taken apart.
+    const found = await differentiate(modality, mode, mode === 'item' ? 20 : 14);
+    expect(found.loss).toBeCloseTo(golden.loss, 4);
+    for (const [key, expected] of Object.entries(golden.parameters)) {
+      expect(relativeError(found.parameters.get(key), expected), key).toBeLessThan(1e-4);
+    }
+    for (const [key, expected] of Object.entries(golden.inputs)) {
+      expect(relativeError(found.inputs.get(key), expected), key).toBeLessThan(1e-4);
+    }
+  });
+});
