@@ -56,6 +56,8 @@ export const LIMITS = {
   configBytes: 1 * MiB,
   /** A calibrator file: some 40 kB a group. */
   calibratorBytes: 64 * MiB,
+  /** A profile: some 300 bytes a kernel, and models have thousands. */
+  profileBytes: 64 * MiB,
   /** Elements of a string tensor that is stepped over; each is a read of its own. */
   stringElements: 100_000,
   /** Shards named by one index. */

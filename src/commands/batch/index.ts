@@ -5,8 +5,9 @@ import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { startRows } from '../../core/cli/progress.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
-  batchSizeFlag,
+  DEFAULT_BATCH_SIZE,
   mediaRootFlag,
+  profiledFlags,
   readContract,
   remoteFlags,
   remoteOf,
@@ -15,6 +16,7 @@ import {
 } from '../../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/batch.js';
+import { recommendedSetting } from '../../core/lifecycle/profile-setting.js';
 
 export default class Batch extends HpsCommand<BatchReport> {
   static override summary = 'Score all rows of a file: JSONL, CSV or Parquet in and out, - for pipes.';
@@ -39,7 +41,6 @@ A score depends on its own row alone, so parts that other machines score (--shar
     output: Flags.string({ required: true, helpValue: 'FILE', description: 'File to write; - for standard output' }),
     from: fromFlag,
     to: toFlag,
-    'batch-size': batchSizeFlag,
     shard: shardFlag,
     resume: Flags.boolean({ description: 'Go on with an unfinished run of the same model, input and options' }),
     errors: Flags.string({
@@ -49,6 +50,7 @@ A score depends on its own row alone, so parts that other machines score (--shar
     'media-root': mediaRootFlag,
     ...remoteFlags,
     ...scoringFlags,
+    ...profiledFlags,
     config: configFlag,
     force: forceFlag,
     quiet: quietFlag,
@@ -56,15 +58,27 @@ A score depends on its own row alone, so parts that other machines score (--shar
 
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
-    const { model, output, 'batch-size': batchSize, 'media-root': mediaRoot, contract, quiet, ...rest } = flags;
+    const {
+      model,
+      output,
+      'batch-size': batchSize,
+      'media-root': mediaRoot,
+      contract,
+      quiet,
+      profile,
+      ...rest
+    } = flags;
     assertStdoutFree(output, this.jsonEnabled());
+    const setting = profile === undefined ? undefined : await recommendedSetting(profile, model[0]);
     const progress = startRows({ quiet });
     try {
       const report = await runBatch({
         ...rest,
         models: model,
         out: output,
-        batchSize,
+        batchSize: batchSize ?? setting?.batch ?? DEFAULT_BATCH_SIZE,
+        threads: rest.threads ?? setting?.threads,
+        optimization: rest.optimization ?? setting?.optimization,
         mediaRoot,
         remote: remoteOf(flags),
         contract: await readContract(contract),

@@ -2,12 +2,14 @@ import * as z from 'zod';
 import { calibratorSchema } from '../calibration/calibrator.js';
 import { ensembleSchema } from '../ensemble/ensemble-file.js';
 import { manifestSchema } from '../onnx/manifest.js';
+import { profileSchema } from '../profiling/schema.js';
 
 /** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
 const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
   calibrator: calibratorSchema,
   ensemble: ensembleSchema,
   manifest: manifestSchema,
+  profile: profileSchema,
 };
 
 /** The JSON Schema (draft 2020-12) of each published format, as its file holds it. */

@@ -8,7 +8,7 @@ import type { ContractFile } from '../scoring/contract.js';
 
 /** Flags of the commands that score media. */
 
-const deviceFlag = Flags.custom<string>({
+export const deviceFlag = Flags.custom<string>({
   parse: async (text) => {
     parseDevice(text); // for its error
     return text;
@@ -36,12 +36,32 @@ export const scoringFlags = {
   })(),
 };
 
-export const batchSizeFlag = Flags.integer({
+/** Rows of a batch unless something says otherwise. */
+export const DEFAULT_BATCH_SIZE = 16;
+
+const BATCH_SIZE = {
   min: 1,
   max: 4096,
-  default: 16,
   description: 'Rows of every batch; a batch that is not full is filled up, so that no score depends on its neighbours',
-});
+};
+
+export const batchSizeFlag = Flags.integer({ ...BATCH_SIZE, default: DEFAULT_BATCH_SIZE });
+
+/** Flags that a profile can stand in for: no default hides whether they are given. */
+export const profiledFlags = {
+  profile: Flags.string({
+    helpValue: 'FILE',
+    description: 'Profile of this model (`hpsv3 profile`): its recommended batch size, threads and optimisation',
+  }),
+  'batch-size': Flags.integer({
+    ...BATCH_SIZE,
+    description: `${BATCH_SIZE.description}; ${DEFAULT_BATCH_SIZE}, or what the profile recommends`,
+  }),
+  optimization: Flags.option({
+    options: OPTIMIZATION_LEVELS,
+    description: 'Graph optimisation level of onnxruntime; all, or what the profile recommends',
+  })(),
+};
 
 export const mediaRootFlag = Flags.string({
   helpValue: 'FOLDER',

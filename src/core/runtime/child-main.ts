@@ -3,20 +3,26 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import type { ModelReply, ModelRequest } from './messages.js';
-import { openSession } from './ort.js';
+import { openSession, runtimeVersion } from './ort.js';
 import type { Session } from './session.js';
+import { turnsOf } from './turns.js';
 import type { TensorValue } from './value.js';
 
 const sessions = new Map<number, Session>();
 
 async function answer(request: ModelRequest): Promise<ModelReply['result']> {
+  if (request.kind === 'prepare') {
+    const started = performance.now();
+    const version = await runtimeVersion();
+    return { kind: 'prepared', version, prepareMs: performance.now() - started };
+  }
+  if (request.kind === 'time') return { kind: 'timed', times: await timeInTurn(request) };
   if (request.kind === 'load') {
     const session = await openSession(request.path, request.options);
     sessions.set(request.session, session);
     return { kind: 'loaded', inputs: session.inputs, outputs: session.outputs, loadMs: session.loadMs };
   }
-  const session = sessions.get(request.session);
-  if (!session) throw new RangeError(`no session ${request.session}`);
+  const session = sessionOf(request.session);
   if (request.kind === 'release') {
     sessions.delete(request.session);
     await session.release();
@@ -28,6 +34,32 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   refuseHugeOutputs(outputs, request.outputBytes);
   return { kind: 'ran', outputs, runMs };
 }
+
+function sessionOf(index: number): Session {
+  const session = sessions.get(index);
+  if (!session) throw new RangeError(`no session ${index}`);
+  return session;
+}
+
+async function timeInTurn({ trials, rounds, budgetMs }: Extract<ModelRequest, { kind: 'time' }>): Promise<number[][]> {
+  const times = trials.map((): number[] => []);
+  const own = trials.map(({ session, feeds }) => ({ session: sessionOf(session), feeds: copied(feeds) }));
+  const started = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    for (const i of turnsOf(round, own.length)) {
+      const { session, feeds } = own[i];
+      const begun = performance.now();
+      await session.run(feeds);
+      times[i].push(performance.now() - begun);
+    }
+    if (performance.now() - started > budgetMs) break;
+  }
+  return times;
+}
+
+/** Arrays in a message begin wherever it put them; those of a caller are aligned, and kernels read them faster. */
+const copied = (feeds: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> =>
+  new Map(Array.from(feeds, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
 
 /** Nothing watches the parent's memory: what it receives must be bounded here. */
 function refuseHugeOutputs(outputs: ReadonlyMap<string, TensorValue>, limit: number): void {
@@ -54,7 +86,7 @@ function peakRssBytes(): number {
 
 process.on('message', async (request: ModelRequest) => {
   const result = await answer(request).catch(failure);
-  const reply: ModelReply = { result, peakRssBytes: peakRssBytes() };
+  const reply: ModelReply = { result, peakRssBytes: peakRssBytes(), rssBytes: process.memoryUsage.rss() };
   process.send?.(reply);
 });
 // The parent is gone, or has hung up.

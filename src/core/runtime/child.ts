@@ -6,6 +6,7 @@ import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
+import type { TensorValue } from './value.js';
 
 export interface ModelLimits {
   /** Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files. Default `LIMITS.modelMemoryBytes`. */
@@ -24,8 +25,16 @@ export interface ModelProcessOptions {
 
 /** A session in a `ModelProcess`. */
 export interface RemoteSession extends Session {
+  /** Its number within the process. */
+  readonly index: number;
   /** Milliseconds of all runs together, as measured inside the process. */
   readonly runMs: number;
+}
+
+/** A model and its inputs, to be timed against others. */
+export interface TimedTrial {
+  readonly session: RemoteSession;
+  readonly feeds: ReadonlyMap<string, TensorValue>;
 }
 
 /** A runtime holds the weights as read and once more as packed for its kernels, and folds some (measured: up to 2.6 times). */
@@ -54,6 +63,8 @@ interface Pending {
 export class ModelProcess {
   /** Highest resident memory seen so far, in bytes. */
   peakRssBytes = 0;
+  /** Resident memory after the last answer, in bytes. */
+  rssBytes = 0;
   private readonly child: ChildProcess;
   private readonly exited: Promise<void>;
   private pending: Pending | undefined;
@@ -116,6 +127,7 @@ export class ModelProcess {
     const model = this;
     let runMs = 0;
     return {
+      index: session,
       inputs,
       outputs,
       loadMs,
@@ -134,22 +146,58 @@ export class ModelProcess {
     };
   }
 
+  /**
+   * Loads the runtime without a model.
+   * @returns its version, and the milliseconds that took inside the process
+   * @throws HpsError BACKEND_UNAVAILABLE, and as `load`
+   */
+  async prepare(): Promise<{ readonly version: string; readonly prepareMs: number }> {
+    const result = await this.request({ kind: 'prepare' });
+    if (result.kind !== 'prepared') throw new TypeError(`${result.kind} answers a preparation`);
+    return result;
+  }
+
+  /**
+   * Runs trials in turn (see `turnsOf`) inside the process, where nothing but the runs is timed: at most `rounds` each, and none begun after
+   * `budgetMs` (one round in any case). Outputs stay there.
+   * @returns milliseconds of every run, a list for each trial, all of one length
+   * @throws HpsError as `RemoteSession.run`
+   */
+  async time(
+    trials: readonly TimedTrial[],
+    { rounds, budgetMs }: { readonly rounds: number; readonly budgetMs: number },
+  ): Promise<readonly (readonly number[])[]> {
+    const sent = trials.map(({ session, feeds }) => ({ session: session.index, feeds }));
+    const result = await this.request({ kind: 'time', trials: sent, rounds, budgetMs }, budgetMs, trials.length);
+    if (result.kind !== 'timed') throw new TypeError(`${result.kind} answers a timing`);
+    return result.times;
+  }
+
   /** Ends the process and waits until it is gone. */
   async close(): Promise<void> {
     this.kill(new HpsError('INTERRUPTED', `${this.file}: its process was closed`));
     await this.exited;
   }
 
-  private request(message: ModelRequest): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
-    const answered = this.queue.then(() => this.exchange(message));
+  /** @param runs - how many runs may each take the whole limit, after `extraMs` of others */
+  private request(
+    message: ModelRequest,
+    extraMs = 0,
+    runs = 1,
+  ): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
+    const answered = this.queue.then(() => this.exchange(message, extraMs, runs));
     this.queue = answered.catch(() => {});
     return answered;
   }
 
-  private async exchange(message: ModelRequest): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
+  private async exchange(
+    message: ModelRequest,
+    extraMs: number,
+    runs: number,
+  ): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
     if (this.ended) throw this.ended;
     const limitMs = this.runMs * (1 + this.fileBytes / 2 ** 30);
-    const timer = setTimeout(() => this.kill(timedOut(this.file, limitMs)), limitMs);
+    const timer = setTimeout(() => this.kill(timedOut(this.file, limitMs)), extraMs + runs * limitMs);
     try {
       const result = await new Promise<ModelReply['result']>((resolve, reject) => {
         this.pending = { resolve, reject };
@@ -165,7 +213,8 @@ export class ModelProcess {
     }
   }
 
-  private settle({ result, peakRssBytes }: ModelReply): void {
+  private settle({ result, peakRssBytes, rssBytes }: ModelReply): void {
+    this.rssBytes = rssBytes;
     this.peakRssBytes = Math.max(this.peakRssBytes, peakRssBytes);
     this.pending?.resolve(result);
   }

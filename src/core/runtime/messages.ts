@@ -4,6 +4,8 @@ import type { TensorValue } from './value.js';
 
 /** What the parent asks of the model process; answered in order, one at a time. */
 export type ModelRequest =
+  /** Loads the runtime itself. */
+  | { readonly kind: 'prepare' }
   | { readonly kind: 'load'; readonly session: number; readonly path: string; readonly options: SessionOptions }
   | {
       readonly kind: 'run';
@@ -11,12 +13,21 @@ export type ModelRequest =
       readonly feeds: ReadonlyMap<string, TensorValue>;
       readonly outputBytes: number;
     }
+  | {
+      readonly kind: 'time';
+      readonly trials: readonly { readonly session: number; readonly feeds: ReadonlyMap<string, TensorValue> }[];
+      readonly rounds: number;
+      readonly budgetMs: number;
+    }
   | { readonly kind: 'release'; readonly session: number };
 
 export interface ModelReply {
   /** Highest resident memory of the process so far. */
   readonly peakRssBytes: number;
+  /** Its resident memory now. */
+  readonly rssBytes: number;
   readonly result:
+    | { readonly kind: 'prepared'; readonly version: string; readonly prepareMs: number }
     | {
         readonly kind: 'loaded';
         readonly inputs: readonly ValueInfo[];
@@ -24,6 +35,8 @@ export interface ModelReply {
         readonly loadMs: number;
       }
     | { readonly kind: 'ran'; readonly outputs: Map<string, TensorValue>; readonly runMs: number }
+    /** Milliseconds of every run, a list for each trial. */
+    | { readonly kind: 'timed'; readonly times: readonly (readonly number[])[] }
     | { readonly kind: 'released' }
     | {
         readonly kind: 'failed';

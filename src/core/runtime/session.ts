@@ -14,6 +14,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Session configuration entries by their full names, such as `session.disable_prepacking`: the manifest's `session`. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Write a trace of every load, run and kernel to `TRACEPREFIX_DATE.json` when the session is released. It costs microseconds a kernel. */
+  readonly tracePrefix?: string;
 }
 
 /** What a model says of one of its inputs or outputs; a string in the shape is a symbolic dimension. */
