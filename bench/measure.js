@@ -83,11 +83,17 @@ export async function alternate(rivals, { rounds = 3, warmup = 1 } = {}) {
         if (round >= 0) rival.runs.push(run);
       } catch (error) {
         if (place === 0) throw error;
-        rival.absent = `failed: ${error.message.split('\n').at(-1).slice(0, 200)}`;
+        rival.absent = `failed: ${reasonOf(error.message)}`;
       }
     }
   }
   return entries.map(summarise);
+}
+
+/** The line of a script's output that says what went wrong: its last that names an error, else its last. */
+function reasonOf(message) {
+  const lines = message.trim().split('\n');
+  return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1)).trim().slice(0, 200);
 }
 
 async function measureOnce({ command, args, options, read }) {

@@ -103,10 +103,8 @@ function section(result) {
 
 /** Where, when and with what, in one paragraph. */
 function provenance({ machine, versions, date, complete, error, options, seconds }) {
-  const { hpsv3, node, ...others } = versions;
-  const peers = Object.entries(others).map(([name, version]) => `${name} ${version}`);
   const sentences = [
-    `${date}, ${machine.cores} cores ${machine.cpu}, ${machine.memoryGiB} GiB, ${machine.os}; hpsv3 ${hpsv3}, Node ${node}${peers.length > 0 ? `, ${peers.join(', ')}` : ', no peers'}.`,
+    `${date}, ${machine.cores} cores ${machine.cpu}, ${machine.memoryGiB} GiB, ${machine.os}; hpsv3 ${versions.hpsv3}, Node ${versions.node}${versions.python ? `, Python ${versions.python}` : ', no Python'}.`,
     `The bench took ${Math.round(seconds)} s.`,
   ];
   if (options.small) sentences.push('**Small sizes: these figures show that it runs, not how fast.**');

@@ -116,7 +116,7 @@ async function judge(float, samples, { own, other }) {
   try {
     return await run([own, other]);
   } catch (error) {
-    const refused = /onnxruntime cannot[^\n]*/.exec(error.message)?.[0];
+    const refused = /^HpsError: (.*onnxruntime cannot.*)$/m.exec(error.message)?.[1];
     if (!refused) throw error;
     return { ...(await run([own])), refused };
   }
