@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scoreRowSchema } from '../../src/core/data/schema.js';
@@ -109,7 +109,7 @@ describe('hpsv3 batch', () => {
     expect(rows[4].logit).toBeCloseTo(-(rows[3].logit as number), 6);
   });
 
-  it('merges shards to the bytes of one run, failed rows too', async () => {
+  it('merges shards to the bytes of one run, failed rows too', { timeout: 120_000 }, async () => {
     const rows = [
       ...pairs(30),
       '{broken',
@@ -131,6 +131,10 @@ describe('hpsv3 batch', () => {
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/is in no shard/) });
     const twice = await merge(...parts, parts[0], '--force');
     expect(twice).toMatchObject({ code: 2, stderr: expect.stringMatching(/second time/) });
+    const other = readFileSync(parts[2], 'utf8').replaceAll(/"model":"[0-9a-f]{64}"/g, `"model":"${'0'.repeat(64)}"`);
+    writeFileSync(at('other-model.jsonl'), other);
+    const mixed = await merge(...parts.slice(0, 2), at('other-model.jsonl'), '--force');
+    expect(mixed).toMatchObject({ code: 2, stderr: expect.stringMatching(/by another model/) });
     expect(readFileSync(at('merged.jsonl'))).toEqual(readFileSync(at('whole.jsonl')));
   });
 

@@ -9,6 +9,7 @@ import { scoreRowSchema } from '../data/schema.js';
 import { HpsError } from '../errors.js';
 import { readInputRows } from './batch-input.js';
 import { readJsonLines } from './json-lines.js';
+import { choiceOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord, type ScoreRecord } from './score-rows.js';
 
 export interface MergeOptions {
@@ -36,7 +37,7 @@ export interface MergeReport {
 
 /**
  * Joins the outputs of shards in the order of their input, in bounded memory, and proves on the way that every row of the
- * input is there exactly once, under its own id and by one model.
+ * input is there exactly once, under its own id, and rows of one kind by one model.
  * @throws HpsError DATA_INVALID naming the row that is missing, repeated or another's; the OUTPUT_… codes
  */
 export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
@@ -91,7 +92,7 @@ type ShardRow = { readonly line: number; readonly id: string | null; readonly fi
 async function* provenRows({ shards, input, from }: MergeOptions): AsyncGenerator<ShardRow> {
   const source = FileSource.open(input);
   const merged = mergeByLine(shards.flatMap(partsOf));
-  let model: string | undefined;
+  const models = new Map<string, string>();
   try {
     for await (const { line, row, error } of readInputRows(fileInput(source), { format: from })) {
       const next = await merged.next();
@@ -102,9 +103,13 @@ async function* provenRows({ shards, input, from }: MergeOptions): AsyncGenerato
         throw unproven(`line ${found.line} is in ${found.file} a second time, or is no row of the input`);
       if (found.id !== id)
         throw unproven(`line ${line} is${named(id)} in the input, and${named(found.id)} in ${found.file}`);
-      model ??= found.score?.model;
-      if (found.score && found.score.model !== model && !row?.modality) {
-        throw unproven(`line ${line} in ${found.file} was scored by another model than those before it`);
+      if (row && found.score) {
+        const choice = choiceOf(row);
+        const { model } = found.score;
+        if ((models.get(choice) ?? model) !== model) {
+          throw unproven(`line ${line} in ${found.file} was scored by another model than those before it`);
+        }
+        models.set(choice, model);
       }
       yield found;
     }

@@ -38,6 +38,10 @@ export function chooseScorer(row: DataRow, scorers: readonly HPSv3Scorer[]): HPS
   });
 }
 
+/** All that `chooseScorer` goes by: of one set of models, rows with the same answer have the same scorer. */
+export const choiceOf = (row: DataRow): string =>
+  `${row.modality ?? `perhaps ${guessModality(row)}`}${row.context === undefined ? '' : ' in a context'}`;
+
 function guessModality(row: DataRow): Modality {
   const item = row.kind === 'pair' ? row.left : row.item;
   const part =
