@@ -37,8 +37,9 @@ const ONLY_IN = {
   sharp: ['core/media/'],
   '@huggingface/tokenizers': ['core/media/'],
   undici: ['core/media/'],
+  '@tensorflow/tfjs': ['core/training/engines/tfjs'],
 };
-const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers', 'undici']);
+const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers', 'undici', '@tensorflow/tfjs']);
 const problems = [];
 const graph = new Map();
 

@@ -42,8 +42,10 @@ const require = createRequire(import.meta.url);
 const RUNTIME = 'onnxruntime-node';
 const OPTIONAL_PACKAGES = [
   { name: 'sharp', use: 'decoding images' },
-  { name: '@tensorflow/tfjs', use: 'a second training engine' },
-  { name: '@tensorflow/tfjs-node-gpu', use: 'the second engine on CUDA' },
+  { name: '@tensorflow/tfjs', use: 'the training engine tfjs, slowly, in plain JavaScript' },
+  { name: '@tensorflow/tfjs-node', use: 'the same on the processor by TensorFlow itself' },
+  { name: '@tensorflow/tfjs-node-gpu', use: 'the same on CUDA' },
+  { name: '@tensorflow/tfjs-backend-webgpu', use: 'the same on WebGPU' },
 ];
 const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
 const NVIDIA_DRIVER = '/proc/driver/nvidia/version';
