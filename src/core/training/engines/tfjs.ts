@@ -25,6 +25,7 @@ function openGradients(tf: Tf, graph: TfGraph, lossModel: LossModel, device: str
   const shapes = inputShapes(lossModel);
   return {
     device,
+    inputs: [...shapes.keys()],
     async run(feeds) {
       checkFeeds(feeds, shapes);
       const computed = differentiate(tf, graph, lossModel, feeds);
@@ -66,8 +67,16 @@ function differentiate(
     return { outputs, gradients };
   } catch (error) {
     tf.dispose([...outputs.values(), ...gradients.values()]);
+    disposeTape(tf);
     throw runError(error);
   }
+}
+
+/** A pass that fails leaves what its operators saved for the way back. */
+function disposeTape(tf: Tf): void {
+  const { state } = tf.engine();
+  for (const { saved } of state.activeTape ?? []) tf.dispose(saved);
+  state.activeTape = [];
 }
 
 async function readStep({ outputs, gradients }: Computed): Promise<GradientStep> {

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { hpsv3Exporter } from '../../../../src/core/architectures/hpsv3/exporter.js';
+import { tensorTypeProto } from '../../../../src/core/autodiff/types.js';
 import { openCheckpoint } from '../../../../src/core/checkpoint/open.js';
 import { readGolden } from '../../../../src/core/gate/golden.js';
 import { GraphBuilder } from '../../../../src/core/onnx/builder.js';
@@ -42,33 +43,39 @@ export async function picoLoss(
   }
 }
 
+/** Statistics of batch norms: gathered, not trained. */
+const RUNNING = /\.running_(mean|var)$/;
+
 async function withParametersAsInputs(
   model: OnnxModel,
   used: ReadonlyMap<string, unknown>,
   data: ReadonlyMap<string, TensorValue>,
 ): Promise<LossCase> {
   const { graph } = model;
-  const isParameter = ({ name = '' }: TensorProto): boolean => used.has(name);
-  const trained = graph.initializer.filter(isParameter);
   const feeds = new Map(data);
-  for (const tensor of trained) {
-    feeds.set(tensor.name!, float32Value(tensor.dims, asFloat32(await readTensor(tensorOf(tensor)))));
+  const initializer: TensorProto[] = [];
+  const parameters: string[] = [];
+  for (const tensor of graph.initializer) {
+    const name = tensor.name ?? '';
+    const bytes = await readTensor(tensorOf(tensor)); // from a checkpoint that is closed when the model runs
+    if (!used.has(name) || RUNNING.test(name)) {
+      initializer.push({ ...tensor, rawData: bytes });
+      continue;
+    }
+    parameters.push(name);
+    feeds.set(name, float32Value(tensor.dims, asFloat32(bytes)));
   }
-  const inputs = trained.map(({ name = '', dims }) => ({
-    name,
-    type: { tensorType: { elemType: 1, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
-  }));
   return {
     model: {
       ...model,
       graph: {
         ...graph,
-        initializer: graph.initializer.filter((tensor) => !isParameter(tensor)),
-        input: [...graph.input, ...inputs],
+        initializer,
+        input: [...feeds].map(([name, type]) => ({ name, type: tensorTypeProto(type) })),
       },
     },
     loss: 'loss',
-    parameters: trained.map(({ name = '' }) => name),
+    parameters,
     feeds,
   };
 }

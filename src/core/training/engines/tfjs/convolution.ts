@@ -1,7 +1,7 @@
 import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs';
 import { intOf, intsOf, stringOf } from '../../../onnx/model.js';
 import { numel } from '../../../tensor/shape.js';
-import type { Call, Operator } from './operator.js';
+import { type Call, type Operator, perChannel } from './operator.js';
 import { padBy } from './shape.js';
 import { channelsLast, channelsSecond, checkSpatialRank, reach, slidingAxes } from './window.js';
 
@@ -60,7 +60,7 @@ function byGroups(
   );
 }
 const addBias = ({ tf }: Tfs, x: Tensor, bias: Tensor | undefined): Tensor =>
-  bias ? tf.add(x, tf.reshape(bias, [-1, ...new Array<number>(x.rank - 2).fill(1)])) : x;
+  bias ? tf.add(x, perChannel({ tf }, bias, x)) : x;
 
 /**
  * Padding and dilation are done before: TensorFlow.js has no gradient of a dilated convolution, and pads one axis by one number

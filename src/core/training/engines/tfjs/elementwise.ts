@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs';
 import { DATA_TYPE, floatOf, intOf, stringOf } from '../../../onnx/model.js';
-import { type Call, detached, type Operator, type Tf, unsupportedNode } from './operator.js';
+import { broadcastShapes, type Call, detached, expandTo, type Operator, type Tf, unsupportedNode } from './operator.js';
 
 const unary =
   (compute: (tf: Tf, x: Tensor) => Tensor): Operator =>
@@ -18,10 +18,21 @@ const constant =
   (call, ...inputs) =>
     detached(call, () => compute(call.tf, ...inputs));
 
-const variadic =
+/** All in one shape first: what TensorFlow.js returns as gradient of a broadcast side of an extremum or a choice is not summed. */
+function alike(call: Call, tensors: readonly Tensor[]): Tensor[] {
+  const shape = tensors.map((each) => each.shape).reduce(broadcastShapes);
+  return tensors.map((each) => expandTo(call, each, [...shape]));
+}
+
+const extremum =
   (compute: (tf: Tf, a: Tensor, b: Tensor) => Tensor): Operator =>
-  ({ tf }, ...inputs) =>
-    inputs.reduce((a, b) => compute(tf, a, b));
+  (call, ...inputs) =>
+    alike(call, inputs).reduce((a, b) => compute(call.tf, a, b));
+
+const maximum = extremum((tf, a, b) => tf.maximum(a, b));
+const minimum = extremum((tf, a, b) => tf.minimum(a, b));
+
+const sum: Operator = ({ tf }, ...inputs) => inputs.reduce((a, b) => tf.add(a, b));
 
 /** Quotient; of integers rounded towards zero, as ONNX and C do. */
 function divide(tf: Tf, a: Tensor, b: Tensor): Tensor {
@@ -39,9 +50,14 @@ const gelu: Operator = ({ tf, node }, x) => {
   return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
 };
 
-const clip: Operator = ({ tf }, x, low?: Tensor, high?: Tensor) => {
-  const floored = low ? tf.maximum(x, low) : x;
-  return high ? tf.minimum(floored, high) : floored;
+const clip: Operator = (call, x: Tensor, low?: Tensor, high?: Tensor) => {
+  const floored = low ? maximum(call, x, low) : x;
+  return high ? minimum(call, floored as Tensor, high) : floored;
+};
+
+const where: Operator = (call, condition, a, b) => {
+  const [chooser, yes, no] = alike(call, [condition, a, b]);
+  return call.tf.where(chooser, yes, no);
 };
 
 const hardSigmoid = (tf: Tf, x: Tensor, alpha: number, beta: number): Tensor =>
@@ -101,17 +117,15 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Mul: binary((tf, a, b) => tf.mul(a, b)),
   Div: binary(divide),
   Pow: binary((tf, a, b) => tf.pow(a, b.dtype === a.dtype ? b : tf.cast(b, a.dtype))),
-  Max: variadic((tf, a, b) => tf.maximum(a, b)),
-  Min: variadic((tf, a, b) => tf.minimum(a, b)),
-  Sum: variadic((tf, a, b) => tf.add(a, b)),
-  Mean: (call, ...inputs) =>
-    call.tf.div(
-      inputs.reduce((a, b) => call.tf.add(a, b)),
-      inputs.length,
-    ),
+  Max: maximum,
+  Min: minimum,
+  Sum: sum,
+  Mean: (call, ...inputs) => call.tf.div(sum(call, ...inputs) as Tensor, inputs.length),
   Clip: clip,
-  Where: ({ tf }, condition, a, b) => tf.where(condition, a, b),
+  Where: where,
   Cast: cast,
+  // The types of this engine decide: between those that it keeps apart there is nothing to learn through.
+  CastLike: (call, x, like) => (x.dtype === like.dtype ? x : detached(call, () => call.tf.cast(x, like.dtype))),
   Identity: (_, x) => x,
   // Without `training_mode` it passes its input on; masks that training draws are inputs of our own.
   Dropout: ({ node }, x) => {

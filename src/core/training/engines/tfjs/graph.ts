@@ -32,11 +32,11 @@ export async function loadGraph(tf: Tf, model: OnnxModel): Promise<TfGraph> {
   const steps = needed
     .filter((node) => !isOp(node, 'Constant'))
     .map((node): Step => ({ node, operator: operatorOf(node) }));
-  const constants = new Map<string, Tensor>();
-  for (const proto of graph.initializer) constants.set(proto.name ?? '', toTensor(tf, await readValue(proto)));
-  for (const node of needed) {
-    if (isOp(node, 'Constant')) constants.set(node.output[0], toTensor(tf, literal(node)));
-  }
+  // All read before the first goes to the device, so that a file that fails leaves nothing there.
+  const read = new Map<string, TensorValue>();
+  for (const proto of graph.initializer) read.set(proto.name ?? '', await readValue(proto));
+  for (const node of needed) if (isOp(node, 'Constant')) read.set(node.output[0], literal(node));
+  const constants = new Map([...read].map(([name, value]) => [name, toTensor(tf, value)]));
   return {
     outputs,
     evaluate(inputs) {

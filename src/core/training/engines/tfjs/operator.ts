@@ -60,3 +60,7 @@ export function expandTo({ tf }: Pick<Call, 'tf'>, x: Tensor, shape: number[]): 
   if (x.shape.join() === shape.join()) return x;
   return x.dtype === 'float32' ? tf.mul(x, tf.ones(shape)) : tf.broadcastTo(x, shape);
 }
+
+/** A parameter [channels] in a shape that broadcasts with x [batch, channels, …]. */
+export const perChannel = ({ tf }: Pick<Call, 'tf'>, parameter: Tensor, x: Tensor): Tensor =>
+  tf.reshape(parameter, [-1, ...new Array<number>(Math.max(x.rank - 2, 0)).fill(1)]);

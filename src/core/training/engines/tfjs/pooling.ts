@@ -1,8 +1,8 @@
 import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs';
 import { intOf, intsOf } from '../../../onnx/model.js';
 import { type Call, type Operator, unsupportedNode } from './operator.js';
-import { padBy } from './shape.js';
-import { channelsLast, channelsSecond, checkSpatialRank, type SlidingAxis, slidingAxes } from './window.js';
+import { padBy, takeAlong } from './shape.js';
+import { channelsLast, channelsSecond, checkSpatialRank, reach, type SlidingAxis, slidingAxes } from './window.js';
 
 type Tfs = Pick<Call, 'tf'>;
 
@@ -12,13 +12,12 @@ const LOWEST = -3.4028234663852886e38;
 function axesOf({ node }: Call, x: Tensor): SlidingAxis[] {
   const sizes = x.shape.slice(2);
   checkSpatialRank(node, sizes.length);
-  const axes = slidingAxes(node, sizes, intsOf(node, 'kernel_shape') ?? []);
-  if (axes.some(({ dilation }) => dilation !== 1)) throw unsupportedNode(node, 'a dilated pool is not run here');
-  return axes;
+  return slidingAxes(node, sizes, intsOf(node, 'kernel_shape') ?? []);
 }
 
 /** One value a window of x [batch, channels, …], without padding. */
 function pool({ tf }: Tfs, kind: 'max' | 'avg', x: Tensor, axes: readonly SlidingAxis[]): Tensor {
+  if (axes.some(({ dilation }) => dilation !== 1)) return poolByTaps({ tf }, kind, x, axes);
   if (x.rank === 3) {
     const unit = { kernel: 1, stride: 1, dilation: 1, before: 0, after: 0, beyond: 0 };
     return tf.squeeze(pool({ tf }, kind, tf.expandDims(x, 2), [unit, ...axes]), [2]);
@@ -36,6 +35,27 @@ function pool({ tf }: Tfs, kind: 'max' | 'avg', x: Tensor, axes: readonly Slidin
   const compute = kind === 'max' ? tf.maxPool3d : tf.avgPool3d;
   type Three = [number, number, number];
   return channelsSecond({ tf }, compute(last as Tensor5D, kernel as Three, strides as Three, 'valid'));
+}
+
+/** The same over the taps of a dilated kernel, each a sample of x: TensorFlow.js pools without holes. */
+function poolByTaps({ tf }: Tfs, kind: 'max' | 'avg', x: Tensor, axes: readonly SlidingAxis[]): Tensor {
+  const taps = axes.reduce<Tensor[]>(
+    (parts, axis, i) => {
+      const count = Math.floor((x.shape[i + 2] - reach(axis)) / axis.stride) + 1;
+      return parts.flatMap((part) =>
+        Array.from({ length: axis.kernel }, (_, tap) => {
+          const places = Array.from({ length: count }, (_, at) => at * axis.stride + tap * axis.dilation);
+          return takeAlong({ tf }, part, places, i + 2);
+        }),
+      );
+    },
+    [x],
+  );
+  if (kind === 'max') return taps.reduce((a, b) => tf.maximum(a, b));
+  return tf.div(
+    taps.reduce((a, b) => tf.add(a, b)),
+    taps.length,
+  );
 }
 
 const padsOf = (axes: readonly SlidingAxis[]): [number, number][] => [

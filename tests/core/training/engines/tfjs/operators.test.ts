@@ -122,6 +122,8 @@ const ELEMENTWISE: readonly Form[] = [
   form('Cast', [exactly([0, 0.5, -2])], [to('BOOL')]),
   form('Cast', [ints([3, -4])], [to('FLOAT')]),
   form('Cast', [bools([0, 1])], [to('FLOAT')]),
+  form('CastLike', [exactly([2.5, -1.5]), ints([0])]),
+  form('CastLike', [ints([3]), exactly([0])]),
   ...['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'].map(compare),
   ...['And', 'Or', 'Xor'].map(logic),
   form('Not', [bools([0, 1])]),
@@ -150,6 +152,7 @@ const REDUCTIONS: readonly Form[] = [
     [floats([4, 3]), floats([3]), floats([3]), floats([3]), floats([3], 0.2, 1)],
     [f('epsilon', 0.1)],
   ),
+  form('InstanceNormalization', [floats([2, 3, 4, 2]), floats([3]), floats([3])], [f('epsilon', 0.01)]),
   form('LayerNormalization', [floats([2, 3, 8]), floats([8]), floats([8])], [f('epsilon', 0.01)], 3),
   form('LayerNormalization', [floats([2, 3, 4]), floats([3, 4])], [i('axis', 1)]),
 ];
