@@ -175,6 +175,7 @@ describe('the backends of the engine tfjs', () => {
     await expect(loadTf({ kind: 'webgpu' }, packages)).rejects.toMatchObject({
       code: 'BACKEND_UNAVAILABLE',
       message: expect.stringContaining('tfjs-webgpu finds no device'),
+      hint: expect.stringContaining('npm install @tensorflow/tfjs @tensorflow/tfjs-backend-webgpu webgpu'),
     });
     await expect(loadTf({ kind: 'cuda', index: 1 }, packages)).rejects.toMatchObject({
       hint: expect.stringContaining('CUDA_VISIBLE_DEVICES=1'),

@@ -8,17 +8,20 @@ interface Variant {
   readonly name: string;
   /** The first exports the operators; the others register the backend with it. */
   readonly packages: readonly string[];
+  /** What Node needs besides. */
+  readonly beside?: readonly string[];
   readonly backend: string;
 }
 
-const NODE_GPU = { name: 'tfjs-node-gpu', packages: ['@tensorflow/tfjs-node-gpu'], backend: 'tensorflow' };
-const NODE = { name: 'tfjs-node', packages: ['@tensorflow/tfjs-node'], backend: 'tensorflow' };
-const WEBGPU = {
+const NODE_GPU: Variant = { name: 'tfjs-node-gpu', packages: ['@tensorflow/tfjs-node-gpu'], backend: 'tensorflow' };
+const NODE: Variant = { name: 'tfjs-node', packages: ['@tensorflow/tfjs-node'], backend: 'tensorflow' };
+const WEBGPU: Variant = {
   name: 'tfjs-webgpu',
   packages: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-webgpu'],
+  beside: ['webgpu'],
   backend: 'webgpu',
 };
-const CPU = { name: 'tfjs-cpu', packages: ['@tensorflow/tfjs'], backend: 'cpu' };
+const CPU: Variant = { name: 'tfjs-cpu', packages: ['@tensorflow/tfjs'], backend: 'cpu' };
 
 /**
  * The variants to try for a device, best first. The wasm backend is none of them: it lacks the kernels behind the gradients of
@@ -55,7 +58,7 @@ export async function loadTf(
     if (typeof loaded !== 'string') return { tf: loaded, name: variant.name };
     reasons.push(loaded);
   }
-  const advice = VARIANTS[device.kind].map(({ packages }) => packages.join(' '));
+  const advice = VARIANTS[device.kind].map(({ packages, beside }) => [...packages, ...(beside ?? [])].join(' '));
   throw unavailable(
     device,
     reasons,
