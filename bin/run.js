@@ -1,11 +1,34 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 
-const [first, second] = process.argv.slice(2);
-if (first === '--version' && second === undefined) {
-  // The commonest question asked by scripts, answered without loading the framework.
-  const { name, version } = createRequire(import.meta.url)('../package.json');
-  console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
+/** `--version`, and the list of commands off a terminal, are asked by scripts: answered without loading the framework. */
+function quickAnswer() {
+  const [flag, ...more] = process.argv.slice(2);
+  if (more.length > 0) return undefined;
+  if (flag === '--version') return `${userAgent()}\n`;
+  if ((flag === undefined || flag === '--help') && isPlain()) {
+    return read('../dist/root-help.txt').replace('{userAgent}', userAgent());
+  }
+  return undefined;
+}
+
+/** On a terminal the framework fits the text to its width, and colours it. */
+function isPlain() {
+  const { OCLIF_COLUMNS, FORCE_COLOR, DEBUG, NODE_ENV } = process.env;
+  return !process.stdout.isTTY && !OCLIF_COLUMNS && !FORCE_COLOR && !DEBUG && NODE_ENV !== 'development';
+}
+
+function userAgent() {
+  const { name, version } = JSON.parse(read('../package.json'));
+  return `${name}/${version} ${process.platform}-${process.arch} node-${process.version}`;
+}
+
+const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8');
+
+const answer = quickAnswer();
+if (answer !== undefined) {
+  process.stdout.on('error', () => process.exit()); // the reader has what it wanted: `| head -1`
+  process.stdout.write(answer);
 } else {
   const { runCli } = await import('../dist/core/cli/run.js');
   await runCli(import.meta.url);

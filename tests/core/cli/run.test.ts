@@ -130,10 +130,10 @@ describe.runIf(posix)('unusual surroundings', () => {
 
 describe('a fast start', () => {
   /** Files the program loaded, from the coverage that V8 writes at exit. */
-  async function loadedFiles(args: string[]): Promise<string[]> {
+  async function loadedFiles(args: string[], env: Record<string, string> = {}): Promise<string[]> {
     const folder = mkdtempSync(join(tmpdir(), 'hpsv3-loaded-'));
     try {
-      await hpsv3(args, { env: { NODE_V8_COVERAGE: folder } });
+      await hpsv3(args, { env: { ...env, NODE_V8_COVERAGE: folder } });
       const reports = readdirSync(folder).map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
       const urls: string[] = reports.flatMap(({ result }) => result.map(({ url }: { url: string }) => url));
       return urls.filter((url) => url.startsWith('file:'));
@@ -146,8 +146,15 @@ describe('a fast start', () => {
     expect(await loadedFiles(['--version'])).toEqual([expect.stringMatching(/bin\/run\.js$/)]);
   });
 
-  it('prints --help without loading a command or a heavy package', async () => {
-    const files = await loadedFiles(['--help']);
+  it.each([[['--help']], [[]]])('answers %j off a terminal by itself, with the text of the framework', async (args) => {
+    expect(await loadedFiles(args)).toEqual([expect.stringMatching(/bin\/run\.js$/)]);
+    const [quick, whole] = [await hpsv3(args), await hpsv3(args, { env: { OCLIF_COLUMNS: '80' } })];
+    expect(quick).toEqual(whole);
+    expect(quick.stdout).toContain('COMMANDS');
+  });
+
+  it('prints --help for a width of its own without loading a command or a heavy package', async () => {
+    const files = await loadedFiles(['--help'], { OCLIF_COLUMNS: '100' });
     expect(files.some((file) => file.endsWith('dist/core/cli/run.js'))).toBe(true);
     expect(files.filter((file) => /onnxruntime|\/zod\/|\/yaml\/|hyparquet|dist\/commands/.test(file))).toEqual([]);
   });
