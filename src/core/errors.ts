@@ -34,6 +34,7 @@ export const ERROR_CODES = {
 
   GATE_FAILED: { exit: 3 },
   NONFINITE_WEIGHTS: { exit: 3 },
+  TRAINING_DIVERGED: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
 
   ACCESS_DENIED: { exit: 4 },

@@ -90,7 +90,7 @@ export function startSteps(options: StatusOptions = {}): Steps {
  * One live line on a terminal, one plain line every ten seconds elsewhere. Escape codes are used only on a terminal that
  * knows them (not `TERM=dumb`, not `NO_COLOR`).
  */
-function startStatus(options: StatusOptions) {
+export function startStatus(options: StatusOptions) {
   const { quiet = false, stream = process.stderr, env = process.env, now = () => performance.now() } = options;
   const live = stream.isTTY === true && env['TERM'] !== 'dumb' && !env['NO_COLOR'];
   const interval = live ? LIVE_INTERVAL_MS : LINE_INTERVAL_MS;

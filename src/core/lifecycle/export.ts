@@ -24,7 +24,7 @@ import { byteLength } from '../tensor/tensor.js';
 import { gateFailed } from './gate-failed.js';
 import { fillHashes, settled, startLineage, VERSION } from './lineage.js';
 import { refuseNonFinite } from './nonfinite.js';
-import { readTokenizer, type Tokenizer } from './tokenizer.js';
+import { readTokenizer, type Tokenizer, withTokenizer } from './tokenizer.js';
 
 export interface ExportOptions {
   readonly checkpoint: string;
@@ -239,17 +239,6 @@ function findTokenizer(
     );
   }
   return { tokenizer, warnings: [] };
-}
-
-function withTokenizer(inputs: Contract['inputs'], tokenizer: Tokenizer | null): Manifest['inputs'] {
-  return inputs.map((input) => {
-    const { preprocess } = input;
-    if (preprocess.kind !== 'text') return input;
-    const carried = tokenizer
-      ? { tokenizer: TOKENIZER_KEY as typeof TOKENIZER_KEY, pad: tokenizer.pad, specialTokens: tokenizer.specialTokens }
-      : { tokenizer: null };
-    return { ...input, preprocess: { ...preprocess, ...carried } };
-  });
 }
 
 const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps'] =>

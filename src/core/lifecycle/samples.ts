@@ -27,7 +27,7 @@ export function chooseScorer(row: DataRow, scorers: readonly HPSv3Scorer[]): HPS
   const exact = scorers.find(({ modality }) => modality === row.modality);
   if (exact) return exact;
   if (row.modality === undefined && scorers.length === 1) return scorers[0];
-  const [part] = partsOf(row.modality ?? guessModality(row));
+  const [part] = partsOf(modalityOf(row));
   const related = scorers.filter(({ modality }) => partsOf(modality)[0] === part);
   const withText = related.find(({ modality }) => partsOf(modality).includes('text'));
   const chosen = row.context !== undefined && withText ? withText : related[0];
@@ -41,6 +41,9 @@ export function chooseScorer(row: DataRow, scorers: readonly HPSv3Scorer[]): HPS
 /** All that `chooseScorer` goes by: of one set of models, rows with the same answer have the same scorer. */
 export const choiceOf = (row: DataRow): string =>
   `${row.modality ?? `perhaps ${guessModality(row)}`}${row.context === undefined ? '' : ' in a context'}`;
+
+/** The modality a row states, else the one its first item shows. */
+export const modalityOf = (row: DataRow): Modality => row.modality ?? guessModality(row);
 
 function guessModality(row: DataRow): Modality {
   const item = row.kind === 'pair' ? row.left : row.item;

@@ -4,6 +4,8 @@ import { isJsonObject, type JsonValue, parseJson } from '../bytes/json.js';
 import { FileSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import type { ContractInput } from '../onnx/manifest.js';
+import { TOKENIZER_KEY } from '../onnx/manifest-names.js';
 
 /** A Hugging Face tokenizer.json, as far as a release needs to know it. */
 export interface Tokenizer {
@@ -46,6 +48,16 @@ export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
   };
 }
 
+/** Id of the token that stands for a hidden one, else of the one that fills up a batch. */
+export function maskTokenOf({ json, pad }: Tokenizer): number {
+  const root = JSON.parse(json) as {
+    readonly model: { readonly vocab?: JsonValue };
+    readonly added_tokens?: JsonValue;
+  };
+  const ids = new Map([...vocabularyOf(root.model.vocab), ...addedTokens(root.added_tokens)]);
+  return ids.get('[MASK]') ?? ids.get('<mask>') ?? pad;
+}
+
 /** `{token: id}` (WordPiece, BPE) or `[[token, score], …]` (Unigram). */
 function* vocabularyOf(vocab: JsonValue | undefined): Generator<[string, number]> {
   if (Array.isArray(vocab)) {
@@ -67,6 +79,18 @@ function invalid(name: string, rule: string): HpsError {
   return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
     hint: 'Give a tokenizer.json as the Hugging Face tokenizers library writes it.',
     details: { file: name },
+  });
+}
+
+/** A contract's inputs as the tokenizer that travels with the model has them; without one, the model takes token ids. */
+export function withTokenizer(inputs: readonly ContractInput[], tokenizer: Tokenizer | null): ContractInput[] {
+  return inputs.map((input) => {
+    const { preprocess } = input;
+    if (preprocess.kind !== 'text') return input;
+    const carried = tokenizer
+      ? { tokenizer: TOKENIZER_KEY as typeof TOKENIZER_KEY, pad: tokenizer.pad, specialTokens: tokenizer.specialTokens }
+      : { tokenizer: null };
+    return { ...input, preprocess: { ...preprocess, ...carried } };
   });
 }
 

@@ -69,6 +69,11 @@ export const trainingConfigSchema = z.strictObject({
   balance: z.string().min(1).default('label'),
   /** Share of a batch that scored items take where there are both kinds. */
   absolute_share: share.default(0.25),
+  /** Lowest and highest score of the labels: they become utility -1 and 1. */
+  score_range: z
+    .tuple([z.number(), z.number()])
+    .refine(([low, high]) => low < high, 'must increase')
+    .default([-1, 1]),
   /** Share of clusters held out, where no validation data are given. */
   val_fraction: z.number().gt(0).lt(1).default(0.1),
   /** Largest number of pairs of each modality that an evaluation reads. */

@@ -9,8 +9,7 @@ import { type ModalityData, type PairExample, type StreamData, streamsOf } from 
 import type { EngineOptions } from './engines/engine.js';
 import { openOnDevice } from './engines/onnxruntime.js';
 import type { ForwardModel } from './forward.js';
-import { buildLossModel } from './loss-model.js';
-import type { LossWeights } from './losses.js';
+import { bindForward } from './loss-model.js';
 import type { Slab } from './slabs.js';
 
 /** Pair logits of held-out pairs, in the order of `pairs`. */
@@ -26,23 +25,25 @@ export class Evaluator {
     readonly data: ModalityData,
     private readonly parts: readonly { stream: StreamData; batch: ItemBatch; session: LocalSession }[],
     private readonly pairsPerRun: number,
+    private readonly decision: 'pair_logit' | 'utility_logit',
     private readonly order: ReadonlyMap<PairExample, number>,
   ) {}
 
   static async open(
     forward: ForwardModel,
     data: ModalityData,
-    options: { readonly slabs: readonly Slab[]; readonly losses: LossWeights; readonly pairs: number } & EngineOptions,
+    options: { readonly slabs: readonly Slab[]; readonly pairs: number } & EngineOptions,
   ): Promise<Evaluator> {
+    const decision = forward.head ? 'pair_logit' : 'utility_logit';
     const parts = [];
     for (const stream of streamsOf({ ...data, absolutes: [] })) {
       const batch = new ItemBatch(data.inputs, 2 * options.pairs, stream.shape);
       for (let row = 0; row < batch.rows; row++) batch.set(row, data.items[stream.pairs[0].left]);
-      const { bound } = await buildLossModel(forward, batch.feeds, { ...options, mixing: false, masking: false });
-      const { session } = await openOnDevice(withOutputs(bound, ['pair_logit']).model, options);
+      const bound = await bindForward(forward, batch.feeds, { ...options, mixing: false, masking: false });
+      const { session } = await openOnDevice(withOutputs(bound, [decision]).model, options);
       parts.push({ stream, batch, session });
     }
-    return new Evaluator(data, parts, options.pairs, new Map(data.pairs.map((pair, i) => [pair, i])));
+    return new Evaluator(data, parts, options.pairs, decision, new Map(data.pairs.map((pair, i) => [pair, i])));
   }
 
   /** @param parameters - by slab */
@@ -51,8 +52,11 @@ export class Evaluator {
     const logits = new Float64Array(pairs.length);
     for (const { stream, batch, session } of this.parts) {
       const inputs = new Set(session.inputs.map(({ name }) => name));
-      const result = new Float32Array(this.pairsPerRun);
-      const targets = new Map([['pair_logit', float32Value([this.pairsPerRun], result)]]);
+      const rows = this.decision === 'pair_logit' ? this.pairsPerRun : 2 * this.pairsPerRun;
+      const result = new Float32Array(rows);
+      const targets = new Map([[this.decision, float32Value([rows], result)]]);
+      const logitOf = (i: number): number =>
+        rows === this.pairsPerRun ? result[i] : result[i] - result[i + this.pairsPerRun];
       for (let start = 0; start < stream.pairs.length; start += this.pairsPerRun) {
         const count = Math.min(this.pairsPerRun, stream.pairs.length - start);
         for (let i = 0; i < count; i++) {
@@ -62,7 +66,7 @@ export class Evaluator {
         }
         const feeds = new Map([...batch.feeds, ...parameters].filter(([name]) => inputs.has(name)));
         await session.runInto(feeds, targets);
-        for (let i = 0; i < count; i++) logits[this.order.get(stream.pairs[start + i])!] = result[i];
+        for (let i = 0; i < count; i++) logits[this.order.get(stream.pairs[start + i])!] = logitOf(i);
       }
     }
     return { modality, pairs, logits };

@@ -34,13 +34,8 @@ export async function buildLossModel(
   feeds: ReadonlyMap<string, TensorValue>,
   options: LossModelOptions,
 ): Promise<LossModel & { readonly bound: BoundGraph }> {
-  const { slabs, pairs } = options;
-  const examples = new Map(feeds);
-  for (const { name, length } of slabs) examples.set(name, float32Value([length], new Float32Array(length)));
-  const width = embeddingWidth(forward);
-  if (options.mixing) examples.set(MIXING, float32Value([2 * pairs, 2 * pairs], new Float32Array(4 * pairs * pairs)));
-  if (options.masking) examples.set(MASK, float32Value([2 * pairs, width], new Float32Array(2 * pairs * width)));
-  const bound = await bindShapes(joinForward(forward, examples, options), examples);
+  const { pairs } = options;
+  const bound = await bindForward(forward, feeds, options);
   const { graph, inputs, outputs } = addLosses(bound, {
     pairs,
     itemOutputs: forward.itemOutputs,
@@ -58,7 +53,22 @@ export async function buildLossModel(
       ],
     },
   };
-  return { model, loss: 'loss', parameters: slabs.map(({ name }) => name), bound: { ...finished, model } };
+  return { model, loss: 'loss', parameters: options.slabs.map(({ name }) => name), bound: { ...finished, model } };
+}
+
+/** A modality's forward pass alone, with its parameters in slabs. */
+export async function bindForward(
+  forward: ForwardModel,
+  feeds: ReadonlyMap<string, TensorValue>,
+  options: Omit<LossModelOptions, 'losses'>,
+): Promise<BoundGraph> {
+  const { slabs, pairs } = options;
+  const examples = new Map(feeds);
+  for (const { name, length } of slabs) examples.set(name, float32Value([length], new Float32Array(length)));
+  const width = embeddingWidth(forward);
+  if (options.mixing) examples.set(MIXING, float32Value([2 * pairs, 2 * pairs], new Float32Array(4 * pairs * pairs)));
+  if (options.masking) examples.set(MASK, float32Value([2 * pairs, width], new Float32Array(2 * pairs * width)));
+  return bindShapes(joinForward(forward, examples, options), examples);
 }
 
 /** Length of an embedding. */
@@ -72,7 +82,7 @@ export function embeddingWidth({ item }: ForwardModel): number {
 function joinForward(
   forward: ForwardModel,
   examples: ReadonlyMap<string, TensorValue>,
-  { slabs, mixing, masking }: LossModelOptions,
+  { slabs, mixing, masking }: Omit<LossModelOptions, 'losses'>,
 ): OnnxModel {
   const { item, head, itemOutputs } = forward;
   const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));

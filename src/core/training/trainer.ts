@@ -47,6 +47,8 @@ export class Trainer {
   step = 0;
   private readonly streams: readonly StreamData[];
   private turns: TurnTaker;
+  /** Pairs in one run of the graph. */
+  pairsPerRun: number;
   private readonly lanes = new Map<number, Promise<Lane>>();
   private readonly weights: ReadonlyMap<Auxiliary, readonly number[]>;
   private readonly losses: LossWeights;
@@ -56,7 +58,8 @@ export class Trainer {
   constructor(private readonly options: TrainerOptions) {
     const { config, train, parameters } = options;
     this.streams = train.flatMap((data) => streamsOf(data));
-    this.turns = new TurnTaker(this.streams.map((stream) => this.shareOf(stream)));
+    this.turns = this.takeTurns();
+    this.pairsPerRun = Math.min(config.batch_size, config.micro_batch_size);
     this.weights = new Map(AUXILIARY.map((name) => [name, labelsOf(train, name)]));
     this.losses = { ...config.losses, tieLogit: tieLogit(train) };
     this.gradients = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
@@ -76,14 +79,26 @@ export class Trainer {
     return Math.max(1, Math.round(this.options.config.batch_size / this.pairsPerRun));
   }
 
-  get pairsPerRun(): number {
-    return Math.min(this.options.config.batch_size, this.options.config.micro_batch_size);
+  /** Takes up after `steps` steps that were done before, with as many pairs in a run as then. */
+  async resume(steps: number, pairsPerRun: number): Promise<void> {
+    if (pairsPerRun !== this.pairsPerRun) await this.shrink(pairsPerRun);
+    this.step = steps;
+    this.turns = this.takeTurns();
+    this.turns.skip(steps * this.runsPerStep);
   }
 
-  /** Takes up after `steps` steps that were done before. */
-  resume(steps: number): void {
-    this.step = steps;
-    this.turns.skip(steps * this.runsPerStep);
+  /** Goes on with fewer pairs in a run of the graph, and more runs a step. */
+  async shrink(pairsPerRun: number): Promise<void> {
+    await this.release();
+    this.lanes.clear();
+    this.evaluators.clear();
+    this.pairsPerRun = pairsPerRun;
+    this.turns = this.takeTurns();
+    this.turns.skip(this.step * this.runsPerStep);
+  }
+
+  private takeTurns(): TurnTaker {
+    return new TurnTaker(this.streams.map((stream) => this.shareOf(stream)));
   }
 
   /** Parameters by slab, as feeds; the averages where they are kept and asked for. */
@@ -222,13 +237,25 @@ export class Trainer {
     return { judged, auc: new Map(judged.map((each) => [each.modality, pairAuc(each)])) };
   }
 
+  /** AUCs weighted by the modality mix; null where none is known. */
+  meanAuc(auc: ReadonlyMap<Modality, number | null>): number | null {
+    let sum = 0;
+    let weights = 0;
+    for (const [modality, value] of auc) {
+      const weight = this.options.config.modality_mix[modality] ?? 0;
+      if (value === null) continue;
+      sum += weight * value;
+      weights += weight;
+    }
+    return weights > 0 ? sum / weights : null;
+  }
+
   private evaluator(data: ModalityData): Promise<Evaluator> {
     const known = this.evaluators.get(data.modality);
     if (known) return known;
     const { forwards, parameters, device, threads } = this.options;
     const opened = Evaluator.open(forwards.get(data.modality)!, data, {
       slabs: parameters.slabsOf.get(data.modality)!,
-      losses: this.losses,
       pairs: this.pairsPerRun,
       device,
       threads,

@@ -1,0 +1,90 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatTrain, startTraining } from '../core/cli/render-train.js';
+import { deviceFlag } from '../core/cli/scoring-flags.js';
+import { HpsError } from '../core/errors.js';
+import { type TrainReport, trainModel } from '../core/lifecycle/train.js';
+import { trainingConfigSchema } from '../core/training/config.js';
+
+export default class Train extends HpsCommand<TrainReport> {
+  static override summary = 'Train a model from scratch on labelled pairs and items of several modalities.';
+  static override description = [
+    'The configuration has the sections model (sizes) and training (the recipe). The folder gets checkpoint.safetensors (the',
+    'best by validation AUC), config.json, tokenizer.json, log.jsonl, curve.svg and state.safetensors, from which --resume goes',
+    'on bit for bit.',
+  ].join(' ');
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --config configs/hpsv3_nano.yaml --data synth --out run',
+    '<%= config.bin %> <%= command.id %> --config mini.yaml --data synth-1 --data synth-2 --val synth-3 --out run --resume',
+  ];
+  static override flags = {
+    config: { ...configFlag, required: true } as typeof configFlag,
+    data: Flags.string({
+      multiple: true,
+      required: true,
+      helpValue: 'PATH',
+      description: 'Folder that `hpsv3 synth` wrote, or a file of labels; may be given several times',
+    }),
+    val: Flags.string({
+      multiple: true,
+      default: [],
+      helpValue: 'PATH',
+      description: 'The same, held out; by default a share of the clusters of --data',
+    }),
+    'media-root': Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Where the media paths of rows are taken from; by default the folder of their file',
+    }),
+    checkpoint: Flags.string({ helpValue: 'FILE', description: 'Checkpoint to go on from, instead of drawn weights' }),
+    tokenizer: Flags.string({
+      helpValue: 'FILE',
+      description: 'tokenizer.json; by default the one beside --checkpoint, else one of bytes',
+    }),
+    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder of the run' }),
+    resume: Flags.boolean({ description: 'Go on with the run in --out', exclusive: ['force'] }),
+    device: deviceFlag(),
+    threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<TrainReport> {
+    const { flags } = await this.parse(Train);
+    const file = this.configFile;
+    if (!file?.model) {
+      throw new HpsError('CONFIG_INVALID', `${file?.name ?? 'the configuration'}: has no model section`, {
+        hint: 'Start from configs/hpsv3_nano.yaml.',
+      });
+    }
+    const preparing = startSteps({ quiet: flags.quiet });
+    const training = startTraining({ quiet: flags.quiet });
+    try {
+      const report = await trainModel({
+        config: { name: file.name, model: file.model, training: file.training ?? trainingConfigSchema.parse({}) },
+        data: flags.data,
+        validation: flags.val,
+        mediaRoot: flags['media-root'],
+        checkpoint: flags.checkpoint,
+        tokenizer: flags.tokenizer,
+        out: flags.out,
+        resume: flags.resume,
+        force: flags.force,
+        device: flags.device,
+        threads: flags.threads,
+        seed: flags.seed,
+        onPrepare: (modality, done, of) => preparing.update(`Preparing ${of} ${modality} rows`, done),
+        onProgress: training.update,
+        onNote: (note) => this.warn(note),
+      });
+      training.finish();
+      this.log(formatTrain(report));
+      return report;
+    } finally {
+      preparing.finish();
+      training.finish();
+    }
+  }
+}

@@ -1,0 +1,220 @@
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { outputError } from '../bytes/output-error.js';
+import { HpsError } from '../errors.js';
+import type { Modality } from '../onnx/manifest.js';
+import type { TrainingConfig } from '../training/config.js';
+import type { Parameters } from '../training/parameters.js';
+import type { StepReport, Trainer } from '../training/trainer.js';
+import { type Progress, writeState } from './training-state.js';
+
+export const LOG_FILE = 'log.jsonl';
+
+/** What is shown while a run goes on. */
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  /** Mean since the last evaluation. */
+  readonly loss: number;
+  /** Of the last evaluation; null before the first. */
+  readonly auc: number | null;
+  /** Pairs since the start of this process. */
+  readonly pairs: number;
+}
+
+export interface TrainingRunOptions {
+  readonly folder: string;
+  readonly trainer: Trainer;
+  readonly parameters: Parameters;
+  readonly config: TrainingConfig;
+  readonly progress: Progress;
+  /** Opens the log; without clock, paths or anything else that two equal runs would not share. */
+  readonly header: Readonly<Record<string, unknown>>;
+  /** Writes the model as it is now under a name in the folder. */
+  readonly writeCheckpoint: (name: string) => Promise<void>;
+  readonly onProgress?: (progress: TrainingProgress) => void;
+  readonly onNote?: (note: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainingOutcome {
+  readonly steps: number;
+  /** Why it ended. */
+  readonly ended: 'steps' | 'patience' | 'not-finite';
+  /** Kept checkpoint that is best by validation AUC; null where there was nothing to validate on. */
+  readonly best: { readonly step: number; readonly auc: number; readonly file: string } | null;
+  /** AUC of each modality at the best step. */
+  readonly auc: Readonly<Partial<Record<Modality, number | null>>>;
+}
+
+export const checkpointName = (step: number): string => `step-${String(step).padStart(7, '0')}.safetensors`;
+
+/** Trains until the last step, until patience ends, or until the loss is no number. State, log and kept checkpoints lie in `folder`. */
+export async function runTraining(options: TrainingRunOptions): Promise<TrainingOutcome> {
+  const run = new TrainingRun(options);
+  return run.go();
+}
+
+class TrainingRun {
+  private pairs = 0;
+  private auc: number | null = null;
+  private losses: StepReport[] = [];
+  private readonly log: RunLog;
+
+  constructor(private readonly options: TrainingRunOptions) {
+    this.log = new RunLog(options.folder, options.header, options.progress.step);
+    this.auc = options.progress.best[0]?.auc ?? null;
+  }
+
+  async go(): Promise<TrainingOutcome> {
+    const { config, progress, trainer, signal } = this.options;
+    let ended: TrainingOutcome['ended'] = 'steps';
+    while (progress.step < config.steps) {
+      signal?.throwIfAborted();
+      const report = await this.step();
+      if (!Number.isFinite(report.losses.get('loss')) || !Number.isFinite(report.gradientNorm)) {
+        this.log.write({ step: report.step, event: 'not-finite' });
+        ended = 'not-finite';
+        break;
+      }
+      progress.step = trainer.step;
+      this.losses.push(report);
+      this.pairs += report.pairs;
+      this.show();
+      const last = progress.step === config.steps;
+      if (progress.step % config.eval_every === 0 || last) await this.evaluate();
+      const stale = config.patience > 0 && progress.stale >= config.patience;
+      if (stale || last || progress.step % config.checkpoint_every === 0) await this.save();
+      if (stale) {
+        ended = 'patience';
+        break;
+      }
+    }
+    return this.outcome(ended);
+  }
+
+  /** One step; where memory runs out, with half as many pairs in a run and twice as many runs. */
+  private async step(): Promise<StepReport> {
+    const { trainer, progress, onNote } = this.options;
+    for (;;) {
+      try {
+        return await trainer.runStep();
+      } catch (error) {
+        const halved = Math.floor(trainer.pairsPerRun / 2);
+        if (!(error instanceof HpsError) || error.code !== 'MODEL_OUT_OF_MEMORY' || halved < 1) throw error;
+        await trainer.shrink(halved);
+        progress.pairsPerRun = halved;
+        onNote?.(`Out of memory: ${halved} pairs in a run from step ${trainer.step + 1} on, and more runs a step.`);
+        this.log.write({ step: trainer.step, event: 'out-of-memory', pairs_per_run: halved });
+      }
+    }
+  }
+
+  private async evaluate(): Promise<void> {
+    const { trainer, progress, config, writeCheckpoint, folder } = this.options;
+    const { auc } = await trainer.evaluate();
+    const mean = trainer.meanAuc(auc);
+    this.auc = mean;
+    this.log.write({ ...this.meanLosses(), auc: Object.fromEntries(auc), mean_auc: mean });
+    this.losses = [];
+    if (mean === null) return;
+    const better = progress.best.length === 0 || mean > progress.best[0].auc;
+    progress.stale = better ? 0 : progress.stale + 1;
+    const kept = [...progress.best, { step: progress.step, auc: mean }].sort(
+      (a, b) => b.auc - a.auc || a.step - b.step,
+    );
+    progress.best = kept.slice(0, config.keep_top);
+    if (!progress.best.some(({ step }) => step === progress.step)) return;
+    await writeCheckpoint(checkpointName(progress.step));
+    for (const { step } of kept.slice(config.keep_top)) rmSync(join(folder, checkpointName(step)), { force: true });
+  }
+
+  private save(): Promise<void> {
+    return writeState(this.options.folder, this.options.parameters, this.options.progress);
+  }
+
+  private meanLosses(): Record<string, unknown> {
+    const names = new Set(this.losses.flatMap(({ losses }) => [...losses.keys()]));
+    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const means = Array.from(names, (name) => {
+      return [name, mean(this.losses.flatMap(({ losses }) => losses.get(name) ?? []))] as const;
+    });
+    const [last] = this.losses.slice(-1);
+    return {
+      step: this.options.progress.step,
+      ...Object.fromEntries(means),
+      gradient_norm: mean(this.losses.map(({ gradientNorm }) => gradientNorm)),
+      lr: last.learningRate,
+    };
+  }
+
+  private show(): void {
+    const { config, progress, onProgress } = this.options;
+    if (!onProgress) return;
+    const recent = this.losses.slice(-50);
+    const loss = recent.reduce((sum, { losses }) => sum + losses.get('loss')!, 0) / recent.length;
+    onProgress({ step: progress.step, steps: config.steps, loss, auc: this.auc, pairs: this.pairs });
+  }
+
+  private outcome(ended: TrainingOutcome['ended']): TrainingOutcome {
+    const { progress } = this.options;
+    const [best] = progress.best;
+    return {
+      steps: progress.step,
+      ended,
+      best: best ? { ...best, file: checkpointName(best.step) } : null,
+      auc: best ? this.log.aucAt(best.step) : {},
+    };
+  }
+}
+
+interface LogLine extends Record<string, unknown> {
+  readonly step?: number;
+}
+
+/** The log of a run: a header, then one line an evaluation or event. A resumed run goes on where its state was saved. */
+class RunLog {
+  private readonly path: string;
+
+  constructor(folder: string, header: Readonly<Record<string, unknown>>, step: number) {
+    this.path = join(folder, LOG_FILE);
+    const kept =
+      step > 0 && existsSync(this.path) ? readLog(folder).filter((line) => (line.step ?? 0) <= step) : [header];
+    this.guard(() => writeFileSync(this.path, kept.map((line) => `${JSON.stringify(line)}\n`).join('')));
+  }
+
+  write(line: LogLine): void {
+    this.guard(() => appendFileSync(this.path, `${JSON.stringify(line)}\n`));
+  }
+
+  aucAt(step: number): Partial<Record<Modality, number | null>> {
+    const lines = readFileSync(this.path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as LogLine);
+    return (lines.find((line) => line.step === step && line.auc !== undefined)?.auc ?? {}) as Partial<
+      Record<Modality, number>
+    >;
+  }
+
+  private guard(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      throw outputError(LOG_FILE, error);
+    }
+  }
+}
+
+/** Lines of a run's log; the last may be cut short where the run was killed, and is then left out. */
+export function readLog(folder: string): LogLine[] {
+  return readFileSync(join(folder, LOG_FILE), 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as LogLine];
+      } catch {
+        return [];
+      }
+    });
+}
