@@ -125,7 +125,23 @@ export function padBy(
       )
     : x;
   const widths = pads.map(([before, after]): [number, number] => [Math.max(before, 0), Math.max(after, 0)]);
-  return widths.some(([before, after]) => before + after > 0) ? tf.pad(cut, widths, value) : cut;
+  if (x.rank <= 4) return widths.some(([before, after]) => before + after > 0) ? tf.pad(cut, widths, value) : cut;
+  // The webgpu backend has no pad of five axes, and answers with zeros instead of an error: one axis at a time, as the middle of three.
+  return widths.reduce((padded, [before, after], axis) => {
+    if (before + after === 0) return padded;
+    const { shape: sizes } = padded;
+    const flat = tf.reshape(padded, [numel(sizes.slice(0, axis)), sizes[axis], numel(sizes.slice(axis + 1))]);
+    const wide = tf.pad(
+      flat,
+      [
+        [0, 0],
+        [before, after],
+        [0, 0],
+      ],
+      value,
+    );
+    return tf.reshape(wide, sizes.with(axis, before + sizes[axis] + after));
+  }, cut);
 }
 
 /** The place of an axis that position `at` (negative before it, at least `size` behind it) repeats. */
