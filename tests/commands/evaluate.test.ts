@@ -40,7 +40,20 @@ describe('hpsv3 evaluate', () => {
       })),
     );
     expect(report).not.toHaveProperty('baseline');
-    expect(nullsOf(report)).toEqual(['.out', '.outScores']);
+    expect(nullsOf(report)).toEqual([
+      '.reliability.after',
+      '.distributions.rows.0.by',
+      '.distributions.rows.0.value',
+      '.modelSha256',
+      '.inputs.calibrator',
+      '.inputs.baseline',
+      '.out',
+      '.outScores',
+    ]);
+    expect(report).toMatchObject({
+      inputs: { scores: { name: 'scores.jsonl' }, labels: { name: 'labels.jsonl' } },
+      options: { by: ['kind'], resamples: 100, seed: 0 },
+    });
   });
 
   it('shows groups under the minimum as suppressed', async () => {

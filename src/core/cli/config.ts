@@ -1,11 +1,9 @@
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js';
-import { HpsError, systemErrorCode } from '../errors.js';
-import { LIMITS } from '../limits.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../bytes/suggest.js';
+import { parseYaml, readTextFile } from '../bytes/yaml.js';
+import { HpsError } from '../errors.js';
 import { type TrainingConfig, trainingConfigSchema } from './training-config.js';
 
 /** What a `--config` file holds. */
@@ -25,6 +23,7 @@ export interface ParseConfigOptions {
   knownFlags?: readonly string[];
 }
 
+const HINT = 'Write one plain YAML 1.2 or JSON document with the sections model, training, data, flags.';
 const SECTIONS = ['model', 'training', 'data', 'flags'];
 
 /**
@@ -34,7 +33,7 @@ const SECTIONS = ['model', 'training', 'data', 'flags'];
  */
 export async function readConfigFile(path: string, options: ParseConfigOptions = {}): Promise<ConfigFile> {
   const name = basename(path);
-  return parseConfig(await readBounded(path, name), name, options);
+  return parseConfig(await readTextFile(path, 'Check the path given to --config.'), name, options);
 }
 
 /**
@@ -44,7 +43,7 @@ export async function readConfigFile(path: string, options: ParseConfigOptions =
  * @throws HpsError CONFIG_INVALID for anything but one plain document of known sections and keys
  */
 export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfigOptions = {}): ConfigFile {
-  const root = asObject(parseYaml(bytes, name), name, 'the file');
+  const root = asObject(parseYaml(bytes, { name, hint: HINT }), name, 'the file');
   if (!SECTIONS.some((section) => Object.hasOwn(root, section))) {
     return { name, model: root, training: undefined, data: undefined, flags: {} };
   }
@@ -60,65 +59,6 @@ export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfi
     data: section('data'),
     flags: parseFlags(section('flags') ?? {}, name, options.knownFlags),
   };
-}
-
-async function readBounded(path: string, name: string): Promise<Uint8Array> {
-  try {
-    const file = await open(path);
-    try {
-      // One byte more than allowed tells a file that is too long, and a pipe or device cannot grow past it.
-      const buffer = new Uint8Array(LIMITS.configBytes + 1);
-      let length = 0;
-      while (length < buffer.length) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-        if (bytesRead === 0) break;
-        length += bytesRead;
-      }
-      return buffer.subarray(0, length);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    const system = systemErrorCode(error);
-    if (system === undefined) throw error;
-    const missing = system === 'ENOENT' || system === 'ENOTDIR';
-    throw new HpsError(missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE', `${name}: cannot be read (${system})`, {
-      hint: 'Check the path given to --config.',
-      details: { file: name, system },
-      cause: error,
-    });
-  }
-}
-
-function parseYaml(bytes: Uint8Array, name: string): JsonValue {
-  if (bytes.byteLength > LIMITS.configBytes) throw invalid(name, `is longer than ${LIMITS.configBytes} bytes`);
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    const document = parseDocument(text, { version: '1.2', schema: 'core', merge: false, uniqueKeys: true });
-    const [problem] = [...document.errors, ...document.warnings]; // an unknown tag is only a warning there
-    if (problem) throw invalid(name, problem.message.split('\n')[0].replace(/:$/, ''));
-    visit(document, {
-      Alias: () => {
-        throw invalid(name, 'aliases (*name) are not supported');
-      },
-    });
-    return asJson(document.toJS(), name, 0);
-  } catch (error) {
-    if (error instanceof HpsError) throw error;
-    if (error instanceof RangeError) throw invalid(name, `nests deeper than ${LIMITS.jsonDepth} levels`); // the parser's stack
-    if (error instanceof TypeError) throw invalid(name, 'is not UTF-8 text');
-    throw error;
-  }
-}
-
-/** `value` itself once it is proven to be JSON: YAML also knows infinities, dates and sets. */
-function asJson(value: unknown, name: string, depth: number): JsonValue {
-  if (depth > LIMITS.jsonDepth) throw invalid(name, `nests deeper than ${LIMITS.jsonDepth} levels`);
-  if (typeof value === 'number' && !Number.isFinite(value)) throw invalid(name, `${value} is not a usable number`);
-  if (typeof value === 'object' && value !== null) {
-    for (const inner of Object.values(value)) asJson(inner, name, depth + 1);
-  }
-  return value as JsonValue;
 }
 
 function asObject(value: JsonValue, name: string, what: string): JsonObject {
@@ -158,7 +98,7 @@ function unknownKey(name: string, key: string, known: readonly string[]): HpsErr
 
 function invalid(name: string, rule: string): HpsError {
   return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
-    hint: 'Write one plain YAML 1.2 or JSON document with the sections model, training, data, flags.',
+    hint: HINT,
     details: { file: name },
   });
 }

@@ -1,7 +1,7 @@
 import { Errors } from '@oclif/core';
+import { suggest } from '../bytes/suggest.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { printable } from './format.js';
-import { suggest } from './suggest.js';
 
 /** What every command prints for every failure under `--json`. */
 export interface ErrorJson {

@@ -74,7 +74,7 @@ export function orderBias(outputs: Outputs): number | undefined {
 }
 
 /** Log-odds that the left is preferred: given by a pair model, else the difference of every two items. */
-function pairLogits({ kind, values }: Scores): Float64Array {
+export function pairLogits({ kind, values }: Scores): Float64Array {
   if (kind === 'pair') return values;
   const n = values.length;
   const differences = new Float64Array((n * (n - 1)) / 2);

@@ -53,6 +53,7 @@ export async function runGate(options: GateOptions): Promise<GateReport> {
     budget: budgetOf(options),
     seed: seedOf(options),
     ...decisionFigures(verdict),
+    ...(verdict?.table ? { decisions: verdict.table } : {}),
     ...(judged.orderBias === undefined ? {} : { orderBias: judged.orderBias }),
     checks,
     notes:

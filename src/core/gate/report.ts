@@ -1,5 +1,6 @@
 import type { Budget } from './budget.js';
 import type { MovedOutput } from './compare.js';
+import type { DecisionTable } from './decision-table.js';
 import type { Divergence } from './divergence.js';
 import type { GoldenParity } from './golden.js';
 import type { GateCheck } from './invariances.js';
@@ -23,6 +24,8 @@ export interface GateReport {
   readonly kendall: number | null;
   /** In logits. */
   readonly maxScoreDiff: number | null;
+  /** Who won where, before and after; only where two models were compared. */
+  readonly decisions?: DecisionTable;
   /** Mean of |head(l, r) + head(r, l)|, of models with a pair head. */
   readonly orderBias?: number;
   readonly checks: readonly GateCheck[];

@@ -1,5 +1,6 @@
 import type { Budget } from './budget.js';
 import { compareOutputs, firstMoved, formatDiff, type MovedOutput, type Outputs } from './compare.js';
+import { type DecisionTable, decisionTable } from './decision-table.js';
 import { compareDecisions, type DecisionDiff, scoresOf } from './decisions.js';
 import { type GoldenParity, goldenParity } from './golden.js';
 import { type GateCheck, ROUNDING, type Tolerance } from './invariances.js';
@@ -8,6 +9,8 @@ import { type GateCheck, ROUNDING, type Tolerance } from './invariances.js';
 export interface Verdict {
   readonly checks: readonly GateCheck[];
   readonly decisions: DecisionDiff | null;
+  /** Against another model only. */
+  readonly table: DecisionTable | null;
   readonly parity: GoldenParity;
   /** The first output beyond `tolerance`, where a check failed. */
   readonly firstMoved: MovedOutput | undefined;
@@ -34,9 +37,12 @@ export function judgeGolden(golden: Outputs, actual: Outputs, atol: number, budg
 
 /** Compares with another model's outputs on the same rows. */
 export function judgeSource(source: Outputs, actual: Outputs, budget: Budget): Verdict {
-  const decisions = compareDecisions(scoresOf(source), scoresOf(actual), budget.score);
+  const scores = [scoresOf(source), scoresOf(actual)] as const;
+  const decisions = compareDecisions(...scores, budget.score);
   const tolerance: Tolerance = (scale) => Math.max(budget.score ?? 0, ROUNDING(scale));
-  return conclude(source, actual, judgeBudget(decisions, budget), decisions, goldenParity(source, actual), tolerance);
+  const parity = goldenParity(source, actual);
+  const verdict = conclude(source, actual, judgeBudget(decisions, budget), decisions, parity, tolerance);
+  return { ...verdict, table: decisionTable(...scores) };
 }
 
 function conclude(
@@ -49,7 +55,7 @@ function conclude(
 ): Verdict {
   const failed = checks.some(({ passed }) => !passed);
   const moved = failed ? firstMoved(compareOutputs(reference, actual), tolerance) : undefined;
-  return { checks, decisions, parity, firstMoved: moved, tolerance };
+  return { checks, decisions, table: null, parity, firstMoved: moved, tolerance };
 }
 
 /** Decisions of golden outputs, where they hold the score that the model decides by. */

@@ -1,18 +1,23 @@
 import { basename } from 'node:path';
+import { hashFile } from '../bytes/hash.js';
 import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
 import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../calibration/figures.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import type { RowsReport } from '../data/row-counts.js';
 import { HpsError } from '../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../evaluation/baseline.js';
+import { type Distributions, distributionsOf } from '../evaluation/distributions.js';
 import { type GroupsReport, reportGroups } from '../evaluation/groups.js';
 import { allRows, judge } from '../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../evaluation/predictions.js';
+import { type ReliabilityBin, reliabilityOf } from '../evaluation/reliability.js';
+import { DEFAULT_RESAMPLES } from '../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../stats/pairwise-accuracy.js';
 import { groupColumn } from './calibrate.js';
 import { readCalibrator } from './calibrator-file.js';
 import { assertSameModel } from './check-calibrator.js';
 import { type JudgedRows, readJudgedScores, readScoresFor, rowWarnings } from './judged-scores.js';
+import { TOOL } from './lineage.js';
 
 export interface EvaluateOptions {
   readonly scores: string;
@@ -31,6 +36,13 @@ export interface EvaluateOptions {
   readonly onProgress?: (step: string) => void;
 }
 
+/** A file that a report was made from. */
+export interface ReportInput {
+  /** Base name. */
+  readonly name: string;
+  readonly sha256: string;
+}
+
 export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly kind: 'pair' | 'absolute';
   readonly n: number;
@@ -41,7 +53,24 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   /** How often one vote agrees with another of its row: what accuracy could be. Null for items. */
   readonly ceiling: Figures[string] | null;
   readonly baseline?: BaselineReport & { readonly file: string; readonly rows: RowsReport };
+  /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
+  readonly reliability: {
+    readonly before: readonly ReliabilityBin[] | null;
+    readonly after: readonly ReliabilityBin[] | null;
+  };
+  readonly distributions: Distributions;
   readonly minGroup: number;
+  /** sha256 of the model whose scores they are; null where they name none. */
+  readonly modelSha256: string | null;
+  /** What the figures can be computed from again, with the options. */
+  readonly inputs: {
+    readonly scores: ReportInput;
+    readonly labels: ReportInput;
+    readonly calibrator: ReportInput | null;
+    readonly baseline: ReportInput | null;
+  };
+  readonly options: { readonly by: readonly string[]; readonly resamples: number | null; readonly seed: number };
+  readonly tool: string;
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
   /** Base names of what was written; null where nothing was. */
@@ -57,6 +86,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
  */
 export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport> {
   const { seed, onProgress } = options;
+  const inputs = hashInputs(options);
+  inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : await readCalibrator(options.calibrator);
   const { joined, rows, labels, modelSha256 } = await readJudgedScores(options);
   if (calibrator) assertSameModel(calibrator, modelSha256);
@@ -77,7 +108,13 @@ export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateR
     ceiling: joined.kind === 'pair' ? ceilingOf(joined, bootstrap) : null,
     ...groups,
     ...(compared ? { baseline: compared } : {}),
+    reliability: reliability(joined, predictions, bootstrap),
+    distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
+    modelSha256,
+    inputs: await inputs,
+    options: { by: columns.map(({ name }) => name), resamples: options.resamples ?? null, seed },
+    tool: TOOL,
     ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
     rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
     warnings: rowWarnings(rows),
@@ -86,6 +123,37 @@ export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateR
   };
   await write(report, joined, predictions, options);
   return report;
+}
+
+async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['inputs']> {
+  const input = async (path: string): Promise<ReportInput> => ({
+    name: basename(path),
+    sha256: (await hashFile(path)).sha256,
+  });
+  const given = (path: string | undefined) => (path === undefined ? null : input(path));
+  return {
+    scores: await input(files.scores),
+    labels: await input(files.labels),
+    calibrator: await given(files.calibrator),
+    baseline: await given(files.baseline),
+  };
+}
+
+/** A utility that nothing calibrated is on no human scale: there is nothing to hold it against. */
+function reliability(
+  joined: JoinedPairs | JoinedAbsolutes,
+  { values, calibrated }: Predictions,
+  { seed, resamples }: { readonly seed: string; readonly resamples?: number },
+): EvaluateReport['reliability'] {
+  const bootstrap = {
+    seed: `${seed}/reliability`,
+    resamples: Math.min(resamples ?? DEFAULT_RESAMPLES, DEFAULT_RESAMPLES),
+  };
+  const binsOf = (predicted: Float64Array) => reliabilityOf(joined, predicted, bootstrap);
+  return {
+    before: joined.kind === 'pair' ? binsOf(predict(joined, null).values) : null,
+    after: calibrated ? binsOf(values) : null,
+  };
 }
 
 function ceilingOf(joined: JoinedPairs, bootstrap: { readonly seed: string; readonly resamples?: number }) {

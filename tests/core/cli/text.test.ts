@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { didYouMean, editDistance, suggest } from '../../../src/core/bytes/suggest.js';
 import {
   formatBytes,
   formatCount,
@@ -8,7 +9,6 @@ import {
   printable,
 } from '../../../src/core/cli/format.js';
 import { startProgress, startSteps } from '../../../src/core/cli/progress.js';
-import { didYouMean, editDistance, suggest } from '../../../src/core/cli/suggest.js';
 import { displayWidth, formatTable, truncate } from '../../../src/core/cli/table.js';
 
 describe('suggest', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compareOutputs, compareValues, firstMoved, NOT_FINITE } from '../../../src/core/gate/compare.js';
+import { decisionTable } from '../../../src/core/gate/decision-table.js';
 import { compareDecisions, orderBias, type Scores, scoresOf } from '../../../src/core/gate/decisions.js';
 import { checkOptimization, HALF_ROUNDING, ROUNDING } from '../../../src/core/gate/invariances.js';
 import { judgeBudget } from '../../../src/core/gate/verdict.js';
@@ -173,5 +174,26 @@ describe('judgeBudget', () => {
   it('fails an order that one side has and the other has lost', () => {
     expect(judgeBudget({ ...diff, kendall: null }, { kendall: 0.5 })[0].passed).toBe(false);
     expect(judgeBudget({ ...diff, kendall: null, maxScoreDiff: 0 }, { kendall: 0.5 })[0].passed).toBe(true);
+  });
+});
+
+describe('decisionTable', () => {
+  const pair = (...values: number[]): Scores => ({
+    kind: 'pair',
+    output: 'pair_logit',
+    values: Float64Array.from(values),
+  });
+
+  it('counts who won where, before and after', () => {
+    const { confusion } = decisionTable(pair(1, 1, -1, -1, 0, 2), pair(2, -1, 1, -3, 1, Number.NaN));
+    expect(confusion).toEqual({ leftLeft: 1, leftRight: 1, rightLeft: 1, rightRight: 1, even: 1 + 1 });
+  });
+
+  it('tells flips by the margin there was, in parts of about equally many pairs', () => {
+    const before = Array.from({ length: 16 }, (_, i) => (i + 1) / 10);
+    const { byMargin } = decisionTable(pair(...before), pair(...before.map((x, i) => (i < 3 ? -x : x))));
+    expect(byMargin).toHaveLength(8);
+    expect(byMargin[0]).toEqual({ low: 0.1, high: 0.2, pairs: 2, flips: 2 });
+    expect(byMargin.map(({ flips }) => flips)).toEqual([2, 1, 0, 0, 0, 0, 0, 0]);
   });
 });

@@ -1,0 +1,23 @@
+import type { Estimate } from '../stats/bootstrap.js';
+import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
+
+/** `0.712`, to three places; `-` where undefined. */
+export const formatFigure = (value: number | null | undefined): string =>
+  value === null || value === undefined ? '-' : value.toFixed(3);
+
+/** `[0.690, 0.735]`. */
+export const formatInterval = (ci: readonly [number, number] | null | undefined): string =>
+  ci ? `[${ci[0].toFixed(3)}, ${ci[1].toFixed(3)}]` : '-';
+
+/** The word a report shows for a metric, whether its values are shares of 1, and how it is defined. */
+export function metricOf(id: string): { readonly label: string; readonly isShare: boolean; readonly source: string } {
+  const metric = [...PAIR_METRICS, ...ABSOLUTE_METRICS].find((candidate) => candidate.id === id);
+  return {
+    label: metric?.label ?? id,
+    isShare: metric !== undefined && metric.range[1] === 1,
+    source: metric?.source ?? 'as its report defines it',
+  };
+}
+
+/** `accuracy 0.712 [0.690, 0.735]`. */
+export const formatEstimate = ({ value, ci }: Estimate): string => `${formatFigure(value)} ${formatInterval(ci)}`;
