@@ -38,8 +38,18 @@ const ONLY_IN = {
   '@huggingface/tokenizers': ['core/media/'],
   undici: ['core/media/'],
   '@tensorflow/tfjs': ['core/training/engines/tfjs'],
+  vega: ['core/report/'],
+  'vega-lite': ['core/report/'],
 };
-const DYNAMIC_ONLY = new Set(['onnxruntime-node', 'sharp', '@huggingface/tokenizers', 'undici', '@tensorflow/tfjs']);
+const DYNAMIC_ONLY = new Set([
+  'onnxruntime-node',
+  'sharp',
+  '@huggingface/tokenizers',
+  'undici',
+  '@tensorflow/tfjs',
+  'vega',
+  'vega-lite',
+]);
 const problems = [];
 const graph = new Map();
 

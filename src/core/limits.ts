@@ -58,6 +58,11 @@ export const LIMITS = {
   calibratorBytes: 64 * MiB,
   /** A profile: some 300 bytes a kernel, and models have thousands. */
   profileBytes: 64 * MiB,
+  /** A report of ours: some 4 kB a group of an evaluation. */
+  reportBytes: 64 * MiB,
+  /** A model, and a file of scores or labels, that a card's folder takes a copy of; a larger one is bound by its hash. */
+  cardModelBytes: 64 * MiB,
+  cardRowsBytes: 256 * MiB,
   /** Elements of a string tensor that is stepped over; each is a read of its own. */
   stringElements: 100_000,
   /** Shards named by one index. */

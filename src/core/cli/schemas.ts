@@ -3,10 +3,15 @@ import { calibratorSchema } from '../calibration/calibrator.js';
 import { ensembleSchema } from '../ensemble/ensemble-file.js';
 import { manifestSchema } from '../onnx/manifest.js';
 import { profileSchema } from '../profiling/schema.js';
+import { cardFactsSchema } from '../report/card-facts.js';
+import { cardTextSchema, dataTextSchema } from '../report/card-text.js';
 
 /** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
 const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
   calibrator: calibratorSchema,
+  card: cardFactsSchema,
+  'card-data': dataTextSchema,
+  'card-text': cardTextSchema,
   ensemble: ensembleSchema,
   manifest: manifestSchema,
   profile: profileSchema,

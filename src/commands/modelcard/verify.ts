@@ -1,0 +1,57 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../../core/cli/base-command.js';
+import { quietFlag } from '../../core/cli/flags.js';
+import { startSteps } from '../../core/cli/progress.js';
+import { formatVerifyCard } from '../../core/cli/render-modelcard.js';
+import { ERROR_CODES } from '../../core/errors.js';
+import { type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/modelcard-verify.js';
+
+export default class VerifyModelCard extends HpsCommand<VerifyCardReport> {
+  static override summary = 'Hold a model card to the files it is bound to; exit 3 where a number differs.';
+  static override description =
+    `Hashes every bound file, reads the reports again, computes the figures of evaluations from their scores and labels
+again, and renders the card again. What differs is listed, number by number.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> card',
+    '<%= config.bin %> <%= command.id %> card --files data --json',
+  ];
+  static override args = {
+    folder: Args.string({
+      required: true,
+      ignoreStdin: true,
+      description: 'Folder of the card, or the one it lies in as card',
+    }),
+  };
+  static override flags = {
+    files: Flags.string({
+      helpValue: 'FOLDER',
+      multiple: true,
+      description: 'Where files lie that the card knows by their hashes',
+    }),
+    recompute: Flags.boolean({
+      default: true,
+      allowNo: true,
+      description: 'Compute figures from scores and labels again, not only hash and compare',
+    }),
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<VerifyCardReport> {
+    const { args, flags } = await this.parse(VerifyModelCard);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report = await verifyModelCard({
+        folder: args.folder,
+        files: flags.files ?? [],
+        recompute: flags.recompute,
+        onProgress: (step) => steps.update(step, 0),
+      });
+      steps.finish();
+      this.log(formatVerifyCard(report));
+      if (!report.passed) process.exitCode = ERROR_CODES.CHECKSUM_MISMATCH.exit;
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+}

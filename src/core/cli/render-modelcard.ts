@@ -1,0 +1,42 @@
+import type { ModelCardReport } from '../lifecycle/modelcard.js';
+import type { VerifyCardReport } from '../lifecycle/modelcard-verify.js';
+import { formatCount, printable } from './format.js';
+import { formatTable, terminalWidth } from './table.js';
+
+/** The text of `hpsv3 modelcard`. */
+export function formatModelCard({ name, out, files, bound, gaps }: ModelCardReport): string {
+  const lines = [`Card of ${printable(name)}: ${files.length} files, bound to ${bound.length} by their hashes`];
+  if (gaps.length > 0) {
+    lines.push('', `Not stated (${gaps.length}):`, ...gaps.map(({ section, text }) => `  ${section}: ${text}`));
+  }
+  return [...lines, '', `Written: ${printable(out)}`].join('\n');
+}
+
+/** Differences that are listed one by one. */
+const MAX_DIFFERENCES = 50;
+
+/** The text of `hpsv3 modelcard verify`. */
+export function formatVerifyCard(report: VerifyCardReport): string {
+  const { name, bound, changed, differences, renderings, compared, recomputed, notes, passed } = report;
+  const lines = [
+    formatTable(
+      ['bound file', 'as', 'is'],
+      bound.map((file) => [file.name, file.role, file.status]),
+      { width: terminalWidth() },
+    ),
+    '',
+    `${formatCount(compared)} numbers compared with their reports, ${formatCount(recomputed)} computed again from scores and labels`,
+  ];
+  if (differences.length > 0) {
+    const rows = differences
+      .slice(0, MAX_DIFFERENCES)
+      .map(({ at, stated, found }) => [at, String(stated), String(found)]);
+    lines.push('', formatTable(['differs', 'stated', 'found'], rows, { width: terminalWidth() }));
+    if (differences.length > MAX_DIFFERENCES)
+      lines.push(`and ${differences.length - MAX_DIFFERENCES} more; see --json`);
+  }
+  if (changed.length > 0) lines.push('', `Not as SHA256SUMS says: ${changed.map(printable).join(', ')}`);
+  if (renderings.length > 0) lines.push('', `Not what the facts give: ${renderings.map(printable).join(', ')}`);
+  if (notes.length > 0) lines.push('', ...notes.map(printable));
+  return [...lines, '', passed ? `${printable(name)}: verified` : `${printable(name)}: NOT verified`].join('\n');
+}

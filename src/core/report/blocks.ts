@@ -1,0 +1,71 @@
+/**
+ * A page as its parts, whatever it is rendered to. Texts are plain: each renderer escapes them as its format asks, so that a name
+ * with `|`, HTML or line breaks is a name everywhere.
+ */
+
+export type Inline =
+  | string
+  | { readonly code: string }
+  | { readonly strong: string }
+  | { readonly href: string; readonly text: string };
+
+export type Text = string | readonly Inline[];
+
+export type Block =
+  | { readonly kind: 'heading'; readonly level: 2 | 3; readonly text: string }
+  | { readonly kind: 'paragraph'; readonly text: Text }
+  /** Something a reader must not miss. */
+  | { readonly kind: 'note'; readonly text: Text }
+  /** Something that is not known, said where it belongs. */
+  | { readonly kind: 'gap'; readonly text: string }
+  | { readonly kind: 'list'; readonly items: readonly Text[] }
+  | {
+      readonly kind: 'table';
+      readonly caption: string;
+      readonly headers: readonly string[];
+      readonly rows: readonly (readonly Text[])[];
+      /** Columns that hold numbers, by place. */
+      readonly numeric?: readonly number[];
+    }
+  | { readonly kind: 'code'; readonly language: string; readonly text: string }
+  /** One of the pictures that are rendered beside the page, by name. */
+  | { readonly kind: 'picture'; readonly name: string; readonly alt: string };
+
+export interface Page {
+  readonly title: string;
+  readonly lead: Text;
+  readonly blocks: readonly Block[];
+}
+
+export const heading = (level: 2 | 3, text: string): Block => ({ kind: 'heading', level, text });
+export const paragraph = (text: Text): Block => ({ kind: 'paragraph', text });
+export const note = (text: Text): Block => ({ kind: 'note', text });
+export const gap = (text: string): Block => ({ kind: 'gap', text });
+export const list = (items: readonly Text[]): Block => ({ kind: 'list', items });
+export const code = (language: string, text: string): Block => ({ kind: 'code', language, text });
+
+/** Rows of a table that are shown; the rest is counted, and in the JSON. */
+const MAX_ROWS = 200;
+
+/** A table, or nothing where it would have no rows. */
+export function table(
+  caption: string,
+  headers: readonly string[],
+  rows: readonly (readonly Text[])[],
+  numeric: readonly number[] = [],
+): Block[] {
+  if (rows.length === 0) return [];
+  const shown: Block = { kind: 'table', caption, headers, rows: rows.slice(0, MAX_ROWS), numeric };
+  const left = rows.length - MAX_ROWS;
+  return left > 0 ? [shown, note(`${left} more rows are in the JSON beside this page.`)] : [shown];
+}
+
+/** One table of two columns, without the rows that say nothing. */
+export const facts = (caption: string, rows: readonly (readonly [string, Text | null | undefined])[]): Block[] =>
+  table(
+    caption,
+    ['', ''],
+    rows.flatMap(([name, value]) => (value === null || value === undefined || value === '' ? [] : [[name, value]])),
+  );
+
+export const inlines = (text: Text): readonly Inline[] => (typeof text === 'string' ? [text] : text);

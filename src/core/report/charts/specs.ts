@@ -1,0 +1,423 @@
+import type { TopLevelSpec } from 'vega-lite';
+import type { Calibrator } from '../../calibration/calibrator.js';
+import { applyCurve, isAntisymmetric } from '../../calibration/curve.js';
+import { interpolate } from '../../stats/isotonic.js';
+import { sigmoid } from '../../stats/logistic.js';
+import type { Evaluation, Quantization } from '../documents.js';
+import { metricOf } from '../figures.js';
+import { SIGNIFICANCE } from '../words.js';
+import { COLOURS } from './draw.js';
+
+/** Pictures of a card as Vega-Lite specifications. Names from files are values of data, never parts of a specification. */
+
+/** A picture, and what it shows in a sentence for those who do not see it. */
+export interface Chart {
+  readonly name: string;
+  readonly alt: string;
+  readonly spec: TopLevelSpec;
+}
+
+const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
+const WIDTH = 520;
+
+const MAX_NAME = 44;
+
+/** A name on one line, its middle left out where it is long: names of one kind often differ at their ends. */
+function shown(name: string, most = MAX_NAME): string {
+  const line = JSON.stringify(name).slice(1, -1);
+  if (line.length <= most) return line;
+  const end = Math.floor((most - 1) / 2);
+  return `${line.slice(0, most - 1 - end)}…${line.slice(-end)}`;
+}
+
+/** Dashes, dots and lines as well as colours: whoever sees no colours can tell the series apart. */
+const series = (names: readonly string[], colours: readonly string[]) => ({
+  color: { field: 'series', type: 'nominal', scale: { domain: names, range: colours } },
+  shape: { field: 'series', type: 'nominal', scale: { domain: names, range: ['circle', 'diamond'] } },
+  strokeDash: {
+    field: 'series',
+    type: 'nominal',
+    scale: {
+      domain: names,
+      range: [
+        [1, 0],
+        [5, 4],
+      ],
+    },
+  },
+});
+
+/** What the model says against what raters said, before and after calibration. */
+export function reliabilityChart({ reliability, kind }: Evaluation, name: string): Chart[] {
+  const [after, before] = ['calibrated', kind === 'pair' ? 'uncalibrated: sigmoid of the logit' : 'uncalibrated'];
+  const rows = [
+    ...(reliability.after ?? []).map((bin) => ({ ...bin, series: after })),
+    ...(reliability.before ?? []).map((bin) => ({ ...bin, series: before })),
+  ].flatMap(({ forecast, observed: { value, ci }, series }) =>
+    value === null ? [] : [{ series, forecast, observed: value, low: ci?.[0] ?? value, high: ci?.[1] ?? value }],
+  );
+  if (rows.length === 0) return [];
+  const names = [after, before].filter((one) => rows.some(({ series }) => series === one));
+  const colours = names.map((one) => (one === after ? COLOURS.blue : COLOURS.vermillion));
+  const all = rows.flatMap(({ forecast, low, high }) => [forecast, low, high]);
+  const pair = kind === 'pair';
+  const [least, most] = pair ? [0.5, 1] : [Math.min(...all), Math.max(...all)];
+  const domain = pair ? [Math.min(0.5, Math.floor(20 * Math.min(...all)) / 20), 1] : [least, most];
+  const { color, shape, strokeDash } = series(names, colours);
+  const x = {
+    field: 'forecast',
+    type: 'quantitative',
+    scale: { domain: [least, most], nice: false, zero: false },
+    title: pair ? 'Probability the model gives its winner' : 'Prediction',
+  };
+  const y = {
+    field: 'observed',
+    type: 'quantitative',
+    scale: { domain, nice: false, zero: false },
+    title: pair ? 'Share of votes for that winner' : 'Mean human score',
+  };
+  return [
+    {
+      name,
+      alt: pair
+        ? `Reliability: the share of votes for the predicted winner against the probability the model gave it, in bins of equally many votes with 95 % intervals; ${names.join(' and ')}. On the diagonal, 80 % means 80 of 100.`
+        : 'Reliability: mean human score against prediction, in bins of equally many items with 95 % intervals.',
+      spec: {
+        $schema: SCHEMA,
+        title: {
+          text: 'Does 80 % mean 80 of 100?',
+          subtitle: pair
+            ? 'Votes for the predicted winner, by what the model says; bars are 95 % intervals'
+            : 'Human scores by what the model says; bars are 95 % intervals',
+        },
+        width: WIDTH,
+        height: 340,
+        layer: [
+          {
+            data: {
+              values: [
+                { a: least, b: least },
+                { a: most, b: most },
+              ],
+            },
+            mark: { type: 'line', color: COLOURS.grey, strokeWidth: 1, strokeDash: [2, 3] },
+            encoding: { x: { field: 'a', type: 'quantitative' }, y: { field: 'b', type: 'quantitative' } },
+          },
+          {
+            data: { values: rows },
+            mark: { type: 'rule', strokeWidth: 1.5, opacity: 0.75 },
+            encoding: { x, y: { field: 'low', type: 'quantitative', title: y.title }, y2: { field: 'high' }, color },
+          },
+          {
+            data: { values: rows },
+            mark: { type: 'line', strokeWidth: 1.5 },
+            encoding: { x, y, color, strokeDash },
+          },
+          {
+            data: { values: rows },
+            mark: { type: 'point', filled: true, size: 75, opacity: 1 },
+            encoding: { x, y, color, shape: { ...shape, legend: { symbolStrokeWidth: 0, symbolOpacity: 1 } } },
+          },
+        ],
+      } as TopLevelSpec,
+    },
+  ];
+}
+
+/** Points of a curve, both sides of 0. */
+const CURVE_POINTS = 80;
+
+/** The calibrator's curve with its band, and sigmoid beside it. */
+export function calibrationCurveChart({ kind, parameters, band, method }: Calibrator): Chart[] {
+  const ends = band?.x ?? (parameters.kind === 'knots' ? parameters.x : [-4, 4]);
+  const mirrored = isAntisymmetric(parameters);
+  const most = Math.max(...ends.map(Math.abs));
+  if (!(most > 0) || method === 'none') return [];
+  const [from, to] = mirrored || kind === 'pair' ? [-most, most] : [Math.min(...ends), Math.max(...ends)];
+  const at = Array.from({ length: CURVE_POINTS + 1 }, (_, i) => from + ((to - from) * i) / CURVE_POINTS);
+  const [fitted, raw] = ['calibrated, with its band', 'uncalibrated: sigmoid of the logit'];
+  const lines = at.flatMap((x) => [
+    { x, p: applyCurve(parameters, x), series: fitted },
+    ...(kind === 'pair' ? [{ x, p: sigmoid(x), series: raw }] : []),
+  ]);
+  const edge = (values: readonly number[], other: readonly number[], x: number): number => {
+    const of = (y: readonly number[], place: number) => interpolate({ x: band!.x, y: [...y] }, place);
+    return mirrored && x < 0 ? 1 - of(other, -x) : of(values, x);
+  };
+  const area =
+    band === null
+      ? []
+      : at.map((x) => ({ x, low: edge(band.lower, band.upper, x), high: edge(band.upper, band.lower, x) }));
+  const names = kind === 'pair' ? [fitted, raw] : [fitted];
+  const { color, strokeDash } = series(names, [COLOURS.blue, COLOURS.vermillion]);
+  const level = band === null ? '' : `; band: ${Math.round(100 * band.level)} % of refits to resampled prompts`;
+  return [
+    {
+      name: 'calibration-curve',
+      alt: `The calibration curve (${method}): ${kind === 'pair' ? 'probability that the left is preferred' : 'place on the human scale'} against the logit${level}.`,
+      spec: {
+        $schema: SCHEMA,
+        title: { text: 'What a logit means', subtitle: `Method: ${method}${level}` },
+        width: WIDTH,
+        height: 300,
+        layer: [
+          {
+            data: { values: area },
+            mark: { type: 'area', color: COLOURS.light, opacity: 0.9 },
+            encoding: {
+              x: { field: 'x', type: 'quantitative' },
+              y: { field: 'low', type: 'quantitative' },
+              y2: { field: 'high' },
+            },
+          },
+          {
+            data: { values: lines },
+            mark: { type: 'line', strokeWidth: 2 },
+            encoding: {
+              x: {
+                field: 'x',
+                type: 'quantitative',
+                title: kind === 'pair' ? 'Pair logit' : 'Utility logit',
+                scale: { nice: false, domain: [from, to] },
+              },
+              y: {
+                field: 'p',
+                type: 'quantitative',
+                title: kind === 'pair' ? 'P(left preferred)' : 'Human scale',
+                scale: kind === 'pair' ? { domain: [0, 1] } : { zero: false },
+              },
+              color,
+              strokeDash: { ...strokeDash, legend: { symbolType: 'stroke', symbolStrokeWidth: 2, symbolSize: 400 } },
+            },
+          },
+        ],
+      } as TopLevelSpec,
+    },
+  ];
+}
+
+/** Groups in one forest plot, at most. */
+const MAX_GROUPS = 40;
+
+/** Each group's figure with its interval, against all rows together. */
+export function groupsChart(report: Evaluation, name: string): Chart[] {
+  const { kind, groups, gaps, overall, options } = report;
+  const id = kind === 'pair' ? 'accuracy' : 'spearman';
+  const { label } = metricOf(id);
+  const [real, none] = ["differs from the rest after Holm's correction", 'no difference that stands'];
+  const rows = groups
+    .filter(({ by }) => options.by.length < 2 || options.by.includes(by))
+    .flatMap(({ by, value, n, metrics }) => {
+      const estimate = metrics?.[id];
+      if (!estimate || estimate.value === null) return [];
+      const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === id);
+      const differs = gap?.holm !== null && gap?.holm !== undefined && gap.holm < SIGNIFICANCE;
+      const [low, high] = estimate.ci ?? [estimate.value, estimate.value];
+      return [
+        {
+          by: shown(by),
+          group: `${shown(value)}  (${n})`,
+          figure: estimate.value,
+          low,
+          high,
+          series: differs ? real : none,
+        },
+      ];
+    })
+    .sort((a, b) => (a.by === b.by ? a.figure - b.figure : 0));
+  if (rows.length === 0) return [];
+  const total = overall[id]?.value ?? null;
+  const ends = [...rows.flatMap(({ low, high }) => [low, high]), ...(total === null ? [] : [total])];
+  const domain = [Math.floor(20 * Math.min(...ends)) / 20, Math.ceil(20 * Math.max(...ends)) / 20];
+  const x = {
+    field: 'figure',
+    type: 'quantitative',
+    title: `${label}, 95 % interval`,
+    scale: { domain, nice: false, zero: false },
+  };
+  const shownRows = rows.slice(0, MAX_GROUPS);
+  const present = [none, real].filter((one) => shownRows.some(({ series }) => series === one));
+  const encoded = series(
+    present,
+    present.map((one) => (one === real ? COLOURS.vermillion : COLOURS.blue)),
+  );
+  const legend = present.includes(real) ? {} : { legend: null };
+  const [color, shape] = [encoded.color, encoded.shape].map((channel) => ({ ...channel, ...legend }));
+  const panels = [...new Set(shownRows.map(({ by }) => by))].map((by) => {
+    const values = shownRows.filter((row) => row.by === by);
+    const y = {
+      field: 'group',
+      type: 'nominal',
+      sort: null,
+      title: null,
+      axis: { labelLimit: 900, domain: false, ticks: false, grid: true },
+    };
+    return {
+      title: { text: by, fontSize: 13, offset: 6, frame: 'group' },
+      width: 400,
+      height: { step: 24 },
+      data: { values },
+      layer: [
+        ...(total === null
+          ? []
+          : [
+              {
+                data: { values: [{ total }] },
+                mark: { type: 'rule', color: COLOURS.grey, strokeDash: [4, 4] },
+                encoding: { x: { field: 'total', type: 'quantitative' } },
+              },
+            ]),
+        {
+          mark: { type: 'rule', strokeWidth: 2 },
+          encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, color },
+        },
+        { mark: { type: 'point', filled: true, size: 85, opacity: 1 }, encoding: { x, y, color, shape } },
+      ],
+    };
+  });
+  const note = total === null ? '' : `; dashed: all rows, ${total.toFixed(3)}`;
+  return [
+    {
+      name,
+      alt: `${label} of each group with its 95 % interval, worst first${note}.`,
+      spec: {
+        $schema: SCHEMA,
+        title: { text: `${label} by group`, subtitle: `Rows in brackets${note}` },
+        vconcat: panels,
+        spacing: 18,
+        resolve: { scale: { x: 'shared' } },
+      } as unknown as TopLevelSpec,
+    },
+  ];
+}
+
+const MAX_PANELS = 16;
+
+/** How predictions spread, overall and by group. */
+export function distributionsChart({ distributions, kind }: Evaluation, name: string): Chart[] {
+  const { low, high, rows } = distributions;
+  if (rows.length === 0) return [];
+  const panels = rows
+    .slice(0, MAX_PANELS)
+    .map(({ by, value, n }, i) => `${i + 1}. ${by === null ? 'all rows' : shown(value ?? '', 29)} (${n})`);
+  const bars = rows.slice(0, MAX_PANELS).flatMap(({ counts, n }, i) =>
+    counts.map((count, bin) => ({
+      panel: panels[i],
+      from: low + ((high - low) * bin) / counts.length,
+      to: low + ((high - low) * (bin + 1)) / counts.length,
+      share: count / n,
+      side: kind === 'pair' && bin < counts.length / 2 ? 'against the majority' : 'with the majority',
+    })),
+  );
+  const pair = kind === 'pair';
+  return [
+    {
+      name,
+      alt: pair
+        ? 'Distribution of the probability that the model gives to the side most raters preferred, over all rows and by group: right of one half it agrees with them.'
+        : 'Distribution of predictions over all rows and by group.',
+      spec: {
+        $schema: SCHEMA,
+        title: {
+          text: pair ? 'How sure the model is of what raters preferred' : 'How predictions spread',
+          subtitle: pair
+            ? 'Probability of the side most raters preferred; right of one half the model agrees with them'
+            : 'Rows in brackets',
+        },
+        data: { values: bars },
+        facet: {
+          field: 'panel',
+          type: 'nominal',
+          title: null,
+          sort: panels,
+          header: { labelAnchor: 'start', labelFontSize: 11, labelLimit: 700, labelPadding: 2 },
+        },
+        columns: 3,
+        spacing: { row: 14, column: 18 },
+        spec: {
+          width: 205,
+          height: 62,
+          mark: { type: 'bar', binSpacing: 1 },
+          encoding: {
+            x: {
+              field: 'from',
+              type: 'quantitative',
+              bin: { binned: true },
+              title: null,
+              axis: { grid: false, tickCount: 3, format: '.2~f' },
+              scale: { domain: [low, high] },
+            },
+            x2: { field: 'to' },
+            y: { field: 'share', type: 'quantitative', title: null, axis: { tickCount: 2, format: '.0%' } },
+            color: pair
+              ? {
+                  field: 'side',
+                  type: 'nominal',
+                  scale: {
+                    domain: ['against the majority', 'with the majority'],
+                    range: [COLOURS.vermillion, COLOURS.blue],
+                  },
+                }
+              : { value: COLOURS.blue },
+          },
+        },
+      } as unknown as TopLevelSpec,
+    },
+  ];
+}
+
+const short = (value: number): string => Number(value.toPrecision(2)).toString();
+
+/** Which decisions quantizing turned: those the model had been least sure of, one hopes. */
+export function flipsChart({ gate }: Quantization): Chart[] {
+  const bins = gate?.decisions?.byMargin ?? [];
+  if (bins.length === 0) return [];
+  const rows = bins.map(({ low, high, pairs, flips }, i) => ({
+    margin: `${i + 1}. ${short(low)} to ${short(high)}`,
+    share: pairs > 0 ? flips / pairs : 0,
+    words: `${flips} of ${pairs}`,
+  }));
+  const most = Math.max(0.02, ...rows.map(({ share }) => share));
+  const y = {
+    field: 'margin',
+    type: 'nominal',
+    sort: null,
+    title: 'Margin before: |pair logit|',
+    axis: { labelLimit: 900 },
+  };
+  return [
+    {
+      name: 'flips',
+      alt: 'Share of pairs whose winner changed by quantizing, by the margin the float model had given them.',
+      spec: {
+        $schema: SCHEMA,
+        title: {
+          text: 'Winners that quantizing changed',
+          subtitle: 'By how sure the float model was: equally many pairs in each row',
+        },
+        width: 420,
+        height: { step: 30 },
+        data: { values: rows },
+        layer: [
+          {
+            mark: { type: 'bar', color: COLOURS.vermillion, height: 16 },
+            encoding: {
+              y,
+              x: {
+                field: 'share',
+                type: 'quantitative',
+                title: 'Share of pairs that flip',
+                axis: { format: '.1~%' },
+                scale: { domain: [0, most * 1.2], nice: false },
+              },
+            },
+          },
+          {
+            mark: { type: 'text', align: 'left', dx: 6, fontSize: 12, color: COLOURS.ink },
+            encoding: { y, x: { field: 'share', type: 'quantitative' }, text: { field: 'words' } },
+          },
+        ],
+      } as TopLevelSpec,
+    },
+  ];
+}

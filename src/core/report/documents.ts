@@ -1,0 +1,213 @@
+import * as z from 'zod';
+import type { JsonValue } from '../bytes/json.js';
+import { calibratorSchema } from '../calibration/calibrator.js';
+import { HpsError } from '../errors.js';
+
+/** Reports of our commands as a card reads them: what it needs of each, everything else left out. */
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const count = z.number().int().nonnegative();
+const interval = z.tuple([z.number(), z.number()]);
+export const estimateSchema = z.object({ value: z.number().nullable(), ci: interval.nullable() });
+const figures = z.record(z.string(), estimateSchema);
+const input = z.object({ name: z.string(), sha256 });
+const bins = z.array(z.object({ weight: z.number(), forecast: z.number(), observed: estimateSchema }));
+const unmatched = z.object({ count });
+const rowsOf = z.object({ rows: count, badRows: count, unlabelled: count, otherKind: count });
+
+const comparison = z.object({
+  model: estimateSchema,
+  baseline: estimateSchema,
+  difference: z.number().nullable(),
+  ci: interval.nullable(),
+  pValue: z.number().nullable(),
+  holm: z.number().nullable(),
+  verdict: z.enum(['better', 'worse', 'undecided']),
+});
+
+/** What `hpsv3 evaluate --out` writes. */
+export const evaluationSchema = z.object({
+  kind: z.enum(['pair', 'absolute']),
+  n: count,
+  clusters: count,
+  calibrated: z.boolean(),
+  overall: figures,
+  ceiling: estimateSchema.nullable(),
+  groups: z.array(
+    z.object({
+      by: z.string(),
+      value: z.string(),
+      n: count,
+      clusters: count,
+      metrics: figures.nullable(),
+      suppressed: z.boolean(),
+    }),
+  ),
+  gaps: z.array(
+    z.object({
+      by: z.string(),
+      value: z.string(),
+      metric: z.string(),
+      difference: estimateSchema,
+      pValue: z.number().nullable(),
+      holm: z.number().nullable(),
+    }),
+  ),
+  worst: z.array(z.object({ by: z.string(), value: z.string(), metric: z.string(), estimate: estimateSchema })),
+  baseline: z
+    .object({
+      file: z.string(),
+      n: count,
+      clusters: count,
+      comparisons: z.record(z.string(), comparison),
+      verdict: z.enum(['better', 'worse', 'undecided']),
+    })
+    .optional(),
+  reliability: z.object({ before: bins.nullable(), after: bins.nullable() }),
+  distributions: z.object({
+    of: z.enum(['probability-of-majority', 'prediction']),
+    low: z.number(),
+    high: z.number(),
+    rows: z.array(
+      z.object({
+        by: z.string().nullable(),
+        value: z.string().nullable(),
+        n: count,
+        counts: z.array(count).max(100),
+        quantiles: z.array(z.number()).length(5),
+      }),
+    ),
+  }),
+  minGroup: count,
+  modelSha256: sha256.nullable(),
+  inputs: z.object({
+    scores: input,
+    labels: input,
+    calibrator: input.nullable(),
+    baseline: input.nullable(),
+  }),
+  options: z.object({ by: z.array(z.string()), resamples: count.nullable(), seed: count }),
+  resamples: count,
+  fewerResamples: z.record(z.string(), count),
+  rows: z.object({
+    labels: rowsOf,
+    scores: rowsOf,
+    matched: count,
+    labelsOnly: unmatched,
+    scoresOnly: unmatched,
+    failed: count,
+  }),
+  tool: z.string(),
+});
+export type Evaluation = z.infer<typeof evaluationSchema>;
+
+const lineage = z.array(z.object({ step: z.string(), inputs: z.array(input) }));
+const check = z.object({ name: z.string(), passed: z.boolean(), detail: z.string() });
+
+const gate = z.object({
+  passed: z.boolean(),
+  level: z.enum(['off', 'quick', 'full']),
+  reference: z.enum(['golden', 'source', 'members', 'none']),
+  pairs: count.nullable(),
+  flips: count.nullable(),
+  flipRate: z.number().nullable(),
+  kendall: z.number().nullable(),
+  maxScoreDiff: z.number().nullable(),
+  orderBias: z.number().optional(),
+  decisions: z
+    .object({
+      confusion: z.object({
+        leftLeft: count,
+        leftRight: count,
+        rightLeft: count,
+        rightRight: count,
+        even: count,
+      }),
+      byMargin: z.array(z.object({ low: z.number(), high: z.number(), pairs: count, flips: count })).max(100),
+    })
+    .optional(),
+  checks: z.array(check),
+  notes: z.array(z.string()),
+  peakRssBytes: z.number(),
+});
+
+/** What `hpsv3 quantize` writes beside the model. */
+export const quantizationSchema = z.object({
+  scheme: z.string(),
+  out: z.string(),
+  sha256,
+  bytes: count,
+  ratio: z.number(),
+  latency: z.object({ float: z.number(), quantized: z.number(), ratio: z.number() }).nullable(),
+  flips: count.nullable(),
+  flipRate: z.number().nullable(),
+  kendall: z.number().nullable(),
+  maxLogitDiff: z.number().nullable(),
+  accuracy: z.object({ pairs: count, float: z.number(), quantized: z.number(), pValue: z.number() }).optional(),
+  quantized: count,
+  excluded: z.array(z.object({ node: z.string(), why: z.string() })),
+  gate: gate.nullable(),
+  lineage,
+  warnings: z.array(z.string()),
+});
+export type Quantization = z.infer<typeof quantizationSchema>;
+
+/** What `hpsv3 export` writes beside the model. */
+export const exportSchema = z.object({
+  out: z.string(),
+  sha256,
+  bytes: count,
+  opset: count,
+  architecture: z.string(),
+  modality: z.string().nullable(),
+  mode: z.string(),
+  dtype: z.string(),
+  nodes: count,
+  parameters: count,
+  parity: z.object({
+    golden: z.object({ maxAbsDiff: z.number(), outputs: z.record(z.string(), z.json()) }).nullable(),
+  }),
+  gate: gate.nullable(),
+  lineage,
+  warnings: z.array(z.string()),
+});
+export type ExportDocument = z.infer<typeof exportSchema>;
+
+/** The kinds of documents, each with the keys that tell it from the others. */
+export const DOCUMENT_KINDS = {
+  evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate --out' },
+  calibrator: { schema: calibratorSchema, keys: ['schema', 'parameters', 'dataSha256'], made: 'hpsv3 calibrate --out' },
+  quantization: { schema: quantizationSchema, keys: ['scheme', 'ratio', 'quantized'], made: 'hpsv3 quantize' },
+  export: { schema: exportSchema, keys: ['architecture', 'parity', 'opset'], made: 'hpsv3 export' },
+} as const;
+export type DocumentKind = keyof typeof DOCUMENT_KINDS;
+
+/** Which report of ours a JSON value is, by its keys; undefined for another. */
+export function documentKind(value: JsonValue): DocumentKind | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const kinds = Object.entries(DOCUMENT_KINDS) as [DocumentKind, { readonly keys: readonly string[] }][];
+  return kinds.find(([, { keys }]) => keys.every((key) => Object.hasOwn(value, key)))?.[0];
+}
+
+/**
+ * A report of the kind that is due.
+ *
+ * @throws HpsError CONFIG_INVALID for another document, or one that breaks its schema (say, of an older version)
+ */
+export function parseDocument<K extends DocumentKind>(
+  kind: K,
+  value: JsonValue,
+  name: string,
+): z.infer<(typeof DOCUMENT_KINDS)[K]['schema']> {
+  const { schema, made } = DOCUMENT_KINDS[kind];
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data as z.infer<(typeof DOCUMENT_KINDS)[K]['schema']>;
+  const [issue] = parsed.error.issues;
+  const is = documentKind(value);
+  const place = issue.path.join('.') || 'the root';
+  throw new HpsError(
+    'CONFIG_INVALID',
+    `${name}: not a report of ${made}: ${is !== undefined && is !== kind ? `it is one of ${DOCUMENT_KINDS[is].made}` : `${place}: ${issue.message}`}`,
+    { hint: `Give a report that \`${made}\` of this version wrote.`, details: { file: name, at: place } },
+  );
+}

@@ -1,0 +1,264 @@
+import { formatBytes, formatCount } from '../../bytes/format.js';
+import { type Block, facts as factTable, heading, list, note, paragraph, type Text, table } from '../blocks.js';
+import type { CardFacts, EvaluationFacts } from '../card-facts.js';
+import type { Evaluation, Quantization } from '../documents.js';
+import { formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
+import { dataName, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
+import { section } from './maker.js';
+
+/** Pictures there are, by name, with what they show. */
+export type Pictures = ReadonlyMap<string, string>;
+
+/** The picture of that name, where there is one. */
+const picture = (pictures: Pictures, name: string): Block[] => {
+  const alt = pictures.get(name);
+  return alt === undefined ? [] : [{ kind: 'picture', name, alt }];
+};
+
+/** Figures overall, by group and by several together; calibration; what quantizing changed; size and speed. */
+export function quantitativeAnalyses(facts: CardFacts, pictures: Pictures): Block[] {
+  return section(facts, 'quantitative-analyses', [
+    ...facts.evaluations.flatMap((one, i) => evaluationBlocks(facts, one, pictures, i + 1)),
+    ...calibrationBlocks(facts, pictures),
+    ...(facts.quantization ? quantizationBlocks(facts.quantization, pictures) : []),
+    ...parityBlocks(facts),
+    ...profileBlocks(facts),
+  ]);
+}
+
+export function evaluationBlocks(
+  facts: Pick<CardFacts, 'datasets' | 'evaluations'>,
+  one: EvaluationFacts,
+  pictures: Pictures,
+  number: number,
+): Block[] {
+  const { report } = one;
+  const title = `Unitary results: ${dataName(facts, one)}`;
+  const single =
+    report.options.by.length < 2 ? report.groups : report.groups.filter(({ by }) => report.options.by.includes(by));
+  const crossed = report.groups.filter((group) => !single.includes(group));
+  return [
+    heading(3, facts.evaluations.length > 1 ? `${title} (${number})` : title),
+    ...overall(report),
+    ...baseline(report),
+    ...(report.groups.length === 0
+      ? []
+      : [
+          heading(3, facts.evaluations.length > 1 ? `By group (${number})` : 'By group'),
+          ...worstGroups(report).map(({ sentence }) => paragraph([{ strong: 'Bias statement.' }, ` ${sentence}`])),
+          paragraph(gapSummary(report)),
+          ...picture(pictures, `groups-${number}`),
+          ...groupTable('Figures by group', report, single),
+          ...picture(pictures, `distributions-${number}`),
+        ]),
+    ...(crossed.length === 0
+      ? []
+      : [
+          heading(3, facts.evaluations.length > 1 ? `Intersectional results (${number})` : 'Intersectional results'),
+          ...groupTable('Figures where several groups meet', report, crossed),
+        ]),
+  ];
+}
+
+function overall({ overall: figures, ceiling, kind }: Evaluation): Block[] {
+  const rows = Object.entries(figures).map(([id, { value, ci }]): Text[] => [
+    metricOf(id).label,
+    formatFigure(value),
+    formatInterval(ci),
+  ]);
+  if (ceiling)
+    rows.splice(1, 0, ['Agreement of a rater with another', formatFigure(ceiling.value), formatInterval(ceiling.ci)]);
+  const of = kind === 'pair' ? 'pairs' : 'items';
+  return table(`Overall figures of all judged ${of}`, ['Figure', 'Value', '95 % interval'], rows, [1, 2]);
+}
+
+function baseline({ baseline: against }: Evaluation): Block[] {
+  if (!against) return [];
+  const rows = Object.entries(against.comparisons).map(([id, one]): Text[] => [
+    metricOf(id).label,
+    formatFigure(one.model.value),
+    formatFigure(one.baseline.value),
+    formatFigure(one.difference),
+    formatInterval(one.ci),
+    one.holm === null ? '-' : one.holm.toPrecision(2),
+    one.verdict,
+  ]);
+  const headers = ['Figure', 'Model', 'Baseline', 'Difference', '95 % interval', 'p (Holm)', 'Verdict'];
+  return table(
+    `Against ${against.file}, on ${formatCount(against.n)} rows both scored`,
+    headers,
+    rows,
+    [1, 2, 3, 4, 5],
+  );
+}
+
+/** The figure a group is shown by, one beside it, and the one its gap is told of. */
+const LEADING = { pair: ['accuracy', 'ece'], absolute: ['spearman', 'rmse'] } as const;
+
+function groupTable(caption: string, { kind, gaps, minGroup }: Evaluation, groups: Evaluation['groups']): Block[] {
+  const [first, second] = LEADING[kind];
+  const headers = [
+    'Group',
+    'Rows',
+    metricOf(first).label,
+    '95 % interval',
+    'Less the rest',
+    '95 % interval',
+    'p (Holm)',
+    metricOf(second).label,
+  ];
+  const rows = groups.map(({ by, value, n, metrics, suppressed }): Text[] => {
+    const name: Text = [`${by}: `, { strong: value }];
+    if (suppressed || metrics === null) {
+      return [name, formatCount(n), `suppressed (under ${minGroup} rows)`, '-', '-', '-', '-', '-'];
+    }
+    const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === first);
+    const holm = gap?.holm ?? null;
+    return [
+      name,
+      formatCount(n),
+      formatFigure(metrics[first]?.value),
+      formatInterval(metrics[first]?.ci),
+      formatFigure(gap?.difference.value),
+      formatInterval(gap?.difference.ci),
+      holm === null ? '-' : holm < SIGNIFICANCE ? [{ strong: holm.toPrecision(2) }] : holm.toPrecision(2),
+      formatFigure(metrics[second]?.value),
+    ];
+  });
+  return table(caption, headers, rows, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+function calibrationBlocks({ calibration, model }: CardFacts, pictures: Pictures): Block[] {
+  const shown = [...picture(pictures, 'reliability-1'), ...picture(pictures, 'calibration-curve')];
+  if (calibration === null) return shown.length > 0 ? [heading(3, 'Calibration'), ...shown] : [];
+  const { method, symmetric, n, clusters, folds, repeats, figures, groups } = calibration.calibrator;
+  const { before, after, reduction } = figures;
+  const rows = Object.keys(before).map((id): Text[] => {
+    const fall = reduction[id]?.value;
+    return [
+      metricOf(id).label,
+      formatEstimate(before[id]),
+      after[id] ? formatEstimate(after[id]) : '-',
+      fall === null || fall === undefined ? '-' : percent(fall),
+    ];
+  });
+  const sides = symmetric ? ' Both orders of a pair get probabilities that sum to 1.' : '';
+  const inside = model?.embeddedCalibrator ? ' A calibrator is inside the file.' : '';
+  return [
+    heading(3, 'Calibration'),
+    paragraph(
+      `Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters. The figures below are out-of-fold (${folds} folds, ${repeats} times): each row is judged by a curve that was fitted without its prompt.${sides}${inside}`,
+    ),
+    ...table(
+      'Before and after calibration, out-of-fold, with 95 % intervals',
+      ['Figure', 'Before', 'After', 'Falls by'],
+      rows,
+      [1, 2, 3],
+    ),
+    ...(groups === null
+      ? []
+      : [
+          paragraph(
+            `There is one more curve for each of the ${groups.values.length} values of ${groups.name}, shrunk to the whole.`,
+          ),
+        ]),
+    ...shown,
+  ];
+}
+
+export function quantizationBlocks(
+  { report, modelIs }: { readonly report: Quantization; readonly modelIs: 'quantized' | 'source' },
+  pictures: Pictures,
+): Block[] {
+  const { gate, latency, accuracy } = report;
+  const subject =
+    modelIs === 'quantized' ? 'This file is quantized.' : `A quantized file was made from this one: ${report.out}.`;
+  return [
+    heading(3, 'Quantization'),
+    paragraph(
+      `${subject} Scheme: ${report.scheme}; ${formatCount(report.quantized)} nodes changed, ${formatCount(report.excluded.length)} left as they were.`,
+    ),
+    ...factTable('What quantizing changed', [
+      ['Size', `${formatBytes(report.bytes)}, ${report.ratio.toFixed(2)} times smaller than the float file`],
+      [
+        'Median time of a run',
+        latency &&
+          `${latency.float.toPrecision(3)} ms before, ${latency.quantized.toPrecision(3)} ms after, where it was quantized`,
+      ],
+      [
+        'Flips',
+        report.flips === null || gate?.pairs === null || !gate
+          ? null
+          : `${report.flips} of ${formatCount(gate.pairs)} pairs`,
+      ],
+      ['Kendall tau-b of the scores', report.kendall === null ? null : report.kendall.toFixed(6)],
+      ['Largest difference of a logit', report.maxLogitDiff === null ? null : report.maxLogitDiff.toPrecision(3)],
+      [
+        'Agreement with majorities',
+        accuracy &&
+          `${formatFigure(accuracy.float)} before, ${formatFigure(accuracy.quantized)} after, on ${formatCount(accuracy.pairs)} pairs (McNemar p = ${accuracy.pValue.toPrecision(2)})`,
+      ],
+    ]),
+    ...confusion(gate),
+    ...picture(pictures, 'flips'),
+    ...report.warnings.map((warning) => note(warning)),
+  ];
+}
+
+function confusion(gate: Quantization['gate']): Block[] {
+  if (!gate?.decisions) return [];
+  const { leftLeft, leftRight, rightLeft, rightRight, even } = gate.decisions.confusion;
+  const rows = [
+    ['left', formatCount(leftLeft), formatCount(leftRight)],
+    ['right', formatCount(rightLeft), formatCount(rightRight)],
+  ];
+  return [
+    ...table(
+      'Winners before (rows) and after quantizing (columns)',
+      ['Before', 'After: left', 'After: right'],
+      rows,
+      [1, 2],
+    ),
+    ...(even > 0 ? [note(`${formatCount(even)} more pairs are called even by one of the two.`)] : []),
+  ];
+}
+
+function parityBlocks({ export: exported }: CardFacts): Block[] {
+  if (exported === null) return [];
+  const { parity, gate } = exported.report;
+  const golden = parity.golden
+    ? `Outputs of the exported file are within ${parity.golden.maxAbsDiff.toPrecision(3)} of the reference implementation's.`
+    : 'The exported file was not compared with outputs of the reference implementation.';
+  const checks = gate?.checks.map(
+    ({ name, passed, detail }): Text => [{ strong: `${name}: ${passed ? 'passed' : 'failed'}. ` }, detail],
+  );
+  return [
+    heading(3, 'Parity with the checkpoint'),
+    paragraph(golden),
+    ...(checks && checks.length > 0 ? [list(checks)] : [paragraph('No gate was run.')]),
+  ];
+}
+
+/** What was profiled, as it stands in the report: names and numbers. */
+function profileBlocks({ profile, export: exported }: CardFacts): Block[] {
+  const memory = exported?.report.gate?.peakRssBytes;
+  if (profile === null) {
+    return memory
+      ? [
+          heading(3, 'Size and speed'),
+          paragraph(`Running it took at most ${formatBytes(memory)} of memory in the gate.`),
+        ]
+      : [];
+  }
+  const rows = leaves(profile.report).map(([name, value]): [string, string] => [name, value]);
+  return [heading(3, 'Size and speed'), ...factTable('Profile', rows)];
+}
+
+/** Single values of a document by their path; lists are left to the JSON. */
+function leaves(value: unknown, path = ''): [string, string][] {
+  if (Array.isArray(value)) return [];
+  if (typeof value === 'object' && value !== null) {
+    return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
+  }
+  return [[path, typeof value === 'number' ? String(Number(value.toPrecision(6))) : String(value)]];
+}

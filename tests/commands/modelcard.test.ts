@@ -1,0 +1,280 @@
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { verifyModelCard } from '../../src/core/lifecycle/modelcard-verify.js';
+import { evaluated, HOSTILE_NAMES, makeCard, readJson, writeTexts } from '../helpers/cards.js';
+import { hpsv3 } from '../helpers/cli.js';
+import { exportFile } from '../helpers/pico.js';
+import { sharedFolder, tempFolder } from '../helpers/temp.js';
+
+const SECTIONS = [
+  'Model details',
+  'Intended use',
+  'Factors',
+  'Metrics',
+  'Evaluation data',
+  'Training data',
+  'Quantitative analyses',
+  'Ethical considerations',
+  'Caveats and recommendations',
+];
+
+/** A model, an evaluation that names it, and a card of both beside it. */
+const folder = sharedFolder();
+const model = join(folder, 'model.onnx');
+let report: string;
+beforeAll(async () => {
+  await exportFile(model, { mode: 'pair', modality: 'image' });
+  report = await evaluated(folder, { prompts: 12, model: sha256Hex(readFileSync(model)) });
+  await makeCard(join(folder, 'card'), { model, evaluations: [report], ...writeTexts(folder) });
+}, 120_000);
+
+const refused = (options: Parameters<typeof makeCard>[1]) => makeCard(join(tempFolder(), 'card'), options);
+const verify = (path: string, recompute = false, files: string[] = []) =>
+  verifyModelCard({ folder: path, files, recompute });
+
+/** The card, and the model where it expects it, in a folder of their own. */
+function copyOfCard(): string {
+  const into = tempFolder();
+  cpSync(join(folder, 'card'), join(into, 'card'), { recursive: true });
+  copyFileSync(model, join(into, 'model.onnx'));
+  return into;
+}
+
+/** Replaces text in a file of a card; the text must be there. */
+function edit(path: string, from: string | RegExp, to: string): void {
+  const text = readFileSync(path, 'utf8');
+  const edited = text.replace(from, to);
+  expect(edited).not.toBe(text);
+  writeFileSync(path, edited);
+}
+
+describe('hpsv3 modelcard', () => {
+  it('writes all renderings of one source of facts, with every section', () => {
+    const card = join(folder, 'card');
+    expect(readdirSync(card).sort()).toEqual([
+      '.eval_results',
+      'README.md',
+      'SHA256SUMS',
+      'bom.cdx.json',
+      'card.html',
+      'card.json',
+      'files',
+      'pictures',
+    ]);
+    expect(readdirSync(join(card, 'files')).sort()).toEqual([
+      'card.yaml',
+      'data.yaml',
+      'labels.jsonl',
+      'model.onnx.report.json',
+      'report.json',
+      'scores.jsonl',
+    ]);
+    const markdown = readFileSync(join(card, 'README.md'), 'utf8');
+    const html = readFileSync(join(card, 'card.html'), 'utf8');
+    expect(markdown.match(/^## .*/gm)?.slice(0, 9)).toEqual(SECTIONS.map((title) => `## ${title}`));
+    for (const title of SECTIONS) expect(html).toContain(`>${title}</h2>`);
+    for (const text of [
+      'From checkpoint to file',
+      'Preprocessing contract',
+      'Bias statement',
+      'What a score means',
+      'HPSv3Scorer.load("model.onnx")',
+    ]) {
+      expect(markdown).toContain(text);
+    }
+    expect(readJson(join(card, 'card.json'))).toMatchObject({
+      schema: 'hpsv3/card@1',
+      subject: 'model',
+      model: { file: 'model.onnx', architecture: 'hpsv3', mode: 'pair' },
+      evaluations: [{ binding: 'model', inSample: false, from: ['scores-1', 'labels-1'], dataset: 0 }],
+    });
+  });
+
+  it('names a model beside its folder by a path that tells nothing of the machine', () => {
+    const { files } = readJson(join(folder, 'card', 'card.json')) as { files: { role: string; path: string }[] };
+    expect(files.map(({ role, path }) => [role, path])).toContainEqual(['model', '../model.onnx']);
+    expect(readFileSync(join(folder, 'card', 'card.json'), 'utf8')).not.toContain(folder);
+  });
+
+  it('writes the same bytes twice', async () => {
+    const again = join(folder, 'again');
+    await makeCard(again, { model, evaluations: [report], ...writeTexts(folder) });
+    expect(readFileSync(join(again, 'SHA256SUMS'), 'utf8')).toBe(
+      readFileSync(join(folder, 'card', 'SHA256SUMS'), 'utf8'),
+    );
+  });
+
+  it('says what is not stated, and with --strict writes nothing and exits 3', async () => {
+    const args = ['modelcard', '--scorer', 'drawn', '--evaluation', report, '--quiet'];
+    const into = tempFolder();
+    const { code, stdout } = await hpsv3([...args, '--out', 'card'], { cwd: into });
+    expect(code).toBe(0);
+    expect(stdout).toContain('intended-use: what it must not be used for');
+    expect(readFileSync(join(into, 'card/README.md'), 'utf8')).toContain('> **Not stated:** the licence of the model.');
+    const strict = await hpsv3([...args, '--out', 'strict', '--strict', '--json'], { cwd: into });
+    expect(strict.code).toBe(3);
+    expect(JSON.parse(strict.stdout).error).toMatchObject({
+      code: 'CARD_INCOMPLETE',
+      hint: expect.stringContaining('the licence of the model'),
+    });
+    expect(readdirSync(into)).toEqual(['card']);
+  });
+
+  it.each(['README.md', 'card.html', 'facts.json'])('writes %s alone', async (name) => {
+    const into = tempFolder();
+    await makeCard(join(into, name), { evaluations: [report] });
+    expect(readdirSync(into)).toEqual([name]);
+    expect(readFileSync(join(into, name), 'utf8')).toContain('drawn');
+    expect(readFileSync(join(into, name), 'utf8')).not.toContain('](pictures/');
+  });
+
+  it('refuses a report of another model, and says which', async () => {
+    const other = tempFolder();
+    const foreign = await evaluated(other, { prompts: 4, model: 'ab'.repeat(32) });
+    await expect(refused({ model, evaluations: [foreign] })).rejects.toMatchObject({
+      code: 'MODELS_INCOMPARABLE',
+      message: expect.stringContaining('report.json: is of the model abababababab'),
+    });
+    await expect(refused({ evaluations: [foreign, report] })).rejects.toMatchObject({ code: 'MODELS_INCOMPARABLE' });
+  });
+
+  it('says so where the scores name no model', async () => {
+    const other = tempFolder();
+    const unnamed = await evaluated(other, { prompts: 4 });
+    const { gaps } = await makeCard(join(other, 'card'), { model, evaluations: [unnamed] });
+    expect(gaps.map(({ text }) => text)).toContainEqual(expect.stringContaining('the scores are of this model'));
+  });
+
+  it.each([
+    ['an empty report', '{}', 'CONFIG_INVALID'],
+    ['an empty file', '', 'CONFIG_INVALID'],
+    ['another report', '{"schema":"hpsv3/calibrator@1","parameters":{},"dataSha256":""}', 'CONFIG_INVALID'],
+  ])('refuses %s', async (_, text, code) => {
+    const path = join(tempFolder(), 'r.json');
+    writeFileSync(path, text);
+    await expect(refused({ evaluations: [path] })).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('r.json'),
+    });
+  });
+
+  it('has nothing to describe without model, scorer or evaluation', async () => {
+    const { code, stdout } = await hpsv3(['modelcard', '--out', 'card', '--json'], { cwd: tempFolder() });
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout).error.code).toBe('USAGE');
+  });
+
+  it('replaces only a card, and never a folder that its inputs lie in', async () => {
+    const into = tempFolder();
+    mkdirSync(join(into, 'mine'));
+    writeFileSync(join(into, 'mine', 'notes.txt'), 'mine');
+    await expect(makeCard(join(into, 'mine'), { evaluations: [report], force: true })).rejects.toMatchObject({
+      code: 'OUTPUT_INVALID',
+    });
+    await expect(makeCard(folder, { evaluations: [report], force: true })).rejects.toMatchObject({
+      code: 'OUTPUT_INVALID',
+    });
+    expect(readFileSync(join(into, 'mine', 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  it('keeps hostile names of groups in their cells', async () => {
+    const into = tempFolder();
+    const hostile = await evaluated(into, { prompts: 25, groups: HOSTILE_NAMES });
+    await makeCard(join(into, 'card'), { evaluations: [hostile] });
+    const markdown = readFileSync(join(into, 'card/README.md'), 'utf8');
+    const rows = markdown.split('\n').filter((line) => line.startsWith('| kind: '));
+    expect(rows).toHaveLength(HOSTILE_NAMES.length);
+    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(10);
+    expect(readFileSync(join(into, 'card/card.html'), 'utf8')).not.toContain('<script');
+    expect((await verify(join(into, 'card'))).passed).toBe(true);
+  });
+});
+
+describe('hpsv3 modelcard verify', () => {
+  it('computes every figure again and finds them as stated', async () => {
+    const result = await verify(join(folder, 'card'), true);
+    expect(result).toMatchObject({ passed: true, differences: [], changed: [], renderings: [], notes: [] });
+    expect(result.recomputed).toBeGreaterThan(100);
+    expect(new Set(result.bound.map(({ status }) => status))).toEqual(new Set(['same']));
+  });
+
+  it('finds the card in a folder that has it as card', async () => {
+    expect((await verify(folder)).passed).toBe(true);
+    await expect(verify(tempFolder())).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  it('names the hash of a model in which one byte was changed', async () => {
+    const copy = copyOfCard();
+    const bytes = readFileSync(join(copy, 'model.onnx'));
+    bytes[bytes.length - 5] ^= 1;
+    writeFileSync(join(copy, 'model.onnx'), bytes);
+    const { code, stdout } = await hpsv3(['modelcard', 'verify', 'card', '--no-recompute', '--quiet', '--json'], {
+      cwd: copy,
+    });
+    expect(code).toBe(3);
+    const { differences, bound } = JSON.parse(stdout);
+    expect(differences[0]).toMatchObject({ at: 'model.sha256' });
+    expect(bound).toContainEqual(expect.objectContaining({ role: 'model', status: 'changed' }));
+  });
+
+  it('names the number of a report in which one digit was changed', async () => {
+    const copy = copyOfCard();
+    edit(join(copy, 'card/files/report.json'), /"value": 0\.\d(?=\d+)/, '"value": 0.1');
+    const { differences, changed, passed } = await verify(copy);
+    expect(passed).toBe(false);
+    expect(changed).toEqual(['files/report.json']);
+    expect(differences).toContainEqual(
+      expect.objectContaining({ at: 'evaluations.0.report.overall.accuracy.value', found: expect.any(Number) }),
+    );
+  });
+
+  it('computes from changed scores what the report does not say', async () => {
+    const copy = copyOfCard();
+    edit(join(copy, 'card/files/scores.jsonl'), /"logit":-?/, '"logit":-9');
+    const { differences } = await verify(copy, true);
+    expect(differences.map(({ at }) => at)).toContain('evaluations.0.report.overall.nll.value');
+  });
+
+  it('finds a number that was changed in card.json, or words in a rendering', async () => {
+    const copy = copyOfCard();
+    edit(join(copy, 'card/card.json'), /"clusters": 12/, '"clusters": 13');
+    edit(join(copy, 'card/README.md'), 'Bias statement', 'Praise');
+    const { differences, renderings, changed } = await verify(copy);
+    expect(differences).toContainEqual({ at: 'evaluations.0.report.clusters', stated: 13, found: 12 });
+    expect(renderings).toContain('README.md');
+    expect(changed).toEqual(['README.md', 'card.json']);
+  });
+
+  it('finds a report that is gone, one that cannot be read, and a picture in the place of another', async () => {
+    const copy = copyOfCard();
+    writeFileSync(join(copy, 'card/files/report.json'), '{');
+    writeFileSync(join(copy, 'card/pictures/extra.png'), 'x');
+    const { passed, differences, changed } = await verify(copy);
+    expect(passed).toBe(false);
+    expect(changed).toEqual(['files/report.json', 'pictures/extra.png']);
+    expect(differences.map(({ at }) => at)).toContain('files');
+  });
+
+  it('looks for files that are known by their hash where it is told', async () => {
+    const into = tempFolder();
+    await makeCard(join(into, 'card'), { evaluations: [report], copyData: false });
+    const without = await verify(into, true);
+    expect(without.passed).toBe(true);
+    expect(without.recomputed).toBe(0);
+    expect(without.notes).toContainEqual(expect.stringContaining('scores.jsonl is known by its hash'));
+    const given = await verify(into, true, [folder]);
+    expect(given).toMatchObject({ passed: true, notes: [] });
+    expect(given.recomputed).toBeGreaterThan(100);
+  });
+
+  it('refuses a card that breaks the schema, and paths out of the machine', async () => {
+    const copy = copyOfCard();
+    edit(join(copy, 'card/card.json'), '"../model.onnx"', '"/etc/passwd"');
+    await expect(verify(copy)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('must be relative'),
+    });
+  });
+});
