@@ -21,6 +21,7 @@ import {
   reduceSum,
   reduceSumSquare,
 } from './rules/reduce.js';
+import { resize } from './rules/resize.js';
 import { clip, extreme, where } from './rules/select.js';
 import { logSoftmax, softmax } from './rules/softmax.js';
 import { unary } from './rules/unary.js';
@@ -35,6 +36,6 @@ export const RULES: readonly GradientRule[] = [
   ...[reduceSum, reduceMean, reduceExtreme, reduceL1, reduceL2, reduceLogSumExp, reduceSumSquare],
   ...[extreme, clip, where],
   ...[identity, cast, dropout, reshape],
-  ...[transpose, expand, tile, concat, split, slice, pad, gather, gatherElements],
+  ...[transpose, expand, tile, concat, split, slice, pad, resize, gather, gatherElements],
   ...unary,
 ];

@@ -185,6 +185,27 @@ def layouts():
     case("Slice backwards", "Slice", [Draw([3, 8]), Fixed([6]), Fixed([-100]), Fixed([-1]), Fixed([-2])], lambda t, *_: t[:, [6, 4, 2, 0]])
     case("Pad", "Pad", [x, Fixed([0, 1, 2, 1, 0, 1]), Fixed(0.5, "F32")], lambda t, *_: F.pad(t, (2, 1, 1, 0, 0, 1), value=0.5))
     case("Pad that takes away", "Pad", [x, Fixed([-1, 2]), None, Fixed([1])], lambda t, *_: F.pad(t[:, 1:], (0, 0, 0, 2)))
+    y = Draw([1, 2, 4, 5])
+    for mode, theirs in (("edge", "replicate"), ("reflect", "reflect"), ("wrap", "circular")):
+        case(
+            f"Pad by {mode}", "Pad", [y, Fixed([0, 0, 1, 2, 0, 0, 2, 1])], lambda t, _: F.pad(t, (2, 1, 1, 2), mode=theirs), mode=mode
+        )
+
+    def resize(name, size, theirs, align=None, **attributes):
+        case(
+            f"Resize {name}", "Resize", [y, None, None, Fixed([1, 2, *size])],
+            lambda t, *_: F.interpolate(t, size=size, mode=theirs, align_corners=align), **attributes,
+        )
+
+    resize("nearest to twice the size", (8, 10), "nearest", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    resize("nearest to a smaller size", (3, 2), "nearest", mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    resize("linear", (6, 7), "bilinear", False, mode="linear", coordinate_transformation_mode="half_pixel")
+    resize("linear with corners aligned", (3, 9), "bilinear", True, mode="linear", coordinate_transformation_mode="align_corners")
+    resize("cubic", (6, 7), "bicubic", False, mode="cubic", coordinate_transformation_mode="half_pixel")
+    case(
+        "Resize by scales", "Resize", [y, None, Fixed([2.0, 1.5], "F32")],
+        lambda t, *_: F.interpolate(t, scale_factor=(2.0, 1.5), mode="bilinear"), mode="linear", axes=[2, 3],
+    )
     case("Gather of rows", "Gather", [Draw([5, 3]), Fixed([[1, 4, 1], [0, 1, -1]])], lambda t, i: t[i])
     case("Gather along an inner axis", "Gather", [x, Fixed([[2, 0], [2, 2]])], lambda t, i: t[:, i], axis=1)
     case("Gather of one row", "Gather", [Draw([5, 3]), Fixed(3)], lambda t, _: t[3])
