@@ -16,8 +16,11 @@ const BLOCKS = 12;
 /** Where the machine is noisy and there is something to tell, so many times as many. */
 const ROUNDS_OF_BLOCKS = 3;
 const LEVEL = 0.99;
-/** Rounds of one block at least: a median of fewer would be one run. */
+/** Quick rounds of one block that medians are of, at least. */
 const FEWEST_ROUNDS = 6;
+/** A block that has not come to so many rounds goes on for so many times its time. */
+const ENOUGH_ROUNDS = 60;
+const PATIENCE = 3;
 const MOST_ROUNDS = 2000;
 /** Share of the rounds of a block that are looked at. */
 const QUICK_SHARE = 1 / 3;
@@ -123,10 +126,11 @@ async function timeRounds(
   const blockMs = budgetMs / BLOCKS;
   await process.time(trials, { rounds: 2, budgetMs: blockMs });
   const rounds: Round[] = [];
+  const begun = performance.now();
   do {
     const times = await process.time(trials, { rounds: MOST_ROUNDS, budgetMs: blockMs });
     rounds.push(...times[0].map((_, i) => ({ ms: times.map((list) => list[i]), turns: turnsOf(i, trials.length) })));
-  } while (rounds.length < FEWEST_ROUNDS);
+  } while (rounds.length < ENOUGH_ROUNDS && performance.now() - begun < PATIENCE * blockMs);
   return rounds;
 }
 

@@ -41,6 +41,8 @@ export function profileInputs(options: ProfileInputsOptions): ProfileInputs {
   const fixedBatch = batchSymbol === null ? fixedBatchOf(inputs) : null;
   const perSample = (name: string): boolean =>
     fixedBatch !== null || inputs.some((input) => input.name === name && input.shape[0] === batchSymbol);
+  // A recurrent state, say, has the samples along its second dimension.
+  const batchInside = batchSymbol !== null && inputs.some(({ shape }) => shape.slice(1).includes(batchSymbol));
   const all = given ? repeated(given, fixedBatch ?? rows) : drawn(options, batchSymbol, fixedBatch ?? rows);
   return {
     origin: given ? 'inputs' : 'probes',
@@ -49,13 +51,21 @@ export function profileInputs(options: ProfileInputsOptions): ProfileInputs {
     ),
     fixedBatch,
     feeds: (batch) =>
-      new Map(
-        Array.from(all, ([name, value]) => [
-          name,
-          value.shape.length > 0 && perSample(name) && value.shape[0] !== batch ? firstRows(value, batch) : value,
-        ]),
-      ),
+      batchInside && !given ? drawn(options, batchSymbol, batch) : firstSamples(all, batch, perSample),
   };
+}
+
+function firstSamples(
+  all: ReadonlyMap<string, TensorValue>,
+  batch: number,
+  perSample: (name: string) => boolean,
+): Map<string, TensorValue> {
+  return new Map(
+    Array.from(all, ([name, value]) => [
+      name,
+      value.shape.length > 0 && perSample(name) && value.shape[0] !== batch ? firstRows(value, batch) : value,
+    ]),
+  );
 }
 
 const firstRows = (value: TensorValue, count: number): TensorValue =>

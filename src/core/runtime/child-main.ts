@@ -5,7 +5,7 @@ import { HpsError } from '../errors.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import { openSession, runtimeVersion } from './ort.js';
 import type { Session } from './session.js';
-import { turnsOf } from './turns.js';
+import { cycleOf, turnsOf } from './turns.js';
 import type { TensorValue } from './value.js';
 
 const sessions = new Map<number, Session>();
@@ -52,7 +52,7 @@ async function timeInTurn({ trials, rounds, budgetMs }: Extract<ModelRequest, { 
       await session.run(feeds);
       times[i].push(performance.now() - begun);
     }
-    if (performance.now() - started > budgetMs) break;
+    if ((round + 1) % cycleOf(own.length) === 0 && performance.now() - started > budgetMs) break;
   }
   return times;
 }

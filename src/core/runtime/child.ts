@@ -6,6 +6,7 @@ import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
+import { cycleOf } from './turns.js';
 import type { TensorValue } from './value.js';
 
 export interface ModelLimits {
@@ -158,8 +159,8 @@ export class ModelProcess {
   }
 
   /**
-   * Runs trials in turn (see `turnsOf`) inside the process, where nothing but the runs is timed: at most `rounds` each, and none begun after
-   * `budgetMs` (one round in any case). Outputs stay there.
+   * Runs trials in turn (see `turnsOf`) inside the process, where nothing but the runs is timed: at most `rounds` each, and no cycle
+   * begun after `budgetMs` (one in any case). Outputs stay there.
    * @returns milliseconds of every run, a list for each trial, all of one length
    * @throws HpsError as `RemoteSession.run`
    */
@@ -168,7 +169,8 @@ export class ModelProcess {
     { rounds, budgetMs }: { readonly rounds: number; readonly budgetMs: number },
   ): Promise<readonly (readonly number[])[]> {
     const sent = trials.map(({ session, feeds }) => ({ session: session.index, feeds }));
-    const result = await this.request({ kind: 'time', trials: sent, rounds, budgetMs }, budgetMs, trials.length);
+    const runs = trials.length * Math.min(rounds, cycleOf(trials.length));
+    const result = await this.request({ kind: 'time', trials: sent, rounds, budgetMs }, budgetMs, runs);
     if (result.kind !== 'timed') throw new TypeError(`${result.kind} answers a timing`);
     return result.times;
   }

@@ -8,3 +8,6 @@ export function turnsOf(round: number, count: number): number[] {
   const turns = Array.from({ length: count }, (_, turn) => (start + turn) % count);
   return round % 2 === 0 ? turns : turns.reverse();
 }
+
+/** Rounds after which `turnsOf` begins again: a comparison ends with a whole cycle. */
+export const cycleOf = (count: number): number => (count === 1 ? 1 : 2 * count);
