@@ -43,7 +43,7 @@ export default class Train extends HpsCommand<TrainReport> {
       description: 'tokenizer.json; by default the one beside --checkpoint, else one of bytes',
     }),
     out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder of the run' }),
-    resume: Flags.boolean({ description: 'Go on with the run in --out', exclusive: ['force'] }),
+    resume: Flags.boolean({ description: 'Go on with the run in --out' }),
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
     seed: seedFlag,

@@ -13,6 +13,8 @@ export interface ConfigFile {
   /** As written: the architecture that reads it knows its keys. */
   readonly model: JsonObject | undefined;
   readonly training: TrainingConfig | undefined;
+  /** Keys of the training section as written: the others have their defaults. */
+  readonly trainingKeys: readonly string[];
   readonly data: JsonObject | undefined;
   /** Defaults for flags, by the flag's name without dashes. */
   readonly flags: JsonObject;
@@ -45,7 +47,7 @@ export async function readConfigFile(path: string, options: ParseConfigOptions =
 export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfigOptions = {}): ConfigFile {
   const root = asObject(parseYaml(bytes, { name, hint: HINT }), name, 'the file');
   if (!SECTIONS.some((section) => Object.hasOwn(root, section))) {
-    return { name, model: root, training: undefined, data: undefined, flags: {} };
+    return { name, model: root, training: undefined, trainingKeys: [], data: undefined, flags: {} };
   }
   for (const key of Object.keys(root)) {
     if (!SECTIONS.includes(key)) throw unknownKey(name, key, SECTIONS);
@@ -56,6 +58,7 @@ export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfi
     name,
     model: section('model'),
     training: training && parseTraining(training, name),
+    trainingKeys: Object.keys(training ?? {}),
     data: section('data'),
     flags: parseFlags(section('flags') ?? {}, name, options.knownFlags),
   };

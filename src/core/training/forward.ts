@@ -2,6 +2,7 @@ import type { ArchitectureExporter } from '../architectures/architecture.js';
 import type { JsonValue } from '../bytes/json.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { GraphBuilder } from '../onnx/builder.js';
+import { extractSubgraph } from '../onnx/extract.js';
 import type { ParameterTransform } from '../onnx/graph-core.js';
 import type { ContractInput, Modality } from '../onnx/manifest.js';
 import type { OnnxModel } from '../onnx/model.js';
@@ -59,13 +60,24 @@ export async function buildForward(
   exporter.buildGraph(checkpoint, headGraph, { ...common, mode: 'head' });
   const parameters = new Map([...itemGraph.parametersUsed, ...headGraph.parametersUsed]);
   const kept = new Set(parameters.keys());
-  const outputs = contract.outputs.map(({ name }) => name);
-  return {
+  return trimForward({
     modality: request.modality,
     inputs: contract.inputs,
     item: await foldConstants(itemGraph.build('item'), kept),
-    itemOutputs: ITEM_OUTPUTS.filter((name) => outputs.includes(name)),
     head: await foldConstants(headGraph.build('head'), kept),
     parameters,
-  };
+  });
+}
+
+/** Leaves what the losses read: other outputs go, and the parameters that only they needed. */
+export function trimForward(whole: Omit<ForwardModel, 'itemOutputs'>): ForwardModel {
+  const outputs = whole.item.graph.output.map(({ name }) => name);
+  const itemOutputs = ITEM_OUTPUTS.filter((name) => outputs.includes(name));
+  const inputs = whole.inputs.map(({ name }) => name);
+  const item = extractSubgraph(whole.item, { inputs, outputs: [EMBEDDING, ...itemOutputs] });
+  const head =
+    whole.head && extractSubgraph(whole.head, { inputs: ['left', 'right'], outputs: ['logit', 'pair_logit'] });
+  const used = new Set([item, head].flatMap((model) => model?.graph.initializer.map(({ name }) => name) ?? []));
+  const parameters = new Map([...whole.parameters].filter(([name]) => used.has(name)));
+  return { ...whole, item, head, itemOutputs, parameters };
 }

@@ -174,7 +174,7 @@ const renameProducer = (nodes: readonly NodeProto[], from: string, to: string): 
   nodes.map((node) => ({ ...node, output: node.output.map((name) => (name === from ? to : name)) }));
 
 const plainNode = (opType: string, input: readonly string[], ...output: string[]): NodeProto => ({
-  name: output[0],
+  name: `training/${output[0]}`,
   opType,
   input: [...input],
   output,

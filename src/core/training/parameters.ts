@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import type { ParameterTransform } from '../onnx/graph-core.js';
+import { float32Value, type TensorValue } from '../runtime/value.js';
 import { readTensor, type Tensor, tensorFromBytes } from '../tensor/tensor.js';
 import { castTensor, transposeMatrix } from '../tensor/transform.js';
 import { asFloat32, bytesOf } from '../tensor/values.js';
@@ -64,30 +65,48 @@ export class Parameters {
       };
     });
     const slabs = packSlabs(tensors);
-    const states: SlabState[] = [];
-    for (const slab of slabs) {
-      const parameters = new Float32Array(slab.length);
-      for (const entry of slab.entries) {
-        const cast = castTensor(tensorIn(checkpoint, entry.name), 'F32');
-        const tensor = users.get(entry.name)!.transform === 'transpose' ? transposeMatrix(cast) : cast;
-        entryOf(parameters, entry).set(asFloat32(await readTensor(tensor)));
-      }
-      states.push({
+    const states = slabs.map(
+      (slab): SlabState => ({
         slab,
-        parameters,
+        parameters: new Float32Array(slab.length),
         firstMoment: new Float32Array(slab.length),
         secondMoment: new Float32Array(slab.length),
-        average: options.average ? parameters.slice() : null,
+        average: options.average ? new Float32Array(slab.length) : null,
         updates: 0,
-      });
-    }
+      }),
+    );
     const slabsOf = new Map(
       forwards.map(({ modality }) => [
         modality as string,
         slabs.filter(({ entries }) => entries[0].group.split('+').includes(modality)),
       ]),
     );
-    return new Parameters(states, slabsOf, new Map(Array.from(users, ([key, { transform }]) => [key, transform])));
+    const transforms = new Map(Array.from(users, ([key, { transform }]) => [key, transform] as const));
+    const result = new Parameters(states, slabsOf, transforms);
+    await result.set(checkpoint);
+    return result;
+  }
+
+  /** Takes the values of a checkpoint that has all trained tensors; averages start there anew. */
+  async set(checkpoint: Pick<Checkpoint, 'tensors'>): Promise<void> {
+    for (const { slab, parameters, average } of this.states) {
+      for (const entry of slab.entries) {
+        const cast = castTensor(tensorIn(checkpoint, entry.name), 'F32');
+        const tensor = this.transforms.get(entry.name) === 'transpose' ? transposeMatrix(cast) : cast;
+        entryOf(parameters, entry).set(asFloat32(await readTensor(tensor)));
+      }
+      average?.set(parameters);
+    }
+  }
+
+  /** The vectors by slab, as feeds; the averages where they are kept and asked for. */
+  feeds(averaged: boolean): Map<string, TensorValue> {
+    return new Map(
+      this.states.map(({ slab, parameters, average }) => [
+        slab.name,
+        float32Value([slab.length], (averaged && average) || parameters),
+      ]),
+    );
   }
 
   get count(): number {

@@ -1,5 +1,5 @@
 import type { Modality } from '../onnx/manifest.js';
-import { float32Value, type TensorValue } from '../runtime/value.js';
+import type { TensorValue } from '../runtime/value.js';
 import { adamW, clipFactor, globalNorm } from './adamw.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
@@ -101,19 +101,9 @@ export class Trainer {
     return new TurnTaker(this.streams.map((stream) => this.shareOf(stream)));
   }
 
-  /** Parameters by slab, as feeds; the averages where they are kept and asked for. */
-  private parameterFeeds(averaged: boolean): Map<string, TensorValue> {
-    return new Map(
-      this.options.parameters.states.map(({ slab, parameters, average }) => [
-        slab.name,
-        float32Value([slab.length], (averaged && average) || parameters),
-      ]),
-    );
-  }
-
   async runStep(): Promise<StepReport> {
     const { config, parameters } = this.options;
-    const feeds = this.parameterFeeds(false);
+    const feeds = parameters.feeds(false);
     const runs = this.runsPerStep;
     const losses = new Map<string, number>();
     const touched = new Set<string>();
@@ -227,7 +217,7 @@ export class Trainer {
     readonly judged: readonly Judged[];
     readonly auc: ReadonlyMap<Modality, number | null>;
   }> {
-    const feeds = this.parameterFeeds(true);
+    const feeds = this.options.parameters.feeds(true);
     const judged: Judged[] = [];
     for (const data of this.options.validation) {
       if (data.pairs.length === 0) continue;

@@ -1,0 +1,157 @@
+import { Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { chooseEngine, finetuneTraining } from '../core/cli/finetune-flags.js';
+import { configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatFinetune } from '../core/cli/render-finetune.js';
+import { startTraining } from '../core/cli/render-train.js';
+import { deviceFlag } from '../core/cli/scoring-flags.js';
+import { HpsError } from '../core/errors.js';
+import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/finetune.js';
+import { MODALITIES } from '../core/onnx/manifest-names.js';
+
+const number = Flags.custom<number>({
+  parse: async (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
+    throw new HpsError('USAGE', `expected a number of at least 0, got ${text}`, { hint: 'Write it as 1e-5.' });
+  },
+  helpValue: 'N',
+});
+
+export default class Finetune extends HpsCommand<FinetuneReport> {
+  static override summary = 'Adapt a model to a domain by a few hundred labels.';
+  static override description = [
+    'The result is the same graph with new weights. It is compared with the model it started from: on held-out new labels',
+    '(what was gained), and on --old labels (what was forgotten; more than --forget is refused with exit code 3).',
+  ].join(' ');
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --model pair.onnx --labels train.jsonl --out tuned.onnx',
+    '<%= config.bin %> <%= command.id %> --checkpoint model.safetensors --modality text --labels train.jsonl --old old.jsonl --out tuned.onnx --checkpoint-out tuned.pt',
+  ];
+  static override flags = {
+    model: Flags.string({
+      helpValue: 'FILE.onnx',
+      description: 'Model to start from',
+      exactlyOne: ['model', 'checkpoint'],
+    }),
+    checkpoint: Flags.string({ helpValue: 'FILE', description: 'Checkpoint to start from; it is exported first' }),
+    modality: Flags.option({ options: MODALITIES, description: 'What to export --checkpoint for' })(),
+    tokenizer: Flags.string({
+      helpValue: 'FILE',
+      description: 'tokenizer.json; by default the one beside --checkpoint',
+    }),
+    labels: Flags.string({
+      multiple: true,
+      required: true,
+      helpValue: 'PATH',
+      description: 'File of labels, or folder that `hpsv3 synth` wrote; may be given several times',
+    }),
+    val: Flags.string({
+      multiple: true,
+      default: [],
+      helpValue: 'PATH',
+      description: 'Held-out labels; by default a share of the clusters of --labels',
+    }),
+    old: Flags.string({
+      multiple: true,
+      default: [],
+      helpValue: 'PATH',
+      description: 'Labels of the old domain, to see what is forgotten',
+    }),
+    forget: number({ default: 0.02, description: 'Largest accepted loss of AUC on --old' }),
+    'media-root': Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Where the media paths of rows are taken from; by default the folder of their file',
+    }),
+    out: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'Model to write' }),
+    'checkpoint-out': Flags.string({
+      helpValue: 'FILE',
+      description: 'Checkpoint to write too: F.safetensors, or F.pt for PyTorch',
+    }),
+    train: Flags.string({
+      default: 'head',
+      helpValue: 'head|fusion|all|GLOB',
+      description: 'What is trained; a glob is over checkpoint names',
+    }),
+    lr: number({ description: 'Peak learning rate (1e-5)' }),
+    mixup: number({ description: 'Beta(a, a) of the mixing of embeddings and labels; 0 for none (0.2)' }),
+    'batch-size': Flags.integer({ min: 1, max: 65_536, description: 'Pairs in one step (16)' }),
+    epochs: Flags.integer({ min: 1, max: 100_000, default: 10, description: 'Passes over the labels' }),
+    steps: Flags.integer({ min: 1, max: 100_000_000, description: 'Steps, instead of --epochs' }),
+    patience: Flags.integer({
+      min: 0,
+      max: 100_000,
+      description: 'Epochs without a better held-out AUC before training stops; 0 to go on (3)',
+    }),
+    engine: Flags.option({
+      options: ['onnxruntime', 'tfjs'] as const,
+      default: 'onnxruntime' as const,
+      description: 'What runs the training steps',
+    })(),
+    device: deviceFlag(),
+    threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+    run: Flags.string({ helpValue: 'FOLDER', description: 'Keeps log and state of the run there, for --resume' }),
+    resume: Flags.boolean({ description: 'Go on with the run in --run' }),
+    gate: gateFlag,
+    config: configFlag,
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<FinetuneReport> {
+    const { flags } = await this.parse(Finetune);
+    const preparing = startSteps({ quiet: flags.quiet });
+    const training = startTraining({ quiet: flags.quiet });
+    const file = this.configFile;
+    const source: FinetuneOptions['source'] =
+      flags.model !== undefined
+        ? { model: flags.model }
+        : {
+            checkpoint: flags.checkpoint!,
+            modality: flags.modality,
+            tokenizer: flags.tokenizer,
+            ...(file?.model ? { config: { name: file.name, model: file.model } } : {}),
+          };
+    try {
+      const report = await finetuneModel({
+        source,
+        labels: flags.labels,
+        validation: flags.val,
+        old: flags.old,
+        forget: flags.forget,
+        mediaRoot: flags['media-root'],
+        out: flags.out,
+        checkpointOut: flags['checkpoint-out'],
+        train: flags.train,
+        training: finetuneTraining(file, {
+          lr: flags.lr,
+          mixup: flags.mixup,
+          batch_size: flags['batch-size'],
+          patience: flags.patience,
+        }),
+        epochs: flags.epochs,
+        steps: flags.steps,
+        engine: await chooseEngine(flags.engine),
+        device: flags.device,
+        threads: flags.threads,
+        seed: flags.seed,
+        gate: flags.gate,
+        force: flags.force,
+        run: flags.run,
+        resume: flags.resume,
+        onPrepare: (modality, done, of) => preparing.update(`Preparing ${of} ${modality} rows`, done),
+        onProgress: training.update,
+        onNote: (note) => this.warn(note),
+      });
+      training.finish();
+      for (const warning of report.warnings) this.warn(warning);
+      this.log(formatFinetune(report));
+      return report;
+    } finally {
+      preparing.finish();
+      training.finish();
+    }
+  }
+}
