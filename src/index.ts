@@ -12,6 +12,8 @@ export { type ExportOptions, type ExportReport, exportModel } from './core/lifec
 export { type InitOptions, type InitReport, initCheckpoint } from './core/lifecycle/init.js';
 export { type InspectOptions, type InspectReport, inspectFile } from './core/lifecycle/inspect.js';
 export { type VerifyOptions, type VerifyReport, verifyModels } from './core/lifecycle/verify.js';
+export type { S3Access } from './core/media/remote/s3.js';
+export type { RemoteOptions } from './core/media/remote/store.js';
 export type { Manifest, Modality, Mode } from './core/onnx/manifest.js';
 export type { ContractFile } from './core/scoring/contract.js';
 export type { RuntimeInfo } from './core/scoring/model.js';

@@ -1,5 +1,5 @@
 // npm run bench -- batch [--threads 2] [--batch 16] [--images 160]: scoring JPEG files with a ResNet-50-size image model, beside onnxruntime
-// alone on ready tensors and a Python pipeline; then the memory of `hpsv3 batch` on few and on many rows.
+// alone on ready tensors and a Python pipeline; then the memory of `hpsv3 batch` on few and on many rows, and kill -9 with --resume.
 import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { atLeast, atMost, benchCase, faster, ratioOf } from '../case.js';
 import { alternate, must } from '../measure.js';
+import { killAndResume } from './resume.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const FEW_ROWS = 1000;
@@ -65,7 +66,7 @@ async function imageCase({ options, python, folder, cache, rounds, small, cli })
   );
 }
 
-/** Peak memory of the command on text pairs, every text another one. */
+/** Peak memory of the command on text pairs, every text another one; and a run that is killed and resumed. */
 async function memoryCase({ folder, cache, small, cli }) {
   const model = join(cache, 'text.onnx');
   if (!existsSync(model))
@@ -85,7 +86,15 @@ async function memoryCase({ folder, cache, small, cli }) {
       ...cli('batch', '--model', model, '--input', file, '--output', out, '--batch-size', '64', '--force', '--quiet'),
     };
   };
-  const [many, few] = await alternate([run(small ? 4 * FEW_ROWS : MANY_ROWS), run(FEW_ROWS)], { rounds: 1, warmup: 0 });
+  const most = small ? 4 * FEW_ROWS : MANY_ROWS;
+  const [many, few] = await alternate([run(most), run(FEW_ROWS)], { rounds: 1, warmup: 0 });
+  const again = join(folder, 'again.jsonl');
+  const args = ['batch', '--model', model, '--input', join(folder, `${most}.jsonl`), '--output', again];
+  const resumed = await killAndResume(cli(...args, '--batch-size', '64', '--quiet'), {
+    out: again,
+    rows: most,
+    reference: join(folder, `${most}-scores.jsonl`),
+  });
   return benchCase('memory whatever the length, tiny text pairs', many, [few], {
     targets: [
       atMost(
@@ -94,7 +103,9 @@ async function memoryCase({ folder, cache, small, cli }) {
         FLAT,
         'x',
       ),
+      atLeast('killed at a random point and resumed: the same bytes (1: yes)', Number(resumed.same), 1),
     ],
+    notes: [`killed with ${resumed.journalBytes.toLocaleString('en')} bytes in the journal`],
   });
 }
 

@@ -107,12 +107,13 @@ async function openSessions(
   source: Source,
   options: OpenModelOptions,
 ): Promise<Pick<ScoringModel, 'encoder' | 'head'>> {
+  const config = { ...spinning(source.contract), ...source.contract.session };
   const open = (path: string) =>
     openWorkerSession(path, {
       device: options.device,
       threads: threadsOf(options),
       optimization: options.optimization,
-      config: source.contract.session,
+      config,
       onFallback: (missing, next) => options.onWarning?.(fallback(missing, next)),
     });
   const { path, model, contract } = source;
@@ -141,6 +142,15 @@ async function openSessions(
     throw error;
   }
 }
+
+/**
+ * Where media are decoded beside inference, the runtime's threads must not wait by spinning: they would take the processor
+ * from those that decode (measured with both on two cores: 8 % less time of the processors). It changes no result.
+ */
+const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>> =>
+  inputs.every(({ preprocess: { kind } }) => kind === 'text' || kind === 'text-mask')
+    ? {}
+    : { 'session.intra_op.allow_spinning': '0' };
 
 const isCuttable = ({ graph }: OnnxModel): boolean =>
   EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
