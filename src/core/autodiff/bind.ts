@@ -15,6 +15,7 @@ import { DTYPES } from '../tensor/dtype.js';
 import { numel } from '../tensor/shape.js';
 import { readTensor } from '../tensor/tensor.js';
 import { bytesOf } from '../tensor/values.js';
+import { fuseOperators } from './fuse.js';
 import { raiseOpset } from './raise-opset.js';
 import { type BoundGraph, type TensorType, tensorTypeProto } from './types.js';
 
@@ -32,7 +33,8 @@ const SMALL_INT = 1 << 16;
 /**
  * A model for the sizes of example inputs, at the training opset or later. Types are those that onnxruntime finds when it runs
  * the model once, so that there is no second definition of shape rules; what depends on shapes alone becomes a constant.
- * All values are in memory during that run, as they are in a training step.
+ * All values are in memory during that run, as they are in a training step. Norms and GELUs that are taken apart become one
+ * operator again, unless the model states the type of a value inside: a frontier that it may be cut at.
  * @param feeds - every input of the model, with the sizes to train with
  * @throws HpsError OPSET_UNSUPPORTED where the model cannot be raised; INPUTS_INVALID where it rejects the feeds
  */
@@ -52,7 +54,8 @@ export async function bindShapes(model: OnnxModel, feeds: ReadonlyMap<string, Te
     constants.set(name, value);
     folded.push(asInitializer(name, value));
   }
-  return { model: removeDeadCode(withConstants(raised, folded, types)), types, constants };
+  const bound = { model: removeDeadCode(withConstants(raised, folded, types)), types, constants };
+  return fuseOperators(bound, new Set(raised.graph.valueInfo.map(({ name }) => name)));
 }
 
 /** Every value of a run without optimisation. */
