@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 /** VmHWM only grows, so the last look before the end is at most this old. */
 const POLL_MS = 10;
 /** No peer is worth waiting longer for. */
-const PROCESS_CAP_MS = 300_000;
+const PROCESS_CAP_MS = 600_000;
 
 /** Runs a command once. @returns {Promise<{seconds: number, peakMiB: number | null, code: number, output: string}>} */
 export function runOnce(command, args, options = {}) {
@@ -32,6 +32,7 @@ export function runOnce(command, args, options = {}) {
     child.once('close', (code) => {
       clearInterval(timer);
       const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+      if (code === null) output += `\nError: stopped by a signal after ${seconds.toFixed(0)} s`;
       resolve({ seconds, peakMiB, code: code ?? 1, output });
     });
   });

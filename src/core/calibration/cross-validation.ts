@@ -20,14 +20,24 @@ interface Fold {
 }
 
 /** Rows to fit on and rows to predict, for each fold in turn: whole clusters, by the hash of their names. */
-function foldsOf({ cluster }: ClusteredRows, { folds, seed }: FoldOptions): Fold[] {
-  const foldOfCluster = clusterFolds(cluster.names, folds, seed);
-  const rows = Int32Array.from(cluster.codes.keys());
-  return Array.from({ length: folds }, (_, fold) => ({
-    train: rows.filter((row) => foldOfCluster[cluster.codes[row]] !== fold),
-    test: rows.filter((row) => foldOfCluster[cluster.codes[row]] === fold),
-  }));
+function foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, seed: number): Fold[] {
+  const foldOfCluster = clusterFolds(names, folds, seed);
+  const sizes = new Int32Array(folds);
+  for (const code of codes) sizes[foldOfCluster[code]]++;
+  return Array.from(sizes, (size, fold) => {
+    const [train, test] = [new Int32Array(codes.length - size), new Int32Array(size)];
+    let [trained, tested] = [0, 0];
+    for (let row = 0; row < codes.length; row++) {
+      if (foldOfCluster[codes[row]] === fold) test[tested++] = row;
+      else train[trained++] = row;
+    }
+    return { train, test };
+  });
 }
+
+/** The folds of each repeat. */
+const divisionsOf = (rows: ClusteredRows, { folds, seed, repeats = 1 }: FoldOptions): Fold[][] =>
+  Array.from({ length: repeats }, (_, repeat) => foldsOf(rows, folds, seed + repeat * SEED_STEP));
 
 /**
  * What is predicted of each row by curves that were fitted without its cluster.
@@ -40,12 +50,23 @@ export function predictOutOfFold<Rows extends ClusteredRows>(
   fitTo: (training: Rows, which: Int32Array) => Curve,
   options: FoldOptions,
 ): Float64Array {
-  const { repeats = 1, seed } = options;
-  const predicted = new Float64Array(rows.logits.length);
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    for (const { train, test } of foldsOf(rows, { ...options, seed: seed + repeat * SEED_STEP })) {
-      const curve = fitTo(task.select(rows, train), train);
-      for (const row of test) predicted[row] += applyCurve(curve, rows.logits[row]) / repeats;
+  return predictEach(task, rows, [fitTo], options)[0];
+}
+
+/** The predictions of several ways to fit: rows are divided and gathered once for all. */
+function predictEach<Rows extends ClusteredRows>(
+  task: CalibrationTask<Rows>,
+  rows: Rows,
+  fits: readonly ((training: Rows, which: Int32Array) => Curve)[],
+  options: FoldOptions,
+): Float64Array[] {
+  const predicted = fits.map(() => new Float64Array(rows.logits.length));
+  const divisions = divisionsOf(rows, options);
+  for (const { train, test } of divisions.flat()) {
+    const training = task.select(rows, train);
+    for (const [i, fitTo] of fits.entries()) {
+      const curve = fitTo(training, train);
+      for (const row of test) predicted[i][row] += applyCurve(curve, rows.logits[row]) / divisions.length;
     }
   }
   return predicted;
@@ -80,12 +101,8 @@ export function chooseByOneStandardError<Rows extends ClusteredRows>(
   options: FoldOptions,
 ): Choice<Rows> {
   if (candidates.length === 1) return { chosen: candidates[0], losses: [] };
-  const tried = candidates.map((candidate) =>
-    task.losses(
-      rows,
-      predictOutOfFold(task, rows, (training) => candidate.fit(training), options),
-    ),
-  );
+  const fits = candidates.map((candidate) => (training: Rows) => candidate.fit(training));
+  const tried = predictEach(task, rows, fits, options).map((predicted) => task.losses(rows, predicted));
   const sums = tried.map(({ losses }) => losses.reduce((sum, loss) => sum + loss, 0));
   const best = tried[sums.indexOf(Math.min(...sums))];
   const total = best.weights.reduce((sum, weight) => sum + weight, 0);

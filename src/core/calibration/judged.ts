@@ -9,12 +9,18 @@ export interface JudgedLogits {
   readonly outcomes: Outcomes;
 }
 
+/** The values of rows, in the given order. A loop: `Float64Array.from` with a function takes ten times as long. */
+export function valuesOf(values: Float64Array, rows: ArrayLike<number>): Float64Array {
+  const taken = new Float64Array(rows.length);
+  for (let i = 0; i < taken.length; i++) taken[i] = values[rows[i]];
+  return taken;
+}
+
 /** Rows of a data set, in the given order. */
 export function judgedRows({ logits, outcomes }: JudgedLogits, rows: ArrayLike<number>): JudgedLogits {
-  const take = (values: Float64Array) => Float64Array.from(rows, (row) => values[row]);
   return {
-    logits: take(logits),
-    outcomes: { positive: take(outcomes.positive), negative: take(outcomes.negative) },
+    logits: valuesOf(logits, rows),
+    outcomes: { positive: valuesOf(outcomes.positive, rows), negative: valuesOf(outcomes.negative, rows) },
   };
 }
 

@@ -75,7 +75,9 @@ class LogisticObjective {
     for (let i = 0; i < positive.length; i++) {
       if (this.votes[i] === 0) continue;
       const z = this.predict(coefficients, i);
-      sum += positive[i] * softplus(-z) + negative[i] * softplus(z);
+      // softplus(z) and softplus(-z) share all that is costly.
+      const rest = softplus(-Math.abs(z));
+      sum += positive[i] * (Math.max(-z, 0) + rest) + negative[i] * (Math.max(z, 0) + rest);
     }
     return sum;
   }

@@ -37,9 +37,7 @@ export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   statistics: ({ logits, outcomes }, predicted) => {
     // What is judged of a calibrator is what it gives out: its ties, and the winners an intercept changes, count.
     const decisive = predicted === null ? logits : predicted.map(logit);
-    return PAIR_METRICS.map((metric) => ({
-      id: metric.id,
-      statistic: metric.prepare({ logits: decisive, probabilities: predicted, outcomes }),
-    }));
+    const rows = { logits: decisive, probabilities: predicted, outcomes };
+    return PAIR_METRICS.map((metric) => ({ id: metric.id, statistic: metric.prepare(rows) }));
   },
 };

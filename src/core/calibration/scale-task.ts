@@ -1,7 +1,7 @@
 import { selectCoded } from '../data/columns.js';
 import type { JoinedAbsolutes } from '../data/join.js';
 import { ABSOLUTE_METRICS } from '../stats/metric.js';
-import { gatherCells } from './judged.js';
+import { gatherCells, valuesOf } from './judged.js';
 import type { CalibrationTask, ClusteredRows } from './task.js';
 
 /** Items of one scorer with their scores on a human scale. */
@@ -29,15 +29,12 @@ export const uncalibrated = (logits: Float64Array, metric: string): Float64Array
 export const SCALE_TASK: CalibrationTask<ScoredItems> = {
   kind: 'absolute',
   range: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
-  select: ({ logits, scores, weights, cluster }, which) => {
-    const take = (values: Float64Array) => Float64Array.from(which, (row) => values[row]);
-    return {
-      logits: take(logits),
-      scores: take(scores),
-      weights: take(weights),
-      cluster: selectCoded(cluster, which),
-    };
-  },
+  select: ({ logits, scores, weights, cluster }, which) => ({
+    logits: valuesOf(logits, which),
+    scores: valuesOf(scores, which),
+    weights: valuesOf(weights, which),
+    cluster: selectCoded(cluster, which),
+  }),
   reweight: (rows, weights) => ({ ...rows, weights: rows.weights.map((weight, row) => weight * weights[row]) }),
   prepareResample: (rows, limit) => {
     const cells = gatherCells(rows.logits, limit);

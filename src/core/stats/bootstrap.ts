@@ -79,7 +79,7 @@ export function replicate(
   }));
   for (let resample = 0; resample < resamples; resample++) {
     drawClusters(random, draws);
-    for (const { ofDraws, values } of replicates) values[resample] = ofDraws(draws);
+    for (const { ofDraws, values } of replicates) values[resample] = ofDraws(draws, resample);
   }
   return replicates.map(({ value, values }) => ({ value, values }));
 }

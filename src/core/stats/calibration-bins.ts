@@ -1,6 +1,7 @@
 import { argsort } from './argsort.js';
 import { assertOutcomes, assertProbabilities, type Outcomes } from './outcomes.js';
 import { tieEnds } from './ranks.js';
+import type { Clusters } from './statistic.js';
 
 /** Bins of every calibration error unless a caller says otherwise (Guo et al. 2017). */
 export const DEFAULT_BINS = 15;
@@ -15,25 +16,57 @@ export interface CalibrationBin {
   readonly rate: number;
 }
 
-/** Bins as a function of how often each row counts. */
+/** Bins as a function of how often each row, or each cluster, counts. */
 export interface Binning {
-  /** The rows by their probability. */
-  readonly order: Uint32Array;
-  /** @param at - where in the counts that of each row in this order is (see `inOrder`) */
-  count(counts: Float64Array | undefined, at: Uint32Array): CalibrationBin[];
+  /** Without weights every row counts once. */
+  ofRows(weights?: Float64Array): CalibrationBin[];
+  /** The bins of a numbered draw (see `ClusterStatistic`) are counted once, whatever number of statistics is made of them. */
+  ofClusters(clusters: Clusters): (draws: Float64Array, draw?: number) => CalibrationBin[];
+}
+
+/**
+ * @param order - the rows by their probability
+ * @param count - gets counts, and where in them the count of each row in that order is; without counts every row counts once
+ */
+function binning(
+  order: Uint32Array,
+  count: (counts: Float64Array | undefined, at: Uint32Array) => CalibrationBin[],
+): Binning {
+  const prepared = new WeakMap<Clusters, ReturnType<Binning['ofClusters']>>();
+  return {
+    ofRows: (weights) => count(weights, order),
+    ofClusters: (clusters) => {
+      const known = prepared.get(clusters);
+      if (known) return known;
+      // A count a cluster is a short table, which stays in the cache where weights of a million rows in random order do not.
+      const clusterAt = order.map((row) => clusters.of[row]);
+      const made = oncePerDraw((draws) => count(draws, clusterAt));
+      prepared.set(clusters, made);
+      return made;
+    },
+  };
+}
+
+function oncePerDraw<T>(compute: (draws: Float64Array) => T): (draws: Float64Array, draw?: number) => T {
+  let last: { readonly draws: Float64Array; readonly draw: number; readonly result: T } | null = null;
+  return (draws, draw) => {
+    if (draw === undefined) return compute(draws);
+    if (last?.draws !== draws || last.draw !== draw) last = { draws, draw, result: compute(draws) };
+    return last.result;
+  };
 }
 
 /** Votes of the rows, and their probabilities times votes, in the order of the probabilities. */
 function sortByProbability(probabilities: Float64Array, { positive, negative }: Outcomes) {
   const order = argsort(probabilities);
-  const sorted = (ofRow: (row: number) => number) => Float64Array.from(order, ofRow);
-  return {
-    order,
-    ends: tieEnds(probabilities, order),
-    votes: sorted((row) => positive[row] + negative[row]),
-    forecasts: sorted((row) => probabilities[row] * (positive[row] + negative[row])),
-    positives: sorted((row) => positive[row]),
-  };
+  const [votes, forecasts, positives] = [1, 2, 3].map(() => new Float64Array(order.length));
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i];
+    votes[i] = positive[row] + negative[row];
+    forecasts[i] = probabilities[row] * votes[i];
+    positives[i] = positive[row];
+  }
+  return { order, ends: tieEnds(probabilities, order), votes, forecasts, positives };
 }
 
 const binOfSums = (votes: number, forecasts: number, positives: number): CalibrationBin => ({
@@ -62,24 +95,21 @@ export function prepareEqualWidthBins(probabilities: Float64Array, outcomes: Out
   const binEnds = new Uint32Array(bins);
   for (const row of order) binEnds[binOf(probabilities[row], bins)]++;
   for (let bin = 1; bin < bins; bin++) binEnds[bin] += binEnds[bin - 1];
-  return {
-    order,
-    count: (counts, at) => {
-      const finished: CalibrationBin[] = [];
-      let i = 0;
-      for (const end of binEnds) {
-        let [inBin, forecast, positive] = [0, 0, 0];
-        for (; i < end; i++) {
-          const weight = counts === undefined ? 1 : counts[at[i]];
-          inBin += weight * votes[i];
-          forecast += weight * forecasts[i];
-          positive += weight * positives[i];
-        }
-        if (inBin > 0) finished.push(binOfSums(inBin, forecast, positive));
+  return binning(order, (counts, at) => {
+    const finished: CalibrationBin[] = [];
+    let i = 0;
+    for (const end of binEnds) {
+      let [inBin, forecast, positive] = [0, 0, 0];
+      for (; i < end; i++) {
+        const weight = counts === undefined ? 1 : counts[at[i]];
+        inBin += weight * votes[i];
+        forecast += weight * forecasts[i];
+        positive += weight * positives[i];
       }
-      return finished;
-    },
-  };
+      if (inBin > 0) finished.push(binOfSums(inBin, forecast, positive));
+    }
+    return finished;
+  });
 }
 
 /**
@@ -92,28 +122,25 @@ export function prepareEqualMassBins(probabilities: Float64Array, outcomes: Outc
   assertProbabilities(probabilities);
   assertOutcomes(outcomes, probabilities.length);
   const { order, ends, votes, forecasts, positives } = sortByProbability(probabilities, outcomes);
-  return {
-    order,
-    count: (counts, at) => {
-      let total = 0;
-      for (let i = 0; i < votes.length; i++) total += (counts === undefined ? 1 : counts[at[i]]) * votes[i];
-      const finished: CalibrationBin[] = [];
-      let seen = 0; // votes in finished bins
-      let fullAt = total; // votes times bins at which the bin that is open closes
-      let [inBin, forecast, positive] = [0, 0, 0];
-      for (let i = 0; i < votes.length; i++) {
-        const weight = counts === undefined ? 1 : counts[at[i]];
-        inBin += weight * votes[i];
-        forecast += weight * forecasts[i];
-        positive += weight * positives[i];
-        const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
-        if (inBin === 0 || !(full || i === votes.length - 1)) continue;
-        finished.push(binOfSums(inBin, forecast, positive));
-        seen += inBin;
-        fullAt = (Math.floor((seen * bins) / total) + 1) * total;
-        inBin = forecast = positive = 0;
-      }
-      return finished;
-    },
-  };
+  return binning(order, (counts, at) => {
+    let total = 0;
+    for (let i = 0; i < votes.length; i++) total += (counts === undefined ? 1 : counts[at[i]]) * votes[i];
+    const finished: CalibrationBin[] = [];
+    let seen = 0; // votes in finished bins
+    let fullAt = total; // votes times bins at which the bin that is open closes
+    let [inBin, forecast, positive] = [0, 0, 0];
+    for (let i = 0; i < votes.length; i++) {
+      const weight = counts === undefined ? 1 : counts[at[i]];
+      inBin += weight * votes[i];
+      forecast += weight * forecasts[i];
+      positive += weight * positives[i];
+      const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
+      if (inBin === 0 || !(full || i === votes.length - 1)) continue;
+      finished.push(binOfSums(inBin, forecast, positive));
+      seen += inBin;
+      fullAt = (Math.floor((seen * bins) / total) + 1) * total;
+      inBin = forecast = positive = 0;
+    }
+    return finished;
+  });
 }

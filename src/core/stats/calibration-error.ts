@@ -7,7 +7,7 @@ import {
 } from './calibration-bins.js';
 import { normalCdf } from './normal.js';
 import type { Outcomes } from './outcomes.js';
-import { inOrder, type Statistic } from './statistic.js';
+import type { Statistic } from './statistic.js';
 
 const gap = ({ forecast, rate }: CalibrationBin): number => Math.abs(forecast - rate);
 
@@ -23,10 +23,30 @@ function weightedMean(bins: readonly CalibrationBin[], figure: (bin: Calibration
 }
 
 /** A statistic of bins; null where nobody voted. */
-const ofBins = ({ order, count }: Binning, figure: (bins: readonly CalibrationBin[]) => number): Statistic =>
-  inOrder(order, (counts, at) => {
-    const bins = count(counts, at);
-    return bins.length > 0 ? figure(bins) : null;
+function ofBins(binning: Binning, figure: (bins: readonly CalibrationBin[]) => number): Statistic {
+  const figureOf = (bins: readonly CalibrationBin[]) => (bins.length > 0 ? figure(bins) : null);
+  const statistic: Statistic = (weights) => figureOf(binning.ofRows(weights));
+  statistic.overClusters = (clusters) => {
+    const binsOf = binning.ofClusters(clusters);
+    return (draws, draw) => figureOf(binsOf(draws, draw));
+  };
+  return statistic;
+}
+
+/** Mean gap over bins: ECE where they are of equal width, equal-mass ECE where they are of equal votes. */
+export const meanGap = (binning: Binning): Statistic => ofBins(binning, (list) => weightedMean(list, gap));
+
+/** Largest gap of a bin: MCE where they are of equal width. */
+export const largestGap = (binning: Binning): Statistic =>
+  ofBins(binning, (list) => list.reduce((most, bin) => Math.max(most, gap(bin)), 0));
+
+/** Mean gap less the bias that noise adds; `prepareDebiasedEce` says how. */
+export const debiasedMeanGap = (binning: Binning): Statistic =>
+  ofBins(binning, (list) => {
+    const redrawn = weightedMean(list, ({ forecast, rate, weight }) =>
+      foldedNormalMean(forecast - rate, Math.sqrt((rate * (1 - rate)) / weight)),
+    );
+    return Math.max(0, 2 * weightedMean(list, gap) - redrawn);
   });
 
 /** What calibration errors are computed from. */
@@ -45,24 +65,21 @@ export const prepareEce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => ofBins(prepareEqualWidthBins(probabilities, outcomes, bins), (list) => weightedMean(list, gap));
+): Statistic => meanGap(prepareEqualWidthBins(probabilities, outcomes, bins));
 
 /** The largest gap of a bin of equal width. @throws RangeError as `prepareEce` @see netcal.metrics.MCE */
 export const prepareMce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic =>
-  ofBins(prepareEqualWidthBins(probabilities, outcomes, bins), (list) =>
-    list.reduce((most, bin) => Math.max(most, gap(bin)), 0),
-  );
+): Statistic => largestGap(prepareEqualWidthBins(probabilities, outcomes, bins));
 
 /** Expected calibration error over bins of equal numbers of votes. @throws RangeError as `prepareEce` @see verified_calibration get_ece_em */
 export const prepareEceMass = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => ofBins(prepareEqualMassBins(probabilities, outcomes, bins), (list) => weightedMean(list, gap));
+): Statistic => meanGap(prepareEqualMassBins(probabilities, outcomes, bins));
 
 /** Mean of |X| for X ~ Normal(mean, deviation^2). */
 function foldedNormalMean(mean: number, deviation: number): number {
@@ -84,13 +101,7 @@ export const prepareDebiasedEce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic =>
-  ofBins(prepareEqualMassBins(probabilities, outcomes, bins), (list) => {
-    const redrawn = weightedMean(list, ({ forecast, rate, weight }) =>
-      foldedNormalMean(forecast - rate, Math.sqrt((rate * (1 - rate)) / weight)),
-    );
-    return Math.max(0, 2 * weightedMean(list, gap) - redrawn);
-  });
+): Statistic => debiasedMeanGap(prepareEqualMassBins(probabilities, outcomes, bins));
 
 /**
  * Root mean squared calibration error over bins of equal numbers of votes, unbiased before the root: each bin's squared gap less

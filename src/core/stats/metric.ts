@@ -1,6 +1,7 @@
 import { prepareAuc } from './auc.js';
 import { prepareBrier } from './brier.js';
-import { prepareDebiasedEce, prepareEce, prepareEceMass, prepareMce } from './calibration-error.js';
+import { type Binning, prepareEqualMassBins, prepareEqualWidthBins } from './calibration-bins.js';
+import { debiasedMeanGap, largestGap, meanGap } from './calibration-error.js';
 import { preparePearson, prepareSpearman } from './correlation.js';
 import { prepareKendall } from './kendall.js';
 import { prepareLogitLoss, prepareLogLoss, sigmoid } from './logistic.js';
@@ -43,14 +44,43 @@ export interface AbsoluteRows {
 
 const probabilitiesOf = ({ probabilities, logits }: PairRows): Float64Array => probabilities ?? logits.map(sigmoid);
 
-/** A calibration error over both orders of every pair, so that it does not depend on which side was called left. */
-const inBothOrders =
-  (prepare: (probabilities: Float64Array, outcomes: Outcomes) => Statistic) =>
-  (rows: PairRows): Statistic => {
+/** Both orders of every pair, with their bins: made once for all calibration errors of the same rows. */
+class Mirrored {
+  readonly probabilities: Float64Array;
+  readonly outcomes: Outcomes;
+  private width: Binning | undefined;
+  private mass: Binning | undefined;
+
+  constructor(rows: PairRows) {
     // 1 - (1 - p) differs from p by rounding only, and makes p and 1 - p mirror each other exactly: ties stay ties.
     const probabilities = probabilitiesOf(rows).map((p) => 1 - (1 - p));
-    const swapped = probabilities.map((p) => 1 - p);
-    return ofBothOrders(prepare(concatenate(probabilities, swapped), bothOrders(rows.outcomes)), probabilities.length);
+    this.probabilities = concatenate(
+      probabilities,
+      probabilities.map((p) => 1 - p),
+    );
+    this.outcomes = bothOrders(rows.outcomes);
+  }
+
+  equalWidth(): Binning {
+    this.width ??= prepareEqualWidthBins(this.probabilities, this.outcomes);
+    return this.width;
+  }
+
+  equalMass(): Binning {
+    this.mass ??= prepareEqualMassBins(this.probabilities, this.outcomes);
+    return this.mass;
+  }
+}
+
+const MIRRORED = new WeakMap<PairRows, Mirrored>();
+
+/** A calibration error over both orders of every pair, so that it does not depend on which side was called left. */
+const inBothOrders =
+  (prepare: (mirrored: Mirrored) => Statistic) =>
+  (rows: PairRows): Statistic => {
+    const mirrored = MIRRORED.get(rows) ?? new Mirrored(rows);
+    MIRRORED.set(rows, mirrored);
+    return ofBothOrders(prepare(mirrored), rows.logits.length);
   };
 
 const NO_VOTES = 'no row has votes';
@@ -100,7 +130,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Guo et al. (2017), P(left), 15 bins of equal width, both orders of every pair; netcal.metrics.ECE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(prepareEce),
+    prepare: inBothOrders((mirrored) => meanGap(mirrored.equalWidth())),
   },
   {
     id: 'eceMass',
@@ -109,7 +139,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: '15 bins of equal numbers of votes, both orders of every pair; verified_calibration get_ece_em',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(prepareEceMass),
+    prepare: inBothOrders((mirrored) => meanGap(mirrored.equalMass())),
   },
   {
     id: 'eceDebiased',
@@ -119,7 +149,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     source:
       'Kumar, Liang and Ma (2019), 15 bins of equal numbers of votes, both orders; verified_calibration normal_debiased_ce',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(prepareDebiasedEce),
+    prepare: inBothOrders((mirrored) => debiasedMeanGap(mirrored.equalMass())),
   },
   {
     id: 'smece',
@@ -128,7 +158,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Błasiok and Nakkiran (2023), both orders of every pair; relplot.smECE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(prepareSmoothEce),
+    prepare: inBothOrders(({ probabilities, outcomes }) => prepareSmoothEce(probabilities, outcomes)),
   },
   {
     id: 'mce',
@@ -137,7 +167,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'largest gap of 15 bins of equal width, both orders of every pair; netcal.metrics.MCE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(prepareMce),
+    prepare: inBothOrders((mirrored) => largestGap(mirrored.equalWidth())),
   },
 ];
 

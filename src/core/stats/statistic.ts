@@ -5,8 +5,13 @@ export interface Clusters {
   readonly count: number;
 }
 
-/** A figure as a function of how often each cluster counts. */
-export type ClusterStatistic = (draws: Float64Array) => number | null;
+/**
+ * A figure as a function of how often each cluster counts.
+ *
+ * @param draw - a number of its own for each content that the caller gives `draws`: statistics that share work do it once a draw.
+ *   Without it nothing is remembered.
+ */
+export type ClusterStatistic = (draws: Float64Array, draw?: number) => number | null;
 
 /**
  * A figure of rows that are already prepared (sorted, binned, summed), as a function of how often each row counts. Without
@@ -76,9 +81,9 @@ export function inOrder(
 /** A function of a statistic where that is defined. */
 export function mapStatistic(statistic: Statistic, map: (value: number) => number): Statistic {
   const mapped =
-    <Weights>(of: (weights: Weights) => number | null) =>
-    (weights: Weights): number | null => {
-      const value = of(weights);
+    <Inputs extends unknown[]>(of: (...inputs: Inputs) => number | null) =>
+    (...inputs: Inputs): number | null => {
+      const value = of(...inputs);
       return value === null ? null : map(value);
     };
   const result: Statistic = mapped(statistic);
@@ -102,10 +107,13 @@ export function ofSubset(statistic: Statistic, rows: ArrayLike<number>): Statist
 /** `a - b` under the same weights: null where either is undefined. */
 export function differenceOf(a: Statistic, b: Statistic): Statistic {
   const less =
-    <Weights>(first: (weights: Weights) => number | null, second: (weights: Weights) => number | null) =>
-    (weights: Weights): number | null => {
-      const from = first(weights);
-      const taken = from === null ? null : second(weights);
+    <Inputs extends unknown[]>(
+      first: (...inputs: Inputs) => number | null,
+      second: (...inputs: Inputs) => number | null,
+    ) =>
+    (...inputs: Inputs): number | null => {
+      const from = first(...inputs);
+      const taken = from === null ? null : second(...inputs);
       return from === null || taken === null ? null : from - taken;
     };
   const result: Statistic = less(a, b);
@@ -122,11 +130,21 @@ export function ofBothOrders(statistic: Statistic, rows: number): Statistic {
     twice.set(weights, rows);
     return statistic(twice);
   };
-  result.overClusters = ({ of, count }) => {
-    const both = new Int32Array(2 * rows);
-    both.set(of);
-    both.set(of, rows);
-    return overClusters(statistic, { of: both, count });
-  };
+  result.overClusters = (clusters) => overClusters(statistic, clustersOfBothOrders(clusters));
   return result;
 }
+
+/** The clusters of rows in both orders: one object for each, by which statistics that share work know that they may. */
+function clustersOfBothOrders(clusters: Clusters): Clusters {
+  const known = BOTH_ORDERS.get(clusters);
+  if (known) return known;
+  const { of, count } = clusters;
+  const both = new Int32Array(2 * of.length);
+  both.set(of);
+  both.set(of, of.length);
+  const made = { of: both, count };
+  BOTH_ORDERS.set(clusters, made);
+  return made;
+}
+
+const BOTH_ORDERS = new WeakMap<Clusters, Clusters>();

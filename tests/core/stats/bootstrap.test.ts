@@ -183,6 +183,36 @@ describe('overClusters', () => {
   });
 });
 
+describe('calibration errors of the same rows', () => {
+  const rows = { logits: scores, probabilities: null, outcomes };
+  const errors = PAIR_METRICS.filter(({ id }) => /ece|mce/i.test(id));
+
+  it('are the same over one bootstrap, where they share their bins, as each alone', () => {
+    const some = { resamples: 20, seed: 'bins' };
+    const alone = errors.map(({ prepare }) => replicate([prepare({ ...rows })], clusters, some)[0]);
+    expect(errors.length).toBeGreaterThan(3);
+    expect(
+      replicate(
+        errors.map(({ prepare }) => prepare(rows)),
+        clusters,
+        some,
+      ),
+    ).toEqual(alone);
+  });
+
+  it('share the bins of a numbered draw only', () => {
+    const [ece] = errors.map(({ prepare }) => overClusters(prepare(rows), clusters));
+    const draws = new Float64Array(clusters.count).fill(1);
+    const all = [ece(draws), ece(draws, 1)];
+    draws.fill(0, 1);
+    const one = ece(draws);
+    expect(all[0]).toBe(all[1]);
+    expect(one).not.toBe(all[0]);
+    expect(ece(draws, 2)).toBe(one);
+    expect(ece(draws.slice(), 2)).toBe(one);
+  });
+});
+
 describe('comparePaired', () => {
   const accuracy = (noise: number) => {
     const random = new Random(`noise ${noise}`);

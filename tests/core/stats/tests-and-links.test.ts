@@ -116,7 +116,7 @@ describe('AUC', () => {
 });
 
 describe('calibration bins', () => {
-  const binsOf = ({ order, count }: Binning) => count(undefined, order);
+  const binsOf = (binning: Binning) => binning.ofRows();
   const binsAt = (p: number) =>
     binsOf(prepareEqualWidthBins(Float64Array.of(p, 1), outcomesOfLabels([1, 1], [1, 0]), 15));
 
