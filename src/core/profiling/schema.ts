@@ -30,7 +30,7 @@ const latencySchema = z.strictObject({
   p90Ms: estimate,
   p95Ms: estimate,
   p99Ms: estimate,
-  /** Batch over median. */
+  /** Batch over mean: back to back, all waiting included. */
   samplesPerSecond: z.number().positive(),
 });
 
@@ -70,7 +70,7 @@ const verdictSchema = z.enum(['within', 'slower', 'none']);
 
 const sweepRow = z.strictObject({
   setting: settingSchema,
-  /** Median time of a run; null where it failed. */
+  /** Median time of a run; null where it failed. The rate is by the mean. */
   ms: milliseconds.nullable(),
   samplesPerSecond: z.number().nonnegative().nullable(),
   /** Separate processes it was measured in. */

@@ -25,8 +25,9 @@ const KNEE = 0.95;
 
 interface Measured {
   readonly setting: Setting;
-  /** Median milliseconds of a run, one a process. */
+  /** Of a run, one a process: the median, and the mean. */
   readonly ms: number[];
+  readonly meanMs: number[];
   failed: string | null;
 }
 
@@ -37,7 +38,7 @@ interface Measured {
  * @see Jamieson and Talwalkar (2016)
  */
 export async function sweep(options: SweepOptions, bench: Bench): Promise<Profile['sweep']> {
-  const all = options.settings.map((setting): Measured => ({ setting, ms: [], failed: null }));
+  const all = options.settings.map((setting): Measured => ({ setting, ms: [], meanMs: [], failed: null }));
   const random = new Random(`${options.seed}/sweep`);
   let left = all;
   while (left.length > FINALISTS) {
@@ -88,6 +89,7 @@ async function measureSession(group: readonly Measured[], { subjects }: SweepOpt
           times.push(...(await process.time(trial, { rounds: MOST_ROUNDS, budgetMs: bench.budgetMs / 20 }))[0]);
         } while (times.length < FEWEST_ROUNDS);
         under.ms.push(median(times));
+        under.meanMs.push(times.reduce((sum, ms) => sum + ms, 0) / times.length);
       }
     });
   } catch (error) {
@@ -97,8 +99,9 @@ async function measureSession(group: readonly Measured[], { subjects }: SweepOpt
   }
 }
 
-const samplesPerSecond = ({ setting, ms }: Measured): number =>
-  ms.length === 0 ? 0 : (1000 * setting.batch) / median(ms);
+/** By the mean: where others use the machine, a long run waits for it each time and a short one now and then, both as long in all. */
+const samplesPerSecond = ({ setting, meanMs }: Measured): number =>
+  meanMs.length === 0 ? 0 : (1000 * setting.batch) / median(meanMs);
 const latencyOf = ({ ms }: Measured): number => (ms.length === 0 ? Number.POSITIVE_INFINITY : median(ms));
 
 function fasterHalf(left: readonly Measured[]): Measured[] {
