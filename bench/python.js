@@ -29,6 +29,7 @@ const PACKAGES = [
   'scipy',
   'scikit-learn',
   'netcal',
+  'safetensors',
   'pillow',
 ];
 
