@@ -57,6 +57,10 @@ The opset of the model is kept. The target file changes only when the gate passe
       allowNo: true,
       description: 'One weight scale an output channel; one a weight where the opset has no other',
     }),
+    'full-range': Flags.boolean({
+      description:
+        'Weights of static and dynamic take all 8 bits: exact where the processor has VNNI, saturating sums where not',
+    }),
     exclude: Flags.string({
       multiple: true,
       default: [],
@@ -92,6 +96,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         mediaRoot: flags['media-root'],
         calibrator: flags.calibrator,
         perChannel: flags['per-channel'],
+        fullRange: flags['full-range'],
         exclude: flags.exclude,
         budget: flags.budget,
         maxSize: flags['max-size'],

@@ -40,6 +40,7 @@ const quantized = (options: Partial<QuantizeOptions> = {}) =>
     scheme: 'weight-only',
     calibrator: 'minmax',
     perChannel: true,
+    fullRange: false,
     exclude: [],
     budget: LOOSE,
     gate: 'full',
@@ -245,6 +246,16 @@ describe('the command', () => {
     const dry = await quantized({ dryRun: true });
     expect(dry).toMatchObject({ bytes: null, gate: null });
     expect(existsSync(out)).toBe(false);
+  });
+
+  it.each(['', '.report.json'])('refuses a target whose NAME%s is there before it runs anything', async (suffix) => {
+    writeFileSync(`${out}${suffix}`, 'kept');
+    let ran = false;
+    const refused = quantized({ onGate: () => (ran = true) });
+    await expect(refused).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    expect(ran).toBe(false);
+    expect(readFileSync(`${out}${suffix}`, 'utf8')).toBe('kept');
+    expect((await quantized({ force: true, gate: 'off' })).bytes).toBeGreaterThan(0);
   });
 
   it('refuses a file over --max-size', async () => {

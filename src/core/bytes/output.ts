@@ -155,6 +155,20 @@ export async function withAtomicOutput<T>(
   }
 }
 
+/**
+ * Finds before the work what would refuse its output after it: a file that is there, a folder that is not.
+ * @param suffixes - of files that will be written beside the main one: its name and this
+ * @throws HpsError OUTPUT_EXISTS, OUTPUT_INVALID as StagedOutput.open and create
+ */
+export function checkOutput(path: string, options: OutputOptions, suffixes: readonly string[] = []): void {
+  try {
+    const target = join(folderOf(path), basename(path));
+    for (const suffix of ['', ...suffixes]) checkTarget(`${target}${suffix}`, options);
+  } catch (error) {
+    throw outputError(basename(path), error);
+  }
+}
+
 function folderOf(path: string): string {
   const parent = dirname(resolve(path));
   if (path === '' || path.includes('\0') || /[/\\]$/.test(path) || ['.', '..'].includes(basename(path))) {

@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
 import { basename } from 'node:path';
-import { type StagedOutput, withAtomicOutput } from '../bytes/output.js';
+import { checkOutput, type StagedOutput, withAtomicOutput } from '../bytes/output.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { HpsError } from '../errors.js';
 import type { Budget } from '../gate/budget.js';
@@ -39,6 +39,8 @@ export interface QuantizeOptions {
   /** Folder that paths in `samples` are taken from; that of the file by default. */
   readonly mediaRoot?: string;
   readonly perChannel: boolean;
+  /** All 8 bits for weights of integer kernels, though processors without VNNI cut sums off. */
+  readonly fullRange: boolean;
   /** Globs over node names. */
   readonly exclude: readonly string[];
   readonly budget?: Budget;
@@ -106,6 +108,11 @@ export interface CalibrationFacts {
 export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
   const source = openSource(options.model);
   try {
+    if (!options.dryRun) {
+      const inputs = [...source.files, ...rowFiles(options)];
+      const beside = options.scheme === 'auto' ? [REPORT, PARETO] : [REPORT];
+      checkOutput(options.out, { force: options.force, inputs }, beside);
+    }
     if (options.scheme === 'auto') return await quantizeBest(source, options);
     const { scheme } = options;
     const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
@@ -116,6 +123,10 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     source.close();
   }
 }
+
+/** What is written beside the model, after its name. */
+const REPORT = '.report.json';
+const PARETO = '.pareto.svg';
 
 /** Stands where nothing is run: weight-only with the gate off. */
 const NO_ROWS: JudgedRows = {
@@ -251,8 +262,8 @@ async function writeCandidate(
       warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
     };
     if (!gate.passed) throw gateFailed(report.out, gate);
-    if (search) await output.writeFile(`${report.out}.pareto.svg`, paretoChart(search.trials, source.bytes));
-    await output.writeFile(`${report.out}.report.json`, `${JSON.stringify(report, null, 2)}\n`);
+    if (search) await output.writeFile(`${report.out}${PARETO}`, paretoChart(search.trials, source.bytes));
+    await output.writeFile(`${report.out}${REPORT}`, `${JSON.stringify(report, null, 2)}\n`);
     return report;
   });
 }
@@ -330,6 +341,7 @@ function lineageOptions(
   return {
     scheme: options.scheme,
     perChannel: options.perChannel,
+    ...(options.fullRange ? { fullRange: true } : {}),
     exclude: [...options.exclude],
     ...(options.contrib ? { contrib: true } : {}),
     excluded: excluded.map(({ node }) => node),

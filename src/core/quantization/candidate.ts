@@ -16,6 +16,8 @@ export interface CandidateOptions {
   readonly scheme: SchemeId;
   readonly calibrator: CalibratorId;
   readonly perChannel: boolean;
+  /** See `SchemeRequest`. */
+  readonly fullRange: boolean;
   readonly exclude: readonly string[];
   /** Nodes left out by name, each with the reason. */
   readonly excludeNamed?: ReadonlyMap<string, string>;
@@ -41,12 +43,13 @@ export interface Candidate extends QuantizedModel {
  */
 export async function makeCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
   const scheme = schemeOf(options.scheme);
-  const { contrib, perChannel } = options;
+  const { contrib, fullRange, perChannel } = options;
   if (source.opset < scheme.minOpset && !(scheme.id === 'int4' && contrib))
     throw refuseOpset(source.name, `--scheme ${scheme.id}`, source.opset, scheme.minOpset);
   const model = await source.prepared(scheme.foldsNorms);
   const request: SchemeRequest = {
     perChannel,
+    fullRange,
     contrib,
     exclude: excluder(options.exclude, options.excludeNamed),
     hasManifest: source.manifest !== null,

@@ -29,7 +29,7 @@ export const dynamic: QuantizationScheme = {
 };
 
 async function applyDynamic(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
-  const rewriter = new DynamicRewriter(new GraphEdit(model), request.perChannel);
+  const rewriter = new DynamicRewriter(new GraphEdit(model), request);
   const gathers = new GatherRewriter(rewriter.edit, request);
   const quantized: string[] = [];
   const excluded: Excluded[] = [];
@@ -65,7 +65,7 @@ class DynamicRewriter {
 
   constructor(
     readonly edit: GraphEdit,
-    private readonly perChannel: boolean,
+    private readonly request: SchemeRequest,
   ) {}
 
   /** Whether a node multiplies by a constant weight, so that it has an integer form. */
@@ -151,7 +151,12 @@ class DynamicRewriter {
       return 'MatMulInteger takes one scale a column, this weight is a stack of matrices';
     if (!paysOff(proto, 1)) return 'its weight is too small to gain from int8';
     const tensor = transposed ? transposeMatrix(renameTensor(tensorOf(proto), name)) : undefined;
-    const scaled = await scaleWeight(proto, this.perChannel ? (isConv ? 0 : 1) : null, tensor);
+    const scaled = await scaleWeight(proto, {
+      axis: this.request.perChannel ? (isConv ? 0 : 1) : null,
+      tensor,
+      // ConvInteger adds in 32 bits everywhere.
+      pairwise: !isConv && !this.request.fullRange,
+    });
     if (typeof scaled === 'string') return scaled;
     return {
       values: this.edit.initializer(

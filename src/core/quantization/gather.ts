@@ -48,7 +48,7 @@ export class GatherRewriter {
     const { edit } = this;
     const proto = edit.constants.get(name)!;
     if (!paysOff(proto, proto.dims[0])) return 'its weight is too small to gain from int8';
-    const scaled = await scaleWeight(proto, 0);
+    const scaled = await scaleWeight(proto, { axis: 0 });
     if (typeof scaled === 'string') return scaled;
     const { tensor, layout, scales } = scaled;
     return {

@@ -1,3 +1,4 @@
+import { type Bins, countInto } from '../tensor/bins.js';
 import type { Range } from './range.js';
 
 /** Bins of a calibration histogram: fine enough that one of 256 levels is eight of them. */
@@ -17,15 +18,21 @@ export class Histogram {
     return (this.range.high - this.range.low) / HISTOGRAM_BINS;
   }
 
+  get bins(): Bins {
+    return { low: this.range.low, width: this.binWidth, count: HISTOGRAM_BINS };
+  }
+
   add(values: ArrayLike<number>): void {
-    const { low } = this.range;
-    const perUnit = 1 / this.binWidth;
-    const { counts } = this;
-    for (let i = 0; i < values.length; i++) {
-      const bin = Math.floor((values[i] - low) * perUnit);
-      counts[bin < 0 ? 0 : bin >= HISTOGRAM_BINS ? HISTOGRAM_BINS - 1 : bin]++;
-    }
+    countInto(this.counts, values, this.bins);
     this.total += values.length;
+  }
+
+  /** Adds what was counted elsewhere in the same bins. */
+  addCounts(counts: Float64Array): void {
+    for (let bin = 0; bin < HISTOGRAM_BINS; bin++) {
+      this.counts[bin] += counts[bin];
+      this.total += counts[bin];
+    }
   }
 
   /** Share of the values outside a range, to the precision of a bin. */

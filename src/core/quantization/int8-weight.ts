@@ -1,7 +1,6 @@
 import { DATA_TYPE, type TensorProto } from '../onnx/model.js';
 import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { hasNonFinite } from '../tensor/transform.js';
 import { asFloat32, bytesOf } from '../tensor/values.js';
 import { SMALLEST_SCALE } from './range.js';
 
@@ -22,35 +21,64 @@ export function channelLayout(shape: readonly number[], axis: number | null): Ch
   return { channels: shape[axis], inner: numel(shape.slice(axis + 1)) };
 }
 
-/** Largest |value| of every channel of a float32 tensor, streamed; null where one is NaN or infinite. */
-export async function channelMaxima(tensor: Tensor, layout: ChannelLayout): Promise<Float32Array | null> {
-  const maxima = new Float32Array(layout.channels);
+/** What the scale of a channel depends on. */
+export interface ChannelMagnitudes {
+  /** Largest |value| of every channel. */
+  readonly largest: Float32Array;
+  /** The next below it; as large where two are. */
+  readonly second: Float32Array;
+}
+
+/** Magnitudes of every channel of a float32 tensor, streamed once; null where a value is NaN or infinite. */
+export async function channelMagnitudes(tensor: Tensor, layout: ChannelLayout): Promise<ChannelMagnitudes | null> {
+  const found = { largest: new Float32Array(layout.channels), second: new Float32Array(layout.channels) };
   let at = 0;
   for await (const chunk of tensor.chunks()) {
-    if (hasNonFinite(chunk, 'F32')) return null;
     const values = asFloat32(chunk);
-    for (const { channel, start, end } of runs(at, values.length, layout)) {
-      let max = maxima[channel];
-      for (let i = start; i < end; i++) {
-        const magnitude = Math.abs(values[i]);
-        if (magnitude > max) max = magnitude;
-      }
-      maxima[channel] = max;
-    }
-    if (layout.inner === 1) columnMaxima(values, at % layout.channels, maxima);
+    // NaN once a value is NaN or infinite, else 0.
+    let poison = layout.inner === 1 ? columnMagnitudes(values, at % layout.channels, found) : 0;
+    for (const { channel, start, end } of runs(at, values.length, layout))
+      poison += runMagnitudes(values, start, end, channel, found);
+    if (poison !== 0) return null;
     at += values.length;
   }
-  return maxima;
+  return found;
+}
+
+function runMagnitudes(
+  values: Float32Array,
+  start: number,
+  end: number,
+  channel: number,
+  found: ChannelMagnitudes,
+): number {
+  let [largest, second, poison] = [found.largest[channel], found.second[channel], 0];
+  for (let i = start; i < end; i++) {
+    const magnitude = Math.abs(values[i]);
+    poison += magnitude - magnitude;
+    if (magnitude > second) {
+      second = Math.min(magnitude, largest);
+      largest = Math.max(magnitude, largest);
+    }
+  }
+  found.largest[channel] = largest;
+  found.second[channel] = second;
+  return poison;
 }
 
 /** Channels in the last axis: every element is of another. */
-function columnMaxima(values: Float32Array, first: number, maxima: Float32Array): void {
-  let channel = first;
+function columnMagnitudes(values: Float32Array, first: number, { largest, second }: ChannelMagnitudes): number {
+  let [channel, poison] = [first, 0];
   for (let i = 0; i < values.length; i++) {
     const magnitude = Math.abs(values[i]);
-    if (magnitude > maxima[channel]) maxima[channel] = magnitude;
-    if (++channel === maxima.length) channel = 0;
+    poison += magnitude - magnitude;
+    if (magnitude > second[channel]) {
+      second[channel] = Math.min(magnitude, largest[channel]);
+      largest[channel] = Math.max(magnitude, largest[channel]);
+    }
+    if (++channel === largest.length) channel = 0;
   }
+  return poison;
 }
 
 /** Stretches of a chunk that are of one channel; none where channels change with every element. */
@@ -68,18 +96,32 @@ function* runs(
   }
 }
 
+/** Scales of symmetric int8 channels: the largest value becomes 127. */
+export const symmetricScales = ({ largest }: ChannelMagnitudes): Float32Array =>
+  usableScales(largest.map((max) => max / S8_MAX));
+
 /**
- * Scales of symmetric int8 channels. A channel of zeros takes the smallest scale of the others: 0/0 would be NaN, and a large one
- * would make the bias of an integer convolution coarse.
+ * Scales of weights that meet u8 activations in integer kernels. x86 processors without VNNI add two products in 16 bits, and
+ * 255 * 127 + 255 * 127 does not fit: sums are cut off there, scores change with the processor and by more than all rounding.
+ * With these scales no two weights of a channel add up to more than 128, and 255 * 128 fits; it costs up to a bit of precision.
  */
-export function symmetricScales(maxima: Float32Array): Float32Array {
-  const scales = maxima.map((max) => max / S8_MAX);
+export const pairwiseScales = ({ largest, second }: ChannelMagnitudes): Float32Array =>
+  usableScales(largest.map((max, channel) => (max + second[channel]) / S8_MAX));
+
+/**
+ * A channel of zeros takes the smallest scale of the others: 0/0 would be NaN, and a large one would make the bias of an integer
+ * convolution coarse.
+ */
+function usableScales(scales: Float32Array): Float32Array {
   const usable = scales.filter((scale) => scale >= SMALLEST_SCALE);
   const smallest = usable.length > 0 ? usable.reduce((a, b) => Math.min(a, b)) : 1;
   return scales.map((scale) => (scale >= SMALLEST_SCALE ? scale : smallest));
 }
 
-/** The weight as int8, quantized as it streams. */
+/**
+ * The weight as int8, quantized as it streams. No bound is needed: a scale is a float32 of at least max / 127, which is off by a
+ * part in 2^24, and 127 and so little more still round to 127.
+ */
 export function quantizedWeight(
   name: string,
   tensor: Tensor,
@@ -93,7 +135,7 @@ export function quantizedWeight(
       const quantized = new Int8Array(values.length);
       for (const { channel, start, end } of runs(at, values.length, layout)) {
         const scale = scales[channel];
-        for (let i = start; i < end; i++) quantized[i] = toInt8(values[i] / scale);
+        for (let i = start; i < end; i++) quantized[i] = values[i] / scale + ROUND - ROUND;
       }
       if (layout.inner === 1) quantizeColumns(values, at % layout.channels, scales, quantized);
       at += values.length;
@@ -111,15 +153,9 @@ export function quantizedWeight(
 function quantizeColumns(values: Float32Array, first: number, scales: Float32Array, quantized: Int8Array): void {
   let channel = first;
   for (let i = 0; i < values.length; i++) {
-    quantized[i] = toInt8(values[i] / scales[channel]);
+    quantized[i] = values[i] / scales[channel] + ROUND - ROUND;
     if (++channel === scales.length) channel = 0;
   }
-}
-
-/** The scale is the float32 of max / 127, which may be a little small: hence the bound. */
-function toInt8(value: number): number {
-  const rounded = value + ROUND - ROUND;
-  return Math.min(S8_MAX, Math.max(-S8_MAX, rounded));
 }
 
 /** Largest |int32| a bias may take: a bit is left for the sum that is added to it. */

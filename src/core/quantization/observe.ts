@@ -1,15 +1,17 @@
 import type { Probes } from '../gate/probes.js';
 import { batchFeeds } from '../gate/rows.js';
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
-import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
+import { type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
 import { floatsOf } from '../runtime/value.js';
 import { Histogram } from './histogram.js';
 import { isFiniteRange, type Range, widen } from './range.js';
 import { rowBatches } from './rows.js';
 import { withTemporaryModel } from './temporary-model.js';
 
-/** Activations taken over from one run; values are looked at in groups of about this size. */
+/** Activations that one run keeps for counting: batches are made as small as that takes, then values are taken in groups. */
 const GROUP_BYTES = 128 * 2 ** 20;
+/** Threads that wait in a loop for the next operator gain little on long ones, and cost what else the machine does. */
+const PATIENT = { 'session.intra_op.allow_spinning': '0' };
 
 export interface ObserveOptions {
   readonly child: ModelProcessOptions;
@@ -26,7 +28,7 @@ export interface ObserveOptions {
 export interface Observed {
   /** With NaN where a value is NaN or infinite. */
   readonly range: Range;
-  /** Elements of the largest batch. */
+  /** Elements of one row, at most. */
   readonly elements: number;
 }
 
@@ -50,7 +52,9 @@ export async function observeExtremes(
     })),
   );
   const observed = new Map<string, Observed>();
-  await runExposed(exposing(model, reduced), probes, options, (outputs) => {
+  await runExposed(exposing(model, reduced), probes, options, async (session, feeds, rows) => {
+    const results = await session.run(feeds);
+    const outputs = (name: string): Float32Array => floatsOf(results.get(name)!);
     for (const [i, value] of values.entries()) {
       const [low, high, mean, elements] = REDUCTIONS.map(({ suffix }) => outputs(`observed.${i}.${suffix}`)[0]);
       const key = options.keyOf(value);
@@ -59,7 +63,7 @@ export async function observeExtremes(
       const seen = Number.isFinite(mean) ? widen({ low, high }, { low, high }) : { low: Number.NaN, high: Number.NaN };
       observed.set(key, {
         range: known ? widen(known.range, seen) : seen,
-        elements: Math.max(known?.elements ?? 0, elements),
+        elements: Math.max(known?.elements ?? 0, elements / rows),
       });
     }
   });
@@ -73,7 +77,7 @@ const REDUCTIONS = [
   { opType: 'Size', suffix: 'size', keepdims: false },
 ] as const;
 
-/** Histograms over the extremes, by key; memory is a group of values of one batch, and the counts. */
+/** Histograms over the extremes, by key; memory is a group of values of one batch, in the process of the model. */
 export async function observeHistograms(
   model: OnnxModel,
   values: readonly string[],
@@ -92,7 +96,10 @@ export async function observeHistograms(
     const key = options.keyOf(value);
     if (!histograms.has(key)) histograms.set(key, new Histogram(extremes.get(key)!.range));
   }
-  for (const group of groupsOf(usable, (value) => 4 * (extremes.get(options.keyOf(value))?.elements ?? 0))) {
+  const bytesOf = (value: string): number => 4 * (extremes.get(options.keyOf(value))?.elements ?? 0);
+  const rowBytes = usable.reduce((sum, value) => sum + bytesOf(value), 0);
+  const most = Math.max(1, Math.floor(GROUP_BYTES / Math.max(1, rowBytes)));
+  for (const group of groupsOf(usable, bytesOf)) {
     const copies = group.map((value, i) => ({
       opType: 'Identity',
       name: `observed.${i}`,
@@ -100,9 +107,13 @@ export async function observeHistograms(
       output: [`observed.${i}`],
       attribute: [],
     }));
-    await runExposed(exposing(model, copies), probes, options, (outputs) => {
-      for (const [i, value] of group.entries()) histograms.get(options.keyOf(value))!.add(outputs(`observed.${i}`));
-    });
+    const histogramOf = (i: number): Histogram => histograms.get(options.keyOf(group[i]))!;
+    const bins = new Map(group.map((_, i) => [`observed.${i}`, histogramOf(i).bins]));
+    const take = async (session: RemoteSession, feeds: Probes['feeds']): Promise<void> => {
+      const counts = await session.count(feeds, bins);
+      for (const i of group.keys()) histogramOf(i).addCounts(counts.get(`observed.${i}`)!);
+    };
+    await runExposed(exposing(model, copies), probes, { ...options, most }, take);
   }
   return histograms;
 }
@@ -135,15 +146,14 @@ function exposing(model: OnnxModel, nodes: readonly NodeProto[]): OnnxModel {
 async function runExposed(
   model: OnnxModel,
   probes: Probes,
-  { child, threads, onBatch }: ObserveOptions,
-  take: (outputs: (name: string) => Float32Array) => void,
+  { child, threads, onBatch, most }: ObserveOptions & { readonly most?: number },
+  take: (session: RemoteSession, feeds: Probes['feeds'], rows: number) => Promise<void>,
 ): Promise<void> {
   await withTemporaryModel(model, (path) =>
     withModelProcess(child, async (process) => {
-      const session = await process.load(path, { threads });
-      for (const batch of rowBatches(session, probes)) {
-        const outputs = await session.run(batchFeeds(probes.feeds, batch));
-        take((name) => floatsOf(outputs.get(name)!));
+      const session = await process.load(path, { threads, config: PATIENT });
+      for (const batch of rowBatches(session, probes, most)) {
+        await take(session, batchFeeds(probes.feeds, batch), batch.length);
         onBatch?.();
       }
     }),

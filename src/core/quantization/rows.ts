@@ -96,11 +96,11 @@ function valueInfo({ name, type }: ValueInfoProto, file: string): ValueInfo {
 const BATCH = 8;
 const BATCH_BYTES = 2 ** 20;
 
-/** Rows in the batches they are run in, by the size of a row and the batch that the model is fixed to. */
-export function rowBatches(session: Session, { rows, feeds }: Probes): number[][] {
+/** Rows in the batches they are run in, by the size of a row, the batch that the model is fixed to, and no more than `most`. */
+export function rowBatches(session: Session, { rows, feeds }: Probes, most = BATCH): number[][] {
   const bytes = [...feeds.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   const fitting = Math.floor((BATCH_BYTES * rows) / Math.max(1, bytes));
-  return inBatches(range(rows), fixedBatch(session) ?? Math.max(1, Math.min(BATCH, fitting, rows)));
+  return inBatches(range(rows), fixedBatch(session) ?? Math.max(1, Math.min(BATCH, most, fitting, rows)));
 }
 
 export const selectProbes = ({ feeds }: Probes, rows: readonly number[]): Probes => ({

@@ -10,6 +10,8 @@ export interface Excluded {
 export interface SchemeRequest {
   /** One scale an output channel instead of one a weight. */
   readonly perChannel: boolean;
+  /** All 8 bits for weights of integer kernels, at the price of sums that processors without VNNI cut off. */
+  readonly fullRange: boolean;
   /** Why a node must stay as it is, or undefined. */
   readonly exclude: (node: NodeProto) => string | undefined;
   /** Ranges of the values that `observes` names; absent for schemes that look at no activations. */

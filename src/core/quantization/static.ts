@@ -31,7 +31,7 @@ export const staticInt8: QuantizationScheme = {
 async function applyStatic(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
   const perChannel = request.perChannel && (opsetOf(model) ?? 0) >= PER_AXIS_OPSET;
   const ranges = request.ranges ?? new Map<string, Range>();
-  const weights = new StaticWeights(model, perChannel);
+  const weights = new StaticWeights(model, perChannel, request.fullRange);
   const unusable = new Map<NodeProto, string>();
   // A node that must stay float leaves what it makes unquantized for the nodes behind it: then the plan is made again.
   for (;;) {
@@ -70,6 +70,7 @@ class StaticWeights {
   constructor(
     { graph }: OnnxModel,
     private readonly perChannel: boolean,
+    private readonly fullRange: boolean,
   ) {
     this.constants = fixedInitializers(graph);
   }
@@ -80,7 +81,7 @@ class StaticWeights {
       const key = weightKey(node);
       const proto = this.constants.get(node.input[1])!;
       const axis = this.perChannel ? weightAxis(node, 1, proto.dims.length) : null;
-      const weight = this.scaled.get(key) ?? (await scaleWeight(proto, axis));
+      const weight = this.scaled.get(key) ?? (await scaleWeight(proto, { axis, pairwise: !this.fullRange }));
       this.scaled.set(key, weight);
       if (typeof weight === 'string') return { node, why: weight };
     }

@@ -47,7 +47,7 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
   const quantized: string[] = [];
   const gathers = new GatherRewriter(edit, request);
   for (const [name, { axis, readers }] of weights) {
-    const scaled = await scaleWeight(edit.constants.get(name)!, request.perChannel ? axis : null);
+    const scaled = await scaleWeight(edit.constants.get(name)!, { axis: request.perChannel ? axis : null });
     if (typeof scaled === 'string') {
       excluded.push(...readers.map((node) => ({ node: nodeLabel(node), why: scaled })));
       continue;

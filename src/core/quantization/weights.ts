@@ -3,7 +3,13 @@ import { isStandard } from '../onnx/passes/uses.js';
 import { dataTypeName, tensorOf } from '../onnx/tensor-data.js';
 import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { type ChannelLayout, channelLayout, channelMaxima, symmetricScales } from './int8-weight.js';
+import {
+  type ChannelLayout,
+  channelLayout,
+  channelMagnitudes,
+  pairwiseScales,
+  symmetricScales,
+} from './int8-weight.js';
 
 /** Axis of the output channels of a weight, by the operator that reads it and at which input; null where it reads no weight there. */
 type AxisRule = (node: NodeProto, rank: number) => number | null;
@@ -42,19 +48,26 @@ export interface ScaledWeight {
   readonly scales: Float32Array;
 }
 
+export interface ScaleOptions {
+  /** Of the channels, or null for one scale. */
+  readonly axis: number | null;
+  /** The weight in another layout than its initializer. */
+  readonly tensor?: Tensor;
+  /** Whether an integer kernel multiplies it by u8: see `pairwiseScales`. */
+  readonly pairwise?: boolean;
+}
+
 /** Reads a weight once for its scales. @returns why it cannot be quantized, as text, or the weight */
 export async function scaleWeight(
   proto: TensorProto,
-  axis: number | null,
-  tensor?: Tensor,
+  { axis, tensor = tensorOf(proto), pairwise = false }: ScaleOptions,
 ): Promise<ScaledWeight | string> {
   if (proto.dataType !== DATA_TYPE.FLOAT) return `its weight is ${dataTypeName(proto.dataType)}, not FLOAT`;
   if (numel(proto.dims) === 0) return 'its weight is empty';
-  const source = tensor ?? tensorOf(proto);
-  const layout = channelLayout(source.shape, axis);
-  const maxima = await channelMaxima(source, layout);
-  if (maxima === null) return `its weight ${proto.name} holds NaN or an infinity`;
-  return { tensor: source, layout, axis, scales: symmetricScales(maxima) };
+  const layout = channelLayout(tensor.shape, axis);
+  const magnitudes = await channelMagnitudes(tensor, layout);
+  if (magnitudes === null) return `its weight ${proto.name} holds NaN or an infinity`;
+  return { tensor, layout, axis, scales: (pairwise ? pairwiseScales : symmetricScales)(magnitudes) };
 }
 
 /** Bytes of an entry in the file besides its values: names, dims, nodes. */

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import type { Bins } from '../tensor/bins.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 import { cycleOf } from './turns.js';
@@ -30,7 +31,11 @@ export interface RemoteSession extends Session {
   readonly index: number;
   /** Milliseconds of all runs together, as measured inside the process. */
   readonly runMs: number;
+  /** Runs the model once and counts the values of some float outputs in the process, where they are. */
+  count(feeds: Feeds, bins: ReadonlyMap<string, Bins>): Promise<Map<string, Float64Array>>;
 }
+
+type Feeds = Parameters<Session['run']>[0];
 
 /** A model and its inputs, to be timed against others. */
 export interface TimedTrial {
@@ -127,6 +132,12 @@ export class ModelProcess {
     const { inputs, outputs, loadMs } = result;
     const model = this;
     let runMs = 0;
+    const run = async (feeds: Feeds, bins?: ReadonlyMap<string, Bins>) => {
+      const ran = await model.request({ kind: 'run', session, feeds, outputBytes: model.outputBytes, bins });
+      if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
+      runMs += ran.runMs;
+      return ran.outputs;
+    };
     return {
       index: session,
       inputs,
@@ -135,11 +146,10 @@ export class ModelProcess {
       get runMs() {
         return runMs;
       },
-      async run(feeds) {
-        const ran = await model.request({ kind: 'run', session, feeds, outputBytes: model.outputBytes });
-        if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
-        runMs += ran.runMs;
-        return ran.outputs;
+      run: (feeds) => run(feeds),
+      async count(feeds, bins) {
+        const counts = await run(feeds, bins);
+        return new Map(Array.from(counts, ([name, { data }]) => [name, data as Float64Array]));
       },
       async release() {
         await model.request({ kind: 'release', session });

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.js';
+import type { Bins } from '../tensor/bins.js';
 import type { SessionOptions, ValueInfo } from './session.js';
 import type { TensorValue } from './value.js';
 
@@ -12,6 +13,8 @@ export type ModelRequest =
       readonly session: number;
       readonly feeds: ReadonlyMap<string, TensorValue>;
       readonly outputBytes: number;
+      /** Outputs that come back as counts of their values, F64 [bins]; then these alone. */
+      readonly bins?: ReadonlyMap<string, Bins>;
     }
   | {
       readonly kind: 'time';

@@ -13,6 +13,7 @@ async function search(name: string, options: Partial<SearchOptions> = {}) {
     const [searchRows, heldOutRows] = splitRows(rows.heldOut);
     return await searchQuantization(source, {
       perChannel: true,
+      fullRange: false,
       exclude: [],
       contrib: false,
       calibrationRows: rows.calibration,

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { chunksOf } from '../../../src/core/onnx/weight.js';
 import {
   channelLayout,
-  channelMaxima,
+  channelMagnitudes,
+  pairwiseScales,
   quantizedBias,
   quantizedWeight,
   scalesForBias,
@@ -14,12 +15,12 @@ import { floatTensor } from '../../helpers/graphs.js';
 
 const finite = fc.float({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 });
 
-async function quantize(shape: number[], values: number[], axis: number | null) {
+async function quantize(shape: number[], values: number[], axis: number | null, scalesOf = symmetricScales) {
   const tensor = floatTensor('w', shape, values);
   const layout = channelLayout(shape, axis);
-  const maxima = await channelMaxima(tensor, layout);
-  if (maxima === null) return null;
-  const scales = symmetricScales(maxima);
+  const magnitudes = await channelMagnitudes(tensor, layout);
+  if (magnitudes === null) return null;
+  const scales = scalesOf(magnitudes);
   const parts: Buffer[] = [];
   for await (const chunk of chunksOf(quantizedWeight('q', tensor, layout, scales).rawData!))
     parts.push(Buffer.from(chunk));
@@ -44,6 +45,31 @@ describe('int8 weights', () => {
   it('round half to even, as QuantizeLinear does', async () => {
     const { levels } = (await quantize([1, 6], [127, 0.5, 1.5, 2.5, -0.5, -1.5], null))!;
     expect([...levels]).toEqual([127, 0, 2, 2, 0, -2]);
+  });
+
+  it.each([0, 1, 2, null])('of integer kernels add up to at most 128, two by two, along axis %s', async (axis) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(finite, { minLength: 24, maxLength: 24 }), async (values) => {
+        const { scales, levels, layout } = (await quantize([2, 3, 4], values, axis, pairwiseScales))!;
+        const channels = Array.from({ length: layout.channels }, (): number[] => []);
+        for (const [i, value] of values.entries()) {
+          const channel = Math.floor(i / layout.inner) % layout.channels;
+          channels[channel].push(Math.abs(levels[i]));
+          const error = Math.abs(levels[i] * scales[channel] - Math.fround(value));
+          expect(error).toBeLessThanOrEqual(scales[channel] * 0.5001);
+        }
+        for (const magnitudes of channels) {
+          const [largest, second = 0] = magnitudes.sort((a, b) => b - a);
+          expect(largest + second).toBeLessThanOrEqual(128); // 255 * 128 is the most that 16 bits hold
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('of integer kernels keep 8 bits where one value stands out', async () => {
+    const { levels } = (await quantize([1, 3], [126, 1, -1], null, pairwiseScales))!;
+    expect([...levels]).toEqual([126, 1, -1]);
   });
 
   // HOSTILE 58
