@@ -22,7 +22,6 @@ import { asTensors, type RowSets, rowSets, splitRows } from '../quantization/row
 import type { Excluded } from '../quantization/scheme.js';
 import { openSource, type QuantizationSource } from '../quantization/source.js';
 import type { ModelLimits } from '../runtime/child.js';
-import { readCalibrationSamples } from './calibration-samples.js';
 import { gateFailed } from './gate-failed.js';
 import { fillHashes, type PendingLineage, settled, startLineage } from './lineage.js';
 
@@ -187,6 +186,7 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
   }
   const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
   if (samples !== undefined) {
+    const { readCalibrationSamples } = await import('./calibration-samples.js'); // media take longer to load than to quantize
     const { probes, preferred } = await readCalibrationSamples(source, samples, options.mediaRoot);
     const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
     return { ...(await rowSets(options.model, { ...common, prepared: probes })), preferred: heldOut };
