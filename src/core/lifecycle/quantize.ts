@@ -158,12 +158,16 @@ async function quantizeBest(source: QuantizationSource, options: QuantizeOptions
   throw refusal;
 }
 
-const candidateOptions = (rows: RowSets, options: QuantizeOptions) => ({
-  ...options,
-  calibrationRows: rows.calibration,
-  child: childOptions(options),
-  onBatch: () => options.onGate?.({ step: 'trials', done: 0 }),
-});
+function candidateOptions(rows: RowSets, options: QuantizeOptions) {
+  const step = options.scheme === 'auto' ? 'trials' : 'calibration';
+  let done = 0;
+  return {
+    ...options,
+    calibrationRows: rows.calibration,
+    child: childOptions(options),
+    onBatch: () => options.onGate?.({ step, done: ++done }),
+  };
+}
 
 /** The user's own model may take half of the machine; the default limit is for models of strangers. */
 const childOptions = ({ limits, signal }: QuantizeOptions) => ({

@@ -13,7 +13,7 @@ import { schemeOf } from './registry.js';
 import { type LayerSensitivity, layersOf, measureSensitivity } from './sensitivity.js';
 import type { QuantizationSource } from './source.js';
 import { withTemporaryModel } from './temporary-model.js';
-import { Judge, type Judgement } from './trial.js';
+import { CHECKING, Judge, type Judgement } from './trial.js';
 
 export interface SearchOptions
   extends Omit<CandidateOptions, 'scheme' | 'calibrator' | 'calibration' | 'excludeNamed'> {
@@ -208,7 +208,7 @@ class Search {
     const measured: { tried: Tried; bytes: number; speed: number; heldOut: Judgement }[] = [];
     for (const tried of worth) {
       const { candidate } = tried;
-      const [heldOut] = await judge.judge(candidate, [options.heldOutRows]);
+      const [heldOut] = await judge.judge(candidate, [options.heldOutRows], CHECKING);
       const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
       const model = withManifest(candidate.model, manifest);
       const { ratio } = await withTemporaryModel(model, (path) =>

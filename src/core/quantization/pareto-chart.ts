@@ -1,42 +1,131 @@
 import type { Trial } from './auto.js';
 
-const WIDTH = 640;
-const HEIGHT = 400;
-const MARGIN = { left: 64, right: 24, top: 32, bottom: 48 };
+const WIDTH = 720;
+const PLOT = { left: 56, top: 40, width: 632, height: 260 };
+const ROW = 18;
 /** Okabe and Ito: told apart by every kind of colour vision. */
-const CHOSEN = '#009e73';
-const OTHER = '#999999';
+const MAY_BE_WRITTEN = '#009e73';
+const NOT = '#777777';
+const COLUMNS = { number: 24, name: 48, bytes: 288, speed: 352, flips: 420, kendall: 490, verdict: 506 } as const;
 
 /**
- * Size against speed as SVG, one circle a trial: filled where none is better in everything, labelled with its flips.
- * The float model is the cross at speed 1. Equal trials give equal bytes.
+ * Size against speed as SVG: one numbered circle a trial, green where it may be written, filled where no other is better in
+ * everything, over a table of the same numbers. The cross is the float model. Equal trials give equal bytes.
  */
 export function paretoChart(trials: readonly Trial[], floatBytes: number): string {
-  const mostBytes = Math.max(floatBytes, ...trials.map(({ bytes }) => bytes)) * 1.1;
-  const mostSpeed = Math.max(1, ...trials.map(({ speed }) => speed)) * 1.15;
-  const x = (bytes: number) => MARGIN.left + (bytes / mostBytes) * (WIDTH - MARGIN.left - MARGIN.right);
-  const y = (speed: number) => HEIGHT - MARGIN.bottom - (speed / mostSpeed) * (HEIGHT - MARGIN.top - MARGIN.bottom);
-  const marks = trials.map((trial) => {
-    const [cx, cy] = [x(trial.bytes).toFixed(1), y(trial.speed).toFixed(1)];
-    const colour = trial.against === null ? CHOSEN : OTHER;
-    const name = [trial.scheme, trial.calibrator, trial.keptFloat > 0 ? `${trial.keptFloat} kept float` : null]
-      .filter(Boolean)
-      .join(' ');
-    const label = `${name}: ${(100 * trial.heldOut.flipRate).toFixed(2)} % flips`;
-    return `<circle cx="${cx}" cy="${cy}" r="5" fill="${trial.pareto ? colour : 'none'}" stroke="${colour}"/><text x="${cx}" y="${cy}" dx="8" dy="4">${label}</text>`;
-  });
-  const float = `<path d="M${x(floatBytes).toFixed(1)} ${y(1).toFixed(1)}m-5-5l10 10m0-10l-10 10" stroke="#000"/>`;
-  const axes = [
-    `<path d="M${MARGIN.left} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}H${WIDTH - MARGIN.right}" fill="none" stroke="#000"/>`,
-    `<text x="${WIDTH / 2}" y="${HEIGHT - 12}" text-anchor="middle">size, 0 to ${(mostBytes / 2 ** 20).toFixed(2)} MiB</text>`,
-    `<text x="16" y="${HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 ${HEIGHT / 2})">speed, 0 to ${mostSpeed.toFixed(2)} times float</text>`,
-  ];
+  const sizes = axis(Math.max(floatBytes, ...trials.map(({ bytes }) => bytes)));
+  const speeds = axis(Math.max(1, ...trials.map(({ speed }) => speed)));
+  const x = (bytes: number): number => PLOT.left + (bytes / sizes.end) * PLOT.width;
+  const y = (speed: number): number => PLOT.top + (1 - speed / speeds.end) * PLOT.height;
+  const height = PLOT.top + PLOT.height + 64 + ROW * (trials.length + 2);
+  const places = apart(trials.map(({ bytes, speed }) => ({ x: x(bytes), y: y(speed) })));
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11">`,
-    '<rect width="100%" height="100%" fill="#fff"/>',
-    ...axes,
-    float,
-    ...marks,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="11" fill="#222">`,
+    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    text(PLOT.left, 22, 'Size and speed of what was tried', 'font-size="14" font-weight="bold"'),
+    ...sizes.ticks.map((bytes) => tick(x(bytes), PLOT.top + PLOT.height, formatSize(bytes, sizes.end))),
+    ...speeds.ticks.map((speed) => level(y(speed), `${Number(speed.toPrecision(6))}`)),
+    text(PLOT.left + PLOT.width, PLOT.top + PLOT.height + 34, `size in ${unitOf(sizes.end).name}`, 'text-anchor="end"'),
+    text(PLOT.left, PLOT.top - 6, 'speed, in times the float model’s'),
+    `<path d="M${PLOT.left} ${fixed(y(1))}h${PLOT.width}" stroke="#222" stroke-dasharray="4 4"/>`,
+    `<path d="M${fixed(x(floatBytes))} ${fixed(y(1))}m-5-5l10 10m0-10l-10 10" stroke="#222" stroke-width="2"/>`,
+    text(x(floatBytes) - 10, y(1) - 10, 'float', 'text-anchor="end"'),
+    ...trials.map((trial, i) => mark(trial, i + 1, { x: x(trial.bytes), y: y(trial.speed) }, places[i])),
+    ...table(trials, PLOT.top + PLOT.height + 64),
     '</svg>\n',
   ].join('\n');
 }
+
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
+const RADIUS = 8;
+
+/** Moves circles that would cover another to the right of it, row by row. */
+function apart(wanted: readonly Place[]): Place[] {
+  const taken: Place[] = [];
+  for (const { x, y } of wanted) {
+    let place = { x, y };
+    const covers = (other: Place): boolean => Math.hypot(other.x - place.x, other.y - place.y) < 2 * RADIUS + 1;
+    while (taken.some(covers)) place = { x: place.x + RADIUS, y };
+    taken.push(place);
+  }
+  return taken;
+}
+
+function mark({ against, pareto }: Trial, number: number, exact: Place, place: Place): string {
+  const colour = against === null ? MAY_BE_WRITTEN : NOT;
+  const moved = exact.x !== place.x;
+  return [
+    moved ? `<path d="M${fixed(exact.x)} ${fixed(exact.y)}H${fixed(place.x)}" stroke="${colour}"/>` : '',
+    `<circle cx="${fixed(place.x)}" cy="${fixed(place.y)}" r="${RADIUS}" fill="${pareto ? colour : '#fff'}" stroke="${colour}" stroke-width="1.5"/>`,
+    text(place.x, place.y + 4, `${number}`, `text-anchor="middle" fill="${pareto ? '#fff' : colour}"`),
+  ].join('');
+}
+
+function table(trials: readonly Trial[], top: number): string[] {
+  const right = 'text-anchor="end"';
+  const line = (y: number, cells: readonly (readonly [number, string, string?])[], style = ''): string =>
+    cells.map(([x, content, anchor = '']) => text(x, y, content, `${anchor} ${style}`)).join('');
+  const head = [
+    [COLUMNS.name, 'trial'],
+    [COLUMNS.bytes, 'size', right],
+    [COLUMNS.speed, 'speed', right],
+    [COLUMNS.flips, 'flips', right],
+    [COLUMNS.kendall, 'Kendall', right],
+    [COLUMNS.verdict, '(on held-out rows)'],
+  ] as const;
+  return [
+    line(top, head, 'font-weight="bold"'),
+    ...trials.map((trial, i) =>
+      line(
+        top + ROW * (i + 1),
+        [
+          [COLUMNS.number, `${i + 1}`],
+          [COLUMNS.name, nameOf(trial)],
+          [COLUMNS.bytes, `${formatSize(trial.bytes, trial.bytes)} ${unitOf(trial.bytes).name}`, right],
+          [COLUMNS.speed, `${trial.speed.toFixed(2)} x`, right],
+          [COLUMNS.flips, `${(100 * trial.heldOut.flipRate).toFixed(2)} %`, right],
+          [COLUMNS.kendall, trial.heldOut.kendall?.toFixed(3) ?? '–', right],
+          [COLUMNS.verdict, trial.against ?? 'may be written'],
+        ],
+        `fill="${trial.against === null ? MAY_BE_WRITTEN : NOT}"`,
+      ),
+    ),
+  ];
+}
+
+const nameOf = ({ scheme, calibrator, keptFloat }: Trial): string =>
+  [scheme, calibrator, keptFloat > 0 ? `(${keptFloat} layers float)` : null].filter(Boolean).join(' ');
+
+const fixed = (value: number): string => value.toFixed(1);
+
+const text = (x: number, y: number, content: string, style = ''): string =>
+  `<text x="${fixed(x)}" y="${fixed(y)}" ${style}>${content}</text>`;
+
+const tick = (x: number, y: number, label: string): string =>
+  `<path d="M${fixed(x)} ${y}v4" stroke="#222"/>${text(x, y + 17, label, 'text-anchor="middle"')}`;
+
+const level = (y: number, label: string): string =>
+  `<path d="M${PLOT.left} ${fixed(y)}h${PLOT.width}" stroke="#ddd"/>${text(PLOT.left - 8, y + 4, label, 'text-anchor="end"')}`;
+
+/** Four to nine round steps from 0 to a little beyond the largest value. */
+function axis(largest: number): { end: number; ticks: number[] } {
+  const power = 10 ** Math.floor(Math.log10(largest));
+  const step = [0.2, 0.25, 0.5, 1, 2].map((factor) => factor * power).find((each) => largest / each <= 6) ?? power;
+  const count = Math.floor(largest / step) + 1;
+  return { end: count * step, ticks: Array.from({ length: count + 1 }, (_, i) => i * step) };
+}
+
+const UNITS = [
+  { name: 'GB', bytes: 1e9 },
+  { name: 'MB', bytes: 1e6 },
+  { name: 'kB', bytes: 1e3 },
+] as const;
+
+const unitOf = (bytes: number) => UNITS.find((unit) => bytes >= unit.bytes) ?? UNITS[2];
+
+const formatSize = (bytes: number, of: number): string =>
+  `${Number((bytes / unitOf(of).bytes).toPrecision(bytes === of ? 3 : 6))}`;

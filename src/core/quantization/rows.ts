@@ -9,6 +9,7 @@ import { openOnnx } from '../onnx/read.js';
 import { dtypeOf } from '../onnx/tensor-data.js';
 import type { Session, ValueInfo } from '../runtime/session.js';
 import { isValueDtype } from '../runtime/value.js';
+import { formatShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensorFromBytes } from '../tensor/tensor.js';
 import { bytesOf } from '../tensor/values.js';
@@ -51,6 +52,7 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
     return { calibration, heldOut, origin: 'samples' };
   }
   const { manifest, inputs, name } = readContract(path);
+  refuseMixedAxes(inputs, name);
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
     const [calibration, heldOut] = splitRows(all);
@@ -78,6 +80,18 @@ function readContract(path: string): { manifest: Manifest | null; inputs: ValueI
   } finally {
     file.close();
   }
+}
+
+/** Rows are taken along the first axis of every input: a state kept as [2, batch, 128] has them elsewhere. */
+function refuseMixedAxes(inputs: readonly ValueInfo[], file: string): void {
+  const batched = inputs.filter(({ shape }) => shape.length > 0);
+  const odd = batched.find(({ shape: [first] }) => typeof first === 'number');
+  if (odd === undefined || !batched.some(({ shape: [first] }) => typeof first === 'string')) return;
+  const what = `input ${odd.name} ${formatShape(odd.shape)} has no row a sample on its first axis, others have`;
+  throw new HpsError('ONNX_UNSUPPORTED', `${file}: ${what}: rows cannot be made or judged`, {
+    hint: 'With --gate off, weight-only and dynamic quantize it unjudged: they run nothing.',
+    details: { file, input: odd.name },
+  });
 }
 
 function valueInfo({ name, type }: ValueInfoProto, file: string): ValueInfo {

@@ -15,6 +15,13 @@ export interface Judgement extends DecisionDiff {
   readonly withinBudget: boolean;
 }
 
+/** Shares of the budget on rows that a choice is made by, and on rows that check it. */
+const CHOOSING = 0.5;
+export const CHECKING = 1;
+
+/** Kendall's tau is computed by roots and quotients: one swap may come out a last digit lower. */
+const SLACK = 1e-12;
+
 /** Runs candidates against the float model on fixed rows; all in one process, so that a trial is a load and a few runs. */
 export class Judge {
   private readonly expected = new Map<Probes, Outputs>();
@@ -26,11 +33,11 @@ export class Judge {
     budget: Budget | undefined,
     private readonly threads?: number,
   ) {
-    this.budget = halved(withDefaults('quantize', budget));
+    this.budget = withDefaults('quantize', budget);
   }
 
-  /** Judges a candidate on several sets of rows. */
-  async judge(candidate: Candidate, sets: readonly Probes[]): Promise<Judgement[]> {
+  /** Judges a candidate on several sets of rows, by a share of the budget. */
+  async judge(candidate: Candidate, sets: readonly Probes[], share = CHOOSING): Promise<Judgement[]> {
     for (const rows of sets) {
       if (!this.expected.has(rows))
         this.expected.set(rows, await this.run(this.source.path, this.source.manifest?.session, rows));
@@ -41,7 +48,10 @@ export class Judge {
       for (const rows of sets) {
         const outputs = await this.run(path, manifest?.session, rows);
         const diff = compareDecisions(scoresOf(this.expected.get(rows)!), scoresOf(outputs), this.budget.score);
-        judgements.push({ ...diff, withinBudget: judgeBudget(diff, this.budget).every(({ passed }) => passed) });
+        judgements.push({
+          ...diff,
+          withinBudget: judgeBudget(diff, searchBudget(this.budget, rows.rows, share)).every(({ passed }) => passed),
+        });
       }
       return judgements;
     });
@@ -61,13 +71,21 @@ export class Judge {
   }
 }
 
-/** Half of what is allowed: other rows, which the gate will ask, come out a little worse than those a choice was made by. */
-function halved({ flips, flipRate, kendall, score, probability }: Budget): Budget {
+/**
+ * A share of what is allowed: half for rows that a choice is made by, as other rows, which the gate will ask, come out a little
+ * worse. One pair of scores may change its order, though: among few rows that alone can be more, and says little.
+ */
+export function searchBudget(
+  { flips, flipRate, kendall, score, probability }: Budget,
+  rows: number,
+  share = CHOOSING,
+): Budget {
+  const oneSwap = 4 / Math.max(4, rows * (rows - 1));
   return {
-    ...(flips === undefined ? {} : { flips: Math.floor(flips / 2) }),
-    ...(flipRate === undefined ? {} : { flipRate: flipRate / 2 }),
-    ...(kendall === undefined ? {} : { kendall: 1 - (1 - kendall) / 2 }),
-    ...(score === undefined ? {} : { score: score / 2 }),
-    ...(probability === undefined ? {} : { probability: probability / 2 }),
+    ...(flips === undefined ? {} : { flips: Math.floor(share * flips) }),
+    ...(flipRate === undefined ? {} : { flipRate: share * flipRate }),
+    ...(kendall === undefined ? {} : { kendall: 1 - Math.max(share * (1 - kendall), oneSwap) - SLACK }),
+    ...(score === undefined ? {} : { score: share * score }),
+    ...(probability === undefined ? {} : { probability: share * probability }),
   };
 }

@@ -201,6 +201,44 @@ it.each([
   source.close();
 });
 
+describe.each(['weight-only', 'dynamic', 'static'] as const)('%s of a third-party model', (scheme) => {
+  it.each([
+    [17, 8],
+    [21, 10],
+  ])('keeps opset %i and IR version %i', async (opset, irVersion) => {
+    const path = await changed('mlp', (model) => ({ ...atOpset(opset)(model), irVersion }));
+    const { candidate, float, all } = await quantize(path, scheme);
+    expect(candidate.model).toMatchObject({ irVersion, opsetImport: [{ version: opset }] });
+    expect(all).toBeAllClose(float, { atol: 0.15 * spread(float) });
+  });
+
+  it('reads one of IR version 3, whose weights are inputs too', async () => {
+    const path = await changed('mlp', (model) => {
+      const weights = model.graph.initializer.map(({ name = '', dims, dataType: elemType }) => ({
+        name,
+        type: { tensorType: { elemType, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
+      }));
+      const graph = { ...model.graph, input: [...model.graph.input, ...weights] };
+      return { ...atOpset(13)(model), irVersion: 3, graph };
+    });
+    const { candidate, float, all } = await quantize(path, scheme);
+    expect(candidate.model.graph.input.map(({ name }) => name)).toEqual(['embedding']);
+    expect(all).toBeAllClose(float, { atol: 0.15 * spread(float) });
+  });
+});
+
+it('says that rows cannot be made for a model that keeps its batch on another axis', async () => {
+  const path = await changed('mlp', (model) => {
+    const dim = [{ dimValue: 2 }, { dimParam: 'batch' }, { dimValue: 8 }];
+    const state = { name: 'state', type: { tensorType: { elemType: DATA_TYPE.FLOAT, shape: { dim } } } };
+    return { ...model, graph: { ...model.graph, input: [...model.graph.input, state] } };
+  });
+  await expect(rowSets(path, { seed: 0 })).rejects.toMatchObject({
+    code: 'ONNX_UNSUPPORTED',
+    message: /state \[2, batch, 8\]/,
+  });
+});
+
 it('every scheme of the registry has its own id', () => {
   expect(new Set(SCHEMES.map(({ id }) => id)).size).toBe(SCHEMES.length);
 });
