@@ -60,6 +60,8 @@ export const LIMITS = {
   profileBytes: 64 * MiB,
   /** A report of ours: some 4 kB a group of an evaluation. */
   reportBytes: 64 * MiB,
+  /** JSON files of one folder that a summary looks into. */
+  runReports: 1000,
   /** A model, and a file of scores or labels, that a card's folder takes a copy of; a larger one is bound by its hash. */
   cardModelBytes: 64 * MiB,
   cardRowsBytes: 256 * MiB,

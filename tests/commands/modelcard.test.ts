@@ -2,10 +2,16 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSy
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { calibrateFiles } from '../../src/core/lifecycle/calibrate.js';
+import { evaluateFiles } from '../../src/core/lifecycle/evaluate.js';
+import { diffModelCards } from '../../src/core/lifecycle/modelcard-diff.js';
 import { verifyModelCard } from '../../src/core/lifecycle/modelcard-verify.js';
-import { evaluated, HOSTILE_NAMES, makeCard, readJson, writeTexts } from '../helpers/cards.js';
+import { evaluated, evaluateIn, HOSTILE_NAMES, jsonLines, makeCard, readJson, writeTexts } from '../helpers/cards.js';
 import { hpsv3 } from '../helpers/cli.js';
+import { cycloneDxErrors } from '../helpers/cyclonedx.js';
+import type { Row } from '../helpers/judged.js';
 import { exportFile } from '../helpers/pico.js';
+import { hasShared, SHARED } from '../helpers/shared.js';
 import { sharedFolder, tempFolder } from '../helpers/temp.js';
 
 const SECTIONS = [
@@ -276,5 +282,111 @@ describe('hpsv3 modelcard verify', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('must be relative'),
     });
+  });
+});
+
+describe('hpsv3 modelcard diff', () => {
+  /** A card of drawn scores, and one of the same where those of group b are turned round. */
+  async function twoCards(): Promise<[string, string]> {
+    const [better, worse] = [tempFolder(), tempFolder()];
+    const drawn = await evaluated(better, { prompts: 30 });
+    await makeCard(join(better, 'card'), { scorer: 'better', evaluations: [drawn] });
+    const lines = readFileSync(join(better, 'scores.jsonl'), 'utf8').trim().split('\n');
+    const turned = lines.map((line, i): Row => {
+      const { id, logit } = JSON.parse(line);
+      return { id, logit: i % 2 === 0 ? logit : -logit };
+    });
+    writeFileSync(join(worse, 'scores.jsonl'), jsonLines(turned));
+    copyFileSync(join(better, 'labels.jsonl'), join(worse, 'labels.jsonl'));
+    await evaluateIn(worse, join(worse, 'report.json'));
+    await makeCard(join(worse, 'card'), { scorer: 'worse', evaluations: [join(worse, 'report.json')] });
+    return [better, worse];
+  }
+
+  it('tells a group that regressed from one that did not change, and with --strict exits 3', async () => {
+    const [better, worse] = await twoCards();
+    const diff = (...args: string[]) => hpsv3(['modelcard', 'diff', ...args, '--resamples', '1000', '--quiet']);
+    const { code, stdout } = await diff(better, worse, '--strict', '--json');
+    expect(code).toBe(3);
+    const { deltas, n, regressed } = JSON.parse(stdout);
+    expect(n).toBe(90);
+    const accuracy = deltas.filter(({ metric }: Row) => metric === 'accuracy');
+    expect(accuracy.map(({ value, verdict }: Row) => [value, verdict])).toEqual([
+      [null, 'regressed'],
+      ['a', 'undecided'],
+      ['b', 'regressed'],
+    ]);
+    expect(accuracy[1]).toMatchObject({ difference: 0, ci: [0, 0] });
+    expect(regressed).toBeGreaterThan(1);
+    const text = await diff(worse, better);
+    expect(text.code).toBe(0);
+    expect(text.stdout).toMatch(/worse -> better: 90 rows that both scored[\s\S]*kind +b +Accuracy .*improved/);
+  });
+
+  it('refuses rows that are not those the card is bound to, and cards without rows', async () => {
+    const copy = copyOfCard();
+    edit(join(copy, 'card/files/scores.jsonl'), '"logit":', '"logit": ');
+    const diff = (before: string) =>
+      diffModelCards({ before, after: join(folder, 'card'), files: [], seed: 0, resamples: 100 });
+    await expect(diff(copy)).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+    const bare = tempFolder();
+    await makeCard(join(bare, 'card'), { evaluations: [report], copyData: false });
+    await expect(diff(bare)).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+      hint: expect.stringContaining('--files'),
+    });
+  });
+});
+
+describe.skipIf(!hasShared)('a card of real judgements (skipped without the shared data)', () => {
+  it('has all sections from an evaluation of tifa-pairs by clip alone, by source and by models', async () => {
+    const into = tempFolder();
+    const data = join(SHARED, 'data/tifa-pairs');
+    const files = { scores: join(data, 'scores/clip.jsonl'), labels: join(data, 'labels.jsonl') };
+    const calibrator = join(into, 'calibrator.json');
+    const fit = {
+      symmetric: true,
+      strictlyMonotone: false,
+      folds: 5,
+      resamples: 20,
+      gate: 'off',
+      seed: 0,
+      force: false,
+    } as const;
+    await calibrateFiles({ ...files, ...fit, out: calibrator, method: 'temperature' });
+    const out = join(into, 'report.json');
+    await evaluateFiles({
+      ...files,
+      calibrator,
+      by: ['source', 'models'],
+      out,
+      minGroup: 30,
+      resamples: 10,
+      seed: 0,
+      force: false,
+    });
+    const { gaps } = await makeCard(join(into, 'card'), {
+      scorer: 'CLIP',
+      evaluations: [out],
+      files: [data, join(data, 'scores')],
+    });
+    const markdown = readFileSync(join(into, 'card/README.md'), 'utf8');
+    expect(markdown.match(/^## .*/gm)?.slice(0, 9)).toEqual(SECTIONS.map((title) => `## ${title}`));
+    for (const text of [
+      '### Intersectional results',
+      '### Calibration',
+      'suppressed (under 30 rows)',
+      'calibrated probability',
+      'pictures/calibration-curve',
+    ]) {
+      expect(markdown).toContain(text);
+    }
+    expect(gaps.map(({ text }) => text)).toContainEqual(
+      expect.stringContaining('labels the calibrator was not fitted to'),
+    );
+    expect(cycloneDxErrors(readJson(join(into, 'card/bom.cdx.json')))).toEqual([]);
+    const { passed, bound } = await verify(into);
+    expect(passed).toBe(true);
+    expect(bound.map(({ role }) => role)).toEqual(['evaluation', 'scores', 'labels', 'calibrator']);
   });
 });

@@ -1,6 +1,8 @@
 import type { ModelCardReport } from '../lifecycle/modelcard.js';
+import type { DiffCardsReport } from '../lifecycle/modelcard-diff.js';
 import type { VerifyCardReport } from '../lifecycle/modelcard-verify.js';
 import { formatCount, printable } from './format.js';
+import { formatFigure, formatInterval, metricOf } from './render-figures.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 modelcard`. */
@@ -39,4 +41,41 @@ export function formatVerifyCard(report: VerifyCardReport): string {
   if (renderings.length > 0) lines.push('', `Not what the facts give: ${renderings.map(printable).join(', ')}`);
   if (notes.length > 0) lines.push('', ...notes.map(printable));
   return [...lines, '', passed ? `${printable(name)}: verified` : `${printable(name)}: NOT verified`].join('\n');
+}
+
+/** The text of `hpsv3 modelcard diff`. */
+export function formatDiffCards(report: DiffCardsReport): string {
+  const { before, after, n, deltas, regressed, improved, undecided, notes } = report;
+  const rows = deltas.map((delta) => [
+    delta.by ?? 'all rows',
+    delta.value ?? '',
+    metricOf(delta.metric).label,
+    delta.n,
+    formatFigure(delta.before),
+    formatFigure(delta.after),
+    formatFigure(delta.difference),
+    formatInterval(delta.ci),
+    delta.holm === null ? '-' : delta.holm.toPrecision(2),
+    delta.verdict,
+  ]);
+  const headers = [
+    'by',
+    'group',
+    'metric',
+    'rows',
+    'before',
+    'after',
+    'change',
+    '95 % interval',
+    'p (Holm)',
+    'verdict',
+  ];
+  return [
+    `${printable(before.name)} -> ${printable(after.name)}: ${formatCount(n)} rows that both scored`,
+    ...notes,
+    '',
+    formatTable(headers, rows, { width: terminalWidth() }),
+    '',
+    `${regressed} regressed, ${improved} improved, ${undecided} undecided`,
+  ].join('\n');
 }

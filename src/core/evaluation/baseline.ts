@@ -65,7 +65,7 @@ export function compareWithBaseline(
 }
 
 /** Row numbers in either table of the ids that both have, in the order of the model's. */
-function sharedRows(model: JoinedPairs | JoinedAbsolutes, baseline: JoinedPairs | JoinedAbsolutes) {
+export function sharedRows(model: JoinedPairs | JoinedAbsolutes, baseline: JoinedPairs | JoinedAbsolutes) {
   const place = new Map(Array.from(allRows(baseline), (row) => [baseline.idAt(row), row]));
   const ours = allRows(model).filter((row) => place.has(model.idAt(row)));
   return { ours, theirs: ours.map((row) => place.get(model.idAt(row))!) };

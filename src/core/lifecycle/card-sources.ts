@@ -138,7 +138,7 @@ export async function assembleSources(
     const report = parseDocument('evaluation', await readReport(here(file)), file.bound.name);
     evaluations.push({ file: file.bound.id, report, from: boundInputs(report, files) });
   }
-  const document = (kind: 'quantization' | 'export') =>
+  const document = (kind: 'quantization' | 'export' | 'profile') =>
     one(kind, async (file, path) => ({ file, report: parseDocument(kind, await readReport(path), basename(path)) }));
   const model = having('model').find(({ at }) => at !== null);
   return {
@@ -154,10 +154,7 @@ export async function assembleSources(
     })),
     quantization: (await document('quantization')) as CardSources['quantization'],
     export: (await document('export')) as CardSources['export'],
-    profile: await one('profile', async (file, path) => ({
-      file,
-      report: asRecord(await readReport(path), basename(path)),
-    })),
+    profile: (await document('profile')) as CardSources['profile'],
     text:
       (await one('card', async (_, path) => parseCardText(await readTextFile(path, CHECK_PATH), basename(path)))) ?? {},
     datasets:
@@ -180,9 +177,4 @@ function here({ bound, at }: LocatedFile): string {
     hint: 'Give the folder it lies in with --files.',
     details: { file: bound.name, sha256: bound.sha256 },
   });
-}
-
-function asRecord(value: JsonValue, name: string): { [key: string]: JsonValue } {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw new HpsError('CONFIG_INVALID', `${name}: not a profile`, { hint: 'Give a file that `hpsv3 profile` wrote.' });
 }

@@ -218,7 +218,8 @@ function comparable({ inputs, tool, baseline, ...figures }: EvaluationFacts['rep
   return { ...figures, baseline: against };
 }
 
-function pathsOf({ from, report }: EvaluationFacts, located: readonly Located[]) {
+/** Where what an evaluation was computed from lies; null where any of it is not here. */
+export function pathsOf({ from, report }: EvaluationFacts, located: readonly Located[]) {
   const path = (input: { readonly sha256: string } | null): string | undefined | null => {
     if (input === null) return undefined;
     return located.find(({ file }) => from.includes(file.id) && file.sha256 === input.sha256)?.at ?? null;

@@ -247,18 +247,26 @@ async function writeFolder(
   { out, force }: ModelCardOptions,
 ): Promise<string[]> {
   return withAtomicFolder(out, { force, marker: CARD_FILE }, async (folder) => {
-    const write = (path: string, content: string | Uint8Array) => {
-      mkdirSync(dirname(join(folder, path)), { recursive: true });
-      writeFileSync(join(folder, path), content);
-    };
-    for (const [path, text] of rendered.files) write(path, text);
-    if (facts.pictures === 'png') {
-      for (const [name, svg] of rendered.pictures) write(`${PICTURES_FOLDER}/${name}.png`, await rasterizeSvg(svg));
-    }
+    await writeFiles(folder, rendered.files, facts.pictures === 'png' ? rendered.pictures : new Map());
     for (const { bound, at, copyTo } of placed) if (copyTo !== null) await copyBound(bound, at!, join(folder, copyTo));
-    write(SUMS_FILE, await sumsOf(folder));
+    writeFileSync(join(folder, SUMS_FILE), await sumsOf(folder));
     return listFiles(folder);
   });
+}
+
+/** Writes texts by their paths in a folder, and drawings as PNG beside them; the paths of all files. */
+export async function writeFiles(
+  folder: string,
+  files: ReadonlyMap<string, string>,
+  drawings: ReadonlyMap<string, string>,
+): Promise<string[]> {
+  const write = (path: string, content: string | Uint8Array) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  };
+  for (const [path, text] of files) write(path, text);
+  for (const [name, svg] of drawings) write(`${PICTURES_FOLDER}/${name}.png`, await rasterizeSvg(svg));
+  return listFiles(folder);
 }
 
 async function copyBound({ name, sha256 }: BoundFile, from: string, to: string): Promise<void> {

@@ -3,7 +3,7 @@ import { calibratorSchema } from '../calibration/calibrator.js';
 import { bandSchema, curveSchema } from '../onnx/curve.js';
 import { manifestSchema } from '../onnx/manifest.js';
 import { cardTextSchema, dataTextSchema } from './card-text.js';
-import { estimateSchema, evaluationSchema, exportSchema, quantizationSchema } from './documents.js';
+import { estimateSchema, evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
 
 export const CARD_SCHEMA = 'hpsv3/card@1';
 
@@ -139,7 +139,7 @@ export const cardFactsSchema = z.strictObject({
   calibration: calibrationFactsSchema.nullable(),
   quantization: quantizationFactsSchema.nullable(),
   export: z.strictObject({ file: z.string(), report: exportSchema }).nullable(),
-  profile: z.strictObject({ file: z.string(), report: z.record(z.string(), z.json()) }).nullable(),
+  profile: z.strictObject({ file: z.string(), report: profileSchema }).nullable(),
   meaning: meaningSchema.nullable(),
   gaps: z.array(gapSchema),
   /** Of the pictures beside the Markdown: PNG, or SVG where the machine had no fonts to draw them with. */

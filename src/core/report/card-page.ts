@@ -35,6 +35,7 @@ function leadOf({ tool, evaluations, gaps }: CardFacts): string {
   const result = figure
     ? ` ${metricOf(id).label} ${formatEstimate(figure)} on ${formatCount(first.report.n)} human-judged rows.`
     : ' Nothing has been evaluated.';
-  const missing = gaps.length > 0 ? ` ${gaps.length} things are not stated, each where it belongs.` : '';
+  const things = gaps.length === 1 ? 'One thing is' : `${gaps.length} things are`;
+  const missing = gaps.length > 0 ? ` ${things} not stated, as is said where it belongs.` : '';
   return `Written by ${tool} from reports that every number is bound to.${result}${missing}`;
 }

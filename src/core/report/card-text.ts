@@ -95,11 +95,11 @@ export type Dataset = z.infer<typeof datasetSchema>;
 
 /** Reads `card.yaml`. @throws HpsError CONFIG_INVALID, naming the key, with the one that was probably meant */
 export const parseCardText = (bytes: Uint8Array, name: string): CardText =>
-  checked(cardTextSchema, bytes, name, 'Write a card file as docs/card.example.yaml shows.');
+  checked(cardTextSchema, bytes, name, 'Write a card file as configs/card.example.yaml shows.');
 
 /** Reads `data.yaml`. @throws HpsError CONFIG_INVALID as `parseCardText` */
 export const parseDataText = (bytes: Uint8Array, name: string): Dataset[] =>
-  checked(dataTextSchema, bytes, name, 'Write a data file as docs/data.example.yaml shows.').datasets;
+  checked(dataTextSchema, bytes, name, 'Write a data file as configs/data.example.yaml shows.').datasets;
 
 function checked<T extends z.ZodType>(schema: T, bytes: Uint8Array, name: string, hint: string): z.infer<T> {
   const value = parseYaml(bytes, { name, hint });

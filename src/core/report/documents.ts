@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { calibratorSchema } from '../calibration/calibrator.js';
 import { HpsError } from '../errors.js';
+import { profileSchema as wholeProfileSchema } from '../profiling/schema.js';
 
 /** Reports of our commands as a card reads them: what it needs of each, everything else left out. */
 
@@ -173,14 +174,46 @@ export const exportSchema = z.object({
 });
 export type ExportDocument = z.infer<typeof exportSchema>;
 
+const whole = wholeProfileSchema.shape;
+
+/** What `hpsv3 profile` writes, without the kernels one by one and the settings that are not recommended. */
+export const profileSchema = z.object({
+  schema: whole.schema,
+  model: whole.model,
+  machine: whole.machine,
+  noise: whole.noise,
+  coldStart: whole.coldStart,
+  latency: whole.latency,
+  memory: whole.memory,
+  counts: z.object({ macs: count, parameters: count }),
+  time: z.object({
+    wallMs: z.number(),
+    operators: z.array(z.object({ operator: z.string(), kernels: count, ms: z.number(), share: z.number() })),
+  }),
+  sweep: z.object({ recommended: whole.sweep.shape.recommended }),
+  baseline: whole.baseline,
+  warnings: z.array(z.string()),
+});
+export type ProfileDocument = z.infer<typeof profileSchema>;
+
 /** The kinds of documents, each with the keys that tell it from the others. */
 export const DOCUMENT_KINDS = {
   evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate --out' },
   calibrator: { schema: calibratorSchema, keys: ['schema', 'parameters', 'dataSha256'], made: 'hpsv3 calibrate --out' },
   quantization: { schema: quantizationSchema, keys: ['scheme', 'ratio', 'quantized'], made: 'hpsv3 quantize' },
+  profile: { schema: profileSchema, keys: ['coldStart', 'latency', 'peaks'], made: 'hpsv3 profile' },
   export: { schema: exportSchema, keys: ['architecture', 'parity', 'opset'], made: 'hpsv3 export' },
 } as const;
 export type DocumentKind = keyof typeof DOCUMENT_KINDS;
+
+/** A report among others, by its path. */
+export type FoundDocument = {
+  [K in DocumentKind]: {
+    readonly path: string;
+    readonly kind: K;
+    readonly report: z.infer<(typeof DOCUMENT_KINDS)[K]['schema']>;
+  };
+}[DocumentKind];
 
 /** Which report of ours a JSON value is, by its keys; undefined for another. */
 export function documentKind(value: JsonValue): DocumentKind | undefined {

@@ -13,7 +13,7 @@ import {
 } from './card-facts.js';
 import { gapsOf } from './card-gaps.js';
 import type { CardText, Dataset } from './card-text.js';
-import type { Evaluation, ExportDocument, Quantization } from './documents.js';
+import type { Evaluation, ExportDocument, ProfileDocument, Quantization } from './documents.js';
 
 /** A report, and the bound file it was read from. */
 export interface Sourced<T> {
@@ -32,7 +32,7 @@ export interface CardSources {
   readonly calibration: Sourced<Calibrator> | null;
   readonly quantization: Sourced<Quantization> | null;
   readonly export: Sourced<ExportDocument> | null;
-  readonly profile: CardFacts['profile'];
+  readonly profile: Sourced<ProfileDocument> | null;
   readonly text: CardText;
   readonly datasets: readonly Dataset[];
   readonly pictures: CardFacts['pictures'];
@@ -65,7 +65,7 @@ export function gatherFacts(sources: CardSources): CardFacts {
     },
     quantization: quantization && { ...quantization, modelIs: quantizedSide(model, quantization, sources) },
     export: sources.export && checkedExport(model, sources.export, sources),
-    profile: sources.profile,
+    profile: sources.profile && checkedProfile(model, sources.profile, sources),
     meaning: meaningOf(sources),
     gaps: [],
     pictures: sources.pictures,
@@ -170,6 +170,16 @@ function checkedExport(
     throw otherModel(nameOf(sources, file), report.sha256, model);
   }
   return { file, report };
+}
+
+/** A profile of this file, or of the one a calibrator was put into. */
+function checkedProfile(
+  model: ModelFacts | null,
+  profile: Sourced<ProfileDocument>,
+  sources: CardSources,
+): CardFacts['profile'] {
+  bindingOf(model, profile.report.model.sha256, nameOf(sources, profile.file));
+  return profile;
 }
 
 /** Digits of the example's logit: it is there to be read. */

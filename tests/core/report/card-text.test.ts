@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HpsError } from '../../../src/core/errors.js';
 import { parseCardText, parseDataText } from '../../../src/core/report/card-text.js';
 import { CARD_TEXT, DATA_TEXT } from '../../helpers/cards.js';
+import { PROJECT } from '../../helpers/cli.js';
 
 function refusal(parse: () => unknown): HpsError {
   try {
@@ -19,6 +21,12 @@ describe('card.yaml and data.yaml', () => {
   it('reads what a maker states', () => {
     expect(parseCardText(Buffer.from(CARD_TEXT), 'card.yaml')).toMatchObject({ name: 'Drawn', license: 'Apache-2.0' });
     expect(parseDataText(Buffer.from(DATA_TEXT), 'data.yaml')).toMatchObject([{ name: 'Drawn pairs' }]);
+  });
+
+  it('reads the examples', () => {
+    const example = (name: string) => readFileSync(`${PROJECT}configs/${name}.example.yaml`);
+    expect(parseCardText(example('card'), 'card.yaml').caveats).toHaveLength(1);
+    expect(parseDataText(example('data'), 'data.yaml')).toHaveLength(2);
   });
 
   it('takes an empty file for nothing stated', () => {

@@ -1,7 +1,8 @@
 import { formatBytes, formatCount } from '../../bytes/format.js';
+import type { Calibrator } from '../../calibration/calibrator.js';
 import { type Block, facts as factTable, heading, list, note, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, EvaluationFacts } from '../card-facts.js';
-import type { Evaluation, Quantization } from '../documents.js';
+import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
 import { formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
 import { dataName, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
 import { section } from './maker.js';
@@ -19,7 +20,7 @@ const picture = (pictures: Pictures, name: string): Block[] => {
 export function quantitativeAnalyses(facts: CardFacts, pictures: Pictures): Block[] {
   return section(facts, 'quantitative-analyses', [
     ...facts.evaluations.flatMap((one, i) => evaluationBlocks(facts, one, pictures, i + 1)),
-    ...calibrationBlocks(facts, pictures),
+    ...ownCalibration(facts, pictures),
     ...(facts.quantization ? quantizationBlocks(facts.quantization, pictures) : []),
     ...parityBlocks(facts),
     ...profileBlocks(facts),
@@ -128,10 +129,20 @@ function groupTable(caption: string, { kind, gaps, minGroup }: Evaluation, group
   return table(caption, headers, rows, [1, 2, 3, 4, 5, 6, 7]);
 }
 
-function calibrationBlocks({ calibration, model }: CardFacts, pictures: Pictures): Block[] {
-  const shown = [...picture(pictures, 'reliability-1'), ...picture(pictures, 'calibration-curve')];
-  if (calibration === null) return shown.length > 0 ? [heading(3, 'Calibration'), ...shown] : [];
-  const { method, symmetric, n, clusters, folds, repeats, figures, groups } = calibration.calibrator;
+function ownCalibration({ calibration, model }: CardFacts, pictures: Pictures): Block[] {
+  const reliability = picture(pictures, 'reliability-1');
+  if (calibration === null) return reliability.length > 0 ? [heading(3, 'Calibration'), ...reliability] : [];
+  return [
+    heading(3, 'Calibration'),
+    ...(model?.embeddedCalibrator ? [paragraph('A calibrator is inside the file.')] : []),
+    ...reliability,
+    ...calibrationBlocks(calibration.calibrator, pictures, 'calibration-curve'),
+  ];
+}
+
+/** What a calibrator does to the figures, and its curve. */
+export function calibrationBlocks(calibrator: Calibrator, pictures: Pictures, curve: string): Block[] {
+  const { method, symmetric, n, clusters, folds, repeats, figures, groups } = calibrator;
   const { before, after, reduction } = figures;
   const rows = Object.keys(before).map((id): Text[] => {
     const fall = reduction[id]?.value;
@@ -143,11 +154,9 @@ function calibrationBlocks({ calibration, model }: CardFacts, pictures: Pictures
     ];
   });
   const sides = symmetric ? ' Both orders of a pair get probabilities that sum to 1.' : '';
-  const inside = model?.embeddedCalibrator ? ' A calibrator is inside the file.' : '';
   return [
-    heading(3, 'Calibration'),
     paragraph(
-      `Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters. The figures below are out-of-fold (${folds} folds, ${repeats} times): each row is judged by a curve that was fitted without its prompt.${sides}${inside}`,
+      `Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters. The figures below are out-of-fold (${folds} folds, ${repeats} times): each row is judged by a curve that was fitted without its prompt.${sides}`,
     ),
     ...table(
       'Before and after calibration, out-of-fold, with 95 % intervals',
@@ -162,13 +171,14 @@ function calibrationBlocks({ calibration, model }: CardFacts, pictures: Pictures
             `There is one more curve for each of the ${groups.values.length} values of ${groups.name}, shrunk to the whole.`,
           ),
         ]),
-    ...shown,
+    ...picture(pictures, curve),
   ];
 }
 
 export function quantizationBlocks(
   { report, modelIs }: { readonly report: Quantization; readonly modelIs: 'quantized' | 'source' },
   pictures: Pictures,
+  chart = 'flips',
 ): Block[] {
   const { gate, latency, accuracy } = report;
   const subject =
@@ -200,7 +210,7 @@ export function quantizationBlocks(
       ],
     ]),
     ...confusion(gate),
-    ...picture(pictures, 'flips'),
+    ...picture(pictures, chart),
     ...report.warnings.map((warning) => note(warning)),
   ];
 }
@@ -239,7 +249,7 @@ function parityBlocks({ export: exported }: CardFacts): Block[] {
   ];
 }
 
-/** What was profiled, as it stands in the report: names and numbers. */
+/** How long it takes and what it needs, on the machine it was profiled on. */
 function profileBlocks({ profile, export: exported }: CardFacts): Block[] {
   const memory = exported?.report.gate?.peakRssBytes;
   if (profile === null) {
@@ -250,15 +260,46 @@ function profileBlocks({ profile, export: exported }: CardFacts): Block[] {
         ]
       : [];
   }
-  const rows = leaves(profile.report).map(([name, value]): [string, string] => [name, value]);
-  return [heading(3, 'Size and speed'), ...factTable('Profile', rows)];
+  return [heading(3, 'Size and speed'), ...profileTables(profile.report)];
 }
 
-/** Single values of a document by their path; lists are left to the JSON. */
-function leaves(value: unknown, path = ''): [string, string][] {
-  if (Array.isArray(value)) return [];
-  if (typeof value === 'object' && value !== null) {
-    return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
-  }
-  return [[path, typeof value === 'number' ? String(Number(value.toPrecision(6))) : String(value)]];
+export function profileTables(report: ProfileDocument): Block[] {
+  const { machine, latency, coldStart, counts, sweep, time } = report;
+  const ms = ({ value, ci }: ProfileDocument['latency']['p50Ms']): string =>
+    `${value.toPrecision(3)} ms${ci ? ` [${ci.map((end) => end.toPrecision(3)).join(', ')}]` : ''}`;
+  const setting = ({ variant, batch, threads, optimization }: ProfileDocument['latency']['setting']): string =>
+    `${variant}: batch ${batch}, ${threads} threads, optimisation ${optimization}`;
+  const { recommended } = sweep;
+  return [
+    paragraph(
+      `Measured on ${machine.cpu} (${machine.cores} cores, ${machine.platform}, ${machine.runtime}, ${machine.device}): times of another machine are others.`,
+    ),
+    ...factTable(`Profile of ${report.model.file}`, [
+      ['Setting', setting(latency.setting)],
+      ['Median time of a run', ms(latency.p50Ms)],
+      ['95 % of runs within', ms(latency.p95Ms)],
+      ['99 % of runs within', ms(latency.p99Ms)],
+      ['Samples a second', latency.samplesPerSecond.toPrecision(3)],
+      ['From nothing to the first score', `${coldStart.totalMs.toPrecision(3)} ms`],
+      ['Memory at most', formatBytes(report.memory.peakBytes)],
+      ['Multiply-accumulates of a run', formatCount(counts.macs)],
+      ['For one sample as soon as possible', recommended && setting(recommended.latency)],
+      ['For many rows', recommended && setting(recommended.throughput)],
+      ['Against a baseline', report.baseline?.reason],
+    ]),
+    ...(report.noise.quiet ? [] : [note(`The machine was not quiet: ${report.noise.reason ?? 'its runs differ'}.`)]),
+    ...table(
+      'Time by operator',
+      ['Operator', 'Kernels', 'Time of a run', 'Share'],
+      time.operators
+        .slice(0, 8)
+        .map(({ operator, kernels, ms: took, share }) => [
+          operator,
+          formatCount(kernels),
+          `${took.toPrecision(3)} ms`,
+          percent(share),
+        ]),
+      [1, 2, 3],
+    ),
+  ];
 }

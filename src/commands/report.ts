@@ -1,0 +1,45 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { forceFlag, quietFlag } from '../core/cli/flags.js';
+import { startSteps } from '../core/cli/progress.js';
+import { formatRunReport } from '../core/cli/render-run-report.js';
+import { type RunReport, reportRun } from '../core/lifecycle/run-report.js';
+
+export default class Report extends HpsCommand<RunReport> {
+  static override summary = 'Summarise the reports of a folder on one page, with pictures.';
+  static override description =
+    'Reads what evaluate, calibrate, quantize, export and profile wrote, wherever it lies in the folder.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> reports/run',
+    '<%= config.bin %> <%= command.id %> reports/run --out summary --force',
+  ];
+  static override args = {
+    folder: Args.string({ required: true, ignoreStdin: true, description: 'Folder with reports' }),
+  };
+  static override flags = {
+    out: Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Folder to write; summary in the folder of the reports by default',
+    }),
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<RunReport> {
+    const { args, flags } = await this.parse(Report);
+    const steps = startSteps({ quiet: flags.quiet });
+    try {
+      const report = await reportRun({
+        folder: args.folder,
+        out: flags.out,
+        force: flags.force,
+        onProgress: (step) => steps.update(step, 0),
+      });
+      steps.finish();
+      this.log(formatRunReport(report));
+      return report;
+    } finally {
+      steps.finish();
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { evaluated } from '../helpers/cards.js';
+import { hpsv3 } from '../helpers/cli.js';
+import { exportFile } from '../helpers/pico.js';
+import { tempFolder } from '../helpers/temp.js';
+
+describe('hpsv3 report', () => {
+  it('puts all reports of a folder on one page, and says what it did not read', async () => {
+    const folder = tempFolder();
+    mkdirSync(join(folder, 'models'));
+    await exportFile(join(folder, 'models', 'm.onnx'));
+    await evaluated(folder, { prompts: 8 });
+    writeFileSync(join(folder, 'broken.json'), '{');
+    writeFileSync(join(folder, 'other.json'), '{"a":1}');
+    const { code, stdout } = await hpsv3(['report', folder, '--json', '--quiet']);
+    expect(code).toBe(0);
+    const { documents, skipped } = JSON.parse(stdout);
+    expect(documents).toEqual([
+      { path: 'models/m.onnx.report.json', kind: 'export' },
+      { path: 'report.json', kind: 'evaluation' },
+    ]);
+    expect(skipped.map(({ path }: { path: string }) => path)).toEqual(['broken.json', 'other.json']);
+    const summary = join(folder, 'summary');
+    expect(readdirSync(summary).sort()).toEqual(['README.md', 'index.html', 'pictures', 'summary.json']);
+    const markdown = readFileSync(join(summary, 'README.md'), 'utf8');
+    for (const text of ['models/m.onnx.report.json', 'By group', 'pictures/groups-2.svg', '## Not read'])
+      expect(markdown).toContain(text);
+    expect(readFileSync(join(summary, 'index.html'), 'utf8')).toContain('data:image/svg+xml;base64,');
+  });
+
+  it('reads no report twice: a summary or a card in the folder is left alone', async () => {
+    const folder = tempFolder();
+    await evaluated(folder, { prompts: 3 });
+    expect((await hpsv3(['report', folder, '--quiet'])).code).toBe(0);
+    const again = await hpsv3(['report', folder, '--quiet', '--json']);
+    expect(JSON.parse(again.stdout).error.code).toBe('OUTPUT_EXISTS');
+    const forced = await hpsv3(['report', folder, '--force', '--quiet', '--json']);
+    expect(JSON.parse(forced.stdout).documents).toHaveLength(1);
+  });
+
+  it('refuses a folder without reports, and none at all', async () => {
+    const folder = tempFolder();
+    for (const [path, code] of [
+      [folder, 'DATA_INVALID'],
+      [join(folder, 'none'), 'FILE_NOT_FOUND'],
+    ] as const) {
+      const { stdout, code: exit } = await hpsv3(['report', path, '--json', '--quiet']);
+      expect(exit).toBe(2);
+      expect(JSON.parse(stdout).error.code).toBe(code);
+    }
+  });
+});
