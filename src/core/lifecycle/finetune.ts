@@ -35,9 +35,10 @@ import { type Comparison, compareJudged } from './finetune-judge.js';
 import { gateFailed } from './gate-failed.js';
 import { fillHashes, settled, startLineage, TOOL } from './lineage.js';
 import { maskTokenOf, parseTokenizer } from './tokenizer.js';
+import { drawTrainingCurve } from './training-curve.js';
 import { labelSources, readTrainingData, splitData } from './training-data.js';
 import { runTraining, type TrainingOutcome, type TrainingProgress } from './training-run.js';
-import { hasState, type Progress, readState } from './training-state.js';
+import { hasState, newProgress, type Progress, readState } from './training-state.js';
 
 export interface FinetuneOptions {
   /** A model of mode pair or item; or a checkpoint, which is exported first. */
@@ -355,7 +356,7 @@ class Finetuning {
     const fingerprint = sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes])));
     const progress: Progress = options.resume
       ? await readState(source.run, parameters, fingerprint)
-      : { step: 0, pairsPerRun: trainer.pairsPerRun, stale: 0, best: [], fingerprint };
+      : newProgress(trainer.pairsPerRun, fingerprint);
     await trainer.resume(progress.step, progress.pairsPerRun);
     const outcome = await runTraining({
       folder: source.run,
@@ -377,6 +378,7 @@ class Finetuning {
       onNote: options.onNote,
       signal: options.signal,
     });
+    if (options.run !== undefined) await drawTrainingCurve(source.run);
     if (outcome.ended === 'not-finite' && !outcome.best) {
       throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${outcome.steps}`, {
         hint: 'Lower --lr. Nothing was written.',

@@ -34,6 +34,7 @@ import {
   type Tokenizer,
   withTokenizer,
 } from './tokenizer.js';
+import { drawTrainingCurve } from './training-curve.js';
 import {
   labelSources,
   type ModalityContract,
@@ -42,7 +43,7 @@ import {
   type TrainingData,
 } from './training-data.js';
 import { LOG_FILE, runTraining, type TrainingOutcome, type TrainingProgress } from './training-run.js';
-import { hasState, type Progress, readState } from './training-state.js';
+import { hasState, newProgress, type Progress, readState } from './training-state.js';
 
 export interface TrainOptions {
   /** Model and training sections, and the base name of their file. */
@@ -132,7 +133,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       const fingerprint = await fingerprintOf(options);
       const progress: Progress = options.resume
         ? await readState(out, parameters, fingerprint)
-        : { step: 0, pairsPerRun: trainer.pairsPerRun, stale: 0, best: [], fingerprint };
+        : newProgress(trainer.pairsPerRun, fingerprint);
       await trainer.resume(progress.step, progress.pairsPerRun);
       const writeCheckpoint = (name: string): Promise<void> =>
         writeModel(join(out, name), checkpoint, parameters, config.model);
@@ -160,6 +161,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       });
       if (outcome.best) copyFileSync(join(out, outcome.best.file), join(out, CHECKPOINT_FILE));
       else if (outcome.ended !== 'not-finite') await writeCheckpoint(CHECKPOINT_FILE);
+      await drawTrainingCurve(out);
       refuseDiverged(outcome);
       const { sha256 } = await hashFile(join(out, CHECKPOINT_FILE));
       return {

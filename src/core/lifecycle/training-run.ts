@@ -55,10 +55,13 @@ export async function runTraining(options: TrainingRunOptions): Promise<Training
   return run.go();
 }
 
+const GRADIENT_NORM = 'gradient_norm';
+
 class TrainingRun {
   private pairs = 0;
   private auc: number | null = null;
-  private losses: StepReport[] = [];
+  /** Of the last step. */
+  private learningRate = 0;
   private readonly log: RunLog;
 
   constructor(private readonly options: TrainingRunOptions) {
@@ -78,11 +81,15 @@ class TrainingRun {
         break;
       }
       progress.step = trainer.step;
-      this.losses.push(report);
+      this.add(report);
       this.pairs += report.pairs;
       this.show();
       const last = progress.step === config.steps;
-      if (progress.step % config.eval_every === 0 || last) await this.evaluate();
+      if ((progress.step % config.eval_every === 0 || last) && !(await this.evaluate())) {
+        this.log.write({ step: progress.step, event: 'not-finite' });
+        ended = 'not-finite';
+        break;
+      }
       const stale = config.patience > 0 && progress.stale >= config.patience;
       if (stale || last || progress.step % config.checkpoint_every === 0) await this.save();
       if (stale) {
@@ -110,49 +117,50 @@ class TrainingRun {
     }
   }
 
-  private async evaluate(): Promise<void> {
+  /** @returns false where a logit is no number any more */
+  private async evaluate(): Promise<boolean> {
     const { trainer, progress, config, writeCheckpoint, folder } = this.options;
-    const { auc } = await trainer.evaluate();
+    const { auc, finite } = await trainer.evaluate();
+    if (!finite) return false;
     const mean = trainer.meanAuc(auc);
     this.auc = mean;
     this.log.write({ ...this.meanLosses(), auc: Object.fromEntries(auc), mean_auc: mean });
-    this.losses = [];
-    if (mean === null) return;
+    progress.since = { steps: 0, sums: {} };
+    if (mean === null) return true;
     const better = progress.best.length === 0 || mean > progress.best[0].auc;
     progress.stale = better ? 0 : progress.stale + 1;
     const kept = [...progress.best, { step: progress.step, auc: mean }].sort(
       (a, b) => b.auc - a.auc || a.step - b.step,
     );
     progress.best = kept.slice(0, config.keep_top);
-    if (!progress.best.some(({ step }) => step === progress.step)) return;
+    if (!progress.best.some(({ step }) => step === progress.step)) return true;
     await writeCheckpoint(checkpointName(progress.step));
     for (const { step } of kept.slice(config.keep_top)) rmSync(join(folder, checkpointName(step)), { force: true });
+    return true;
   }
 
   private save(): Promise<void> {
     return writeState(this.options.folder, this.options.parameters, this.options.progress);
   }
 
-  private meanLosses(): Record<string, unknown> {
-    const names = new Set(this.losses.flatMap(({ losses }) => [...losses.keys()]));
-    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-    const means = Array.from(names, (name) => {
-      return [name, mean(this.losses.flatMap(({ losses }) => losses.get(name) ?? []))] as const;
-    });
-    const [last] = this.losses.slice(-1);
-    return {
-      step: this.options.progress.step,
-      ...Object.fromEntries(means),
-      gradient_norm: mean(this.losses.map(({ gradientNorm }) => gradientNorm)),
-      lr: last.learningRate,
-    };
+  private add({ losses, gradientNorm, learningRate }: StepReport): void {
+    const { since } = this.options.progress;
+    since.steps++;
+    for (const [name, value] of [...losses, [GRADIENT_NORM, gradientNorm] as const])
+      since.sums[name] = (since.sums[name] ?? 0) + value;
+    this.learningRate = learningRate;
+  }
+
+  private meanLosses(): Record<string, number> {
+    const { step, since } = this.options.progress;
+    const means = Object.entries(since.sums).map(([name, sum]) => [name, sum / since.steps] as const);
+    return { step, ...Object.fromEntries(means), lr: this.learningRate };
   }
 
   private show(): void {
     const { config, progress, onProgress } = this.options;
     if (!onProgress) return;
-    const recent = this.losses.slice(-50);
-    const loss = recent.reduce((sum, { losses }) => sum + losses.get('loss')!, 0) / recent.length;
+    const loss = progress.since.sums.loss / progress.since.steps;
     onProgress({ step: progress.step, steps: config.steps, loss, auc: this.auc, pairs: this.pairs });
   }
 

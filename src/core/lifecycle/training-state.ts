@@ -18,9 +18,21 @@ export interface Progress {
   stale: number;
   /** Checkpoints kept, the best first. */
   best: { readonly step: number; readonly auc: number }[];
+  /** Sums of losses and of gradient norms over the steps since the last evaluation, and their number: the next log line is their mean. */
+  since: { steps: number; sums: Record<string, number> };
   /** sha256 of what the run was started with: configuration, seed and data. */
   readonly fingerprint: string;
 }
+
+/** A run that has not begun. */
+export const newProgress = (pairsPerRun: number, fingerprint: string): Progress => ({
+  step: 0,
+  pairsPerRun,
+  stale: 0,
+  best: [],
+  since: { steps: 0, sums: {} },
+  fingerprint,
+});
 
 const STATE_FILE = 'state.safetensors';
 const PROGRESS = 'progress';

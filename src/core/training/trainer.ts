@@ -36,6 +36,14 @@ export interface StepReport {
   readonly pairs: number;
 }
 
+export interface Evaluation {
+  readonly judged: readonly Judged[];
+  /** Empty where a logit is no number. */
+  readonly auc: ReadonlyMap<Modality, number | null>;
+  /** Whether every logit is a number. */
+  readonly finite: boolean;
+}
+
 interface Lane {
   readonly stream: StreamData;
   readonly source: BatchSource;
@@ -213,10 +221,7 @@ export class Trainer {
   }
 
   /** Pair logits of the held-out pairs, and their AUC by modality. */
-  async evaluate(): Promise<{
-    readonly judged: readonly Judged[];
-    readonly auc: ReadonlyMap<Modality, number | null>;
-  }> {
+  async evaluate(): Promise<Evaluation> {
     const feeds = this.options.parameters.feeds(true);
     const judged: Judged[] = [];
     for (const data of this.options.validation) {
@@ -224,7 +229,9 @@ export class Trainer {
       const evaluator = await this.evaluator(data);
       judged.push(await evaluator.judge(feeds));
     }
-    return { judged, auc: new Map(judged.map((each) => [each.modality, pairAuc(each)])) };
+    const finite = judged.every(({ logits }) => logits.every(Number.isFinite));
+    const auc = new Map(finite ? judged.map((each) => [each.modality, pairAuc(each)] as const) : []);
+    return { judged, auc, finite };
   }
 
   /** AUCs weighted by the modality mix; null where none is known. */

@@ -1,0 +1,138 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { finetuneTraining } from '../../../src/core/cli/finetune-flags.js';
+import { type FinetuneOptions, finetuneModel } from '../../../src/core/lifecycle/finetune.js';
+import { initCheckpoint } from '../../../src/core/lifecycle/init.js';
+import { openOnnx } from '../../../src/core/onnx/read.js';
+import { tensorOf } from '../../../src/core/onnx/tensor-data.js';
+import { readTensor } from '../../../src/core/tensor/tensor.js';
+import { onnxruntimeEngine } from '../../../src/core/training/engines/onnxruntime.js';
+import { exportFile } from '../../helpers/pico.js';
+import { sharedFolder } from '../../helpers/temp.js';
+import { TEXT_MODEL, writeTextPairs } from '../../helpers/training.js';
+
+const folder = sharedFolder();
+let checkpoint: string;
+let model: string;
+beforeAll(async () => {
+  checkpoint = join(folder, 'start.safetensors');
+  model = join(folder, 'start.onnx');
+  await initCheckpoint({ config: { name: 'tiny', model: TEXT_MODEL }, seed: 5, out: checkpoint, force: false });
+  await exportFile(model, { checkpoint, mode: 'pair', modality: 'text' });
+  writeTextPairs(join(folder, 'new.jsonl'), 48, 'blue', 'red');
+  writeTextPairs(join(folder, 'old.jsonl'), 16, 'up', 'down');
+});
+
+const options = (out: string, changes: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  source: { model },
+  labels: [join(folder, 'new.jsonl')],
+  validation: [],
+  old: [],
+  forget: 0.02,
+  out: join(folder, out),
+  train: 'all',
+  training: finetuneTraining(undefined, { lr: 3e-3, batch_size: 8, mixup: 0, patience: 0, val_fraction: 0.4 }),
+  epochs: 6,
+  engine: onnxruntimeEngine,
+  device: 'cpu',
+  threads: 1,
+  seed: 1,
+  gate: 'off',
+  force: false,
+  resume: false,
+  ...changes,
+});
+
+async function weights(path: string): Promise<Map<string, string>> {
+  const file = openOnnx(path);
+  const result = new Map<string, string>();
+  for (const tensor of file.model.graph.initializer)
+    result.set(tensor.name ?? '', Buffer.from(await readTensor(tensorOf(tensor))).toString('base64'));
+  file.close();
+  return result;
+}
+
+describe('finetuneModel', () => {
+  it('gains on the new labels by more than chance, and its checkpoint exports to the same weights', async () => {
+    const out = 'tuned.onnx';
+    const checkpointOut = join(folder, 'tuned.pt');
+    const report = await finetuneModel(
+      options(out, { source: { checkpoint, modality: 'text' }, checkpointOut, gate: 'quick', epochs: 15 }),
+    );
+    expect(report.helped).toBe(true);
+    expect(report.gained.auc.after).toBeGreaterThan(0.9);
+    expect(report.gained.auc.ci![0]).toBeGreaterThan(0);
+    expect(report.frozenUpTo).toBeNull();
+    expect(report.lineage.map(({ step }) => step)).toEqual(['export', 'finetune']);
+    const again = join(folder, 'again.onnx');
+    await exportFile(again, {
+      checkpoint: checkpointOut,
+      mode: 'pair',
+      modality: 'text',
+      config: { name: 'tiny', model: TEXT_MODEL },
+    });
+    expect(await weights(again)).toEqual(await weights(join(folder, out)));
+    expect(JSON.parse(readFileSync(join(folder, 'tuned.onnx.report.json'), 'utf8')).sha256).toBe(report.sha256);
+  });
+
+  it('trains the head on embeddings that were computed once, and leaves the rest as it was', async () => {
+    const report = await finetuneModel(options('head.onnx', { train: 'head', epochs: 2 }));
+    expect(report.frozenUpTo).toEqual(['embedding']);
+    const [before, after] = [await weights(model), await weights(join(folder, 'head.onnx'))];
+    const changed = [...after].filter(([name, value]) => before.get(name) !== value).map(([name]) => name);
+    expect(changed.length).toBeGreaterThan(0);
+    expect(changed.every((name) => name.startsWith('head.'))).toBe(true);
+  });
+
+  it('gives the same bytes of the same seed, and does not write when it forgets too much', async () => {
+    const [a, b] = [
+      await finetuneModel(options('a.onnx', { epochs: 1 })),
+      await finetuneModel(options('b.onnx', { epochs: 1 })),
+    ];
+    expect(b.sha256).toBe(a.sha256);
+    const forgetting = options('c.onnx', { old: [join(folder, 'old.jsonl')], forget: -2, epochs: 1 });
+    await expect(finetuneModel(forgetting)).rejects.toMatchObject({ code: 'GATE_FAILED', exitCode: 3 });
+    expect(existsSync(join(folder, 'c.onnx'))).toBe(false);
+  });
+
+  it('takes a file folded across parameters, without a way back to a checkpoint', async () => {
+    const folded = join(folder, 'folded.onnx');
+    await exportFile(folded, { checkpoint, mode: 'pair', modality: 'text', optimize: true });
+    const source = { model: folded };
+    const report = await finetuneModel(options('unfolded.onnx', { source, epochs: 1 }));
+    expect(report.warnings.join()).toContain('folded across parameters');
+    const wanted = options('no.onnx', { source, checkpointOut: join(folder, 'no.pt') });
+    await expect(finetuneModel(wanted)).rejects.toMatchObject({ code: 'ONNX_UNSUPPORTED', exitCode: 2 });
+  });
+
+  const rows = (name: string, row: (i: number) => object): string => {
+    const path = join(folder, name);
+    writeFileSync(path, Array.from({ length: 8 }, (_, i) => JSON.stringify(row(i))).join('\n'));
+    return path;
+  };
+  const pair = { type: 'pair', left: 'a', right: 'b', modality: 'text' };
+  it.each([
+    ['a selection that names nothing', () => ({ train: 'visual.*' }), 'USAGE'],
+    [
+      'one cluster alone',
+      () => ({ labels: [rows('one.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [1], prompt_id: 'p' }))] }),
+      /TOO_FEW_CLUSTERS|DATA_INVALID/,
+    ],
+    [
+      'ties alone',
+      () => ({ labels: [rows('ties.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [0.5], prompt_id: `p${i}` }))] }),
+      /DATA_INVALID|TOO_FEW_CLUSTERS/,
+    ],
+    [
+      'rows of another modality',
+      () => ({ labels: [rows('other.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [1], modality: 'image' }))] }),
+      'DATA_INVALID',
+    ],
+  ])('refuses %s', async (_, changes, code) => {
+    const error = await finetuneModel(options('refused.onnx', changes())).catch((caught) => caught);
+    expect(error.code).toMatch(code);
+    expect(error.exitCode).toBe(2);
+    expect(existsSync(join(folder, 'refused.onnx'))).toBe(false);
+  });
+});

@@ -1,0 +1,67 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JsonObject } from '../../src/core/bytes/json.js';
+import type { TrainOptions } from '../../src/core/lifecycle/train.js';
+import { trainingConfigSchema } from '../../src/core/training/config.js';
+import { PICO } from './pico.js';
+
+/** The pico model with a vocabulary that holds bytes, for texts alone. */
+export const TEXT_MODEL: JsonObject = {
+  ...(JSON.parse(readFileSync(PICO.config, 'utf8')) as JsonObject),
+  vocab_size: 320,
+  text_positions: 32,
+  modalities: ['text'],
+};
+
+const WORDS = ['lamp', 'door', 'road', 'bird', 'cold', 'rain'];
+
+/** Pairs of texts, two to a prompt, in which raters prefer the one with `good` over the one with `bad`. */
+export function writeTextPairs(path: string, count: number, good = 'yes', bad = 'no'): string {
+  const lines = Array.from({ length: count }, (_, i) => {
+    const word = WORDS[i % WORDS.length];
+    const [left, right] = [`${word} ${good}`, `${word} ${bad}`];
+    const flipped = i % 3 === 0;
+    return JSON.stringify({
+      id: `${good}-${i}`,
+      type: 'pair',
+      left: flipped ? right : left,
+      right: flipped ? left : right,
+      labels: flipped ? [0, 0, 0.5] : [1, 1, 1],
+      modality: 'text',
+      prompt_id: `${good}-${i >> 1}`,
+    });
+  });
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
+/** A run of a few seconds. */
+export function tinyRun(folder: string, settings: Record<string, unknown> = {}): TrainOptions {
+  const training = trainingConfigSchema.parse({
+    lr: 3e-3,
+    batch_size: 8,
+    micro_batch_size: 4,
+    steps: 12,
+    warmup_steps: 2,
+    eval_every: 4,
+    checkpoint_every: 3,
+    ema_decay: 0.9,
+    mixup: 0.2,
+    dropout: 0.1,
+    token_mask: 0.1,
+    val_fraction: 0.3,
+    modality_mix: { text: 1 },
+    ...settings,
+  });
+  return {
+    config: { name: 'tiny.yaml', model: TEXT_MODEL, training },
+    data: [writeTextPairs(join(folder, 'labels.jsonl'), 40)],
+    validation: [],
+    out: join(folder, 'run'),
+    seed: 3,
+    device: 'cpu',
+    threads: 1,
+    resume: false,
+    force: false,
+  };
+}
