@@ -23,11 +23,17 @@ export interface GradientGraph extends BoundGraph {
  * Appends to a graph the nodes that compute the gradient of a loss: reverse-mode differentiation, one rule an operator.
  * Only what lies between `wrt` and the loss is differentiated. Through integers, booleans and comparisons no gradient flows.
  * Outputs are as they were: `withOutputs` makes gradients outputs.
+ * @param rules - one an operator
  * @throws HpsError GRADIENT_UNSUPPORTED naming operator and node where an operator, or its form, has no gradient; or a value
  *   of `wrt` or the loss is not what it must be
  */
-export function gradients(bound: BoundGraph, { loss, wrt }: GradientRequest): GradientGraph {
+export function gradients(
+  bound: BoundGraph,
+  { loss, wrt }: GradientRequest,
+  rules: readonly GradientRule[] = RULES,
+): GradientGraph {
   checkRequest(bound, loss, wrt);
+  const ruleOf = byOperator(rules);
   const graph = new Emitter(bound, 'gradient/');
   const nodes = bound.model.graph.node;
   const active = activeValues(bound, loss, wrt);
@@ -129,14 +135,13 @@ function contextOf(node: NodeProto, graph: Emitter, tape: Tape, active: Readonly
   };
 }
 
-const RULE_OF: ReadonlyMap<string, GradientRule> = new Map(
-  RULES.flatMap((rule) => rule.opTypes.map((opType) => [opType, rule] as const)),
-);
-
-function ruleOf(node: NodeProto): GradientRule {
-  const rule = isStandard(node) ? RULE_OF.get(node.opType) : undefined;
-  if (rule) return rule;
-  throw gradientUnsupported(node, 'the operator has no gradient rule');
+function byOperator(rules: readonly GradientRule[]): (node: NodeProto) => GradientRule {
+  const known = new Map(rules.flatMap((rule) => rule.opTypes.map((opType) => [opType, rule] as const)));
+  return (node) => {
+    const rule = isStandard(node) ? known.get(node.opType) : undefined;
+    if (rule) return rule;
+    throw gradientUnsupported(node, 'the operator has no gradient rule');
+  };
 }
 
 function gradientUnsupported(node: NodeProto, reason: string): HpsError {
