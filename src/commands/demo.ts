@@ -1,40 +1,80 @@
-import { relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Flags } from '@oclif/core';
+import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { readConfigFile } from '../core/cli/config.js';
 import { quietFlag, seedFlag } from '../core/cli/flags.js';
-import { formatDemo } from '../core/cli/render-demo.js';
-import { type DemoReport, runDemo } from '../core/lifecycle/demo.js';
+import { demoPrinter, formatDemo } from '../core/cli/render-demo.js';
+import type { DemoReport } from '../core/lifecycle/demo.js';
+import type { DemoCheckpoint, DemoStep } from '../core/lifecycle/demo-plan.js';
 
-const NANO = fileURLToPath(new URL('../../configs/hpsv3_nano.yaml', import.meta.url));
+/** A path in the package, as it is typed from here. */
+const packaged = (path: string): string =>
+  relative('', fileURLToPath(new URL(`../../${path}`, import.meta.url))) || '.';
 
 export default class Demo extends HpsCommand<DemoReport> {
-  static override summary = 'Walk the road from a checkpoint to verified ONNX files, on a random nano checkpoint.';
+  static override summary = 'Walk the whole road on two small models: from checkpoints to a verified model card.';
   static override description =
-    `Every step prints the command that does the same. The weights are random, so the scores mean nothing; what the
-table shows is that each modality exports, and that the folded file decides every pair as the plain one does.`;
+    `Each step prints the command that does the same. Comparisons whose truth is known are drawn, both checkpoints are exported
+and verified, joined, quantized, calibrated, judged by the way in which pictures and texts were damaged, and profiled; a model
+card binds every number to its file. A step that is done already, and whose inputs have not changed, is kept.
+
+Without the bundled checkpoints (or with --nano) the weights are random: then the tools are shown, and the numbers mean nothing.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
-    '<%= config.bin %> <%= command.id %> --out /tmp/demo',
+    '<%= config.bin %> <%= command.id %> --out /tmp/demo --nano',
   ];
   static override flags = {
     out: Flags.string({ helpValue: 'FOLDER', default: 'reports/demo', description: 'Folder for what is made' }),
+    nano: Flags.boolean({ description: 'Use random nano checkpoints, not the bundled ones' }),
+    pairs: Flags.integer({
+      min: 40,
+      max: 100_000,
+      default: 480,
+      description: 'Comparisons to draw in each modality',
+    }),
     seed: seedFlag,
     quiet: quietFlag,
   };
 
   async run(): Promise<DemoReport> {
     const { flags } = await this.parse(Demo);
-    const { model = {} } = await readConfigFile(NANO);
+    const checkpoints = flags.nano ? null : bundledCheckpoints();
+    const card = checkpoints === null ? 'card-nano.yaml' : 'card.yaml';
+    const { runDemo } = await import('../core/lifecycle/demo.js');
     const report = await runDemo({
-      config: { name: relative('', NANO), model },
       folder: flags.out,
-      folderLabel: flags.out,
+      checkpoints,
+      config: packaged('configs/hpsv3_nano.yaml'),
+      card: packaged(`configs/demo/${card}`),
+      data: packaged('configs/demo/data.yaml'),
+      pairs: flags.pairs,
       seed: flags.seed,
-      onStep: flags.quiet ? undefined : (command) => process.stderr.write(`$ ${command}\n`),
+      run: (step) => this.runStep(step, flags.quiet),
+      ...(flags.quiet ? {} : demoPrinter(process.stderr)),
     });
     this.log(formatDemo(report));
     return report;
   }
+
+  /** Runs a command in this process, as if it had been typed. */
+  private async runStep({ id, argv }: Pick<DemoStep, 'id' | 'argv'>, quiet: boolean): Promise<unknown> {
+    const found = this.config.findCommand(id.replaceAll(' ', ':'), { must: true });
+    const StepCommand = (await found.load()) as unknown as {
+      readonly flags: object;
+      new (argv: string[], config: Interfaces.Config): HpsCommand<unknown>;
+    };
+    const silent = quiet && 'quiet' in StepCommand.flags ? ['--quiet'] : [];
+    return new StepCommand([...argv, ...silent], this.config).runWithin();
+  }
+}
+
+/** The two small checkpoints of the package; null where it has none. */
+function bundledCheckpoints(): readonly [DemoCheckpoint, DemoCheckpoint] | null {
+  const [a, b] = ['a', 'b'].map((name): DemoCheckpoint => {
+    const folder = packaged(`checkpoints/hpsv3-mini-${name}`);
+    const beside = ['config.json', 'tokenizer.json'].map((file) => join(folder, file));
+    return { path: join(folder, 'model.safetensors'), beside };
+  });
+  return [a, b].every(({ path, beside }) => [path, ...beside].every((file) => existsSync(file))) ? [a, b] : null;
 }

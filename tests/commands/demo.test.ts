@@ -1,29 +1,44 @@
-import { existsSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { MODALITIES } from '../../src/core/onnx/manifest.js';
+import { expect, it } from 'vitest';
+import { sha256Hex } from '../../src/core/bytes/hash.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { tempFolder } from '../helpers/temp.js';
 
-describe('hpsv3 demo', () => {
-  it('exports and verifies every modality, and shows the commands that do the same', async () => {
-    const folder = tempFolder();
-    const { code, stdout, stderr } = await hpsv3(['demo', '--out', 'made', '--json'], { cwd: folder });
-    expect(code).toBe(0);
-    const report = JSON.parse(stdout);
-    expect(report).toMatchObject({ passed: true, folder: 'made', checkpoint: 'hpsv3-nano.safetensors' });
-    expect(report.rows.map(({ modality }: { modality: string }) => modality)).toEqual([...MODALITIES]);
-    for (const row of report.rows) {
-      expect(row).toMatchObject({ flips: 0 });
-      expect(row.pairs).toBeGreaterThan(0);
-      expect(row.maxScoreDiff).toBeLessThan(1e-4);
-      expect(row.optimizedNodes).toBeLessThanOrEqual(row.nodes);
-      expect(existsSync(join(folder, 'made', row.file))).toBe(true);
-    }
-    const commands = stderr.split('\n').filter((line) => line.startsWith('$ '));
-    expect(commands.length).toBe(2 + 3 * MODALITIES.length);
-    // What it shows can be typed: the last verify, as it stands.
-    const [, , ...args] = commands.at(-1)!.split(' ');
-    expect((await hpsv3([...args, '--quick'], { cwd: folder })).code).toBe(0);
-  });
-});
+it('walks from checkpoints to a model card that holds, keeps what is done, and shows commands that can be typed', async () => {
+  const cwd = tempFolder();
+  const demo = () => hpsv3(['demo', '--nano', '--pairs', '80', '--out', 'made', '--json'], { cwd });
+  const { code, stdout, stderr } = await demo();
+  expect(stderr).toContain('$ hpsv3 export');
+  expect(code, stderr).toBe(0);
+  const report = JSON.parse(stdout);
+  expect(report).toMatchObject({ folder: 'made', random: true });
+  expect(report.rows.map(({ state }: { state: string }) => state)).not.toContain('kept');
+  const commands = stderr.split('\n').filter((line) => line.startsWith('$ hpsv3 '));
+  expect(commands).toHaveLength(report.rows.length);
+  for (const line of readFileSync(join(cwd, 'made', 'SHA256SUMS'), 'utf8')
+    .trimEnd()
+    .split('\n')) {
+    const [sha256, name] = line.split('  ');
+    expect(sha256Hex(readFileSync(join(cwd, 'made', name))), name).toBe(sha256);
+  }
+
+  // As typed: the evaluation again, to the same bytes, so that the card still holds.
+  const evaluation = join(cwd, 'made', 'image-evaluation.json');
+  const before = readFileSync(evaluation);
+  rmSync(evaluation);
+  const typed = (words: string) =>
+    hpsv3(
+      commands
+        .find((line) => line.includes(words))!
+        .split(' ')
+        .slice(2),
+      { cwd },
+    );
+  expect((await typed('made/image-evaluation.json --seed')).code).toBe(0);
+  expect(readFileSync(evaluation).equals(before)).toBe(true);
+  expect(await typed('modelcard verify')).toMatchObject({ code: 0 });
+
+  const again = JSON.parse((await demo()).stdout);
+  expect(again.rows.every(({ state }: { state: string }) => state === 'kept')).toBe(true);
+}, 600_000);

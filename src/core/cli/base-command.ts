@@ -1,4 +1,5 @@
 import { Command, type Interfaces } from '@oclif/core';
+import { ERROR_CODES, HpsError } from '../errors.js';
 import type { ConfigFile } from './config.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
 import { configPath, withFallbackValues } from './flag-values.js';
@@ -19,6 +20,26 @@ export abstract class HpsCommand<T> extends Command {
   protected configFile: ConfigFile | undefined;
 
   abstract override run(): Promise<T>;
+
+  /**
+   * Runs as a part of another command: gives the report and prints nothing of its own but progress.
+   *
+   * @throws HpsError as the command, and GATE_FAILED or ROWS_FAILED where it would only set the exit code
+   */
+  async runWithin(): Promise<T> {
+    this.log = () => undefined;
+    this.logToStderr = () => undefined;
+    this.warn = (input) => input;
+    const report = await this.run();
+    const exit = process.exitCode;
+    if (!exit) return report;
+    process.exitCode = undefined;
+    const code = exit === ERROR_CODES.ROWS_FAILED.exit ? 'ROWS_FAILED' : 'GATE_FAILED';
+    throw new HpsError(code, `${this.id?.replaceAll(':', ' ')} ends with exit code ${exit}`, {
+      hint: 'Run that command by itself: it says why.',
+      details: { command: this.id, exit },
+    });
+  }
 
   protected override async init(): Promise<void> {
     installProcessGuards({ json: this.jsonEnabled() });

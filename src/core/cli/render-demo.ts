@@ -1,41 +1,36 @@
-import type { DemoReport } from '../lifecycle/demo.js';
-import { formatBytes, formatCount } from './format.js';
+import type { DemoOptions, DemoReport } from '../lifecycle/demo.js';
+import { formatDuration } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 
-/** The text of `hpsv3 demo`: one row a modality. */
-export function formatDemo({ folder, checkpoint, parameters, rows, passed }: DemoReport): string {
-  const columns = [
-    'modality',
-    'file',
-    'size',
-    'parameters',
-    'nodes',
-    'folded',
-    'pairs',
-    'flips',
-    'max score diff',
-    'seconds',
-  ];
-  const cells = rows.map((row) => [
-    row.modality,
-    row.file,
-    formatBytes(row.bytes),
-    formatCount(row.parameters),
-    row.nodes,
-    row.optimizedNodes,
-    row.pairs,
-    row.flips,
-    row.maxScoreDiff === 0 ? 0 : row.maxScoreDiff.toExponential(1),
-    row.seconds.toFixed(1),
+/** Says on a stream, step by step, what is done and what came of it. */
+export function demoPrinter(stream: NodeJS.WritableStream): Pick<DemoOptions, 'onStart' | 'onDone'> {
+  return {
+    onStart: ({ step, steps, title, command }) => stream.write(`[${step}/${steps}] ${title}\n$ ${command}\n`),
+    onDone: ({ state, seconds, finding }) =>
+      stream.write(`  ${finding} (${state === 'kept' ? 'kept' : formatDuration(1000 * seconds)})\n`),
+  };
+}
+
+/** The text of `hpsv3 demo`: what came of each step, and where things are. */
+export function formatDemo({ folder, random, rows, measured, seconds }: DemoReport): string {
+  const cells = rows.map(({ title, state, seconds: took, finding }) => [
+    title,
+    finding,
+    state === 'kept' ? 'kept' : formatDuration(1000 * took),
   ]);
-  const verdict = passed
-    ? 'Every folded file decides every pair as the plain one does.'
-    : 'Some folded file decides differently: see the flips.';
+  const places = [
+    ['the model card', `${folder}/card/card.html and ${folder}/card/README.md`],
+    ['models', `${folder}/models/`],
+    ['pictures and texts', `${folder}/data/`],
+    ['hashes', `${folder}/SHA256SUMS`],
+  ];
   return [
     '',
-    formatTable(columns, cells, { width: terminalWidth() }),
+    formatTable(['step', 'result', 'time'], cells, { width: terminalWidth() }),
     '',
-    verdict,
-    `The weights of ${checkpoint} (${formatCount(parameters)} values) are random: the scores mean nothing yet. Everything is in ${folder}/.`,
+    formatTable(['what', 'where'], places, { width: terminalWidth() }),
+    '',
+    ...(random ? ['The weights are random: this shows the tools, and its numbers mean nothing.'] : []),
+    `Done in ${formatDuration(1000 * seconds)}. A second run gives the same bytes, but for measured times: ${measured.join(', ')}.`,
   ].join('\n');
 }

@@ -1,116 +1,94 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { JsonObject } from '../bytes/json.js';
-import { MODALITIES, type Modality } from '../onnx/manifest.js';
-import { exportModel } from './export.js';
-import { initCheckpoint } from './init.js';
-import { inspectFile } from './inspect.js';
-import { verifyModels } from './verify.js';
+import { join, relative, sep } from 'node:path';
+import { withAtomicOutput } from '../bytes/output.js';
+import { DemoJournal } from './demo-journal.js';
+import { type DemoPlanOptions, type DemoStep, demoFolders, planDemo } from './demo-plan.js';
+import { TOOL } from './lineage.js';
+import { formatSums, listFiles, SUMS_FILE } from './modelcard.js';
 
-export interface DemoOptions {
-  /** The model section to start from, and the path of its file as a person would type it. */
-  readonly config: { readonly name: string; readonly model: JsonObject };
-  /** Folder for everything that is made; made itself where it is missing. */
-  readonly folder: string;
-  /** How the folder is spelled in the commands that are shown. */
-  readonly folderLabel: string;
-  readonly seed: number;
-  /** Called before each step with the command that does the same. */
-  readonly onStep?: (command: string) => void;
+export interface DemoOptions extends DemoPlanOptions {
+  /** Runs one command in this process and gives its report. @throws HpsError also where the command says no */
+  readonly run: (step: Pick<DemoStep, 'id' | 'argv'>) => Promise<unknown>;
+  readonly onStart?: (progress: DemoProgress) => void;
+  readonly onDone?: (row: DemoRow) => void;
+}
+
+export interface DemoProgress {
+  /** From 1. */
+  readonly step: number;
+  readonly steps: number;
+  readonly title: string;
+  /** As a person types it. */
+  readonly command: string;
 }
 
 export interface DemoRow {
-  readonly modality: Modality;
-  readonly file: string;
-  readonly bytes: number;
-  readonly nodes: number;
-  readonly parameters: number;
-  /** Nodes left by --optimize. */
-  readonly optimizedNodes: number;
-  /** Pairs decided by both files, and those whose winner differs. */
-  readonly pairs: number;
-  readonly flips: number;
-  readonly maxScoreDiff: number;
+  readonly title: string;
+  readonly command: string;
+  /** Whether it was done now, or kept from an earlier run. */
+  readonly state: 'done' | 'kept';
   readonly seconds: number;
+  readonly finding: string;
 }
 
 export interface DemoReport {
   readonly folder: string;
-  readonly checkpoint: string;
-  readonly parameters: number;
+  /** Whether the weights are random, and the numbers mean nothing. */
+  readonly random: boolean;
   readonly rows: readonly DemoRow[];
-  readonly passed: boolean;
+  /** Files and folders with measured times in them, by path in the folder: all others are the same after every run. */
+  readonly measured: readonly string[];
+  readonly seconds: number;
 }
 
 /**
- * The road from a checkpoint to verified files, on a random checkpoint: init, inspect, then for every modality an export, an
- * optimized export, and the gate between the two. Its numbers say that the tools work and nothing about preferences.
- * @throws HpsError as the steps do
+ * The road from two checkpoints to a verified model card, each step by the command that a person would type. What an earlier run
+ * has done, and nothing has changed since, is kept.
+ *
+ * @throws HpsError as the commands do; the OUTPUT_… codes
  */
-export async function runDemo({ config, folder, folderLabel, seed, onStep }: DemoOptions): Promise<DemoReport> {
-  mkdirSync(folder, { recursive: true });
-  const name = 'hpsv3-nano.safetensors';
-  const checkpoint = join(folder, name);
-  const shown = (file: string): string => `${folderLabel}/${file}`;
-
-  onStep?.(`hpsv3 init --config ${config.name} --seed ${seed} --out ${shown(name)}`);
-  const made = await initCheckpoint({ config, seed, out: checkpoint, force: true });
-  onStep?.(`hpsv3 inspect ${shown(name)}`);
-  await inspectFile({ path: checkpoint, statistics: false });
-
+export async function runDemo(options: DemoOptions): Promise<DemoReport> {
+  const { folder, onStart, onDone, run } = options;
+  const started = performance.now();
+  for (const path of demoFolders(options)) mkdirSync(path, { recursive: true });
+  const journal = DemoJournal.open(folder, TOOL);
+  const plan = planDemo(options);
   const rows: DemoRow[] = [];
-  for (const modality of MODALITIES) rows.push(await demoModality(modality));
-  return {
-    folder: folderLabel,
-    checkpoint: name,
-    parameters: made.parameters,
-    rows,
-    passed: rows.every(({ flips }) => flips === 0),
-  };
-
-  async function demoModality(modality: Modality): Promise<DemoRow> {
-    const started = performance.now();
-    const [plain, optimized] = [`${modality}.onnx`, `${modality}-optimized.onnx`];
-    const exported = async (file: string, optimize: boolean) => {
-      onStep?.(
-        `hpsv3 export --checkpoint ${shown(name)} --modality ${modality} --mode pair --out ${shown(file)}${optimize ? ' --optimize' : ''}`,
-      );
-      return exportModel({
-        checkpoint,
-        out: join(folder, file),
-        opset: 14,
-        modality,
-        mode: 'pair',
-        dtype: 'fp32',
-        gate: optimize ? 'off' : 'full',
-        seed,
-        optimize,
-        externalData: false,
-        allowNonfinite: false,
-        force: true,
-        dryRun: false,
-      });
-    };
-    const first = await exported(plain, false);
-    const second = await exported(optimized, true);
-    onStep?.(`hpsv3 verify ${shown(plain)} ${shown(optimized)}`);
-    const verdict = await verifyModels({
-      model: join(folder, plain),
-      other: join(folder, optimized),
-      level: 'full',
-      seed,
-    });
-    return {
-      modality,
-      file: plain,
-      bytes: first.bytes ?? 0,
-      nodes: first.nodes,
-      parameters: first.parameters,
-      optimizedNodes: second.nodes,
-      pairs: verdict.pairs ?? 0,
-      flips: verdict.flips ?? 0,
-      maxScoreDiff: verdict.maxScoreDiff ?? 0,
-      seconds: (performance.now() - started) / 1000,
-    };
+  for (const [i, step] of plan.entries()) {
+    const { title, finding } = step;
+    const command = commandLine(step);
+    const begun = performance.now();
+    const kept = await journal.recall(step, command);
+    onStart?.({ step: i + 1, steps: plan.length, title, command });
+    const found = kept ?? finding((await run(step)) as never);
+    if (kept === undefined) await journal.note(step, command, found);
+    const seconds = (performance.now() - begun) / 1000;
+    rows.push({ title, command, state: kept === undefined ? 'done' : 'kept', seconds, finding: found });
+    onDone?.(rows[i]);
   }
+  await writeSums(folder, plan);
+  return {
+    folder,
+    random: options.checkpoints === null,
+    rows,
+    measured: [...plan.flatMap(({ measured }) => measured.map((path) => within(folder, path))), SUMS_FILE].sort(),
+    seconds: (performance.now() - started) / 1000,
+  };
 }
+
+/** Hashes of everything the demo made, for `sha256sum --check`. The media of a synthesis are hashed in its synth.json. */
+async function writeSums(folder: string, plan: readonly DemoStep[]): Promise<void> {
+  const made = plan.flatMap(({ outputs }) => outputs.map((path) => within(folder, path)));
+  const card = listFiles(join(folder, 'card')).map((path) => `card/${path}`);
+  const text = await formatSums(folder, [...new Set([...made, ...card])].sort());
+  await withAtomicOutput(join(folder, SUMS_FILE), { force: true }, (output) => output.writeFile(output.name, text));
+}
+
+const within = (folder: string, path: string): string => relative(folder, path).split(sep).join('/');
+
+/** A command as a person types it into a shell. */
+export const commandLine = ({ id, argv }: Pick<DemoStep, 'id' | 'argv'>): string =>
+  ['hpsv3', ...id.split(' '), ...argv].map(shellWord).join(' ');
+
+const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

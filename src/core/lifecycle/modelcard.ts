@@ -249,7 +249,7 @@ async function writeFolder(
   return withAtomicFolder(out, { force, marker: CARD_FILE }, async (folder) => {
     await writeFiles(folder, rendered.files, facts.pictures === 'png' ? rendered.pictures : new Map());
     for (const { bound, at, copyTo } of placed) if (copyTo !== null) await copyBound(bound, at!, join(folder, copyTo));
-    writeFileSync(join(folder, SUMS_FILE), await sumsOf(folder));
+    writeFileSync(join(folder, SUMS_FILE), await formatSums(folder, listFiles(folder)));
     return listFiles(folder);
   });
 }
@@ -287,9 +287,9 @@ export const listFiles = (folder: string): string[] =>
     .sort();
 
 /** As coreutils' sha256sum writes and checks it: a name with a line break or backslash is escaped, and its line marked so. */
-async function sumsOf(folder: string): Promise<string> {
+export async function formatSums(folder: string, paths: readonly string[]): Promise<string> {
   let lines = '';
-  for (const path of listFiles(folder)) {
+  for (const path of paths) {
     if (path === SUMS_FILE) continue;
     const { sha256 } = await hashFile(join(folder, path));
     const escaped = path.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/\r/g, '\\r');
