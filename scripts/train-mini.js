@@ -4,7 +4,7 @@
 //
 //   node scripts/train-mini.js [--work reports/mini] [--only a|b]
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -24,7 +24,7 @@ const SETS = [
   { modality: 'text', sizes: [], pairs: 9600 },
   { modality: 'image-text', sizes: ['--image-size', '96'], pairs: 1600 },
   { modality: 'audio', sizes: [], pairs: 3200 },
-  { modality: 'video', sizes: ['--video-size', '64'], pairs: 2000 },
+  { modality: 'video', sizes: ['--video-size', '64'], pairs: 800 },
 ];
 const HELD_OUT = ['image', 'text', 'image-text', 'audio', 'video'];
 const HELD_OUT_PAIRS = 600;
@@ -212,10 +212,11 @@ function parameters() {
 
 for (const name of values.only ? [values.only] : ['a', 'b']) {
   const run = `${work}/run-${name}`;
-  const state = existsSync(join(ROOT, run, 'state.safetensors')) ? ['--resume'] : ['--force'];
+  const stopped = existsSync(join(ROOT, run, 'state.safetensors'));
+  if (!stopped) rmSync(join(ROOT, run), { recursive: true, force: true });
   hpsv3(
     'train',
-    ...['--config', CONFIG, '--tokenizer', TOKENIZER, '--seed', SEEDS[name], '--out', run, ...state],
+    ...['--config', CONFIG, '--tokenizer', TOKENIZER, '--seed', SEEDS[name], '--out', run, ...(stopped ? ['--resume'] : [])],
     ...train.flatMap((folder) => ['--data', folder]),
     ...validation.flatMap((folder) => ['--val', folder]),
   );

@@ -35,7 +35,7 @@ describe('parseConfig', () => {
   });
 
   it('fills the training section with the values of the seed model', () => {
-    expect(parse('training: {lr: 3e-5}').training).toEqual({
+    expect(parse('training: {lr: 3e-5}').training).toMatchObject({
       optimizer: 'adamw',
       lr: 3e-5,
       weight_decay: 0.01,
@@ -113,7 +113,7 @@ const TRAINING = {
 describe('the configurations that come with hpsv3', () => {
   it('has the base model', () => {
     const { model, training } = read(`${PROJECT}configs/hpsv3_base.yaml`);
-    expect(training).toEqual(TRAINING);
+    expect(training).toMatchObject(TRAINING);
     expect(model).toEqual({
       name: 'hpsv3-base',
       hidden_dim: 1024,
@@ -150,7 +150,7 @@ describe('the configurations that come with hpsv3', () => {
 
   it('has the nano model', () => {
     const { model, training } = read(`${PROJECT}configs/hpsv3_nano.yaml`);
-    expect(training).toEqual(TRAINING);
+    expect(training).toMatchObject(TRAINING);
     expect(model).toEqual({
       name: 'hpsv3-nano',
       hidden_dim: 64,
