@@ -132,5 +132,5 @@ const tokenizer = {
     vocab,
   },
 };
-writeFileSync(OUT, `${JSON.stringify(tokenizer, null, 1)}\n`);
+writeFileSync(OUT, `${JSON.stringify(tokenizer, null, 2)}\n`);
 console.log(`${OUT}: ${tokens.size} tokens, ${words.length} of them words`);

@@ -216,7 +216,17 @@ for (const name of values.only ? [values.only] : ['a', 'b']) {
   if (!stopped) rmSync(join(ROOT, run), { recursive: true, force: true });
   hpsv3(
     'train',
-    ...['--config', CONFIG, '--tokenizer', TOKENIZER, '--seed', SEEDS[name], '--out', run, ...(stopped ? ['--resume'] : [])],
+    ...[
+      '--config',
+      CONFIG,
+      '--tokenizer',
+      TOKENIZER,
+      '--seed',
+      SEEDS[name],
+      '--out',
+      run,
+      ...(stopped ? ['--resume'] : []),
+    ],
     ...train.flatMap((folder) => ['--data', folder]),
     ...validation.flatMap((folder) => ['--val', folder]),
   );
