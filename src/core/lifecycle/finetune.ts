@@ -219,6 +219,7 @@ class Finetuning {
       isTrained,
       decayVectors: config.decay_vectors,
       average: config.ema_decay > 0,
+      loraRank: config.lora_rank,
     });
     const { modality } = forward;
     const text = metadataOf(this.source.model, TOKENIZER_KEY);

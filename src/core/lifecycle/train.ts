@@ -116,6 +116,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       isTrained: () => true,
       decayVectors: config.training.decay_vectors,
       average: config.training.ema_decay > 0,
+      loraRank: config.training.lora_rank,
     });
     const trainer = new Trainer({
       engine: onnxruntimeEngine,

@@ -52,6 +52,8 @@ export const trainingConfigSchema = z.strictObject({
   clip_norm: weight.default(1),
   /** Decay a step of the average of weights that is evaluated and written; 0 for the weights themselves. */
   ema_decay: z.number().min(0).lt(1).default(0),
+  /** Rank of the factors that matrices are adapted by (LoRA) instead of being trained themselves; 0 to train all that is selected. */
+  lora_rank: z.int().min(0).default(0),
   losses: lossesSchema.prefault({}),
   /** Beta(a, a) of the mixing of embeddings and labels (Zhang et al., 2018); 0 for none. */
   mixup: weight.default(0),

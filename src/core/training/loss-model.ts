@@ -6,6 +6,7 @@ import { float32Value, type TensorValue } from '../runtime/value.js';
 import { bytesOf } from '../tensor/values.js';
 import type { LossModel } from './engines/engine.js';
 import { EMBEDDING, type ForwardModel } from './forward.js';
+import { adaptedBy, loraNames } from './lora.js';
 import { addLosses, type LossWeights } from './losses.js';
 import type { Slab } from './slabs.js';
 
@@ -87,6 +88,7 @@ function joinForward(
   const { item, head, itemOutputs } = forward;
   const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));
   const unpacked = slabs.map(unpackSlab);
+  const adapted = new Set([...trained].flatMap((name) => adaptedBy(name) ?? []));
   const stages: NodeProto[] = [];
   let raw = EMBEDDING;
   const after = (opType: string, inputs: (value: string) => string[]): void => {
@@ -100,6 +102,7 @@ function joinForward(
   const producer = encoder.findIndex(({ output }) => output.includes(raw));
   const nodes = [
     ...unpacked.flatMap(({ node }) => node),
+    ...[...adapted].flatMap(adaptWeight),
     ...encoder.slice(0, producer + 1),
     ...stages.reverse(),
     ...encoder.slice(producer + 1),
@@ -107,7 +110,7 @@ function joinForward(
   ];
   const initializers = new Map<string, TensorProto>();
   for (const tensor of [...item.graph.initializer, ...(head?.graph.initializer ?? [])])
-    if (!trained.has(tensor.name ?? '')) initializers.set(tensor.name ?? '', tensor);
+    if (!trained.has(tensor.name ?? '')) initializers.set(baseName(tensor.name ?? '', adapted), tensor);
   for (const tensor of unpacked.flatMap(({ initializer }) => initializer)) initializers.set(tensor.name ?? '', tensor);
   return {
     ...item,
@@ -115,12 +118,20 @@ function joinForward(
     graph: {
       name: 'training',
       node: nodes,
-      initializer: [...initializers.values()],
+      initializer: Array.from(initializers, ([name, tensor]) => ({ ...tensor, name })),
       input: [...examples].map(([name, type]) => ({ name, type: tensorTypeProto(type) })),
       output: [EMBEDDING, ...itemOutputs, ...(head ? ['logit', 'pair_logit'] : [])].map((name) => ({ name })),
       valueInfo: [],
     },
   };
+}
+
+const baseName = (name: string, adapted: ReadonlySet<string>): string => (adapted.has(name) ? `${name}/base` : name);
+
+/** A weight with its low-rank factors added, under the weight's own name. */
+function adaptWeight(name: string): NodeProto[] {
+  const { a, b } = loraNames(name);
+  return [plainNode('MatMul', [a, b], `${name}/delta`), plainNode('Add', [`${name}/base`, `${name}/delta`], name)];
 }
 
 /** The tensors of a slab under the names of the initializers they replace. */

@@ -6,6 +6,7 @@ import { castTensor, transposeMatrix } from '../tensor/transform.js';
 import { asFloat32, bytesOf } from '../tensor/values.js';
 import type { OptimizerState } from './adamw.js';
 import type { ForwardModel } from './forward.js';
+import { isLoraFactor, loraNames, mergeFactors, startFactor } from './lora.js';
 import { entryOf, packSlabs, type Slab, type TrainedTensor } from './slabs.js';
 
 /** A slab with what AdamW keeps of it. */
@@ -22,6 +23,12 @@ const BUFFERS = /(^|\.)(running_mean|running_var|num_batches_tracked)$|^audio\.(
 
 export const isBuffer = (key: string): boolean => BUFFERS.test(key);
 
+interface AdaptedWeight {
+  readonly base: Float32Array;
+  readonly shape: readonly number[];
+  readonly rank: number;
+}
+
 /** What is trained, over all modalities: the tensors in slabs, and their values. */
 export class Parameters {
   private constructor(
@@ -29,6 +36,8 @@ export class Parameters {
     /** Slabs that each modality's graph reads. */
     readonly slabsOf: ReadonlyMap<string, readonly Slab[]>,
     private readonly transforms: ReadonlyMap<string, ParameterTransform>,
+    /** Weights that low-rank factors are added to, in the orientation of the graph; by checkpoint name. */
+    private readonly adapted: ReadonlyMap<string, AdaptedWeight>,
   ) {}
 
   /**
@@ -42,6 +51,8 @@ export class Parameters {
       readonly isTrained: (key: string) => boolean;
       readonly decayVectors: boolean;
       readonly average: boolean;
+      /** Rank of the factors that matrices are adapted by instead of being trained themselves; vectors then stay as they are. */
+      readonly loraRank?: number;
     },
   ): Promise<Parameters> {
     const users = new Map<string, { transform: ParameterTransform; modalities: string[] }>();
@@ -55,14 +66,22 @@ export class Parameters {
         else users.set(key, { transform, modalities: [modality] });
       }
     }
-    const tensors = Array.from(users, ([key, { transform, modalities }]): TrainedTensor => {
-      const { shape } = tensorIn(checkpoint, key);
-      return {
-        name: key,
-        shape: transform === 'transpose' ? shape.toReversed() : shape,
-        decayed: options.decayVectors || shape.length > 1,
-        group: modalities.join('+'),
-      };
+    const { loraRank = 0 } = options;
+    const adapted = new Map<string, AdaptedWeight>();
+    const tensors = Array.from(users).flatMap(([key, { transform, modalities }]): TrainedTensor[] => {
+      const stored = tensorIn(checkpoint, key).shape;
+      const shape = transform === 'transpose' ? stored.toReversed() : stored;
+      const group = modalities.join('+');
+      if (loraRank === 0) return [{ name: key, shape, decayed: options.decayVectors || shape.length > 1, group }];
+      if (shape.length !== 2) return [];
+      const [rows, columns] = shape;
+      const rank = Math.min(loraRank, rows, columns);
+      adapted.set(key, { base: new Float32Array(rows * columns), shape, rank });
+      const { a, b } = loraNames(key);
+      return [
+        { name: a, shape: [rows, rank], decayed: true, group },
+        { name: b, shape: [rank, columns], decayed: true, group },
+      ];
     });
     const slabs = packSlabs(tensors);
     const states = slabs.map(
@@ -82,21 +101,29 @@ export class Parameters {
       ]),
     );
     const transforms = new Map(Array.from(users, ([key, { transform }]) => [key, transform] as const));
-    const result = new Parameters(states, slabsOf, transforms);
+    const result = new Parameters(states, slabsOf, transforms, adapted);
     await result.set(checkpoint);
     return result;
   }
 
-  /** Takes the values of a checkpoint that has all trained tensors; averages start there anew. */
+  /** Takes the values of a checkpoint that has all trained tensors; averages and low-rank factors start there anew. */
   async set(checkpoint: Pick<Checkpoint, 'tensors'>): Promise<void> {
+    for (const [key, { base }] of this.adapted) await this.read(checkpoint, key, base);
     for (const { slab, parameters, average } of this.states) {
       for (const entry of slab.entries) {
-        const cast = castTensor(tensorIn(checkpoint, entry.name), 'F32');
-        const tensor = this.transforms.get(entry.name) === 'transpose' ? transposeMatrix(cast) : cast;
-        entryOf(parameters, entry).set(asFloat32(await readTensor(tensor)));
+        const values = entryOf(parameters, entry);
+        if (isLoraFactor(entry.name)) startFactor(entry.name, values, Math.min(...entry.shape));
+        else await this.read(checkpoint, entry.name, values);
       }
       average?.set(parameters);
     }
+  }
+
+  /** A tensor of the checkpoint as the graph holds it. */
+  private async read(checkpoint: Pick<Checkpoint, 'tensors'>, key: string, into: Float32Array): Promise<void> {
+    const cast = castTensor(tensorIn(checkpoint, key), 'F32');
+    const tensor = this.transforms.get(key) === 'transpose' ? transposeMatrix(cast) : cast;
+    into.set(asFloat32(await readTensor(tensor)));
   }
 
   /** The vectors by slab, as feeds; the averages where they are kept and asked for. */
@@ -115,14 +142,22 @@ export class Parameters {
 
   /** The trained tensors as the checkpoint has them, by name: the averages where they are kept, else the weights themselves. */
   tensors(): Map<string, Tensor> {
+    const vectors = new Map<string, Float32Array>();
     const result = new Map<string, Tensor>();
+    const add = (name: string, shape: readonly number[], values: Float32Array): void => {
+      const tensor = tensorFromBytes({ name, dtype: 'F32', shape }, bytesOf(values));
+      result.set(name, this.transforms.get(name) === 'transpose' ? transposeMatrix(tensor) : tensor);
+    };
     for (const { slab, parameters, average } of this.states) {
-      const values = average ?? parameters;
       for (const entry of slab.entries) {
-        const info = { name: entry.name, dtype: 'F32' as const, shape: entry.shape };
-        const tensor = tensorFromBytes(info, bytesOf(entryOf(values, entry)));
-        result.set(entry.name, this.transforms.get(entry.name) === 'transpose' ? transposeMatrix(tensor) : tensor);
+        const values = entryOf(average ?? parameters, entry);
+        if (isLoraFactor(entry.name)) vectors.set(entry.name, values);
+        else add(entry.name, entry.shape, values);
       }
+    }
+    for (const [key, { base, shape }] of this.adapted) {
+      const { a, b } = loraNames(key);
+      add(key, shape, mergeFactors(base, vectors.get(a)!, vectors.get(b)!, shape));
     }
     return result;
   }

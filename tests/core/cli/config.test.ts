@@ -34,6 +34,10 @@ describe('parseConfig', () => {
     expect(config.training).toBeUndefined();
   });
 
+  it('says which keys of the training section were written', () => {
+    expect(parse('training: {lr: 3e-5, steps: 7}').trainingKeys).toEqual(['lr', 'steps']);
+  });
+
   it('fills the training section with the values of the seed model', () => {
     expect(parse('training: {lr: 3e-5}').training).toMatchObject({
       optimizer: 'adamw',

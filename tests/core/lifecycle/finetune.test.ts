@@ -8,9 +8,17 @@ import { openOnnx } from '../../../src/core/onnx/read.js';
 import { tensorOf } from '../../../src/core/onnx/tensor-data.js';
 import { readTensor } from '../../../src/core/tensor/tensor.js';
 import { onnxruntimeEngine } from '../../../src/core/training/engines/onnxruntime.js';
+import { tfjsEngine } from '../../../src/core/training/engines/tfjs.js';
+import { hpsv3 } from '../../helpers/cli.js';
 import { exportFile } from '../../helpers/pico.js';
 import { sharedFolder } from '../../helpers/temp.js';
 import { TEXT_MODEL, writeTextPairs } from '../../helpers/training.js';
+
+/** Where Debian's chromium package puts its software Vulkan driver. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** A software driver takes most of a minute to compile the shaders of a training step. */
+const SHADER_COMPILE_MS = 300_000;
 
 const folder = sharedFolder();
 let checkpoint: string;
@@ -53,6 +61,26 @@ async function weights(path: string): Promise<Map<string, string>> {
   return result;
 }
 
+/** Number of rows left by elimination with pivots that are not rounding. */
+function rankOf(matrix: readonly (readonly number[])[]): number {
+  const rows = matrix.map((row) => [...row]);
+  const largest = Math.max(...rows.flat().map(Math.abs));
+  let rank = 0;
+  for (let column = 0; column < rows[0].length && rank < rows.length; column++) {
+    const pivot = rows
+      .slice(rank)
+      .reduce((best, row, i) => (Math.abs(row[column]) > Math.abs(rows[best][column]) ? rank + i : best), rank);
+    if (Math.abs(rows[pivot][column]) < 1e-3 * largest) continue;
+    [rows[rank], rows[pivot]] = [rows[pivot], rows[rank]];
+    for (let i = rank + 1; i < rows.length; i++) {
+      const factor = rows[i][column] / rows[rank][column];
+      rows[i] = rows[i].map((value, j) => value - factor * rows[rank][j]);
+    }
+    rank++;
+  }
+  return rank;
+}
+
 describe('finetuneModel', () => {
   it('gains on the new labels by more than chance, and its checkpoint exports to the same weights', async () => {
     const out = 'tuned.onnx';
@@ -84,6 +112,75 @@ describe('finetuneModel', () => {
     expect(changed.length).toBeGreaterThan(0);
     expect(changed.every((name) => name.startsWith('head.'))).toBe(true);
   });
+
+  it('adapts matrices by low-rank factors, merged at the end', async () => {
+    const training = { ...options('').training, lora_rank: 2 };
+    await finetuneModel(options('lora.onnx', { train: 'text.*,head.*', training, epochs: 4 }));
+    const read = async (path: string) => {
+      const file = openOnnx(path);
+      const tensor = tensorOf(file.model.graph.initializer.find(({ name }) => name === 'head.pair1.weight')!);
+      const bytes = await readTensor(tensor);
+      file.close();
+      return { shape: tensor.shape, values: new Float32Array(bytes.slice().buffer) };
+    };
+    const [before, after] = [await read(model), await read(join(folder, 'lora.onnx'))];
+    const [rows, columns] = after.shape;
+    const change = Array.from({ length: rows }, (_, i) =>
+      Array.from({ length: columns }, (__, j) => after.values[i * columns + j] - before.values[i * columns + j]),
+    );
+    expect(rankOf(change)).toBe(2);
+    const start = await weights(model);
+    const vectors = [...(await weights(join(folder, 'lora.onnx')))].filter(([name]) => name.endsWith('.bias'));
+    for (const [name, value] of vectors) expect(value, name).toBe(start.get(name));
+  });
+
+  it('trains by TensorFlow.js to the same weights', async () => {
+    const settings = { train: 'head', epochs: 1 } as const;
+    await finetuneModel(options('ort.onnx', settings));
+    await finetuneModel(options('tfjs.onnx', { ...settings, engine: tfjsEngine }));
+    const [ours, theirs] = [await weights(join(folder, 'ort.onnx')), await weights(join(folder, 'tfjs.onnx'))];
+    for (const [name, value] of ours) {
+      if (!name.startsWith('head.')) continue;
+      const [a, b] = [value, theirs.get(name)!].map((text) => {
+        const bytes = Buffer.from(text, 'base64');
+        return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+      });
+      expect(a).toBeAllClose(b, { atol: 1e-3 });
+    }
+  });
+
+  it.skipIf(!existsSync(SWIFTSHADER))(
+    'trains on WebGPU (skipped where there is no software Vulkan driver)',
+    async () => {
+      const args = [
+        'finetune',
+        '--model',
+        model,
+        '--labels',
+        join(folder, 'new.jsonl'),
+        '--out',
+        join(folder, 'gpu.onnx'),
+      ];
+      const settings = [
+        '--train',
+        'head',
+        '--steps',
+        '1',
+        '--batch-size',
+        '4',
+        '--gate',
+        'off',
+        '--device',
+        'webgpu',
+        '--json',
+      ];
+      const { code, stdout, stderr } = await hpsv3([...args, ...settings], { env: { VK_ICD_FILENAMES: SWIFTSHADER } });
+      expect(stderr).not.toContain('Error');
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ device: 'webgpu', steps: 1, frozenUpTo: ['embedding'] });
+    },
+    SHADER_COMPILE_MS,
+  );
 
   it('gives the same bytes of the same seed, and does not write when it forgets too much', async () => {
     const [a, b] = [
