@@ -1,4 +1,4 @@
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
@@ -209,6 +209,26 @@ describe('hpsv3 modelcard verify', () => {
   it('finds the card in a folder that has it as card', async () => {
     expect((await verify(folder)).passed).toBe(true);
     await expect(verify(tempFolder())).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  it('holds what SHA256SUMS around a card names to its hash, and nothing else there', async () => {
+    const copy = copyOfCard();
+    const names = ['made.json', 'gone.json'];
+    for (const name of names) writeFileSync(join(copy, name), '{}');
+    const sums = [...names, '../outside'].map((name) => `${sha256Hex(Buffer.from('{}'))}  ${name}\n`);
+    writeFileSync(join(copy, 'SHA256SUMS'), sums.slice(0, 2).join(''));
+    writeFileSync(join(copy, 'notes.txt'), 'not named');
+    expect((await verify(copy)).passed).toBe(true);
+    writeFileSync(join(copy, 'made.json'), '{ }');
+    rmSync(join(copy, 'gone.json'));
+    writeFileSync(join(copy, 'SHA256SUMS'), sums.join(''));
+    expect(await verify(copy)).toMatchObject({
+      passed: false,
+      changed: ['../made.json', '../gone.json', '../../outside'],
+    });
+    expect((await verify(join(copy, 'card'))).passed).toBe(true);
+    writeFileSync(join(copy, 'SHA256SUMS'), 'no hash at all');
+    expect((await verify(copy)).changed).toEqual(['../SHA256SUMS']);
   });
 
   it('names the hash of a model in which one byte was changed', async () => {

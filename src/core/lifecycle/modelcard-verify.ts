@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve, sep } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
 import { parseJson } from '../bytes/json.js';
 import { HpsError } from '../errors.js';
@@ -34,7 +34,10 @@ export interface VerifyCardReport {
   readonly passed: boolean;
   readonly name: string;
   readonly bound: readonly (Pick<BoundFile, 'id' | 'name' | 'role'> & { readonly status: FileStatus })[];
-  /** Files of the folder whose hash is not the one in SHA256SUMS, that it does not name, or that are gone. */
+  /**
+   * Files of the folder whose hash is not the one in SHA256SUMS, that it does not name, or that are gone; of the folder around
+   * the card, where that has SHA256SUMS too, those it names, as `../NAME`.
+   */
   readonly changed: readonly string[];
   /** Numbers and words of `card.json` that its bound files do not give. */
   readonly differences: readonly Difference[];
@@ -61,7 +64,7 @@ export async function verifyModelCard(options: VerifyCardOptions): Promise<Verif
   const facts = await readCardFacts(folder);
   const notes: string[] = [];
   onProgress?.('hashing');
-  const changed = await checkSums(folder);
+  const changed = [...(await checkSums(folder)), ...(await checkAround(options.folder, folder))];
   const located = await locateFiles(facts, folder, options.files);
   const bound = await Promise.all(located.map(async ({ file, at }) => statusOf(file, at)));
   const differences: Difference[] = bound.flatMap(({ status, id, found }, i) =>
@@ -247,22 +250,29 @@ async function checkRenderings(facts: CardFacts, folder: string, notes: string[]
 
 const SUMS_LINE = /^(\\?)([0-9a-f]{64}) [ *](.+)$/;
 
-/** Files whose hash is not the one in SHA256SUMS, those it does not name, and those that are gone. */
-async function checkSums(folder: string): Promise<string[]> {
+/** The hashes that SHA256SUMS states; null where it is not there or a line of it cannot be read. */
+async function readSums(folder: string): Promise<Map<string, string> | null> {
   const path = join(folder, SUMS_FILE);
-  if (!existsSync(path)) return [SUMS_FILE];
+  if (!existsSync(path)) return null;
   const text = await withSource(path, async (source) =>
     Buffer.from(source.readSync(0, Math.min(source.byteLength, LIMITS.configBytes))).toString(),
   );
   const stated = new Map<string, string>();
   for (const line of text.split('\n').filter((one) => one !== '')) {
     const [, escaped, sha256, name] = SUMS_LINE.exec(line) ?? [];
-    if (sha256 === undefined) return [SUMS_FILE];
+    if (sha256 === undefined) return null;
     stated.set(
       escaped ? name.replace(/\\(.)/g, (_, char) => ({ n: '\n', r: '\r' })[char as string] ?? char) : name,
       sha256,
     );
   }
+  return stated;
+}
+
+/** Files of a card whose hash is not the one in SHA256SUMS, those it does not name, and those that are gone. */
+async function checkSums(folder: string): Promise<string[]> {
+  const stated = await readSums(folder);
+  if (stated === null) return [SUMS_FILE];
   const there = listFiles(folder).filter((one) => one !== SUMS_FILE);
   const changed = [...stated.keys()].filter((name) => !there.includes(name));
   for (const name of there) {
@@ -270,4 +280,22 @@ async function checkSums(folder: string): Promise<string[]> {
     if (sha256 === undefined || (await hashFile(join(folder, name))).sha256 !== sha256) changed.push(name);
   }
   return changed.sort();
+}
+
+/**
+ * The same of the folder around a card, where it has SHA256SUMS of its own: what is named there must be as it was. Files beside
+ * them are nobody's business, and the card's own are checked with the card.
+ */
+async function checkAround(folder: string, card: string): Promise<string[]> {
+  if (folder === card || !existsSync(join(folder, SUMS_FILE))) return [];
+  const stated = await readSums(folder);
+  if (stated === null) return [`../${SUMS_FILE}`];
+  const changed: string[] = [];
+  for (const [name, sha256] of stated) {
+    const at = resolve(folder, name);
+    if (at.startsWith(`${resolve(card)}${sep}`)) continue;
+    const inside = at.startsWith(`${resolve(folder)}${sep}`) && existsSync(at);
+    if (!inside || (await hashFile(at)).sha256 !== sha256) changed.push(`../${name}`);
+  }
+  return changed;
 }
