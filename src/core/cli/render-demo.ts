@@ -31,6 +31,6 @@ export function formatDemo({ folder, random, rows, measured, seconds }: DemoRepo
     formatTable(['what', 'where'], places, { width: terminalWidth() }),
     '',
     ...(random ? ['The weights are random: this shows the tools, and its numbers mean nothing.'] : []),
-    `Done in ${formatDuration(1000 * seconds)}. A second run gives the same bytes, but for measured times: ${measured.join(', ')}.`,
+    `Done in ${formatDuration(1000 * seconds)}. A second run gives the same bytes, but for measured times and memory: ${measured.join(', ')}.`,
   ].join('\n');
 }

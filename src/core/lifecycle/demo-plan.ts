@@ -24,7 +24,7 @@ export interface DemoStep {
   /** Paths that it reads and writes: when the first are as they were and the second are still there, it is not done again. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Outputs with measured times in them, which no two runs share. */
+  /** Outputs with measured times or memory in them, which no two runs share. */
   readonly measured: readonly string[];
   /** What came of it, in a few words. */
   readonly finding: (report: never) => string;
@@ -208,6 +208,7 @@ class Plan {
       ],
       inputs: [path, ...beside],
       outputs: [out, `${out}.report.json`],
+      measured: [`${out}.report.json`],
       finding: ({ nodes, bytes }) => `${formatCount(nodes)} nodes, ${formatBytes(bytes ?? 0)}`,
     });
   }
@@ -257,7 +258,8 @@ class Plan {
         ...['--out', out, ...this.seed(), '--force'],
       ],
       inputs: [weights, ...members.map(([, file]) => file)],
-      outputs: [out],
+      outputs: [out, `${out}.report.json`],
+      measured: [`${out}.report.json`],
       finding: ({ nodes, bytes }) => `${formatCount(nodes)} nodes, ${formatBytes(bytes)}`,
     });
   }

@@ -36,7 +36,7 @@ export interface DemoReport {
   /** Whether the weights are random, and the numbers mean nothing. */
   readonly random: boolean;
   readonly rows: readonly DemoRow[];
-  /** Files and folders with measured times in them, by path in the folder: all others are the same after every run. */
+  /** Files and folders with measured times or memory in them, by path in the folder: all others are the same after every run. */
   readonly measured: readonly string[];
   readonly seconds: number;
 }
