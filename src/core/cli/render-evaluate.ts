@@ -1,4 +1,5 @@
 import type { EvaluateReport } from '../lifecycle/evaluate.js';
+import { comparisonRow } from '../report/figures.js';
 import { printable } from './format.js';
 import {
   formatBar,
@@ -88,15 +89,7 @@ function gapsOf({ gaps, worst }: EvaluateReport): string[] {
 function baselineOf({ baseline }: EvaluateReport): string[] {
   if (!baseline) return [];
   const { file, n, clusters, comparisons, mcnemar, verdict } = baseline;
-  const rows = Object.entries(comparisons).map(([id, one]) => [
-    metricOf(id).label,
-    formatFigure(one.model.value),
-    formatFigure(one.baseline.value),
-    formatFigure(one.difference),
-    formatInterval(one.ci),
-    one.holm === null ? '-' : one.holm.toPrecision(2),
-    one.verdict,
-  ]);
+  const rows = Object.entries(comparisons).map(([id, one]) => comparisonRow(id, one));
   const headers = ['metric', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
   const right = mcnemar
     ? [

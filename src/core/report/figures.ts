@@ -1,3 +1,4 @@
+import type { MetricComparison } from '../evaluation/baseline.js';
 import type { Estimate } from '../stats/bootstrap.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 
@@ -21,3 +22,17 @@ export function metricOf(id: string): { readonly label: string; readonly isShare
 
 /** `accuracy 0.712 [0.690, 0.735]`. */
 export const formatEstimate = ({ value, ci }: Estimate): string => `${formatFigure(value)} ${formatInterval(ci)}`;
+
+/** A row of the table of a model against its baseline: figure, both values, difference, its interval, p, verdict. */
+export const comparisonRow = (
+  id: string,
+  { model, baseline, difference, ci, holm, verdict }: MetricComparison,
+): string[] => [
+  metricOf(id).label,
+  formatFigure(model.value),
+  formatFigure(baseline.value),
+  formatFigure(difference),
+  formatInterval(ci),
+  holm === null ? '-' : holm.toPrecision(2),
+  verdict,
+];

@@ -3,7 +3,7 @@ import type { Calibrator } from '../../calibration/calibrator.js';
 import { type Block, facts as factTable, heading, list, note, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, EvaluationFacts } from '../card-facts.js';
 import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
-import { formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
+import { comparisonRow, formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
 import { dataName, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
 import { section } from './maker.js';
 
@@ -75,15 +75,7 @@ function overall({ overall: figures, ceiling, kind }: Evaluation): Block[] {
 
 function baseline({ baseline: against }: Evaluation): Block[] {
   if (!against) return [];
-  const rows = Object.entries(against.comparisons).map(([id, one]): Text[] => [
-    metricOf(id).label,
-    formatFigure(one.model.value),
-    formatFigure(one.baseline.value),
-    formatFigure(one.difference),
-    formatInterval(one.ci),
-    one.holm === null ? '-' : one.holm.toPrecision(2),
-    one.verdict,
-  ]);
+  const rows = Object.entries(against.comparisons).map(([id, one]) => comparisonRow(id, one));
   const headers = ['Figure', 'Model', 'Baseline', 'Difference', '95 % interval', 'p (Holm)', 'Verdict'];
   return table(
     `Against ${against.file}, on ${formatCount(against.n)} rows both scored`,
