@@ -225,6 +225,8 @@ for (const name of values.only ? [values.only] : ['a', 'b']) {
       SEEDS[name],
       '--out',
       run,
+      '--cache',
+      `${work}/cache`,
       ...(stopped ? ['--resume'] : []),
     ],
     ...train.flatMap((folder) => ['--data', folder]),

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { chooseEngine, finetuneTraining } from '../core/cli/finetune-flags.js';
-import { configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { cacheFlag, configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { startTraining } from '../core/cli/render-train.js';
@@ -64,6 +64,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       helpValue: 'FOLDER',
       description: 'Where the media paths of rows are taken from; by default the folder of their file',
     }),
+    cache: cacheFlag,
     out: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'Model to write' }),
     'checkpoint-out': Flags.string({
       helpValue: 'FILE',
@@ -128,6 +129,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         old: flags.old,
         forget: flags.forget,
         mediaRoot: flags['media-root'],
+        cache: flags.cache,
         out: flags.out,
         checkpointOut: flags['checkpoint-out'],
         train: flags.train,

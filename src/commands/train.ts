@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { cacheFlag, configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatTrain, startTraining } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
@@ -37,6 +37,7 @@ export default class Train extends HpsCommand<TrainReport> {
       helpValue: 'FOLDER',
       description: 'Where the media paths of rows are taken from; by default the folder of their file',
     }),
+    cache: cacheFlag,
     checkpoint: Flags.string({ helpValue: 'FILE', description: 'Checkpoint to go on from, instead of drawn weights' }),
     tokenizer: Flags.string({
       helpValue: 'FILE',
@@ -67,6 +68,7 @@ export default class Train extends HpsCommand<TrainReport> {
         data: flags.data,
         validation: flags.val,
         mediaRoot: flags['media-root'],
+        cache: flags.cache,
         checkpoint: flags.checkpoint,
         tokenizer: flags.tokenizer,
         out: flags.out,

@@ -24,6 +24,11 @@ export const dryRunFlag = Flags.boolean({
 
 export const quietFlag = Flags.boolean({ char: 'q', description: 'No progress on standard error' });
 
+export const cacheFlag = Flags.string({
+  helpValue: 'FOLDER',
+  description: 'Keeps prepared pictures, sounds and clips there; the next run on the same files reads them',
+});
+
 export const GATE_LEVELS = ['off', 'quick', 'full'] as const;
 
 export const gateFlag = Flags.option({

@@ -58,6 +58,8 @@ export interface FinetuneOptions {
   /** Largest accepted loss of AUC on `old`. */
   readonly forget: number;
   readonly mediaRoot?: string;
+  /** Folder where prepared media are kept for the next run. */
+  readonly cache?: string;
   readonly out: string;
   readonly checkpointOut?: string;
   /** `head`, `fusion` (and the head), `all`, or a glob of checkpoint names. */
@@ -310,6 +312,7 @@ class Finetuning {
         balance: options.training.balance,
         scoreRange: options.training.score_range,
         classes: { quality: classes ?? Number.MAX_SAFE_INTEGER },
+        cache: options.cache,
         onProgress: options.onPrepare,
       });
     const fresh = await read(options.labels);

@@ -53,6 +53,8 @@ export interface TrainOptions {
   /** The same, held out; without any, a share of the clusters of `data`. */
   readonly validation: readonly string[];
   readonly mediaRoot?: string;
+  /** Folder where prepared media are kept for the next run. */
+  readonly cache?: string;
   /** A checkpoint to go on from; without it, weights are drawn. */
   readonly checkpoint?: string;
   readonly tokenizer?: string;
@@ -254,6 +256,7 @@ async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, 
       balance: training.balance,
       scoreRange: training.score_range,
       classes: { quality: Number(model.quality_classes) },
+      cache: options.cache,
       onProgress: options.onPrepare,
     });
   const all = await read(options.data);

@@ -6,11 +6,13 @@ import { readRows } from '../data/read-rows.js';
 import { type AbsoluteRow, type DataRow, humanScore, type PairRow } from '../data/rows.js';
 import { clusterSplit } from '../data/split.js';
 import { HpsError } from '../errors.js';
+import type { MediaItem } from '../media/item.js';
 import type { ContractInput, Modality } from '../onnx/manifest.js';
 import { openPreparerPool } from '../scoring/preparer-pool.js';
 import { type ItemInput, resolveItem } from '../scoring/sample.js';
 import type { AbsoluteExample, ModalityData, PairExample, TrainingItem } from '../training/dataset.js';
 import { type Packed, packersOf } from '../training/packed.js';
+import { cacheFile, readPrepared, writePrepared } from './prepared-cache.js';
 import { modalityOf } from './samples.js';
 
 /** A file of labels, and the folder that its media paths are taken from. */
@@ -58,6 +60,8 @@ export interface TrainingDataOptions {
   readonly scoreRange: readonly [number, number];
   /** Classes of each auxiliary head. */
   readonly classes: { readonly quality: number };
+  /** Folder where prepared pictures, sounds and clips are kept for the next run. */
+  readonly cache?: string;
   readonly onProgress?: (modality: Modality, done: number, of: number) => void;
 }
 
@@ -116,6 +120,13 @@ async function prepareModality(
   skip: (reason: string) => void,
 ): Promise<ModalityData> {
   const preparer = await openPreparerPool(contract);
+  const labels = options.sources.map(({ path }) => resolve(path));
+  const cache =
+    options.cache === undefined || modality === 'text'
+      ? null
+      : cacheFile({ folder: options.cache, contractSha256: preparer.contractSha256, labels });
+  const before = cache === null ? new Map<string, TrainingItem>() : await readPrepared(cache);
+  const used = new Map<string, TrainingItem>();
   const packers = packersOf(contract.inputs);
   const items: TrainingItem[] = [];
   const indices = new Map<string, Promise<number | null>>();
@@ -123,16 +134,23 @@ async function prepareModality(
     const { media, key } = await resolveItem(item, { modality, mediaRoot, context: row.context });
     const known = indices.get(key);
     if (known) return known;
-    const index = preparer.prepare(media).then(({ inputs, tokens, samples }) => {
-      const packed = new Map<string, Packed>();
-      for (const packer of packers) {
-        const values = packer.pack(inputs.get(packer.name)!);
-        if (values) packed.set(packer.name, values);
-      }
-      return items.push({ packed, tokens: tokens ?? 0, samples: samples ?? 0 }) - 1;
+    const index = itemOf(key, media).then((prepared) => {
+      used.set(key, prepared);
+      return items.push(prepared) - 1;
     });
     indices.set(key, index);
     return index;
+  };
+  const itemOf = async (key: string, media: MediaItem): Promise<TrainingItem> => {
+    const known = before.get(key);
+    if (known) return known;
+    const { inputs, tokens, samples } = await preparer.prepare(media);
+    const packed = new Map<string, Packed>();
+    for (const packer of packers) {
+      const values = packer.pack(inputs.get(packer.name)!);
+      if (values) packed.set(packer.name, values);
+    }
+    return { packed, tokens: tokens ?? 0, samples: samples ?? 0 };
   };
   let done = 0;
   const indexOf = async (item: ItemInput, { row, mediaRoot }: SourcedRow): Promise<number | null> => {
@@ -152,6 +170,8 @@ async function prepareModality(
       options.onProgress?.(modality, ++done, rows.length);
       return found.every((index) => index !== null) ? { row, indices: found as number[] } : null;
     });
+    const isNew = used.size !== before.size || [...used.keys()].some((key) => !before.has(key));
+    if (cache !== null && isNew) await writePrepared(cache, used);
     return inOrder(modality, contract.inputs, items, prepared, options);
   } finally {
     await preparer.close();
