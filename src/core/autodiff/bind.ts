@@ -7,8 +7,8 @@ import {
   type ValueInfoProto,
 } from '../onnx/model.js';
 import { removeDeadCode } from '../onnx/passes/dead-code.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { dtypeOf, tensorOf } from '../onnx/tensor-data.js';
-import { withTemporaryModel } from '../quantization/temporary-model.js';
 import { openSession } from '../runtime/ort.js';
 import { isFloatValue, isValueDtype, type TensorValue, valueFromBytes } from '../runtime/value.js';
 import { DTYPES } from '../tensor/dtype.js';

@@ -1,6 +1,6 @@
 import { typeProto } from '../onnx/graph-core.js';
 import { intAttribute, type NodeProto, type OnnxModel, type TensorProto } from '../onnx/model.js';
-import { withTemporaryModel } from '../quantization/temporary-model.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { withModelProcess } from '../runtime/child.js';
 import type { TensorValue } from '../runtime/value.js';
 import { DTYPES } from '../tensor/dtype.js';

@@ -2,6 +2,7 @@ import { HpsError } from '../errors.js';
 import type { Budget } from '../gate/budget.js';
 import type { Probes } from '../gate/probes.js';
 import { encodeModel } from '../onnx/encode.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { withModelProcess } from '../runtime/child.js';
 import { type Calibration, chooseRanges, observe } from './calibrate.js';
 import { CALIBRATOR_IDS, type CalibratorId } from './calibrators.js';
@@ -12,7 +13,6 @@ import type { SchemeId } from './registry.js';
 import { schemeOf } from './registry.js';
 import { type LayerSensitivity, layersOf, measureSensitivity } from './sensitivity.js';
 import type { QuantizationSource } from './source.js';
-import { withTemporaryModel } from './temporary-model.js';
 import { CHECKING, Judge, type Judgement } from './trial.js';
 
 export interface SearchOptions

@@ -1,12 +1,12 @@
 import type { Probes } from '../gate/probes.js';
 import { batchFeeds } from '../gate/rows.js';
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
 import { floatsOf } from '../runtime/value.js';
 import { Histogram } from './histogram.js';
 import { isFiniteRange, type Range, widen } from './range.js';
 import { rowBatches } from './rows.js';
-import { withTemporaryModel } from './temporary-model.js';
 
 /** Activations that one run keeps for counting: batches are made as small as that takes, then values are taken in groups. */
 const GROUP_BYTES = 128 * 2 ** 20;

@@ -4,11 +4,11 @@ import { compareDecisions, type DecisionDiff, scoresOf } from '../gate/decisions
 import type { Probes } from '../gate/probes.js';
 import { firstRows, rowRunner } from '../gate/rows.js';
 import { judgeBudget } from '../gate/verdict.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import type { ModelProcess } from '../runtime/child.js';
 import { type Candidate, quantizedManifest, withManifest } from './candidate.js';
 import { rowBatches } from './rows.js';
 import type { QuantizationSource } from './source.js';
-import { withTemporaryModel } from './temporary-model.js';
 
 /** What a quantized model did to the decisions on one set of rows. */
 export interface Judgement extends DecisionDiff {

@@ -4,7 +4,7 @@ import { gradients } from '../../autodiff/gradients.js';
 import type { BoundGraph } from '../../autodiff/types.js';
 import { HpsError } from '../../errors.js';
 import type { OnnxModel } from '../../onnx/model.js';
-import { withTemporaryModel } from '../../quantization/temporary-model.js';
+import { withTemporaryModel } from '../../onnx/temporary-model.js';
 import { candidates, type Device, formatDevice } from '../../runtime/device.js';
 import { type LocalSession, openSession } from '../../runtime/ort.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
