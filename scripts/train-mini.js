@@ -24,7 +24,7 @@ const SETS = [
   { modality: 'text', sizes: [], pairs: 9600 },
   { modality: 'image-text', sizes: ['--image-size', '96'], pairs: 1600 },
   { modality: 'audio', sizes: [], pairs: 3200 },
-  { modality: 'video', sizes: ['--video-size', '64'], pairs: 800 },
+  { modality: 'video', sizes: ['--video-size', '64'], pairs: 2400, pairsPerSource: 4 },
 ];
 const HELD_OUT = ['image', 'text', 'image-text', 'audio', 'video'];
 const HELD_OUT_PAIRS = 600;
@@ -68,10 +68,10 @@ function synth(name, modality, seed, pairs, sizes, more = []) {
 }
 
 const sizesOf = (modality) => SETS.find((set) => set.modality === modality).sizes;
-const train = SETS.map(({ modality, sizes, pairs }) =>
+const train = SETS.map(({ modality, sizes, pairs, pairsPerSource = 8 }) =>
   synth(`train-${[modality, ...sizes.slice(1)].join('-')}`, modality, SEEDS.train, pairs, sizes, [
     '--pairs-per-source',
-    '8',
+    pairsPerSource,
     '--absolute',
   ]),
 );
