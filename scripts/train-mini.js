@@ -21,7 +21,7 @@ const TOKENIZER = 'configs/hpsv3_mini.tokenizer.json';
 const SETS = [
   { modality: 'image', sizes: ['--image-size', '96'], pairs: 4000 },
   { modality: 'image', sizes: ['--image-size', '144'], pairs: 1600 },
-  { modality: 'text', sizes: [], pairs: 9600 },
+  { modality: 'text', sizes: [], pairs: 24_000 },
   { modality: 'image-text', sizes: ['--image-size', '96'], pairs: 1600 },
   { modality: 'audio', sizes: [], pairs: 3200 },
   { modality: 'video', sizes: ['--video-size', '64'], pairs: 2400, pairsPerSource: 4 },

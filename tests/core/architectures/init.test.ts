@@ -41,6 +41,20 @@ describe('initialTensors', () => {
     expect(await values(1, { modalities: ['text'] })).toEqual(await values(1));
   });
 
+  it('starts the positions of words as sinusoids of the variance of the words', async () => {
+    const made = byName(initialTensors({ ...config, text_hidden: 96 }, 0));
+    const read = (name: string) => readFloat32(made.get(`text.bert.embeddings.${name}.weight`)!);
+    const [positions, words] = [await read('position_embeddings'), await read('word_embeddings')];
+    const variance = (values: Float32Array): number => values.reduce((sum, x) => sum + x * x, 0) / values.length;
+    expect(variance(positions) * 96).toBeCloseTo(1, 6);
+    expect(Math.abs(variance(words) * 96 - 1)).toBeLessThan(0.1);
+    // The product of two rows depends on their distance alone.
+    const row = (i: number): Float32Array => positions.subarray(96 * i, 96 * (i + 1));
+    const product = (i: number, j: number): number => row(i).reduce((sum, x, k) => sum + x * row(j)[k], 0);
+    expect(product(2, 5)).toBeCloseTo(product(7, 10), 6);
+    expect(product(2, 3)).toBeGreaterThan(product(2, 5));
+  });
+
   it('draws weights of variance 1 / fan-in', async () => {
     const weight = await readFloat32(
       byName(initialTensors({ ...config, hidden_dim: 96 }, 0)).get('head.pair1.weight')!,

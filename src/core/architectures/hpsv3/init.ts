@@ -5,7 +5,7 @@ import { numel } from '../../tensor/shape.js';
 import { type Tensor, tensorFromBytes } from '../../tensor/tensor.js';
 import { bytesOf } from '../../tensor/values.js';
 import { parseDimensions } from './dimensions.js';
-import { AUDIO_POSITIONS, type Init, type Parameter, parametersOf } from './parameters.js';
+import { type Init, type Parameter, parametersOf } from './parameters.js';
 
 /** Standard deviation of positions and latents. */
 const POSITION_STD = 0.5;
@@ -65,7 +65,8 @@ const TABLES: Readonly<Partial<Record<Init, (shape: readonly number[], nFft: num
   'dft-cos': (shape, nFft) => dftKernel(shape, nFft, Math.cos),
   'dft-sin': (shape, nFft) => dftKernel(shape, nFft, (angle) => -Math.sin(angle)),
   mel: ([mels], nFft) => melFilters(mels, nFft),
-  sinusoids: ([, width]) => sinusoids(width),
+  sinusoids: ([positions, width]) => sinusoids(positions, width, 1),
+  'word-positions': ([positions, width]) => sinusoids(positions, width, Math.sqrt(2 / width)),
 };
 
 /** Hann-windowed real DFT as a convolution kernel [nFft / 2 + 1, 1, nFft]. */
@@ -99,15 +100,15 @@ function melFilters(mels: number, nFft: number): Float32Array {
   return filters;
 }
 
-/** Sinusoidal positions [AUDIO_POSITIONS, width]: sines in the first half of the axis, cosines in the second. */
-function sinusoids(width: number): Float32Array {
-  const half = width / 2;
-  const table = new Float32Array(AUDIO_POSITIONS * width);
-  for (let position = 0; position < AUDIO_POSITIONS; position++) {
+/** Sinusoidal positions [positions, width]: sines in the first half of the axis, cosines in the second; a last odd column is 0. */
+function sinusoids(positions: number, width: number, amplitude: number): Float32Array {
+  const half = Math.floor(width / 2);
+  const table = new Float32Array(positions * width);
+  for (let position = 0; position < positions; position++) {
     for (let i = 0; i < half; i++) {
       const angle = position * Math.exp((-Math.log(10_000) * i) / half);
-      table[position * width + i] = Math.sin(angle);
-      table[position * width + half + i] = Math.cos(angle);
+      table[position * width + i] = amplitude * Math.sin(angle);
+      table[position * width + half + i] = amplitude * Math.cos(angle);
     }
   }
   return table;

@@ -13,7 +13,10 @@ export type Init =
   | 'dft-cos'
   | 'dft-sin'
   | 'mel'
+  /** Sines and cosines of the position (Vaswani et al. 2017, 3.5), of amplitude 1. */
   | 'sinusoids'
+  /** The same at the variance of the words they are added to: learning which word is next to which starts from distances, not from noise. */
+  | 'word-positions'
   | 'counter';
 
 export interface Parameter {
@@ -108,7 +111,7 @@ function* text(d: Dimensions): Part {
   const h = d.text_hidden;
   const embeddings = 'text.bert.embeddings';
   yield { name: `${embeddings}.word_embeddings.weight`, shape: [d.vocab_size, h], init: 'fan-in' };
-  yield { name: `${embeddings}.position_embeddings.weight`, shape: [d.text_positions, h], init: 'fan-in' };
+  yield { name: `${embeddings}.position_embeddings.weight`, shape: [d.text_positions, h], init: 'word-positions' };
   yield { name: `${embeddings}.token_type_embeddings.weight`, shape: [2, h], init: 'fan-in' };
   yield* norm(`${embeddings}.LayerNorm`, h);
   for (let i = 0; i < d.text_layers; i++) {
