@@ -36,8 +36,8 @@ function assertRange(source: ByteSource, offset: number, length: number): void {
 
 class SourceSlice implements ByteSource {
   constructor(
-    private readonly parent: ByteSource,
-    private readonly start: number,
+    readonly parent: ByteSource,
+    readonly start: number,
     readonly byteLength: number,
     readonly name: string,
   ) {}
@@ -170,6 +170,13 @@ export class FileSource implements ByteSource {
       details: { file: this.name },
     });
   }
+}
+
+/** Where in which file a source begins; null for what is in memory. */
+export function fileRange(source: ByteSource): { readonly path: string; readonly offset: number } | null {
+  let [inner, offset] = [source, 0];
+  while (inner instanceof SourceSlice) [inner, offset] = [inner.parent, offset + inner.start];
+  return inner instanceof FileSource ? { path: inner.path, offset } : null;
 }
 
 /** The whole source in pieces of at most `chunkBytes`; each piece is valid until the next is asked for. */

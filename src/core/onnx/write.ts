@@ -171,8 +171,10 @@ async function writePiece(sink: FileSink, piece: Piece, progress: Progress): Pro
 }
 
 /** The whole model in one array; for models known to be small, such as a folded subgraph for the runtime. */
-export async function modelBytes(model: OnnxModel): Promise<Uint8Array> {
-  const { pieces, byteLength } = encodeModel(model);
+export const modelBytes = (model: OnnxModel): Promise<Uint8Array> => joinPieces(encodeModel(model));
+
+/** What was encoded, in one array. */
+export async function joinPieces({ pieces, byteLength }: EncodedModel): Promise<Uint8Array> {
   const bytes = new Uint8Array(byteLength);
   let at = 0;
   for (const piece of pieces) {

@@ -71,6 +71,7 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
       threads,
       onBatch,
       histograms,
+      path: source.path,
       keyOf: source.keyOf(values),
     });
     return chooseRanges(seen, id);

@@ -16,16 +16,17 @@ export function entropyRange(histogram: Histogram): Range {
   const { low } = histogram.range;
   const { binWidth, counts } = histogram;
   const zeroBin = Math.min(HISTOGRAM_BINS - 1, Math.max(0, Math.floor(-low / binWidth)));
-  const cumulative = cumulate(counts);
+  const sums = cumulate(counts);
   let best = { start: 0, end: HISTOGRAM_BINS };
   let least = Number.POSITIVE_INFINITY;
   const fullError = expectedSquaredError(histogram, histogram.range);
   for (let reach = 1; ; reach++) {
     const start = Math.max(0, zeroBin - reach);
     const end = Math.min(HISTOGRAM_BINS, zeroBin + reach + 1);
-    if (end - start >= LEVELS && expectedSquaredError(histogram, rangeOf(histogram, start, end)) <= fullError) {
-      const divergence = divergenceOf(counts, cumulative, start, end);
-      if (divergence < least) [best, least] = [{ start, end }, divergence];
+    if (end - start >= LEVELS) {
+      const divergence = divergenceOf(counts, sums, start, end);
+      if (divergence < least && expectedSquaredError(histogram, rangeOf(histogram, start, end)) <= fullError)
+        [best, least] = [{ start, end }, divergence];
     }
     if (start === 0 && end === HISTOGRAM_BINS) break;
   }
@@ -37,38 +38,66 @@ const rangeOf = ({ range: { low }, binWidth }: Histogram, start: number, end: nu
   high: Math.max(0, low + end * binWidth),
 });
 
-function cumulate(counts: Float64Array): Float64Array {
-  const sums = new Float64Array(counts.length + 1);
-  for (let i = 0; i < counts.length; i++) sums[i + 1] = sums[i] + counts[i];
-  return sums;
+/** Sums over the bins before each: with them the divergence of a level takes no loop over its bins. */
+interface Sums {
+  readonly counts: Float64Array;
+  /** Of c ln c. */
+  readonly logs: Float64Array;
+  /** Bins that are not empty. */
+  readonly filled: Float64Array;
+}
+
+function cumulate(counts: Float64Array): Sums {
+  const [sums, logs, filled] = Array.from({ length: 3 }, () => new Float64Array(counts.length + 1));
+  for (let i = 0; i < counts.length; i++) {
+    const count = counts[i];
+    sums[i + 1] = sums[i] + count;
+    logs[i + 1] = logs[i] + (count > 0 ? count * Math.log(count) : 0);
+    filled[i + 1] = filled[i] + (count > 0 ? 1 : 0);
+  }
+  return { counts: sums, logs, filled };
 }
 
 /**
  * KL divergence of the bins [start, end), outliers counted in the edge bins, from the same bins after merging them into levels:
  * each level spreads its count over its bins that are not empty. What is clipped is missing there, which is what clipping costs.
  */
-function divergenceOf(counts: Float64Array, cumulative: Float64Array, start: number, end: number): number {
-  const total = cumulative[HISTOGRAM_BINS];
-  const inside = cumulative[end] - cumulative[start];
+function divergenceOf(counts: Float64Array, sums: Sums, start: number, end: number): number {
+  const total = sums.counts[HISTOGRAM_BINS];
+  const inside = sums.counts[end] - sums.counts[start];
   if (total === 0 || inside === 0) return Number.POSITIVE_INFINITY;
-  const below = cumulative[start];
-  const above = total - cumulative[end];
   const perLevel = (end - start) / LEVELS;
-  let divergence = 0;
-  for (let level = 0; level < LEVELS; level++) {
-    const from = start + Math.floor(level * perLevel);
-    const to = start + Math.floor((level + 1) * perLevel);
-    let filled = 0;
-    for (let bin = from; bin < to; bin++) if (counts[bin] > 0) filled++;
-    const spread = (cumulative[to] - cumulative[from]) / Math.max(1, filled) / inside;
-    for (let bin = from; bin < to; bin++) {
-      const outliers = (bin === start ? below : 0) + (bin === end - 1 ? above : 0);
-      const p = (counts[bin] + outliers) / total;
-      if (p === 0) continue;
-      // An edge bin that only outliers fill has no counterpart: as little as a half of one value stands for it.
-      const q = counts[bin] > 0 ? spread : 0.5 / total;
-      divergence += p * Math.log(p / q);
-    }
+  const logTotal = Math.log(total / inside);
+  let sum = 0;
+  let from = start;
+  for (let level = 1; level <= LEVELS; level++) {
+    const to = start + Math.floor(level * perLevel);
+    const count = sums.counts[to] - sums.counts[from];
+    const spread = count / (sums.filled[to] - sums.filled[from]);
+    if (count > 0) sum += sums.logs[to] - sums.logs[from] - count * (logTotal + Math.log(spread));
+    from = to;
   }
-  return divergence;
+  const first = { from: start, to: start + Math.floor(perLevel) };
+  const last = { from: start + Math.floor((LEVELS - 1) * perLevel), to: end };
+  const below = outlierTerm(sums, first, counts[start], sums.counts[start], inside);
+  const above = outlierTerm(sums, last, counts[end - 1], total - sums.counts[end], inside);
+  return sum / total + below + above;
 }
+
+/** What outliers that are counted in an edge bin add to the divergence. */
+function outlierTerm(
+  sums: Sums,
+  level: { readonly from: number; readonly to: number },
+  count: number,
+  outliers: number,
+  inside: number,
+): number {
+  if (outliers === 0) return 0;
+  const total = sums.counts[HISTOGRAM_BINS];
+  const spread = (sums.counts[level.to] - sums.counts[level.from]) / (sums.filled[level.to] - sums.filled[level.from]);
+  // An edge bin that only outliers fill has no counterpart: as little as a half of one value stands for it.
+  const q = count > 0 ? spread / inside : 0.5 / total;
+  return termOf((count + outliers) / total, q) - termOf(count / total, q);
+}
+
+const termOf = (p: number, q: number): number => (p === 0 ? 0 : p * Math.log(p / q));

@@ -1,8 +1,11 @@
+import { basename, join } from 'node:path';
 import type { Probes } from '../gate/probes.js';
 import { batchFeeds } from '../gate/rows.js';
+import { borrowWeights } from '../onnx/borrow.js';
+import { encodeModel } from '../onnx/encode.js';
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
-import { type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import { type ModelProcess, type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
 import { floatsOf } from '../runtime/value.js';
 import { Histogram } from './histogram.js';
 import { isFiniteRange, type Range, widen } from './range.js';
@@ -10,12 +13,22 @@ import { rowBatches } from './rows.js';
 
 /** Activations that one run keeps for counting: batches are made as small as that takes, then values are taken in groups. */
 const GROUP_BYTES = 128 * 2 ** 20;
-/** Threads that wait in a loop for the next operator gain little on long ones, and cost what else the machine does. */
-const PATIENT = { 'session.intra_op.allow_spinning': '0' };
+/** What a model without its weights may take; with more, as where weights were computed anew, it goes by a file. */
+const STRUCTURE_BYTES = 32 * 2 ** 20;
+/**
+ * For a handful of runs: weights are read where the file has them, not copied into a form that only many runs pay for, and
+ * threads do not wait in a loop for the next operator, which costs what else the machine does.
+ */
+const FEW_RUNS = {
+  optimization: 'basic',
+  config: { 'session.disable_prepacking': '1', 'session.intra_op.allow_spinning': '0' },
+} as const;
 
 export interface ObserveOptions {
   readonly child: ModelProcessOptions;
   readonly threads?: number;
+  /** The file that the model was read from. */
+  readonly path: string;
   /**
    * Values that share a name share a range: what they hold is put together. The two sides of a pair must, or swapping them
    * would change more than the sign.
@@ -146,16 +159,24 @@ function exposing(model: OnnxModel, nodes: readonly NodeProto[]): OnnxModel {
 async function runExposed(
   model: OnnxModel,
   probes: Probes,
-  { child, threads, onBatch, most }: ObserveOptions & { readonly most?: number },
+  { child, threads, path, onBatch, most }: ObserveOptions & { readonly most?: number },
   take: (session: RemoteSession, feeds: Probes['feeds'], rows: number) => Promise<void>,
 ): Promise<void> {
-  await withTemporaryModel(model, (path) =>
+  const run = (load: (process: ModelProcess) => Promise<RemoteSession>): Promise<void> =>
     withModelProcess(child, async (process) => {
-      const session = await process.load(path, { threads, config: PATIENT });
+      const session = await load(process);
       for (const batch of rowBatches(session, probes, most)) {
         await take(session, batchFeeds(probes.feeds, batch), batch.length);
         onBatch?.();
       }
-    }),
+    });
+  const borrowed = await borrowWeights(model, path, STRUCTURE_BYTES);
+  if (borrowed === null)
+    return withTemporaryModel(model, (temporary) =>
+      run((process) => process.load(temporary, { ...FEW_RUNS, threads })),
+    );
+  const { bytes, folder } = borrowed;
+  await run((process) =>
+    process.load(join(folder, basename(path)), { ...FEW_RUNS, threads, bytes }, encodeModel(model).byteLength),
   );
 }

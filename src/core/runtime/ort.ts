@@ -69,7 +69,9 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   const started = performance.now();
   let session: InferenceSession;
   try {
-    session = await ort.InferenceSession.create(path, ortOptions(options));
+    session = options.bytes
+      ? await ort.InferenceSession.create(options.bytes, ortOptions(withFolder(options, dirname(path))))
+      : await ort.InferenceSession.create(path, ortOptions(options));
   } catch (cause) {
     if (isDeviceMissing(cause)) throw deviceMissing(options.device ?? CPU, cause);
     throw runtimeError(cause, { file, folder: dirname(path), doing: 'load' });
@@ -108,6 +110,12 @@ export async function openSession(path: string, options: SessionOptions = {}): P
     },
   };
 }
+
+/** A model that comes as bytes has no folder of its own to look for external data in. */
+const withFolder = (options: SessionOptions, folder: string): SessionOptions => ({
+  ...options,
+  config: { ...options.config, 'session.model_external_initializers_file_folder_path': folder },
+});
 
 function ortOptions(options: SessionOptions): InferenceSession.SessionOptions {
   const { device = CPU, optimization = 'all', threads, config, tracePrefix } = options;

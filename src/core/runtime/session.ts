@@ -14,6 +14,11 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Session configuration entries by their full names, such as `session.disable_prepacking`: the manifest's `session`. */
   readonly config?: Readonly<Record<string, string>>;
+  /**
+   * The model itself, where what lies at the path is only the file that its weights are in: its external data is looked for in
+   * the folder of that path.
+   */
+  readonly bytes?: Uint8Array;
   /** Write a trace of every load, run and kernel to `TRACEPREFIX_DATE.json` when the session is released. It costs microseconds a kernel. */
   readonly tracePrefix?: string;
 }

@@ -1,0 +1,43 @@
+import { realpathSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { fileRange } from '../bytes/source.js';
+import { encodeModel } from './encode.js';
+import { EXTERNAL_LOCATION, type OnnxModel, type TensorProto } from './model.js';
+import type { FileWeight } from './weight.js';
+import { joinPieces } from './write.js';
+
+/** A model without the weights that lie in a file already, and where that is. */
+export interface BorrowedModel {
+  readonly bytes: Uint8Array;
+  /** Folder of the files that the weights lie in. */
+  readonly folder: string;
+}
+
+/** Smaller tensors stay in the model: a runtime reads shapes from them before it looks into other files. */
+const BORROWED_BYTES = 1024;
+
+/**
+ * The model with its weights as external data that points into the files it was read from, so that a runtime can map them where
+ * they are: nothing is copied. What was computed since stays inside.
+ * @param path - the file that the model was read from
+ * @returns null where more than `maxBytes` would be inside
+ */
+export async function borrowWeights(model: OnnxModel, path: string, maxBytes: number): Promise<BorrowedModel | null> {
+  const folder = dirname(realpathSync(path));
+  const encoded = encodeModel(model, (tensor) => pointing(tensor, folder));
+  return encoded.byteLength > maxBytes ? null : { bytes: await joinPieces(encoded), folder };
+}
+
+function pointing(tensor: TensorProto, folder: string): TensorProto {
+  const { rawData, ...rest } = tensor;
+  if (rawData === undefined || rawData instanceof Uint8Array || rawData.byteLength < BORROWED_BYTES) return tensor;
+  const range = 'source' in rawData ? fileRange((rawData as FileWeight).source) : null;
+  const file = range && realpathSync(range.path);
+  if (range === null || file === null || dirname(file) !== folder) return tensor;
+  const externalData = [
+    { key: 'location', value: basename(file) },
+    { key: 'offset', value: String(range.offset) },
+    { key: 'length', value: String(rawData.byteLength) },
+  ];
+  return { ...rest, externalData, dataLocation: EXTERNAL_LOCATION };
+}
