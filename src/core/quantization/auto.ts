@@ -36,6 +36,8 @@ export interface Trial {
   readonly speed: number;
   readonly search: Judgement;
   readonly heldOut: Judgement;
+  /** How often held-out rows refused what keeps fewer layers in float: each look makes them a little less held out. */
+  readonly heldOutRefusals: number;
   /** Whether no other trial is smaller, faster and flips less at once. */
   readonly pareto: boolean;
   /** Why it is not chosen; null for one that may be. */
@@ -73,7 +75,7 @@ interface Tried {
 
 /**
  * Tries schemes and calibrators, keeps the layers that harm decisions most in float until the budget holds on the search rows,
- * checks what is left on rows that took no part in choosing, and measures size and speed here.
+ * then further ones until it holds on rows that took no part in choosing too, and measures size and speed here.
  * @throws HpsError GATE_FAILED where nothing is within the budget, with the table in `details`
  */
 export async function searchQuantization(source: QuantizationSource, options: SearchOptions): Promise<SearchResult> {
@@ -95,11 +97,6 @@ export async function searchQuantization(source: QuantizationSource, options: Se
   });
 }
 
-/** Of the refinements of one scheme that succeed, the one with the fewest layers in float. */
-const fewestKept = ({ scheme, keptFloat }: Tried, _: number, all: readonly Tried[]): boolean =>
-  keptFloat === 0 ||
-  !all.some((other) => other.scheme === scheme && other.keptFloat > 0 && other.keptFloat < keptFloat);
-
 /** What is clearly faster than float comes first, the faster the better; at equal speed the smaller file. */
 const preference = ({ speed }: Trial): number => (speed > NOISE ? Math.round(speed * 10) : 0);
 
@@ -107,6 +104,7 @@ class Search {
   readonly sensitivity: (LayerSensitivity & { scheme: SchemeId })[] = [];
   readonly skipped: { scheme: SchemeId; why: string }[] = [];
   private readonly tried: Tried[] = [];
+  private readonly checked = new Map<Tried, Judgement>();
 
   constructor(
     private readonly source: QuantizationSource,
@@ -145,6 +143,7 @@ class Search {
     const seen = await observe(model, values, options.calibrationRows, {
       ...options,
       histograms: true,
+      path: source.path,
       keyOf: source.keyOf(values),
     });
     return CALIBRATOR_IDS.map((id) => [id, chooseRanges(seen, id)]);
@@ -156,11 +155,24 @@ class Search {
   ): Promise<void> {
     const tried: Tried[] = [];
     for (const [calibrator, calibration] of calibrations) tried.push(await this.try(scheme, calibrator, calibration));
-    if (tried.some(({ search }) => search.withinBudget)) return;
+    for (const each of tried) if (await this.holds(each)) return;
     const [best] = tried.sort(
       (a, b) => a.search.flips - b.search.flips || a.search.maxScoreDiff - b.search.maxScoreDiff,
     );
     await this.refine(best, calibrations.find(([id]) => id === best.calibrator)?.[1]);
+  }
+
+  /** Whether the budget holds on the search rows, and then on held-out rows too. */
+  private async holds(tried: Tried): Promise<boolean> {
+    return tried.search.withinBudget && (await this.check(tried)).withinBudget;
+  }
+
+  private async check(tried: Tried): Promise<Judgement> {
+    const known = this.checked.get(tried);
+    if (known) return known;
+    const [heldOut] = await this.judge.judge(tried.candidate, [this.options.heldOutRows], CHECKING);
+    this.checked.set(tried, heldOut);
+    return heldOut;
   }
 
   private async try(
@@ -179,7 +191,7 @@ class Search {
     return tried;
   }
 
-  /** Mixed precision: layers return to float, those that flip most for what they save first, until the budget holds. */
+  /** Mixed precision: layers return to float, those that flip most for what they save first, until the budget holds on both sets of rows. */
   private async refine(base: Tried, calibration: Calibration | undefined): Promise<void> {
     const { scheme, calibrator } = base;
     const layers = layersOf(this.source, base.candidate);
@@ -187,28 +199,39 @@ class Search {
     const options = { ...this.options, scheme, calibrator, calibration };
     const ranked = await measureSensitivity(this.source, layers, this.judge, this.options.searchRows, options);
     this.sensitivity.push(...ranked.map((layer) => ({ ...layer, scheme })));
-    const attempt = async (count: number): Promise<boolean> => {
+    const attempt = (count: number): Promise<Tried> => {
       const kept = ranked.slice(0, count).flatMap(({ nodes, flips, maxLogitDiff }) =>
         nodes.map((node) => {
           const effect = `flips ${flips} of ${base.search.pairs} pairs and moves the logit by ${maxLogitDiff.toPrecision(3)}`;
           return [node, `quantized alone it ${effect}`] as const;
         }),
       );
-      return (await this.try(scheme, calibrator, calibration, new Map(kept), count)).search.withinBudget;
+      return this.try(scheme, calibrator, calibration, new Map(kept), count);
     };
-    await fewest(ranked.length - 1, attempt);
+    const most = ranked.length - 1;
+    const found = await fewest(most, async (count) => (await attempt(count)).search.withinBudget);
+    if (found === null) return;
+    let last = this.tried.find((each) => each.scheme === scheme && each.keptFloat === found)!;
+    for (let more = 1; !(await this.holds(last)) && last.keptFloat < most; more *= 2)
+      last = await attempt(Math.min(most, last.keptFloat + more));
+  }
+
+  /** Of the refinements of a scheme the one with the fewest layers in float that holds, else the last that was checked. */
+  private settled(scheme: SchemeId): Tried | undefined {
+    const refined = this.tried
+      .filter((each) => each.scheme === scheme && each.keptFloat > 0 && this.checked.has(each))
+      .sort((a, b) => a.keptFloat - b.keptFloat);
+    return refined.find((each) => this.checked.get(each)!.withinBudget) ?? refined.at(-1);
   }
 
   /** Size, speed and the held-out check of what is worth a line: the plain schemes, and the last step of each refinement. */
   async trials(): Promise<{ candidate: Candidate; trial: Trial; calibrator: CalibratorId }[]> {
-    const { source, judge, options } = this;
-    const worth = this.tried
-      .filter(({ keptFloat, search }) => keptFloat === 0 || search.withinBudget)
-      .filter(fewestKept);
+    const { source, options } = this;
+    const worth = this.tried.filter((each) => each.keptFloat === 0 || each === this.settled(each.scheme));
     const measured: { tried: Tried; bytes: number; speed: number; heldOut: Judgement }[] = [];
     for (const tried of worth) {
       const { candidate } = tried;
-      const [heldOut] = await judge.judge(candidate, [options.heldOutRows], CHECKING);
+      const heldOut = await this.check(tried);
       const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
       const model = withManifest(candidate.model, manifest);
       const { ratio } = await withTemporaryModel(model, (path) =>
@@ -234,11 +257,19 @@ class Search {
         speed: each.speed,
         search,
         heldOut: each.heldOut,
+        heldOutRefusals: this.refusals(each.tried),
         pareto: !dominated,
         against: this.reasonAgainst(each.bytes, each.speed, search, each.heldOut),
       };
       return { candidate, trial, calibrator };
     });
+  }
+
+  private refusals({ scheme, keptFloat }: Tried): number {
+    return [...this.checked].filter(
+      ([other, { withinBudget }]) =>
+        other.scheme === scheme && other.search.withinBudget && other.keptFloat < keptFloat && !withinBudget,
+    ).length;
   }
 
   private reasonAgainst(bytes: number, speed: number, search: Judgement, heldOut: Judgement): string | null {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type SearchOptions, type SearchReport, searchQuantization } from '../../../src/core/quantization/auto.js';
 import { paretoChart } from '../../../src/core/quantization/pareto-chart.js';
-import { rowSets, splitRows } from '../../../src/core/quantization/rows.js';
+import { rowSets, selectProbes, splitRows } from '../../../src/core/quantization/rows.js';
 import { openSource } from '../../../src/core/quantization/source.js';
 import { goldenModel } from '../../helpers/models.js';
 
@@ -44,6 +44,19 @@ describe('searchQuantization', () => {
     expect(ranked.indexOf(worst)).toBeLessThan(mixed.keptFloat);
     const plain = report.trials.filter(({ scheme, keptFloat }) => scheme === 'static' && keptFloat === 0);
     expect(plain.every(({ search: { withinBudget } }) => !withinBudget)).toBe(true);
+  });
+
+  it('keeps further layers float where held-out rows refuse what the search rows accept', async () => {
+    const { heldOut } = await rowSets(goldenModel('quantization', 'saturating'), { seed: 0, heldOutRows: 48 });
+    // One pair of scores does not show the flips that are left once the worst layer is float.
+    const rows = { searchRows: selectProbes(heldOut, [0, 1]), heldOutRows: heldOut };
+    const report: SearchReport = await search('saturating', { budget: { flipRate: 0.02, kendall: 0.9 }, ...rows }).then(
+      (result) => result.report,
+      (error) => error.details.search,
+    );
+    const mixed = report.trials.filter(({ scheme, keptFloat }) => scheme === 'static' && keptFloat > 0);
+    expect(mixed).toMatchObject([{ keptFloat: 2, heldOutRefusals: 1 }]);
+    expect(mixed[0].search.withinBudget && mixed[0].heldOut.withinBudget).toBe(true);
   });
 
   it('says what is within the budget, what was not tried, and why', async () => {
