@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { fromFlag, processStreams } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, quietFlag } from '../core/cli/flags.js';
+import { keepHeapSmall } from '../core/cli/heap.js';
 import { startRows } from '../core/cli/progress.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
 import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
@@ -44,6 +45,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
   async run(): Promise<EmbedReport> {
     const { flags } = await this.parse(Embed);
     const { output, 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
+    keepHeapSmall();
     const progress = startRows({ quiet });
     try {
       const report = await embedFile({

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
 import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { startRows } from '../../core/cli/progress.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
@@ -70,6 +71,7 @@ A score depends on its own row alone, so parts that other machines score (--shar
     } = flags;
     assertStdoutFree(output, this.jsonEnabled());
     const setting = profile === undefined ? undefined : await recommendedSetting(profile, model[0]);
+    keepHeapSmall();
     const progress = startRows({ quiet });
     try {
       const report = await runBatch({

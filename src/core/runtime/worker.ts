@@ -23,6 +23,9 @@ const WORKER_ENTRY = fileURLToPath(
   ),
 );
 
+/** Of V8's young generation in a session's thread, which holds messages alone: tensors lie outside of it. V8's own choice is 48. */
+const YOUNG_GENERATION_MB = 6;
+
 /** A session in a thread of its own: a run blocks that thread, and the event loop stays free. */
 export interface WorkerSession extends Session {
   readonly device: Device;
@@ -61,7 +64,10 @@ export async function openWorkerSession(path: string, options: WorkerOptions): P
 }
 
 class SessionThread {
-  private readonly worker = new Worker(WORKER_ENTRY, { execArgv: [] });
+  private readonly worker = new Worker(WORKER_ENTRY, {
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
   private readonly pending: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
   private ended: Error | undefined;
 

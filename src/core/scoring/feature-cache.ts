@@ -1,5 +1,5 @@
-/** Memory of what is kept: some 5,000 embeddings of 1024 numbers. Rows that share an item usually stand together. */
-const CACHE_BYTES = 32 * 1024 * 1024;
+/** Memory of what is kept: some 2,700 embeddings of 1024 numbers. Rows that share an item usually stand together. */
+const CACHE_BYTES = 16 * 1024 * 1024;
 /** What an entry takes beside its numbers: key, promise, map, and the objects around the numbers (measured). */
 const ENTRY_BYTES = 2048;
 
