@@ -108,6 +108,11 @@ export const LIMITS = {
   remoteBytes: 20_000_000,
   remoteMs: 10_000,
   remoteRedirects: 3,
+  /** All tries share `remoteMs`. */
+  remoteTries: 3,
+  remoteBackoffMs: 250,
+  /** A host that asks for a longer wait is not tried again: rows wait for it. */
+  remoteRetryAfterMs: 5000,
   remoteAddressLength: 8192,
   /** Files fetched at a time: more would only share the line, and hold `remoteBytes` each. */
   remoteConnections: 8,

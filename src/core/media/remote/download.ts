@@ -1,5 +1,6 @@
 import { lookup as resolveName } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent, Dispatcher } from 'undici';
 import { HpsError, systemErrorCode } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
@@ -12,10 +13,12 @@ export interface DownloadOptions {
   readonly certificates?: string;
   /** Looks host names up; the system's by default. */
   readonly resolve?: typeof resolveName;
-  /** Milliseconds for one download, all redirects together. Default `LIMITS.remoteMs`. */
+  /** Milliseconds for one download, all redirects and tries together. Default `LIMITS.remoteMs`. */
   readonly timeoutMs?: number;
   /** Default `LIMITS.remoteBytes`. */
   readonly maxBytes?: number;
+  /** Waits before another try; false where the signal ended the wait. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<boolean>;
 }
 
 /** One request, as its caller wants it done. */
@@ -33,8 +36,12 @@ export interface DownloadRequest {
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Answers that another try may change: too many requests, and what is wrong on the other side for a while. */
+const TRANSIENT_STATUSES = new Set([429, 500, 502, 503, 504]);
+/** The same of connections: reset or closed in the middle, a name server that is busy. */
+const TRANSIENT_CAUSES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'EAI_AGAIN']);
 
-/** HTTP GET with bounds on bytes, time, redirects and addresses. Close it when done. */
+/** HTTP GET with bounds on bytes, time, redirects, tries and addresses. Close it when done. */
 export class Downloader {
   private constructor(
     private readonly request: typeof import('undici').request,
@@ -43,27 +50,33 @@ export class Downloader {
     private readonly isAddressAllowed: DownloadOptions['isAddressAllowed'],
     private readonly timeoutMs: number,
     private readonly maxBytes: number,
+    private readonly pause: NonNullable<DownloadOptions['pause']>,
   ) {}
 
   static async open(options: DownloadOptions): Promise<Downloader> {
     const { isAddressAllowed, certificates: ca, resolve = resolveName } = options;
-    const { timeoutMs = LIMITS.remoteMs, maxBytes = LIMITS.remoteBytes } = options;
+    const { timeoutMs = LIMITS.remoteMs, maxBytes = LIMITS.remoteBytes, pause = pauseFor } = options;
     const { Agent, request } = await import('undici');
     const checked = new Agent({ connect: { ca, lookup: checkedLookup(isAddressAllowed, resolve) } });
-    return new Downloader(request, checked, new Agent({ connect: { ca } }), isAddressAllowed, timeoutMs, maxBytes);
+    const unchecked = new Agent({ connect: { ca } });
+    return new Downloader(request, checked, unchecked, isAddressAllowed, timeoutMs, maxBytes, pause);
   }
 
   /**
-   * The bytes behind an address.
+   * The bytes behind an address. What fails for a while only is tried again, as long as the time for it lasts.
    * @throws HpsError REMOTE_REFUSED for a host, address or redirect that is not allowed; REMOTE_FAILED for what does not
    *   come whole, within the limits; what `failure` makes of an answer
    */
   async get(request: DownloadRequest): Promise<Uint8Array> {
     const signal = AbortSignal.timeout(this.timeoutMs);
-    try {
-      return await this.follow(request, signal);
-    } catch (error) {
-      throw this.explain(error, request.name, signal);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.follow(request, signal);
+      } catch (error) {
+        const waitMs = tries < LIMITS.remoteTries ? waitBeforeNext(error, tries) : null;
+        const again = waitMs !== null && !signal.aborted && (await this.pause(waitMs, signal));
+        if (!again) throw this.explain(error, request.name, signal);
+      }
     }
   }
 
@@ -82,7 +95,10 @@ export class Downloader {
       if (statusCode === 200) return await readBody(response, name, this.maxBytes);
       const location = headers.location;
       const leadsOn = !trusted && REDIRECTS.has(statusCode) && typeof location === 'string';
-      if (!leadsOn) throw failure(statusCode, await readBeginning(body));
+      if (!leadsOn) {
+        const error = failure(statusCode, await readBeginning(body));
+        throw TRANSIENT_STATUSES.has(statusCode) ? new TransientFailure(error, retryAfterMs(headers)) : error;
+      }
       body.destroy();
       if (hop === LIMITS.remoteRedirects)
         throw refused(name, `is redirected more than ${LIMITS.remoteRedirects} times`);
@@ -109,6 +125,7 @@ export class Downloader {
 
   private explain(error: unknown, name: string, signal: AbortSignal): unknown {
     if (error instanceof RefusedAddress) return refusedAddress(name);
+    if (error instanceof TransientFailure) return error.failure;
     if (error instanceof HpsError) return error;
     if (signal.aborted) return failed(name, `did not come whole within ${this.timeoutMs / 1000} s`, error);
     return failed(name, `cannot be fetched (${systemErrorCode(error) ?? 'the connection failed'})`, error);
@@ -153,6 +170,35 @@ async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<str
 }
 
 class RefusedAddress extends Error {}
+
+/** An answer that another try may change. */
+class TransientFailure extends Error {
+  constructor(
+    /** What it is where no try changes it. */
+    readonly failure: HpsError,
+    /** How long the other side asks to wait; 0 where it does not. */
+    readonly retryAfterMs: number,
+  ) {
+    super(failure.message);
+  }
+}
+
+/** Milliseconds: twice as long after each try, and no less than the other side asks for. Null for what is not worth another try. */
+function waitBeforeNext(error: unknown, tries: number): number | null {
+  const transient = error instanceof TransientFailure;
+  if (!transient && !TRANSIENT_CAUSES.has(systemErrorCode(error) ?? '')) return null;
+  const waitMs = Math.max(LIMITS.remoteBackoffMs * 2 ** (tries - 1), transient ? error.retryAfterMs : 0);
+  return waitMs <= LIMITS.remoteRetryAfterMs ? waitMs : null;
+}
+
+/** Of the header `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3). */
+function retryAfterMs({ 'retry-after': header }: Dispatcher.ResponseData['headers']): number {
+  if (typeof header !== 'string') return 0;
+  const ms = /^\d+$/.test(header) ? 1000 * Number(header) : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? 0 : Math.max(0, ms);
+}
+
+const pauseFor = (ms: number, signal: AbortSignal): Promise<boolean> => delay(ms, true, { signal }).catch(() => false);
 
 /** Every address of the name must be allowed: a mixed answer is an attempt. The connection goes to those that were looked at. */
 const checkedLookup =

@@ -46,8 +46,25 @@ const ANSWERS: Record<string, (response: ServerResponse) => void> = {
   '/nowhere': (r) => r.writeHead(302).end(),
 };
 
+/** Requests so far, by path. */
+const asked = new Map<string, number>();
+/** Answers of the first requests of a path; the next one gets the file. */
+const AT_FIRST: Record<string, ((response: ServerResponse) => void)[]> = {
+  '/busy': [(r) => r.writeHead(503).end(), (r) => r.writeHead(429, { 'retry-after': '2' }).end()],
+  '/reset': [(r) => r.socket?.destroy()],
+  '/until': [(r) => r.writeHead(503, { 'retry-after': new Date(Date.now() + 3900).toUTCString() }).end()],
+  '/later': [(r) => r.writeHead(503, { 'retry-after': '3600' }).end()],
+  '/down': Array(10).fill((r: ServerResponse) => r.writeHead(502).end()),
+};
+
 beforeAll(async () => {
-  port = await serve((request, response) => ANSWERS[request.url ?? '']?.(response));
+  port = await serve((request, response) => {
+    const path = request.url ?? '';
+    const times = asked.get(path) ?? 0;
+    asked.set(path, times + 1);
+    const answer = path in AT_FIRST ? (AT_FIRST[path][times] ?? ANSWERS['/file']) : ANSWERS[path];
+    answer?.(response);
+  });
 });
 afterAll(() => Promise.all(open.map((downloader) => downloader.close())));
 
@@ -57,6 +74,7 @@ async function downloader(options: Partial<DownloadOptions> = {}): Promise<Downl
     certificates: readFileSync(CERTIFICATE, 'utf8'),
     timeoutMs: 5000,
     maxBytes: MAX_BYTES,
+    pause: async () => true,
     ...options,
   });
   open.push(made);
@@ -111,6 +129,42 @@ describe('Downloader', () => {
       code,
       message: expect.stringMatching(message),
     });
+  });
+
+  it('tries again what fails for a while, after a wait that grows and is no shorter than asked for', async () => {
+    const waits: number[] = [];
+    const pause = async (ms: number): Promise<boolean> => waits.push(ms) > 0;
+    const get = await downloader({ pause });
+    for (const path of ['/busy', '/reset', '/until']) {
+      expect(Buffer.from(await get.get(request(`https://localhost:${port}${path}`))).toString()).toBe('content');
+    }
+    expect(waits.slice(0, 3)).toEqual([250, 2000, 250]);
+    expect(waits[3]).toBeGreaterThan(250);
+    expect(waits[3]).toBeLessThanOrEqual(3900);
+    expect(waits).toHaveLength(4);
+  });
+
+  it.each([
+    ['/down', 3, 'HTTP 502'],
+    ['/later', 1, 'HTTP 503'],
+    ['/missing', 1, 'HTTP 404'],
+  ])('tries %s %i times, and then says what it answers', async (path, times, message) => {
+    asked.delete(path);
+    const get = await downloader();
+    await expect(get.get(request(`https://localhost:${port}${path}`))).rejects.toMatchObject({
+      code: 'REMOTE_FAILED',
+      message: expect.stringContaining(message),
+    });
+    expect(asked.get(path)).toBe(times);
+  });
+
+  it('does not wait beyond the time for a download', async () => {
+    asked.delete('/down');
+    const get = await downloader({ timeoutMs: 100, pause: undefined });
+    await expect(get.get(request(`https://localhost:${port}/down`))).rejects.toMatchObject({
+      message: expect.stringMatching(/HTTP 502|within 0.1 s/),
+    });
+    expect(asked.get('/down') ?? 0).toBeLessThanOrEqual(1);
   });
 
   it.each(['/drip', '/silent'])('waits for %s no longer than its limit, however it trickles', async (path) => {
