@@ -18,6 +18,8 @@ const PATTERN = /^\.tmp-(\d+)-([0-9a-f]{8})-([0-9a-f]{8})-[0-9a-f]{8}$/;
 export const stagingName = (target: string): string =>
   `.tmp-${process.pid}-${hex(hostname())}-${hex(target)}-${randomBytes(4).toString('hex')}`;
 
+export const isStaging = (name: string): boolean => PATTERN.test(name);
+
 /** Staging folders this process has open. */
 const OPEN = new Set<string>();
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ArchitectureExporter } from '../architectures/architecture.js';
 import { initialTensors } from '../architectures/hpsv3/init.js';
@@ -7,6 +7,8 @@ import { chooseArchitecture } from '../architectures/registry.js';
 import { hashFile } from '../bytes/hash.js';
 import type { JsonObject } from '../bytes/json.js';
 import { withAtomicOutput } from '../bytes/output.js';
+import { outputError } from '../bytes/output-error.js';
+import { isStaging } from '../bytes/staging.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { writeSafetensors } from '../checkpoint/write-safetensors.js';
@@ -94,7 +96,7 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  */
 export async function trainModel(options: TrainOptions): Promise<TrainReport> {
   const { config, out, seed } = options;
-  prepareFolder(options);
+  checkFolder(options);
   const tokenizer = findTokenizer(options);
   const initial = await openInitial(options);
   try {
@@ -138,6 +140,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
         ? await readState(out, parameters, fingerprint)
         : newProgress(trainer.pairsPerRun, fingerprint);
       await trainer.resume(progress.step, progress.pairsPerRun);
+      await openFolder(options, tokenizer);
       const writeCheckpoint = (name: string): Promise<void> =>
         writeModel(join(out, name), checkpoint, parameters, config.model);
       const examples = countExamples(train, validation);
@@ -185,34 +188,53 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
   }
 }
 
-/** The folder, with the two small files that make its checkpoint complete. */
-function prepareFolder({ out, resume, force, config }: TrainOptions): void {
-  const used = statSync(out, { throwIfNoEntry: false })?.isDirectory() && readdirSync(out).length > 0;
+const CONFIG_FILE = 'config.json';
+const TOKENIZER_FILE = 'tokenizer.json';
+
+/** Refuses, before anything is read, a folder that the run may not write into. */
+function checkFolder({ out, resume, force }: TrainOptions): void {
   if (resume && !hasState(out)) {
     throw new HpsError('FILE_NOT_FOUND', `${basename(out)}: has no saved state to resume`, {
       hint: 'Give the folder of a run that was stopped, or leave --resume out.',
       details: { folder: basename(out) },
     });
   }
-  if (used && !resume && !(force && (hasState(out) || existsSync(join(out, LOG_FILE))))) {
+  if (!resume && !(force && isRun(out)) && entriesOf(out).length > 0) {
     throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: is not empty`, {
       hint: 'Give --resume to go on, --force to replace an earlier run, or another folder.',
       details: { folder: basename(out) },
     });
   }
-  mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, 'config.json'), `${JSON.stringify(config.model, null, 2)}\n`);
 }
 
-function findTokenizer({ tokenizer, checkpoint, out, config }: TrainOptions): Tokenizer | null {
+const entriesOf = (folder: string): string[] =>
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+
+/** Whether a folder is an earlier run's: that of a run killed before its first step has at most the two small files. */
+const isRun = (folder: string): boolean =>
+  hasState(folder) ||
+  existsSync(join(folder, LOG_FILE)) ||
+  entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE || isStaging(name));
+
+/** Makes the folder as training starts, with the two small files that make its checkpoint complete. */
+async function openFolder({ out, config }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
+  try {
+    mkdirSync(out, { recursive: true });
+  } catch (error) {
+    throw outputError(basename(out), error);
+  }
+  await withAtomicOutput(join(out, CONFIG_FILE), { force: true }, async (output) => {
+    await output.writeFile(CONFIG_FILE, `${JSON.stringify(config.model, null, 2)}\n`);
+    if (tokenizer) await output.writeFile(TOKENIZER_FILE, tokenizer.json);
+  });
+}
+
+function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokenizer | null {
   const { modalities } = config.model;
   if (Array.isArray(modalities) && !modalities.includes('text')) return null;
-  const beside = checkpoint === undefined ? undefined : join(dirname(checkpoint), 'tokenizer.json');
+  const beside = checkpoint === undefined ? undefined : join(dirname(checkpoint), TOKENIZER_FILE);
   const given = tokenizer ?? (beside !== undefined && existsSync(beside) ? beside : undefined);
-  const found =
-    given === undefined ? parseTokenizer(Buffer.from(byteLevelTokenizer()), 'tokenizer.json') : readTokenizer(given);
-  writeFileSync(join(out, 'tokenizer.json'), found.json);
-  return found;
+  return given === undefined ? parseTokenizer(Buffer.from(byteLevelTokenizer()), TOKENIZER_FILE) : readTokenizer(given);
 }
 
 /** The checkpoint to start from: one that is there, or drawn weights that read like one. */

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { trainModel } from '../../../src/core/lifecycle/train.js';
@@ -56,6 +56,31 @@ describe('trainModel', () => {
       code: 'USAGE',
     });
     await expect(trainModel(tinyRun(folder))).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+  });
+
+  it('leaves no folder where it is stopped before training starts', async () => {
+    const folder = tempFolder();
+    const onPrepare = () => {
+      throw new Error('stopped');
+    };
+    await expect(trainModel({ ...tinyRun(folder), onPrepare })).rejects.toThrow('stopped');
+    expect(existsSync(join(folder, 'run'))).toBe(false);
+  });
+
+  it('takes, with --force, a folder in which a run was killed before its first step, and no other without a run', async () => {
+    const folder = tempFolder();
+    const options = { ...tinyRun(folder, { steps: 1 }), force: true };
+    mkdirSync(options.out);
+    writeFileSync(join(options.out, 'config.json'), '{}');
+    await expect(trainModel({ ...options, force: false })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    await trainModel(options);
+    expect(JSON.parse(bytes(options.out, 'config.json').toString())).toEqual(options.config.model);
+    expect(bytes(options.out, 'tokenizer.json').length).toBeGreaterThan(0);
+    const other = { ...options, out: join(folder, 'other') };
+    mkdirSync(other.out);
+    writeFileSync(join(other.out, 'notes.txt'), 'mine');
+    await expect(trainModel(other)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    expect(existsSync(join(other.out, 'config.json'))).toBe(false);
   });
 
   it('stops at a loss that is no number, keeps the best checkpoint and exits 3', async () => {
