@@ -1,4 +1,5 @@
 import { HpsError } from '../errors.js';
+import { extractSubgraph } from '../onnx/extract.js';
 import { OPSETS } from '../onnx/graph-core.js';
 import type { ContractOutput, Manifest } from '../onnx/manifest.js';
 import { DATA_TYPE, type OnnxModel, opsetOf, type ValueInfoProto } from '../onnx/model.js';
@@ -128,6 +129,24 @@ export function calibratedManifest(manifest: Manifest, calibrator: Calibrator): 
     ...manifest,
     outputs: [...manifest.outputs, output],
     calibrator: { method, decision, symmetric, parameters, band, n, clusters, dataSha256 },
+  };
+}
+
+/** The model and its manifest as they were before a calibrator was embedded; as they are where there is none. */
+export function removeCalibrator(
+  model: OnnxModel,
+  manifest: Manifest,
+): { readonly model: OnnxModel; readonly manifest: Manifest } {
+  if (!manifest.calibrator) return { model, manifest };
+  const added = new Set(Object.values(OUTPUTS).map((each) => each.added));
+  const namesOf = (values: readonly { readonly name: string }[]) => values.map(({ name }) => name);
+  const { input, output } = model.graph;
+  return {
+    model: extractSubgraph(model, {
+      inputs: namesOf(input),
+      outputs: namesOf(output).filter((name) => !added.has(name)),
+    }),
+    manifest: { ...manifest, outputs: manifest.outputs.filter(({ name }) => !added.has(name)), calibrator: null },
   };
 }
 

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { hashFile, sha256Hex } from '../bytes/hash.js';
 import type { JsonObject } from '../bytes/json.js';
 import { StagedOutput, withAtomicOutput } from '../bytes/output.js';
+import { removeCalibrator } from '../calibration/embed.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { writeSafetensors } from '../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../checkpoint/write-torch.js';
@@ -138,8 +139,8 @@ export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneR
       return await new Finetuning(options, {
         path,
         file,
-        model,
-        manifest,
+        ...removeCalibrator(model, manifest),
+        hadCalibrator: manifest.calibrator !== null,
         files: [path, ...opened.externalFiles.map(({ path: data }) => data)],
         run,
       }).go();
@@ -176,6 +177,8 @@ interface Source {
   readonly file: string;
   readonly model: OnnxModel;
   readonly manifest: Manifest;
+  /** Whether a calibrator was embedded, which `model` and `manifest` are without. */
+  readonly hadCalibrator: boolean;
   readonly files: readonly string[];
   readonly run: string;
 }
@@ -196,6 +199,11 @@ class Finetuning {
     private readonly source: Source,
   ) {
     this.opened = openForward(source.model, source.manifest, source.file);
+    if (source.hadCalibrator) {
+      this.warn(
+        `The calibrator of ${source.file} is left out: it was fitted to scores of the old weights. Score labels with the tuned file, then run \`hpsv3 calibrate\` again.`,
+      );
+    }
     if (this.opened.hasWayBack) return;
     const reason = `${source.file} was folded across parameters: its weights have no names of a checkpoint any more`;
     if (options.checkpointOut !== undefined) {

@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { withAtomicOutput } from '../../../src/core/bytes/output.js';
 import { applyCurve } from '../../../src/core/calibration/curve.js';
 import { buildCurveGraph, CURVE_INPUT, CURVE_OUTPUT } from '../../../src/core/calibration/curve-graph.js';
-import { calibratedManifest, embedCalibrator } from '../../../src/core/calibration/embed.js';
+import { calibratedManifest, embedCalibrator, removeCalibrator } from '../../../src/core/calibration/embed.js';
 import { checkEmbedded } from '../../../src/core/calibration/embed-gate.js';
 import { isotonic } from '../../../src/core/calibration/methods/isotonic.js';
 import type { Curve } from '../../../src/core/onnx/curve.js';
@@ -87,6 +87,18 @@ describe('embedding', () => {
       expect(embedded.graph.node.slice(0, model.graph.node.length)).toEqual(model.graph.node);
       const said = calibratedManifest(manifest, { ...pairs, method: 'isotonic', symmetric: true, band: null } as never);
       expect(said.outputs.at(-1)).toMatchObject({ name: 'probability', range: [0, 1] });
+    });
+  });
+
+  it('is undone to the model and the manifest from before', () => {
+    withModel('head', ({ model }) => {
+      const manifest = manifestOf(model, 'head.onnx')!;
+      const embedded = embedCalibrator(model, manifest, pairs, 'head.onnx');
+      const said = calibratedManifest(manifest, { ...pairs, method: 'isotonic', symmetric: true, band: null } as never);
+      const removed = removeCalibrator(embedded, said);
+      expect(removed.model.graph).toEqual({ ...model.graph, sparseInitializer: removed.model.graph.sparseInitializer });
+      expect(removed.manifest).toEqual(manifest);
+      expect(removeCalibrator(model, manifest).model).toBe(model);
     });
   });
 

@@ -1,12 +1,18 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { withAtomicOutput } from '../../../src/core/bytes/output.js';
+import { calibratedManifest, embedCalibrator } from '../../../src/core/calibration/embed.js';
 import { finetuneTraining } from '../../../src/core/cli/finetune-flags.js';
+import { HpsError } from '../../../src/core/errors.js';
 import { type FinetuneOptions, finetuneModel } from '../../../src/core/lifecycle/finetune.js';
 import { initCheckpoint } from '../../../src/core/lifecycle/init.js';
+import { MANIFEST_KEY, manifestOf } from '../../../src/core/onnx/manifest.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { tensorOf } from '../../../src/core/onnx/tensor-data.js';
+import { writeOnnx } from '../../../src/core/onnx/write.js';
 import { readTensor } from '../../../src/core/tensor/tensor.js';
+import type { TrainingEngine } from '../../../src/core/training/engines/engine.js';
 import { onnxruntimeEngine } from '../../../src/core/training/engines/onnxruntime.js';
 import { tfjsEngine } from '../../../src/core/training/engines/tfjs.js';
 import { hpsv3 } from '../../helpers/cli.js';
@@ -61,6 +67,34 @@ async function weights(path: string): Promise<Map<string, string>> {
   return result;
 }
 
+function nodes(path: string): unknown {
+  const file = openOnnx(path);
+  try {
+    return file.model.graph.node;
+  } finally {
+    file.close();
+  }
+}
+
+/** The model with a calibrator inside. */
+async function writeCalibrated(path: string): Promise<void> {
+  const file = openOnnx(model);
+  try {
+    const manifest = manifestOf(file.model, model)!;
+    const fit = { kind: 'pair', decision: null, parameters: { kind: 'sigmoid', slope: 1, intercept: 0 } } as const;
+    const facts = { method: 'platt', symmetric: true, band: null, n: 9, clusters: 3, dataSha256: '0'.repeat(64) };
+    const text = JSON.stringify(calibratedManifest(manifest, { ...fit, ...facts } as never));
+    const metadataProps = file.model.metadataProps.map(({ key, value }) => ({
+      key,
+      value: key === MANIFEST_KEY ? text : value,
+    }));
+    const embedded = embedCalibrator(file.model, manifest, fit, model);
+    await withAtomicOutput(path, {}, (output) => writeOnnx({ ...embedded, metadataProps }, output));
+  } finally {
+    file.close();
+  }
+}
+
 /** Number of rows left by elimination with pivots that are not rounding. */
 function rankOf(matrix: readonly (readonly number[])[]): number {
   const rows = matrix.map((row) => [...row]);
@@ -101,6 +135,7 @@ describe('finetuneModel', () => {
       config: { name: 'tiny', model: TEXT_MODEL },
     });
     expect(await weights(again)).toEqual(await weights(join(folder, out)));
+    expect(nodes(again)).toEqual(nodes(join(folder, out)));
     expect(JSON.parse(readFileSync(join(folder, 'tuned.onnx.report.json'), 'utf8')).sha256).toBe(report.sha256);
   });
 
@@ -201,6 +236,62 @@ describe('finetuneModel', () => {
     expect(report.warnings.join()).toContain('folded across parameters');
     const wanted = options('no.onnx', { source, checkpointOut: join(folder, 'no.pt') });
     await expect(finetuneModel(wanted)).rejects.toMatchObject({ code: 'ONNX_UNSUPPORTED', exitCode: 2 });
+  });
+
+  it('leaves out a calibrator, which belongs to the old weights, and says so', async () => {
+    const calibrated = join(folder, 'calibrated.onnx');
+    await writeCalibrated(calibrated);
+    const report = await finetuneModel(options('recalibrate.onnx', { source: { model: calibrated }, epochs: 1 }));
+    expect(report.warnings.join()).toContain('run `hpsv3 calibrate` again');
+    const [start, tuned] = [openOnnx(model), openOnnx(join(folder, 'recalibrate.onnx'))];
+    onTestFinished(() => {
+      start.close();
+      tuned.close();
+    });
+    expect(manifestOf(tuned.model, 'tuned')).toMatchObject({ calibrator: null });
+    expect(tuned.model.graph.output).toEqual(start.model.graph.output);
+    expect(tuned.model.graph.node).toEqual(start.model.graph.node);
+  });
+
+  it('halves the batch where memory runs out, says so, and goes on', async () => {
+    const cramped: TrainingEngine = {
+      id: 'onnxruntime',
+      async open(lossModel, engineOptions) {
+        const session = await onnxruntimeEngine.open(lossModel, engineOptions);
+        const run: typeof session.run = async (feeds) => {
+          if (feeds.get('input_ids')!.shape[0] <= 4) return session.run(feeds);
+          throw new HpsError('MODEL_OUT_OF_MEMORY', 'no memory is left for a step');
+        };
+        return { ...session, run };
+      },
+    };
+    const notes: string[] = [];
+    const run = join(folder, 'cramped');
+    const settings = { engine: cramped, steps: 2, run, onNote: (note: string) => void notes.push(note) };
+    const report = await finetuneModel(options('cramped.onnx', settings));
+    expect(report.steps).toBe(2);
+    expect(notes).toEqual([
+      'Out of memory: 4 pairs in a run from step 1 on, and more runs a step.',
+      'Out of memory: 2 pairs in a run from step 1 on, and more runs a step.',
+    ]);
+    expect(readFileSync(join(run, 'log.jsonl'), 'utf8')).toContain('"event":"out-of-memory","pairs_per_run":2');
+  });
+
+  it('names an operator without a gradient, and its node', async () => {
+    const odd = join(folder, 'odd.onnx');
+    const file = openOnnx(model);
+    const node = file.model.graph.node.flatMap((each) => {
+      if (!each.output.includes('left_embedding')) return [each];
+      const elu = { name: 'odd', opType: 'Elu', input: ['left_raw'], output: ['left_embedding'], attribute: [] };
+      return [{ ...each, output: ['left_raw'] }, elu];
+    });
+    await withAtomicOutput(odd, {}, (output) =>
+      writeOnnx({ ...file.model, graph: { ...file.model.graph, node } }, output),
+    );
+    file.close();
+    const error = await finetuneModel(options('no.onnx', { source: { model: odd } })).catch((caught) => caught);
+    expect(error).toMatchObject({ code: 'GRADIENT_UNSUPPORTED', exitCode: 2 });
+    expect(error.message).toMatch(/Elu.*odd|odd.*Elu/);
   });
 
   const rows = (name: string, row: (i: number) => object): string => {
