@@ -65,3 +65,9 @@ export function tinyRun(folder: string, settings: Record<string, unknown> = {}):
     force: false,
   };
 }
+
+/** The arguments in an example of a command's help, from the command on. */
+export function exampleArgs(command: string, example: string): string[] {
+  const [, ...args] = example.replaceAll(/<%= ([a-z.]+) %>/g, '$1').split(' ');
+  return [command, ...args.slice(1)];
+}

@@ -19,6 +19,7 @@ import { asFloat32, bytesOf } from '../../../src/core/tensor/values.js';
 import { floats, runModel } from '../../helpers/graphs.js';
 import { readTensors } from '../../helpers/models.js';
 import { exportFile, PICO } from '../../helpers/pico.js';
+import { hasShared, SHARED } from '../../helpers/shared.js';
 import { tempFolder } from '../../helpers/temp.js';
 import { outputWeights, sequence } from './cases.js';
 
@@ -31,9 +32,23 @@ interface ModelGolden {
   readonly inputs: Readonly<Record<string, Summary>>;
 }
 
-const GOLDEN: Readonly<Record<string, ModelGolden>> = JSON.parse(
-  readFileSync(new URL('../../golden/autodiff/models.json', import.meta.url), 'utf8'),
-);
+/** A checkpoint, the inputs of its golden runs, and the gradients there (tests/golden/autodiff/make_models.py). */
+interface Source {
+  readonly checkpoint: string;
+  readonly inputs: string;
+  readonly gradients: Readonly<Record<string, ModelGolden>>;
+}
+
+const goldenOf = (name: string): Source['gradients'] =>
+  JSON.parse(readFileSync(new URL(`../../golden/autodiff/${name}.json`, import.meta.url), 'utf8'));
+
+const NANO_FOLDER = join(SHARED, 'fixtures/hpsv3-nano');
+const PICO_SOURCE: Source = { checkpoint: PICO.checkpoint, inputs: PICO.golden, gradients: goldenOf('models') };
+const NANO_SOURCE: Source = {
+  checkpoint: join(NANO_FOLDER, 'checkpoint.safetensors'),
+  inputs: join(NANO_FOLDER, 'golden.safetensors'),
+  gradients: goldenOf('nano'),
+};
 
 function summary(gradient: Float32Array): number[] {
   const along = (seed: number): number => {
@@ -44,9 +59,9 @@ function summary(gradient: Float32Array): number[] {
 }
 
 /** Inputs of a golden run, floats widened to float32. */
-async function goldenInputs(prefix: string): Promise<Map<string, TensorValue>> {
+async function goldenInputs(path: string, prefix: string): Promise<Map<string, TensorValue>> {
   const inputs = new Map<string, TensorValue>();
-  for (const [name, tensor] of await readTensors(PICO.golden)) {
+  for (const [name, tensor] of await readTensors(path)) {
     if (!name.startsWith(prefix)) continue;
     const value = valueFromBytes(tensor.dtype as ValueDtype, tensor.shape, await readTensor(tensor));
     inputs.set(name.slice(prefix.length), isFloatValue(value) ? castValue(value, 'F32') : value);
@@ -67,14 +82,14 @@ async function asInCheckpoint(
 }
 
 /** Runs a model of a modality with its gradients: the loss, and the summary of each gradient by checkpoint key or input. */
-async function differentiate(modality: Modality, mode: 'item' | 'pair', opset: number) {
+async function differentiate(source: Source, modality: Modality, mode: 'item' | 'pair', opset: number) {
   const folder = tempFolder();
   const path = join(folder, 'exported.onnx');
-  await exportFile(path, { modality, mode, opset });
+  await exportFile(path, { checkpoint: source.checkpoint, modality, mode, opset });
   const file = openOnnx(path);
   try {
     const manifest = manifestOf(file.model, path) as Manifest;
-    const feeds = await goldenInputs(mode === 'item' ? `${modality}/in/` : `${modality}/pair/in/`);
+    const feeds = await goldenInputs(source.inputs, mode === 'item' ? `${modality}/in/` : `${modality}/pair/in/`);
     const bound = await bindShapes(file.model, feeds);
     const graph = new Emitter(bound, 'loss/');
     const outputs = file.model.graph.output.map(({ name }) => name).toSorted();
@@ -84,7 +99,7 @@ async function differentiate(modality: Modality, mode: 'item' | 'pair', opset: n
       return graph.reduce('ReduceSum', weighted, [...shape.keys()], false);
     });
     const loss = graph.sum(parts).name;
-    const trained = GOLDEN[`${modality}/${mode}`].parameters; // without running statistics and spectra
+    const trained = source.gradients[`${modality}/${mode}`].parameters; // without running statistics and spectra
     const parameters = Object.entries(manifest.parameters ?? {}).filter(([, { key }]) => key in trained);
     const inputs = [...feeds].filter(([, value]) => isFloatValue(value)).map(([name]) => name);
     const result = gradients(graph.finish(), { loss, wrt: [...parameters.map(([name]) => name), ...inputs] });
@@ -116,18 +131,27 @@ const relativeError = (actual: Summary | undefined, [norm, ...along]: Summary): 
   Math.max(...[norm, ...along].map((expected, i) => Math.abs((actual?.[i] ?? Number.NaN) - expected))) /
   Math.max(norm, LEAST_NORM);
 
-describe.each(Object.entries(GOLDEN))('the gradients of the whole model %s', (name, golden) => {
+async function checkGradients(source: Source, name: string): Promise<void> {
   const [modality, mode] = name.split('/') as [Modality, 'item' | 'pair'];
+  const golden = source.gradients[name];
+  // The forms of both ends: norms and GELU as operators, and taken apart.
+  const found = await differentiate(source, modality, mode, mode === 'item' ? 20 : 14);
+  expect(found.loss).toBeCloseTo(golden.loss, 4);
+  for (const [key, expected] of Object.entries(golden.parameters)) {
+    expect(relativeError(found.parameters.get(key), expected), key).toBeLessThan(1e-4);
+  }
+  for (const [key, expected] of Object.entries(golden.inputs)) {
+    expect(relativeError(found.inputs.get(key), expected), key).toBeLessThan(1e-4);
+  }
+}
 
-  it('are those of PyTorch to 1e-4', async () => {
-    // The forms of both ends: norms and GELU as operators, and taken apart.
-    const found = await differentiate(modality, mode, mode === 'item' ? 20 : 14);
-    expect(found.loss).toBeCloseTo(golden.loss, 4);
-    for (const [key, expected] of Object.entries(golden.parameters)) {
-      expect(relativeError(found.parameters.get(key), expected), key).toBeLessThan(1e-4);
-    }
-    for (const [key, expected] of Object.entries(golden.inputs)) {
-      expect(relativeError(found.inputs.get(key), expected), key).toBeLessThan(1e-4);
-    }
-  });
+describe('the gradients of a whole model', () => {
+  it.each(Object.keys(PICO_SOURCE.gradients))('are those of PyTorch to 1e-4: pico, %s', (name) =>
+    checkGradients(PICO_SOURCE, name),
+  );
+
+  it.skipIf(!hasShared).each(Object.keys(NANO_SOURCE.gradients))(
+    'are those of PyTorch to 1e-4: nano, %s (skipped where the nano fixture is absent)',
+    (name) => checkGradients(NANO_SOURCE, name),
+  );
 });

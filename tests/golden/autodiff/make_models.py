@@ -1,8 +1,9 @@
-"""Gradients of whole models by PyTorch: the pico checkpoint and inputs of ../hpsv3, every modality: models.json.
+"""Gradients of whole models by PyTorch: a checkpoint and its golden inputs, every modality. The pico model of ../hpsv3 gives models.json,
+the nano model beside the project, by `python make_models.py ../../../../shared/fixtures/hpsv3-nano nano.json`, nano.json.
 
 The loss is the sum of all outputs, each times a `sequence` (as in make.py, seed 97 + place of the output by name). Of each gradient
 only its norm and its products with two sequences are stored, which no wrong element leaves as they are; of an input the same.
-Run: python make_models.py        (torch 2.15, float64)
+Run: python make_models.py [FOLDER OUT]        (torch 2.15, float64)
 """
 import json
 import sys
@@ -40,10 +41,11 @@ def summary(gradient):
     return [float(f"{value:.8g}") for value in (flat.norm().item(), *along)]
 
 
-config = ref.Config(**json.loads((HERE.parent / "hpsv3" / "config.json").read_text()))
-golden = read_safetensors(HERE.parent / "hpsv3" / "golden.safetensors")
+source, out = (Path(sys.argv[1]), Path(sys.argv[2])) if len(sys.argv) > 2 else (HERE.parent / "hpsv3", HERE / "models.json")
+config = ref.Config(**json.loads((source / "config.json").read_text()))
+golden = read_safetensors(source / "golden.safetensors")
 model = ref.HPSv3(config).double().eval()
-model.load_state_dict(wide(read_safetensors(HERE.parent / "hpsv3" / "checkpoint.safetensors")))
+model.load_state_dict(wide(read_safetensors(source / "checkpoint.safetensors")))
 
 result = {}
 for modality, keys in ref.MODALITY_INPUTS.items():
@@ -78,5 +80,5 @@ parts = [
     f'{json.dumps(name)}:{{"loss":{entry["loss"]},\n"parameters":{{{rows(entry["parameters"])}}},\n"inputs":{{{rows(entry["inputs"])}}}}}'
     for name, entry in result.items()
 ]
-(HERE / "models.json").write_text("{" + ",\n".join(parts) + "}\n")
-print((HERE / "models.json").stat().st_size, "bytes")
+out.write_text("{" + ",\n".join(parts) + "}\n")
+print(out.stat().st_size, "bytes")

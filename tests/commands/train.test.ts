@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeEach, describe, expect, it } from 'vitest';
+import Train from '../../src/commands/train.js';
+import { openCheckpoint } from '../../src/core/checkpoint/open.js';
+import { hasState } from '../../src/core/lifecycle/training-state.js';
+import { readTensor } from '../../src/core/tensor/tensor.js';
+import { asFloat32 } from '../../src/core/tensor/values.js';
+import { collect, HPSV3, hpsv3 } from '../helpers/cli.js';
+import { tempFolder } from '../helpers/temp.js';
+import { exampleArgs, TEXT_MODEL, tinyRun, writeTextPairs } from '../helpers/training.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = tempFolder();
+});
+
+/** Writes a configuration of a few seconds, its training section changed. */
+function writeConfig(path: string, changes: Record<string, unknown> = {}): void {
+  const { training } = tinyRun(folder, changes).config;
+  writeFileSync(join(folder, path), JSON.stringify({ model: TEXT_MODEL, training }));
+}
+
+const train = (...args: string[]) =>
+  hpsv3(['train', '--config', 'tiny.yaml', '--data', 'labels.jsonl', '--threads', '1', '--quiet', ...args], {
+    cwd: folder,
+  });
+
+const bytes = (...path: string[]): Buffer => readFileSync(join(folder, ...path));
+
+/** Steps done when a run is killed: drawn anew each time, since every step must do. */
+const randomStep = (from: number, to: number): number => from + Math.floor(Math.random() * (to - from + 1));
+
+async function untilLogged(path: string, step: number): Promise<void> {
+  while (!(existsSync(path) && readFileSync(path, 'utf8').includes(`{"step":${step},`))) await sleep(2);
+}
+
+describe('hpsv3 train', () => {
+  it('runs as the examples of its help say, and resumes a run that is done to the same checkpoint', async () => {
+    mkdirSync(join(folder, 'configs'));
+    for (const config of ['configs/hpsv3_nano.yaml', 'mini.yaml']) writeConfig(config, { steps: 3 });
+    for (const [i, name] of ['synth', 'synth-1', 'synth-2', 'synth-3'].entries()) {
+      mkdirSync(join(folder, name));
+      writeTextPairs(join(folder, name, 'labels.jsonl'), 24, `yes${i}`);
+    }
+    const [first, second] = Train.examples.map((example) => exampleArgs('train', example));
+    const once = await hpsv3(first, { cwd: folder });
+    expect(once.stderr).not.toContain('Error');
+    expect(once.code).toBe(0);
+    expect(once.stdout).toContain('run/checkpoint.safetensors');
+    const fresh = second.filter((arg) => arg !== '--resume');
+    const replaced = await hpsv3([...fresh, '--force', '--json'], { cwd: folder });
+    const report = JSON.parse(replaced.stdout);
+    expect(report).toMatchObject({ out: 'run', steps: 3, ended: 'steps', examples: { text: { pairs: 48 } } });
+    expect(replaced.stdout).not.toContain(folder);
+    const resumed = JSON.parse((await hpsv3([...second, '--json'], { cwd: folder })).stdout);
+    expect(resumed.checkpoint).toEqual(report.checkpoint);
+  });
+
+  it('gives the bytes of an unbroken run when it is killed at any step and resumed', async () => {
+    writeConfig('tiny.yaml', { steps: 24, eval_every: 1, checkpoint_every: 2 });
+    expect((await train('--out', 'whole')).code).toBe(0);
+    const step = randomStep(3, 12);
+    const args = ['train', '--config', 'tiny.yaml', '--data', 'labels.jsonl', '--threads', '1', '--out', 'broken'];
+    const child = spawn(process.execPath, [HPSV3, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = collect(child);
+    await untilLogged(join(folder, 'broken/log.jsonl'), step);
+    child.kill('SIGKILL');
+    expect((await ended).signal).toBe('SIGKILL');
+    expect(hasState(join(folder, 'broken')), `killed after step ${step}`).toBe(true);
+    const resumed = await train('--out', 'broken', '--resume');
+    expect(resumed.code, resumed.stderr).toBe(0);
+    for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl', 'config.json', 'tokenizer.json'])
+      expect(bytes('broken', file).equals(bytes('whole', file)), `${file}, killed after step ${step}`).toBe(true);
+    expect(readdirSync(join(folder, 'broken')).filter((name) => name.startsWith('.tmp'))).toEqual([]);
+  });
+
+  it('stops with exit code 3 at a loss that is no number, and keeps the best checkpoint', async () => {
+    writeConfig('tiny.yaml', { lr: 1e30, warmup_steps: 1, clip_norm: 0, eval_every: 1, schedule: 'constant' });
+    const { code, stdout } = await train('--out', 'run', '--json');
+    expect(code).toBe(3);
+    const { error } = JSON.parse(stdout);
+    expect(error.code).toBe('TRAINING_DIVERGED');
+    expect(existsSync(join(folder, 'run/checkpoint.safetensors'))).toBe(error.details.best !== null);
+    if (error.details.best === null) return;
+    const checkpoint = await openCheckpoint(join(folder, 'run/checkpoint.safetensors'));
+    for (const tensor of checkpoint.tensors.values()) {
+      if (tensor.dtype !== 'F32') continue;
+      const values = asFloat32(await readTensor(tensor));
+      expect(values.every(Number.isFinite), tensor.name).toBe(true);
+    }
+    checkpoint.close();
+  });
+
+  it('refuses bad input in one line, before it makes a folder', async () => {
+    writeConfig('tiny.yaml');
+    const refused = async (code: string, exit: number, ...args: string[]) => {
+      const result = await train('--json', ...args);
+      expect([JSON.parse(result.stdout).error.code, result.code]).toEqual([code, exit]);
+    };
+    await refused('FILE_NOT_FOUND', 2, '--out', 'none', '--resume');
+    writeFileSync(join(folder, 'labels.jsonl'), '{"id":"1","type":"abs","item":"text","content":"a","score":7}\n');
+    await refused('DATA_INVALID', 2, '--out', 'kind');
+    writeFileSync(join(folder, 'tiny.yaml'), JSON.stringify({ training: { steps: 1 } }));
+    await refused('CONFIG_INVALID', 2, '--out', 'config');
+    expect(['none', 'kind', 'config'].filter((name) => existsSync(join(folder, name)))).toEqual([]);
+  });
+
+  it('does not go on from a state that was cut short', async () => {
+    writeConfig('tiny.yaml', { steps: 3 });
+    expect((await train('--out', 'run')).code).toBe(0);
+    const state = join(folder, 'run/state.safetensors');
+    truncateSync(state, bytes('run/state.safetensors').length - 1);
+    const { code, stdout } = await train('--out', 'run', '--resume', '--json');
+    expect([code, JSON.parse(stdout).error.code]).toEqual([5, 'CHECKPOINT_CORRUPT']);
+  });
+});
