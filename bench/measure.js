@@ -1,6 +1,6 @@
-// Whole processes, timed and weighed from outside: wall seconds, and peak resident memory as the kernel counted it.
+// Whole processes, timed and weighed from outside: wall seconds, and the peak of resident memory of a process and all it started.
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** VmHWM only grows, so the last look before the end is at most this old. */
 const POLL_MS = 10;
@@ -17,12 +17,8 @@ export function runOnce(command, args, options = {}) {
     child.stderr.on('data', (data) => (output += data));
     let peakMiB = null;
     const look = () => {
-      try {
-        const found = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'));
-        if (found) peakMiB = Number(found[1]) / 1024;
-      } catch {
-        // Gone, or no /proc on this system: the figure stays what it was.
-      }
+      const weight = Math.max(memoryOf(child.pid, 'VmHWM'), residentOfTree(child.pid));
+      if (weight > 0) peakMiB = Math.max(peakMiB ?? 0, weight / 1024);
     };
     const timer = setInterval(look, POLL_MS);
     child.once('error', (error) => {
@@ -36,6 +32,33 @@ export function runOnce(command, args, options = {}) {
       resolve({ seconds, peakMiB, code: code ?? 1, output });
     });
   });
+}
+
+/** A figure of /proc/PID/status in KiB; 0 for a process that is gone, or where there is no /proc. */
+function memoryOf(pid, field) {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** What a process and its living descendants have in memory now, in KiB. Pages that several share count for each. */
+function residentOfTree(pid) {
+  let total = memoryOf(pid, 'VmRSS');
+  for (const child of childrenOf(pid)) total += residentOfTree(child);
+  return total;
+}
+
+function childrenOf(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean),
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** Runs a command that must succeed, for what is prepared and not measured. @returns {Promise<string>} its output */
