@@ -9,6 +9,7 @@ import { CALIBRATOR_IDS, type CalibratorId } from './calibrators.js';
 import { type Candidate, type CandidateOptions, makeCandidate, quantizedManifest, withManifest } from './candidate.js';
 import { excluder } from './exclude.js';
 import { compareLatency } from './latency.js';
+import { logarithmInputs } from './logarithm.js';
 import type { SchemeId } from './registry.js';
 import { schemeOf } from './registry.js';
 import { type LayerSensitivity, layersOf, measureSensitivity } from './sensitivity.js';
@@ -137,7 +138,8 @@ class Search {
     const { source, options } = this;
     const scheme = schemeOf('static');
     const model = await source.prepared(scheme.foldsNorms);
-    const request = { ...options, exclude: excluder(options.exclude), hasManifest: source.manifest !== null };
+    const exclude = excluder(options.exclude, logarithmInputs(model.graph));
+    const request = { ...options, exclude, hasManifest: source.manifest !== null };
     const values = scheme.observes?.(model, request) ?? [];
     if (values.length === 0) return [['minmax', { ranges: new Map(), coverage: {}, warnings: [] }]];
     const seen = await observe(model, values, options.calibrationRows, {

@@ -173,6 +173,32 @@ describe.each(['weight-only', 'dynamic', 'static', 'fp16'] as const)('scheme %s'
   });
 });
 
+/** The model with the logarithm of its squared score instead of the score, or with that of a softmax of it. */
+const intoLogarithm = (inner: 'Mul' | 'Softmax') => (model: OnnxModel) => {
+  const renamed = model.graph.node.map((each) => ({
+    ...each,
+    output: each.output.map((name) => (name === 'score' ? 'raw' : name)),
+  }));
+  const tail = [
+    { opType: inner, name: 'inner', input: inner === 'Mul' ? ['raw', 'raw'] : ['raw'], output: ['in'], attribute: [] },
+    { opType: 'Log', name: 'log', input: ['in'], output: ['score'], attribute: [] },
+  ];
+  return { ...model, graph: { ...model.graph, node: [...renamed, ...tail] } };
+};
+
+describe.each(['weight-only', 'dynamic', 'static', 'fp16'] as const)('%s in front of a logarithm', (scheme) => {
+  it('leaves a product float whose power is told in decibels, and says so', async () => {
+    const { candidate } = await quantize(await changed('mlp', intoLogarithm('Mul')), scheme);
+    expect(candidate.excluded.find(({ node }) => node === 'layer2')?.why).toMatch(/logarithm/);
+    expect(candidate.quantized).toContain('layer1');
+  });
+
+  it('quantizes what an activation or a softmax parts from it', async () => {
+    const { candidate } = await quantize(await changed('mlp', intoLogarithm('Softmax')), scheme);
+    expect(candidate.excluded.map(({ why }) => why).join()).not.toMatch(/logarithm/);
+  });
+});
+
 it.each(['dynamic', 'static'] as const)('a model that is %s already is refused', async (scheme) => {
   const saveTo = join(tempFolder(), 'once.onnx');
   await quantize(mlp, scheme, { saveTo });
