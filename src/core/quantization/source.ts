@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path';
 import { checkModel } from '../onnx/check.js';
 import { type Manifest, manifestOf } from '../onnx/manifest.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
@@ -47,7 +46,7 @@ function describe(path: string, file: OnnxFile): QuantizationSource {
     model,
     manifest,
     opset: opsetOf(model) ?? 1,
-    files: [path, ...externalFiles.map(({ name }) => join(dirname(path), name))],
+    files: [path, ...externalFiles.map((data) => data.path)],
     bytes: externalFiles.reduce((sum, { byteLength }) => sum + byteLength, source.byteLength),
     prepared(foldNorms) {
       const known = prepared.get(foldNorms) ?? prepareModel(model, source.name, foldNorms);
