@@ -181,6 +181,13 @@ describe('static', () => {
     await expect(quantized({ scheme: 'static', inputs })).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
     expect(existsSync(out)).toBe(false);
   });
+
+  it('refuses a data file without rows', async () => {
+    const samples = join(folder, 'none.jsonl');
+    writeFileSync(samples, '');
+    await expect(quantized({ scheme: 'static', samples })).rejects.toMatchObject({ exitCode: 2 });
+    expect(readdirSync(folder).filter((name) => name.startsWith('small'))).toEqual([]);
+  });
 });
 
 describe('dynamic', () => {
@@ -269,6 +276,7 @@ describe('the command', () => {
     await quantized({ gate: 'off' });
     const twice = quantized({ model: out, out: join(folder, 'twice.onnx') });
     await expect(twice).rejects.toMatchObject({ code: 'ALREADY_QUANTIZED' });
+    expect(readdirSync(folder).filter((name) => name.startsWith('twice'))).toEqual([]);
   });
 });
 
