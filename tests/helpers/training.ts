@@ -49,6 +49,7 @@ export function tinyRun(folder: string, settings: Record<string, unknown> = {}):
     mixup: 0.2,
     dropout: 0.1,
     token_mask: 0.1,
+    stochastic_depth: 0.1,
     val_fraction: 0.3,
     modality_mix: { text: 1 },
     ...settings,

@@ -4,9 +4,10 @@ import { float32Value, type TensorValue } from '../runtime/value.js';
 import type { TrainingConfig } from './config.js';
 import { StratifiedCycle } from './cycle.js';
 import type { AbsoluteExample, BatchShape, PairExample, StreamData, TrainingItem } from './dataset.js';
-import { MASK, MIXING } from './loss-model.js';
+import { BRANCHES, MASK, MIXING } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, TARGETS } from './losses.js';
 import { type Unpacker, unpackerOf } from './packed.js';
+import { dropRates } from './residual.js';
 
 /** Data inputs of a batch of items, filled row by row. The arrays are used again for every batch. */
 export class ItemBatch {
@@ -54,6 +55,8 @@ export interface BatchOptions {
   readonly pairs: number;
   /** Length of an embedding. */
   readonly width: number;
+  /** Residual branches that may be left out. */
+  readonly branches: number;
   /** Classes of each auxiliary head the model has, and the weight of each class. */
   readonly classWeights: ReadonlyMap<Auxiliary, Float32Array>;
   readonly items: readonly TrainingItem[];
@@ -78,6 +81,7 @@ export class BatchSource {
   private readonly classTargets: ReadonlyMap<Auxiliary, Float32Array>;
   private readonly mixing: Float32Array | null;
   private readonly mask: Float32Array | null;
+  private readonly branches: Float32Array | null;
 
   constructor(
     private readonly stream: StreamData,
@@ -114,6 +118,7 @@ export class BatchSource {
     );
     this.mixing = config.mixup > 0 ? own(MIXING, [2 * pairs, 2 * pairs]) : null;
     this.mask = config.dropout > 0 ? own(MASK, [2 * pairs, width]) : null;
+    this.branches = config.stochastic_depth > 0 && options.branches > 0 ? own(BRANCHES, [options.branches]) : null;
     this.feeds = feeds;
   }
 
@@ -143,6 +148,7 @@ export class BatchSource {
     if (this.absolutePlaces > 0) this.normalize(2 * this.absolutePlaces);
     if (this.mixing) this.mix(pairPlaces, random);
     if (this.mask) this.drop(this.mask, random);
+    if (this.branches) this.dropBranches(this.branches, random);
   }
 
   private placePair(place: number, { left, right, votes }: PairExample, weight: number, random: Random): void {
@@ -216,6 +222,12 @@ export class BatchSource {
     const { dropout } = this.options.config;
     const kept = 1 / (1 - dropout);
     for (let i = 0; i < mask.length; i++) mask[i] = random.uniform() < dropout ? 0 : kept;
+  }
+
+  /** A branch is left out of the whole batch or kept, at the scale that keeps its mean. */
+  private dropBranches(scales: Float32Array, random: Random): void {
+    for (const [i, rate] of dropRates(scales.length, this.options.config.stochastic_depth).entries())
+      scales[i] = random.uniform() < rate ? 0 : 1 / (1 - rate);
   }
 }
 

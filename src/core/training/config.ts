@@ -59,6 +59,8 @@ export const trainingConfigSchema = z.strictObject({
   mixup: weight.default(0),
   /** Share of an embedding's elements that are dropped. */
   dropout: z.number().min(0).lt(1).default(0),
+  /** Share of the batches that the last residual branch is left out of; earlier ones less (Huang et al., 2016). */
+  stochastic_depth: z.number().min(0).lt(1).default(0),
   /** Share of the tokens of a text that are hidden. */
   token_mask: z.number().min(0).lt(1).default(0),
   /** Whether sides are exchanged at random. */

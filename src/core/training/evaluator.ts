@@ -39,7 +39,12 @@ export class Evaluator {
     for (const stream of streamsOf({ ...data, absolutes: [] })) {
       const batch = new ItemBatch(data.inputs, 2 * options.pairs, stream.shape);
       for (let row = 0; row < batch.rows; row++) batch.set(row, data.items[stream.pairs[0].left]);
-      const bound = await bindForward(forward, batch.feeds, { ...options, mixing: false, masking: false });
+      const bound = await bindForward(forward, batch.feeds, {
+        ...options,
+        mixing: false,
+        masking: false,
+        dropsBranches: false,
+      });
       const { session } = await openOnDevice(withOutputs(bound, [decision]).model, options);
       parts.push({ stream, batch, session });
     }

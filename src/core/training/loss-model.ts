@@ -8,6 +8,7 @@ import type { LossModel } from './engines/engine.js';
 import { EMBEDDING, type ForwardModel } from './forward.js';
 import { adaptedBy, loraNames } from './lora.js';
 import { addLosses, type LossWeights } from './losses.js';
+import { type ResidualBranch, residualBranches } from './residual.js';
 import type { Slab } from './slabs.js';
 
 export interface LossModelOptions {
@@ -19,11 +20,14 @@ export interface LossModelOptions {
   readonly mixing: boolean;
   /** Whether embeddings are multiplied by a fed mask [2 pairs, D]. */
   readonly masking: boolean;
+  /** Whether each residual branch of the item graph is multiplied by its element of a fed vector [branches]. */
+  readonly dropsBranches: boolean;
 }
 
 /** Inputs of a loss model beside those of the forward model. */
 export const MIXING = 'mixing';
 export const MASK = 'embedding_mask';
+export const BRANCHES = 'branch_scales';
 
 /**
  * A modality's forward pass with its losses, for one batch size and one length of texts and sounds: parameters come in as
@@ -69,7 +73,9 @@ export async function bindForward(
   const width = embeddingWidth(forward);
   if (options.mixing) examples.set(MIXING, float32Value([2 * pairs, 2 * pairs], new Float32Array(4 * pairs * pairs)));
   if (options.masking) examples.set(MASK, float32Value([2 * pairs, width], new Float32Array(2 * pairs * width)));
-  return bindShapes(joinForward(forward, examples, options), examples);
+  const branches = options.dropsBranches ? residualBranches(forward.item) : [];
+  if (branches.length > 0) examples.set(BRANCHES, float32Value([branches.length], new Float32Array(branches.length)));
+  return bindShapes(joinForward(forward, examples, { ...options, branches }), examples);
 }
 
 /** Length of an embedding. */
@@ -83,7 +89,12 @@ export function embeddingWidth({ item }: ForwardModel): number {
 function joinForward(
   forward: ForwardModel,
   examples: ReadonlyMap<string, TensorValue>,
-  { slabs, mixing, masking }: Omit<LossModelOptions, 'losses'>,
+  {
+    slabs,
+    mixing,
+    masking,
+    branches,
+  }: Omit<LossModelOptions, 'losses'> & { readonly branches: readonly ResidualBranch[] },
 ): OnnxModel {
   const { item, head, itemOutputs } = forward;
   const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));
@@ -98,7 +109,8 @@ function joinForward(
   };
   if (mixing) after('MatMul', (value) => [MIXING, value]);
   if (masking) after('Mul', (value) => [value, MASK]);
-  const encoder = renameProducer(item.graph.node, EMBEDDING, raw);
+  const scaled = scaleBranches(item.graph.node, branches);
+  const encoder = renameProducer(scaled.node, EMBEDDING, raw);
   const producer = encoder.findIndex(({ output }) => output.includes(raw));
   const nodes = [
     ...unpacked.flatMap(({ node }) => node),
@@ -111,7 +123,8 @@ function joinForward(
   const initializers = new Map<string, TensorProto>();
   for (const tensor of [...item.graph.initializer, ...(head?.graph.initializer ?? [])])
     if (!trained.has(tensor.name ?? '')) initializers.set(baseName(tensor.name ?? '', adapted), tensor);
-  for (const tensor of unpacked.flatMap(({ initializer }) => initializer)) initializers.set(tensor.name ?? '', tensor);
+  for (const tensor of [...unpacked.flatMap(({ initializer }) => initializer), ...scaled.initializer])
+    initializers.set(tensor.name ?? '', tensor);
   return {
     ...item,
     metadataProps: [],
@@ -147,6 +160,26 @@ function unpackSlab({ name, entries }: Slab): { node: NodeProto[]; initializer: 
     ],
     initializer: [...(entries.length === 1 ? [] : [ints(`${name}/sizes`, sizes)]), ...shapes],
   };
+}
+
+/** Each branch is multiplied by its element of the fed scales before it is added. */
+function scaleBranches(
+  nodes: readonly NodeProto[],
+  branches: readonly ResidualBranch[],
+): { node: NodeProto[]; initializer: TensorProto[] } {
+  const places = new Map(branches.map(({ node, input }, i) => [node, { input, i }]));
+  const node = nodes.flatMap((each, at): NodeProto[] => {
+    const place = places.get(at);
+    if (!place) return [each];
+    const [scale, scaled] = [`${BRANCHES}/${place.i}`, `${BRANCHES}/${place.i}/scaled`];
+    const input = each.input.map((name, i) => (i === place.input ? scaled : name));
+    return [
+      plainNode('Gather', [BRANCHES, `${scale}/at`], scale),
+      plainNode('Mul', [each.input[place.input], scale], scaled),
+      { ...each, input },
+    ];
+  });
+  return { node, initializer: branches.map((_, i) => ints(`${BRANCHES}/${i}/at`, [i])) };
 }
 
 const ints = (name: string, values: readonly number[]): TensorProto => ({

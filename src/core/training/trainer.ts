@@ -10,6 +10,7 @@ import type { ForwardModel } from './forward.js';
 import { buildLossModel, embeddingWidth } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
 import type { Parameters } from './parameters.js';
+import { residualBranches } from './residual.js';
 import { learningRate, TurnTaker } from './schedule.js';
 
 export interface TrainerOptions extends EngineOptions {
@@ -192,6 +193,7 @@ export class Trainer {
       seed,
       pairs: this.pairsPerRun,
       width: embeddingWidth(forward),
+      branches: residualBranches(forward.item).length,
       classWeights: this.classWeightsOf(forward),
       items: data.items,
       inputs: data.inputs,
@@ -206,6 +208,7 @@ export class Trainer {
       losses: this.losses,
       mixing: config.mixup > 0,
       masking: config.dropout > 0,
+      dropsBranches: config.stochastic_depth > 0,
     });
     return { stream, source, session: await engine.open(model, this.options) };
   }

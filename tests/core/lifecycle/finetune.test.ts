@@ -175,12 +175,13 @@ describe('finetuneModel', () => {
     await finetuneModel(options('tfjs.onnx', { ...settings, engine: tfjsEngine }));
     const [ours, theirs] = [await weights(join(folder, 'ort.onnx')), await weights(join(folder, 'tfjs.onnx'))];
     for (const [name, value] of ours) {
-      if (!name.startsWith('head.')) continue;
+      // The bias of utilities cancels between two items: its gradient is rounding alone, which Adam scales to a whole step.
+      if (!name.startsWith('head.') || name === 'head.abs2.bias') continue;
       const [a, b] = [value, theirs.get(name)!].map((text) => {
         const bytes = Buffer.from(text, 'base64');
         return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
       });
-      expect(a).toBeAllClose(b, { atol: 1e-3 });
+      expect(a, name).toBeAllClose(b, { atol: 1e-3 });
     }
   });
 

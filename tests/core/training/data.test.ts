@@ -48,6 +48,7 @@ function source(settings: Partial<TrainingConfig> = {}, seed = 1): BatchSource {
     seed,
     pairs: 4,
     width: 3,
+    branches: 4,
     classWeights: new Map([['quality', Float32Array.of(1, 1, 2, 1, 1)]]),
     items: data.items,
     inputs: TEXT,
@@ -60,7 +61,7 @@ const copyOf = ({ feeds }: BatchSource): Record<string, unknown[]> =>
 
 describe('BatchSource', () => {
   it('fills the n-th batch by the seed and n alone, whatever came before', () => {
-    const settings = { mixup: 0.4, dropout: 0.3, token_mask: 0.3 };
+    const settings = { mixup: 0.4, dropout: 0.3, token_mask: 0.3, stochastic_depth: 0.3 };
     const [a, b] = [source(settings), source(settings)];
     for (const turn of [0, 1, 2, 3]) a.fill(turn);
     b.fill(3);
@@ -68,6 +69,23 @@ describe('BatchSource', () => {
     const other = source(settings, 2);
     other.fill(3);
     expect(copyOf(other)).not.toEqual(copyOf(a));
+  });
+
+  it('leaves branches out as often as the linear rule says, and keeps their mean', () => {
+    const batch = source({ stochastic_depth: 0.4 });
+    const sums = [0, 0, 0, 0];
+    const dropped = [0, 0, 0, 0];
+    for (let turn = 0; turn < 2000; turn++) {
+      batch.fill(turn);
+      for (const [i, scale] of (copyOf(batch).branch_scales as number[]).entries()) {
+        sums[i] += scale / 2000;
+        dropped[i] += Number(scale === 0) / 2000;
+      }
+    }
+    for (const [i, rate] of [0.1, 0.2, 0.3, 0.4].entries()) {
+      expect(Math.abs(dropped[i] - rate)).toBeLessThan(0.05);
+      expect(Math.abs(sums[i] - 1)).toBeLessThan(0.08);
+    }
   });
 
   it('gives each pair the same weight, and scored items the rest of the places', () => {
