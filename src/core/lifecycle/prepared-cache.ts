@@ -83,7 +83,8 @@ async function readPacked(tensor: Tensor): Promise<Packed> {
 export async function writePrepared(path: string, items: ReadonlyMap<string, TrainingItem>): Promise<void> {
   const index: IndexEntry[] = [];
   const tensors: Tensor[] = [];
-  for (const [key, { packed, tokens, samples }] of items) {
+  const sorted = [...items].sort(([a], [b]) => (a < b ? -1 : 1)); // not in the order in which threads were done
+  for (const [key, { packed, tokens, samples }] of sorted) {
     for (const [input, values] of packed) {
       const [dtype] = ARRAYS.find(([, Values]) => values instanceof Values)!;
       tensors.push(
