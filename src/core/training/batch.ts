@@ -118,7 +118,7 @@ export class BatchSource {
     );
     this.mixing = config.mixup > 0 ? own(MIXING, [2 * pairs, 2 * pairs]) : null;
     this.mask = config.dropout > 0 ? own(MASK, [2 * pairs, width]) : null;
-    this.branches = config.stochastic_depth > 0 && options.branches > 0 ? own(BRANCHES, [options.branches]) : null;
+    this.branches = options.branches > 0 ? own(BRANCHES, [options.branches]) : null;
     this.feeds = feeds;
   }
 

@@ -43,7 +43,7 @@ export class Evaluator {
         ...options,
         mixing: false,
         masking: false,
-        dropsBranches: false,
+        branches: [],
       });
       const { session } = await openOnDevice(withOutputs(bound, [decision]).model, options);
       parts.push({ stream, batch, session });

@@ -8,7 +8,7 @@ import type { LossModel } from './engines/engine.js';
 import { EMBEDDING, type ForwardModel } from './forward.js';
 import { adaptedBy, loraNames } from './lora.js';
 import { addLosses, type LossWeights } from './losses.js';
-import { type ResidualBranch, residualBranches } from './residual.js';
+import type { ResidualBranch } from './residual.js';
 import type { Slab } from './slabs.js';
 
 export interface LossModelOptions {
@@ -20,8 +20,8 @@ export interface LossModelOptions {
   readonly mixing: boolean;
   /** Whether embeddings are multiplied by a fed mask [2 pairs, D]. */
   readonly masking: boolean;
-  /** Whether each residual branch of the item graph is multiplied by its element of a fed vector [branches]. */
-  readonly dropsBranches: boolean;
+  /** Residual branches of the item graph, each of which is multiplied by its element of a fed vector [branches]. */
+  readonly branches: readonly ResidualBranch[];
 }
 
 /** Inputs of a loss model beside those of the forward model. */
@@ -67,15 +67,14 @@ export async function bindForward(
   feeds: ReadonlyMap<string, TensorValue>,
   options: Omit<LossModelOptions, 'losses'>,
 ): Promise<BoundGraph> {
-  const { slabs, pairs } = options;
+  const { slabs, pairs, branches } = options;
   const examples = new Map(feeds);
   for (const { name, length } of slabs) examples.set(name, float32Value([length], new Float32Array(length)));
   const width = embeddingWidth(forward);
   if (options.mixing) examples.set(MIXING, float32Value([2 * pairs, 2 * pairs], new Float32Array(4 * pairs * pairs)));
   if (options.masking) examples.set(MASK, float32Value([2 * pairs, width], new Float32Array(2 * pairs * width)));
-  const branches = options.dropsBranches ? residualBranches(forward.item) : [];
   if (branches.length > 0) examples.set(BRANCHES, float32Value([branches.length], new Float32Array(branches.length)));
-  return bindShapes(joinForward(forward, examples, { ...options, branches }), examples);
+  return bindShapes(joinForward(forward, examples, options), examples);
 }
 
 /** Length of an embedding. */
@@ -89,12 +88,7 @@ export function embeddingWidth({ item }: ForwardModel): number {
 function joinForward(
   forward: ForwardModel,
   examples: ReadonlyMap<string, TensorValue>,
-  {
-    slabs,
-    mixing,
-    masking,
-    branches,
-  }: Omit<LossModelOptions, 'losses'> & { readonly branches: readonly ResidualBranch[] },
+  { slabs, mixing, masking, branches }: Omit<LossModelOptions, 'losses'>,
 ): OnnxModel {
   const { item, head, itemOutputs } = forward;
   const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));

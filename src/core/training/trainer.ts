@@ -188,12 +188,13 @@ export class Trainer {
     const { config, seed, forwards, parameters, train, engine, maskToken } = this.options;
     const forward = forwards.get(stream.modality)!;
     const data = train.find(({ modality }) => modality === stream.modality)!;
+    const branches = config.stochastic_depth > 0 ? residualBranches(forward.item) : [];
     const batchOptions: BatchOptions = {
       config,
       seed,
       pairs: this.pairsPerRun,
       width: embeddingWidth(forward),
-      branches: residualBranches(forward.item).length,
+      branches: branches.length,
       classWeights: this.classWeightsOf(forward),
       items: data.items,
       inputs: data.inputs,
@@ -208,7 +209,7 @@ export class Trainer {
       losses: this.losses,
       mixing: config.mixup > 0,
       masking: config.dropout > 0,
-      dropsBranches: config.stochastic_depth > 0,
+      branches,
     });
     return { stream, source, session: await engine.open(model, this.options) };
   }

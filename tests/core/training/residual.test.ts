@@ -24,7 +24,13 @@ const TEXT_FEEDS = new Map<string, TensorValue>([
 
 async function embeddingAt(scales: readonly number[] | null): Promise<Float32Array> {
   const forward = await picoForward('text');
-  const options = { pairs: 1, slabs: [], mixing: false, masking: false, dropsBranches: scales !== null };
+  const options = {
+    pairs: 1,
+    slabs: [],
+    mixing: false,
+    masking: false,
+    branches: scales ? residualBranches(forward.item) : [],
+  };
   const { model } = await bindForward(forward, TEXT_FEEDS, options);
   const feeds = new Map(TEXT_FEEDS);
   if (scales) feeds.set(BRANCHES, float32Value([scales.length], Float32Array.from(scales)));
