@@ -237,7 +237,17 @@ export class Emitter {
     if (sameShape(x.shape, shape)) return x;
     const lead = x.shape.length - shape.length;
     const axes = x.shape.flatMap((size, axis) => (axis < lead || (shape[axis - lead] === 1 && size !== 1) ? axis : []));
-    return this.reshape(this.reduce('ReduceSum', x, axes, false), shape);
+    return this.reshape(this.sumOver(x, axes), shape);
+  }
+
+  /** The sum over axes, which go. Over leading axes it is a product with ones, which is faster. */
+  private sumOver(x: Operand, axes: readonly number[]): Operand {
+    const kept = x.shape.filter((_, axis) => !axes.includes(axis));
+    const isLeading = kept.length > 0 && axes.every((axis, i) => axis === i);
+    if (!isLeading || (x.dtype !== 'F32' && x.dtype !== 'F64')) return this.reduce('ReduceSum', x, axes, false);
+    const rows = numel(x.shape.slice(0, axes.length));
+    const ones = this.floats(x.dtype, [1, rows], new Array<number>(rows).fill(1));
+    return this.reshape(this.gemm(ones, this.reshape(x, [rows, numel(kept)])), kept);
   }
 
   concat(parts: readonly Operand[], axis: number): Operand {

@@ -4,9 +4,13 @@ import type { Emitter } from '../emitter.js';
 import type { GradientContext, GradientRule } from '../rule.js';
 import type { Operand } from '../types.js';
 import { groupOf, padsOf, type Window, windowOf } from '../window.js';
+import { spread } from './layout.js';
 
 /** Filters of more taps (a spectrum as a convolution) are differentiated by one convolution instead of a product for each tap. */
 const MOST_TAPS = 64;
+
+/** Columns that taps are put together to for one product: with fewer the product is slow, with more the copy costs (measured). */
+const PRODUCT_COLUMNS = 64;
 
 /** Mirroring a filter element costs as much as ConvTranspose spends beyond its product on so many positions (measured on the CPU). */
 const MIRROR_COST = 5;
@@ -72,15 +76,14 @@ const biasGradient = (graph: Emitter, g: Operand): Operand =>
     false,
   );
 
-const isPointwise = ({ window: { kernel, strides, before, after } }: Convolution): boolean =>
-  kernel.every((size) => size === 1) &&
-  [...strides].every((stride) => stride === 1) &&
-  [...before, ...after].every((pad) => pad === 0);
+const isPointwise = ({ window }: Convolution): boolean =>
+  window.kernel.every((size) => size === 1) && padsOf(window).every((pad) => pad === 0);
 
 /**
- * dx of a convolution, by the form that is fastest in onnxruntime: a product where the filter is one tap; where nothing is
- * strided and positions outnumber channels, a convolution with the mirrored filter, all of which runs in parallel; else
- * ConvTranspose, which needs no mirrored copy and, unlike zeros put between the gradients, multiplies nothing in vain.
+ * dx of a convolution, by the form that is fastest in onnxruntime: a product where the filter is one tap, with zeros for what
+ * strides pass over; where nothing is strided and positions outnumber channels, a convolution with the mirrored filter, all of
+ * which runs in parallel; else ConvTranspose, which needs no mirrored copy and, unlike zeros put between the gradients,
+ * multiplies nothing in vain.
  */
 function inputGradient(
   graph: Emitter,
@@ -94,7 +97,13 @@ function inputGradient(
   if (groups === 1 && isPointwise(conv)) {
     const turned = graph.transpose(graph.reshape(weight, weight.shape.slice(0, 2)), [1, 0]);
     const columns = graph.reshape(g, [...g.shape.slice(0, 2), numel(g.shape.slice(2))]);
-    return graph.reshape(graph.matmul(turned, columns), shape);
+    const read = graph.reshape(graph.matmul(turned, columns), [...shape.slice(0, 2), ...g.shape.slice(2)]);
+    const apart = strides.reduce((x, stride, i) => spread(graph, x, i + 2, stride), read);
+    return graph.pad(
+      apart,
+      shape.map(() => 0),
+      shape.map((size, axis) => size - apart.shape[axis]),
+    );
   }
   const reach = kernel.map((size, i) => dilations[i] * (size - 1));
   const mirrored = {
@@ -130,12 +139,12 @@ function mirror(graph: Emitter, weight: Operand, groups: number): Operand {
 }
 
 /**
- * dw of a convolution, [O, C / groups, …]: for each tap of the filter the product of the gradient with the part of x that the
- * tap moved over, as matrices over batch and positions. That is faster than a convolution with exchanged axes.
+ * dw of a convolution, [O, C / groups, …]: the product of the gradient with the parts of x that each tap of the filter moved
+ * over, as matrices over batch and positions. That is faster than a convolution with exchanged axes.
  */
 function filterGradient(graph: Emitter, x: Operand, g: Operand, shape: readonly number[], conv: Convolution): Operand {
   const { window, groups } = conv;
-  const { kernel, strides, dilations, before, after } = window;
+  const { kernel } = window;
   const [, channels] = x.shape;
   const [, outputs, ...places] = g.shape;
   const spatial = kernel.map((_, i) => i + 2);
@@ -144,21 +153,54 @@ function filterGradient(graph: Emitter, x: Operand, g: Operand, shape: readonly 
   if (numel(kernel) > MOST_TAPS && groups === 1)
     return longFilterGradient(graph, byChannel(x), byChannel(g), shape, window);
 
-  const padded = graph.pad(byChannel(x), [0, 0, ...before], [0, 0, ...after]);
+  const width = channels / groups;
   const columns = x.shape[0] * numel(places);
   const gradient = graph.reshape(byChannel(g), [groups, outputs / groups, columns]);
-  const taps = tapsOf(kernel).map((tap) => {
-    const starts = tap.map((at, i) => at * dilations[i]);
-    const ends = starts.map((start, i) => start + (places[i] - 1) * strides[i] + 1);
-    const steps = strides.some((stride) => stride > 1) ? strides : undefined;
-    const seen = graph.reshape(graph.slice(padded, spatial, starts, ends, steps), [groups, channels / groups, columns]);
-    return product(graph, gradient, seen);
-  });
-  const stacked = graph.concat(
-    taps.map((tap) => graph.reshape(tap, [...tap.shape, 1])),
-    3,
+  const tapAt = tapReader(graph, byChannel(x), places, window);
+  const seen = tapsOf(kernel).map((tap) => graph.reshape(tapAt(tap), [groups, width, columns]));
+  const products = chunksOf(seen, Math.max(1, Math.floor(PRODUCT_COLUMNS / width))).map((taps) =>
+    product(graph, gradient, graph.concat(taps, 1)),
   );
-  return graph.reshape(stacked, shape);
+  const joined = graph.reshape(graph.concat(products, 2), [groups, outputs / groups, numel(kernel), width]);
+  return graph.reshape(graph.transpose(joined, [0, 1, 3, 2]), shape);
+}
+
+/**
+ * What a tap moves over, [C, batch, …places], of x [C, batch, …]. Where x is read in strides, every stride-th element is brought
+ * together once: taps then read whole rows.
+ */
+function tapReader(
+  graph: Emitter,
+  x: Operand,
+  places: readonly number[],
+  { kernel, strides, dilations, before, after }: Window,
+): (tap: readonly number[]) => Operand {
+  const spatial = kernel.map((_, i) => i + 2);
+  const padded = graph.pad(x, [0, 0, ...before], [0, 0, ...after]);
+  const phases = new Map<string, Operand>();
+  const phaseAt = (starts: readonly number[]): Operand => {
+    const known = phases.get(starts.join());
+    if (known) return known;
+    const ends = starts.map((_, i) => padded.shape[i + 2]);
+    const phase = graph.slice(padded, spatial, starts, ends, strides);
+    phases.set(starts.join(), phase);
+    return phase;
+  };
+  return (tap) => {
+    const starts = tap.map((at, i) => at * dilations[i]);
+    const phase = phaseAt(starts.map((start, i) => start % strides[i]));
+    const first = starts.map((start, i) => Math.floor(start / strides[i]));
+    return graph.slice(
+      phase,
+      spatial,
+      first,
+      first.map((start, i) => start + places[i]),
+    );
+  };
+}
+
+function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
 /** a b^T for each group: [groups, m, k] and [groups, n, k] to [groups, m, n]. */
