@@ -25,6 +25,8 @@ export class Emitter {
   private readonly types: Map<string, TensorType>;
   private readonly constants: Map<string, TensorValue>;
   private readonly shared = new Map<string, Operand>();
+  /** What a reshaped value was reshaped from. */
+  private readonly unshaped = new Map<string, Operand>();
   private count = 0;
 
   /** @param prefix - before the name of every value added */
@@ -36,6 +38,12 @@ export class Emitter {
     this.initializers = [...bound.model.graph.initializer];
     this.types = new Map(bound.types);
     this.constants = new Map(bound.constants);
+    for (const { opType, input, output } of this.nodes)
+      if (opType === 'Reshape') this.unshaped.set(output[0], this.source(this.operand(input[0])));
+  }
+
+  private source(x: Operand): Operand {
+    return this.unshaped.get(x.name) ?? x;
   }
 
   /** A value of the graph, here or in what was added. */
@@ -189,13 +197,18 @@ export class Emitter {
     return this.node('Gemm', [a, b], { dtype: a.dtype, shape }, attributes);
   }
 
+  /** Reshaped from what x itself was reshaped from: nodes that only led from one shape to another are left without use. */
   reshape(x: Operand, shape: readonly number[]): Operand {
     if (sameShape(x.shape, shape)) return x;
     if (numel(x.shape) !== numel(shape))
       throw new RangeError(`${formatShape(x.shape)} cannot be shaped ${formatShape(shape)}`);
-    return this.node('Reshape', [x, this.ints(shape)], { dtype: x.dtype, shape: [...shape] }, [
+    const source = this.source(x);
+    if (sameShape(source.shape, shape)) return source;
+    const result = this.node('Reshape', [source, this.ints(shape)], { dtype: x.dtype, shape: [...shape] }, [
       ...(shape.includes(0) ? [intAttribute('allowzero', 1)] : []),
     ]);
+    this.unshaped.set(result.name, source);
+    return result;
   }
 
   transpose(x: Operand, permutation: readonly number[]): Operand {

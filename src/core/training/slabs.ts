@@ -29,19 +29,22 @@ export interface Slab {
 
 /** Elements of one slab: 512 KiB of float32, half of the second-level cache of a recent core. */
 const SLAB_ELEMENTS = 128 * 1024;
+/** A tensor of so many elements is a slab of its own: cutting it out and putting its gradient back would cost more than one value more. */
+const ALONE_ELEMENTS = 8 * 1024;
 
-/** Packs tensors in their order; tensors of one slab share group and decay. A tensor larger than a slab has its own. */
+/** Packs tensors in their order; tensors of one slab share group and decay. */
 export function packSlabs(tensors: readonly TrainedTensor[], capacity = SLAB_ELEMENTS): Slab[] {
   const slabs: { name: string; length: number; entries: SlabEntry[]; decayed: boolean }[] = [];
   const open = new Map<string, (typeof slabs)[number]>();
   for (const tensor of tensors) {
     const key = `${tensor.decayed}/${tensor.group}`;
     const size = numel(tensor.shape);
-    let slab = open.get(key);
+    const isAlone = size >= ALONE_ELEMENTS;
+    let slab = isAlone ? undefined : open.get(key);
     if (slab === undefined || slab.length + size > capacity) {
       slab = { name: `slab.${slabs.length}`, length: 0, entries: [], decayed: tensor.decayed };
       slabs.push(slab);
-      open.set(key, slab);
+      if (!isAlone) open.set(key, slab);
     }
     slab.entries.push({ ...tensor, offset: slab.length });
     slab.length += size;

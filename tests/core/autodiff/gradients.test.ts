@@ -80,7 +80,8 @@ describe('gradients', () => {
       'Reshape',
       'Expand',
       'Mul',
-      'ReduceSum',
+      'Gemm', // the sum over the batch
+      'Reshape',
     ]);
     expect((await evaluate(result)).get('w')).toBeAllClose([1 - 0, -2 + 1, 3 - 2]);
   });

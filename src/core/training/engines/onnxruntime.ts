@@ -4,6 +4,7 @@ import { gradients } from '../../autodiff/gradients.js';
 import type { BoundGraph } from '../../autodiff/types.js';
 import { HpsError } from '../../errors.js';
 import type { OnnxModel } from '../../onnx/model.js';
+import { removeDeadCode } from '../../onnx/passes/dead-code.js';
 import { withTemporaryModel } from '../../onnx/temporary-model.js';
 import { candidates, type Device, formatDevice } from '../../runtime/device.js';
 import { type LocalSession, openSession } from '../../runtime/ort.js';
@@ -26,7 +27,7 @@ async function openGradientSession(model: BoundLossModel, options: EngineOptions
   const differentiated = gradients(bound, { loss: model.loss, wrt: model.parameters });
   const names = differentiated.gradients;
   const { model: graph, types } = withOutputs(differentiated, [...outputs, ...names.values()]);
-  const { session, device } = await openOnDevice(graph, options);
+  const { session, device } = await openOnDevice(removeDeadCode(graph), options);
   const targets = new Map<string, TensorValue>();
   for (const name of [...outputs, ...names.values()]) {
     const { shape } = types.get(name)!;
