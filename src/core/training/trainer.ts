@@ -1,6 +1,6 @@
 import type { Modality } from '../onnx/manifest.js';
 import type { TensorValue } from '../runtime/value.js';
-import { adamW, clipFactor, globalNorm } from './adamw.js';
+import { adamW, average, clipFactor, globalNorm } from './adamw.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
 import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
@@ -290,10 +290,4 @@ function tieLogit(train: readonly ModalityData[]): number {
   const ties = pairs.reduce((sum, { votes }) => sum + votes[2], 0);
   const share = Math.min(0.9, Math.max(1e-3, pairs.length > 0 ? ties / pairs.length : 0));
   return Math.log((2 * share) / (1 - share));
-}
-
-/** Exponential average of weights; its first steps are nearer to a plain mean, so that the start is soon forgotten. */
-function average(into: Float32Array, values: Float32Array, decay: number, updates: number): void {
-  const d = Math.min(decay, (1 + updates) / (10 + updates));
-  for (let i = 0; i < into.length; i++) into[i] = d * into[i] + (1 - d) * values[i];
 }
