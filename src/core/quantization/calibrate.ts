@@ -3,8 +3,8 @@ import type { Probes } from '../gate/probes.js';
 import type { OnnxModel } from '../onnx/model.js';
 import { bytesOf } from '../tensor/values.js';
 import { type CalibratorId, calibratorOf } from './calibrators.js';
-import type { Histogram } from './histogram.js';
-import { type Observed, type ObserveOptions, observeExtremes, observeHistograms } from './observe.js';
+import { Histogram } from './histogram.js';
+import { type ObserveOptions, observeCounts, observeExtremes } from './observe.js';
 import { isFiniteRange, type Range } from './range.js';
 
 /** How the range chosen for one value stands to what was seen of it. */
@@ -27,37 +27,45 @@ export interface Calibration {
 /** What calibration saw of every value, before a range is chosen. */
 export interface Observation {
   readonly values: readonly string[];
-  readonly extremes: ReadonlyMap<string, Observed>;
+  /** With 0 inside; NaN where a value was NaN or infinite. */
+  readonly extremes: ReadonlyMap<string, Range>;
+  /** Of values that were not 0 alone; empty where no calibrator needs them. */
   readonly histograms: ReadonlyMap<string, Histogram>;
   readonly keyOf: (value: string) => string;
 }
 
-/** Runs the model on the calibration rows; a second time for histograms, where a calibrator needs them. */
+/** Runs the model on the calibration rows, and counts values where a calibrator needs that: it takes longer than the extremes. */
 export async function observe(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,
   options: ObserveOptions & { readonly histograms: boolean },
 ): Promise<Observation> {
-  const extremes = await observeExtremes(model, values, probes, options);
-  const histograms = options.histograms
-    ? await observeHistograms(model, values, extremes, probes, options)
-    : new Map<string, Histogram>();
-  return { values, extremes, histograms, keyOf: options.keyOf };
+  const { keyOf } = options;
+  if (!options.histograms)
+    return { values, extremes: await observeExtremes(model, values, probes, options), histograms: new Map(), keyOf };
+  const counted = [...(await observeCounts(model, values, probes, options))];
+  const usable = counted.filter(([, { width, low, high }]) => width > 0 && isFiniteRange({ low, high }));
+  return {
+    values,
+    extremes: new Map(counted.map(([key, { low, high }]) => [key, { low, high }])),
+    histograms: new Map(usable.map(([key, counts]) => [key, new Histogram(counts)])),
+    keyOf,
+  };
 }
 
 /** Chooses a range for each value that was seen. */
 export function chooseRanges({ values, extremes, histograms, keyOf }: Observation, id: CalibratorId): Calibration {
   const { choose } = calibratorOf(id);
   const chosen = new Map<string, Range>();
-  for (const [key, { range }] of extremes) {
+  for (const [key, range] of extremes) {
     const histogram = histograms.get(key);
     chosen.set(key, histogram && choose ? choose(histogram) : range);
   }
   const coverage: Record<string, Coverage> = {};
   const full: string[] = [];
   for (const [key, range] of chosen) {
-    const seen = extremes.get(key)!.range;
+    const seen = extremes.get(key)!;
     if (!isFiniteRange(range)) continue;
     const span = seen.high - seen.low;
     const share = span > 0 ? Math.min(1, (range.high - range.low) / span) : 1;

@@ -1,7 +1,7 @@
 import { entropyRange } from './entropy.js';
-import { HISTOGRAM_BINS, type Histogram } from './histogram.js';
+import type { Histogram } from './histogram.js';
 import { expectedSquaredError } from './quantization-error.js';
-import type { Range } from './range.js';
+import { type Range, within } from './range.js';
 
 /** Chooses the range of an activation from what calibration saw of it. */
 export interface Calibrator {
@@ -16,7 +16,11 @@ export type CalibratorId = (typeof CALIBRATOR_IDS)[number];
 
 export const CALIBRATORS: readonly (Calibrator & { readonly id: CalibratorId })[] = [
   { id: 'minmax', label: 'everything that was seen' },
-  { id: 'entropy', label: 'least Kullback-Leibler divergence, over all thresholds of 2048 bins', choose: entropyRange },
+  {
+    id: 'entropy',
+    label: 'least Kullback-Leibler divergence, over all thresholds of a histogram',
+    choose: entropyRange,
+  },
   { id: 'percentile', label: 'the best of the percentiles 99 to 99.999', choose: percentileRange },
   { id: 'mse', label: 'least squared error', choose: leastSquaresRange },
 ];
@@ -32,13 +36,14 @@ export function percentileRange(histogram: Histogram): Range {
 }
 
 function rangeOfShare(histogram: Histogram, share: number): Range {
-  const { range, counts, total, binWidth } = histogram;
+  const { range, counts, total, origin, binWidth } = histogram;
   const tail = ((1 - share) * total) / (range.low < 0 ? 2 : 1);
+  const end = counts.length - 1;
   let [first, below] = [0, counts[0]];
-  while (range.low < 0 && below <= tail && first < HISTOGRAM_BINS - 1) below += counts[++first];
-  let [last, above] = [HISTOGRAM_BINS - 1, counts[HISTOGRAM_BINS - 1]];
+  while (range.low < 0 && below <= tail && first < end) below += counts[++first];
+  let [last, above] = [end, counts[end]];
   while (above <= tail && last > 0) above += counts[--last];
-  return { low: Math.min(0, range.low + first * binWidth), high: Math.max(0, range.low + (last + 1) * binWidth) };
+  return within(range, { low: origin + first * binWidth, high: origin + (last + 1) * binWidth });
 }
 
 const GRID = 100;

@@ -25,6 +25,12 @@ export const widen = (a: Range, b: Range): Range => ({
   high: Math.max(0, a.high, b.high),
 });
 
+/** A range between edges of bins, without what the first and last bin have beyond the values; 0 stays inside. */
+export const within = (seen: Range, { low, high }: Range): Range => ({
+  low: Math.min(0, Math.max(seen.low, low)),
+  high: Math.max(0, Math.min(seen.high, high)),
+});
+
 /**
  * Scale and zero point of a range; a range of zeros alone gives scale 1. The zero point is a whole number, so 0 is exact, and
  * after Relu it is 0, which lets the runtime drop the Relu.

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
-import { type Bins, countInto } from '../tensor/bins.js';
+import { BinCounter } from '../tensor/bins.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import { openSession, runtimeVersion } from './ort.js';
 import type { Session } from './session.js';
@@ -10,6 +10,7 @@ import { cycleOf, turnsOf } from './turns.js';
 import { floatsOf, type TensorValue } from './value.js';
 
 const sessions = new Map<number, Session>();
+const counters = new Map<number, Map<string, BinCounter>>();
 
 async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   if (request.kind === 'prepare') {
@@ -26,29 +27,35 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   const session = sessionOf(request.session);
   if (request.kind === 'release') {
     sessions.delete(request.session);
+    counters.delete(request.session);
     await session.release();
     return { kind: 'released' };
+  }
+  if (request.kind === 'counts') {
+    const counts = counters.get(request.session) ?? new Map();
+    counters.delete(request.session);
+    return { kind: 'counted', counts };
   }
   const started = performance.now();
   const outputs = await session.run(request.feeds);
   const runMs = performance.now() - started;
-  const answered = request.bins ? counted(outputs, request.bins) : outputs;
-  refuseHugeOutputs(answered, request.outputBytes);
-  return { kind: 'ran', outputs: answered, runMs };
+  if (request.count) {
+    count(request.session, outputs, request.count);
+    return { kind: 'ran', outputs: new Map(), runMs };
+  }
+  refuseHugeOutputs(outputs, request.outputBytes);
+  return { kind: 'ran', outputs, runMs };
 }
 
 /** Counted here, where the values are: passing them on would take longer than the run. */
-function counted(
-  outputs: ReadonlyMap<string, TensorValue>,
-  wanted: ReadonlyMap<string, Bins>,
-): Map<string, TensorValue> {
-  return new Map(
-    Array.from(wanted, ([name, bins]) => {
-      const counts = new Float64Array(bins.count);
-      countInto(counts, floatsOf(outputs.get(name)!), bins);
-      return [name, { dtype: 'F64', shape: [bins.count], data: counts }];
-    }),
-  );
+function count(session: number, outputs: ReadonlyMap<string, TensorValue>, names: readonly string[]): void {
+  const own = counters.get(session) ?? new Map<string, BinCounter>();
+  counters.set(session, own);
+  for (const name of names) {
+    const counter = own.get(name) ?? new BinCounter();
+    own.set(name, counter);
+    counter.add(floatsOf(outputs.get(name)!));
+  }
 }
 
 function sessionOf(index: number): Session {

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import type { Bins } from '../tensor/bins.js';
+import type { BinCounts } from '../tensor/bins.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 import { cycleOf } from './turns.js';
@@ -31,8 +31,10 @@ export interface RemoteSession extends Session {
   readonly index: number;
   /** Milliseconds of all runs together, as measured inside the process. */
   readonly runMs: number;
-  /** Runs the model once and counts the values of some float outputs in the process, where they are. */
-  count(feeds: Feeds, bins: ReadonlyMap<string, Bins>): Promise<Map<string, Float64Array>>;
+  /** Runs the model once and counts the values of some float outputs in the process, where they are; counts of runs add up. */
+  count(feeds: Feeds, outputs: readonly string[]): Promise<void>;
+  /** What was counted since the last call, by output. */
+  counts(): Promise<ReadonlyMap<string, BinCounts>>;
 }
 
 type Feeds = Parameters<Session['run']>[0];
@@ -132,8 +134,8 @@ export class ModelProcess {
     const { inputs, outputs, loadMs } = result;
     const model = this;
     let runMs = 0;
-    const run = async (feeds: Feeds, bins?: ReadonlyMap<string, Bins>) => {
-      const ran = await model.request({ kind: 'run', session, feeds, outputBytes: model.outputBytes, bins });
+    const run = async (feeds: Feeds, count?: readonly string[]) => {
+      const ran = await model.request({ kind: 'run', session, feeds, outputBytes: model.outputBytes, count });
       if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
       runMs += ran.runMs;
       return ran.outputs;
@@ -147,9 +149,13 @@ export class ModelProcess {
         return runMs;
       },
       run: (feeds) => run(feeds),
-      async count(feeds, bins) {
-        const counts = await run(feeds, bins);
-        return new Map(Array.from(counts, ([name, { data }]) => [name, data as Float64Array]));
+      async count(feeds, outputs) {
+        await run(feeds, outputs);
+      },
+      async counts() {
+        const counted = await model.request({ kind: 'counts', session });
+        if (counted.kind !== 'counted') throw new TypeError(`${counted.kind} answers a question for counts`);
+        return counted.counts;
       },
       async release() {
         await model.request({ kind: 'release', session });

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-import type { Bins } from '../tensor/bins.js';
+import type { BinCounts } from '../tensor/bins.js';
 import type { SessionOptions, ValueInfo } from './session.js';
 import type { TensorValue } from './value.js';
 
@@ -13,8 +13,8 @@ export type ModelRequest =
       readonly session: number;
       readonly feeds: ReadonlyMap<string, TensorValue>;
       readonly outputBytes: number;
-      /** Outputs that come back as counts of their values, F64 [bins]; then these alone. */
-      readonly bins?: ReadonlyMap<string, Bins>;
+      /** Outputs whose values are counted instead of passed on; then no others are. */
+      readonly count?: readonly string[];
     }
   | {
       readonly kind: 'time';
@@ -22,6 +22,8 @@ export type ModelRequest =
       readonly rounds: number;
       readonly budgetMs: number;
     }
+  /** Asks for what was counted of a session's outputs, which is then forgotten. */
+  | { readonly kind: 'counts'; readonly session: number }
   | { readonly kind: 'release'; readonly session: number };
 
 export interface ModelReply {
@@ -38,6 +40,7 @@ export interface ModelReply {
         readonly loadMs: number;
       }
     | { readonly kind: 'ran'; readonly outputs: Map<string, TensorValue>; readonly runMs: number }
+    | { readonly kind: 'counted'; readonly counts: ReadonlyMap<string, BinCounts> }
     /** Milliseconds of every run, a list for each trial. */
     | { readonly kind: 'timed'; readonly times: readonly (readonly number[])[] }
     | { readonly kind: 'released' }

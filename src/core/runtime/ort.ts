@@ -118,12 +118,13 @@ const withFolder = (options: SessionOptions, folder: string): SessionOptions => 
 });
 
 function ortOptions(options: SessionOptions): InferenceSession.SessionOptions {
-  const { device = CPU, optimization = 'all', threads, config, tracePrefix } = options;
+  const { device = CPU, optimization = 'all', threads, memoryPattern, config, tracePrefix } = options;
   return {
     executionProviders: [providerOf(device)],
     graphOptimizationLevel: optimization,
     logSeverityLevel: LOG_FATAL,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+    ...(memoryPattern === undefined ? {} : { enableMemPattern: memoryPattern }),
     ...(config === undefined ? {} : { extra: config }),
     ...(tracePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: tracePrefix }),
   };

@@ -12,6 +12,11 @@ export interface SessionOptions {
   readonly optimization?: OptimizationLevel;
   /** Threads inside one operator; onnxruntime's own choice (the cores) by default. Operators run one after the other. */
   readonly threads?: number;
+  /**
+   * Whether memory of a run is planned from the shapes of the one before, as by default: faster by little where many runs have
+   * one shape, at the price of a plan's memory beside what the first run took.
+   */
+  readonly memoryPattern?: boolean;
   /** Session configuration entries by their full names, such as `session.disable_prepacking`: the manifest's `session`. */
   readonly config?: Readonly<Record<string, string>>;
   /**

@@ -5,7 +5,7 @@ import { withAtomicOutput } from '../../../src/core/bytes/output.js';
 import type { OnnxModel } from '../../../src/core/onnx/model.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { writeOnnx } from '../../../src/core/onnx/write.js';
-import { observeExtremes } from '../../../src/core/quantization/observe.js';
+import { observeCounts, observeExtremes } from '../../../src/core/quantization/observe.js';
 import { rowSets } from '../../../src/core/quantization/rows.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';
 import { hpsv3 } from '../../helpers/cli.js';
@@ -99,4 +99,35 @@ it('quantizes a model through links, by its ranges, as the file itself', async (
   }
   expect(reports[1].calibration).toEqual(reports[0].calibration);
   expect(reports[1].sha256).toBe(reports[0].sha256);
+});
+
+describe('counting values', () => {
+  /** Counters of the values of the MLP, by key. */
+  async function counted(keyOf: (value: string) => string, calibrationRows: number) {
+    const { calibration } = await rowSets(MLP, { seed: 0, calibrationRows });
+    const file = openOnnx(MLP);
+    try {
+      let batches = 0;
+      const options = { path: MLP, child: {}, threads: 1, keyOf, onBatch: () => batches++ };
+      return { counters: await observeCounts(file.model, VALUES, calibration, options), batches };
+    } finally {
+      file.close();
+    }
+  }
+
+  it('sees the extremes that reductions in the graph see, in one pass over the rows', async () => {
+    const { counters, batches } = await counted((value) => value, 4);
+    expect(new Map(Array.from(counters, ([key, { low, high }]) => [key, { low, high }]))).toEqual(await ranges(MLP));
+    expect(batches).toBe(1);
+  });
+
+  it('puts values of one key together', async () => {
+    const { counters } = await counted((value) => value, 20);
+    const { counters: joined } = await counted(() => 'all', 20);
+    const total = (counts: Float64Array): number => counts.reduce((sum, count) => sum + count, 0);
+    expect([...joined.keys()]).toEqual(['all']);
+    expect(total(joined.get('all')!.counts)).toBe(
+      Array.from(counters.values(), ({ counts }) => total(counts)).reduce((a, b) => a + b),
+    );
+  });
 });
