@@ -39,9 +39,9 @@ export function adamW(state: OptimizerState, gradient: Float32Array, settings: A
   );
 }
 
-/** Exponential average of weights in place; its first steps are nearer to a plain mean, so that the start is soon forgotten. */
+/** Exponential average of weights in place, at the n-th update. */
 export function average(into: Float32Array, values: Float32Array, decay: number, updates: number): void {
-  const d = Math.min(decay, (1 + updates) / (10 + updates));
+  const d = averageShare(decay, updates);
   runKernel('blend', [into], [values], [d, 1 - d]);
 }
 
@@ -69,3 +69,6 @@ function sumOfSquares(vector: Float32Array): number {
 /** Factor that brings a gradient's norm down to `maxNorm` (torch.nn.utils.clip_grad_norm_); 1 where it is below, or no bound is set. */
 export const clipFactor = (norm: number, maxNorm: number): number =>
   maxNorm > 0 ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
+
+/** Share of an exponential average that stays at its n-th update; less in the first, so that the start is soon forgotten. */
+export const averageShare = (decay: number, updates: number): number => Math.min(decay, (1 + updates) / (10 + updates));
