@@ -287,6 +287,13 @@ export class Emitter {
     return this.node('Slice', inputs, { dtype: x.dtype, shape });
   }
 
+  /** Element i along the first axis, which is gone: i is a number, or an int64 value []. */
+  take(x: Operand, i: number | Operand): Operand {
+    const index =
+      typeof i === 'number' ? this.constant({ dtype: 'I64', shape: [], data: BigInt64Array.of(BigInt(i)) }) : i;
+    return this.node('Gather', [x, index], { dtype: x.dtype, shape: x.shape.slice(1) });
+  }
+
   /** The order of elements reversed along axes. */
   reverse(x: Operand, axes: readonly number[]): Operand {
     const turned = axes.filter((axis) => x.shape[axis] > 1);

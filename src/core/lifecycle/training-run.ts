@@ -139,7 +139,8 @@ class TrainingRun {
     return true;
   }
 
-  private save(): Promise<void> {
+  private async save(): Promise<void> {
+    await this.options.trainer.settle();
     return writeState(this.options.folder, this.options.parameters, this.options.progress);
   }
 

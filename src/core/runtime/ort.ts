@@ -30,8 +30,22 @@ const ORT_OF_DTYPE = new Map(
   Object.entries(DTYPE_OF_ORT).map(([ort, dtype]) => [dtype as ValueDtype, ort as OrtTensor.Type]),
 );
 
-/** A session in this thread: it can write into memory that the caller holds. */
+/** A value in the memory of the device that computed it: of WebGPU where that is the device, else of the host. */
+export interface DeviceValue {
+  readonly shape: readonly number[];
+  /** Gives the memory back; no session may be fed with the value afterwards. */
+  release(): void;
+}
+
+/** A session in this thread: it can write into memory that the caller holds, and leave results where they are. */
 export interface LocalSession extends Session {
+  /**
+   * As `run`, with feeds that other sessions on the same device have left there. What `resident` of the session's options names
+   * stays there in turn, and belongs to the caller.
+   */
+  runResident(
+    feeds: ReadonlyMap<string, TensorValue | DeviceValue>,
+  ): Promise<{ readonly values: Map<string, TensorValue>; readonly resident: Map<string, DeviceValue> }>;
   /** As `run`, for these outputs alone; each is written over the data of its value, whose shape must be the output's. */
   runInto(feeds: ReadonlyMap<string, TensorValue>, targets: ReadonlyMap<string, TensorValue>): Promise<void>;
 }
@@ -79,9 +93,10 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   const loadMs = performance.now() - started;
   const inputs = session.inputMetadata.map((info) => valueInfo(info, file));
   const outputs = session.outputMetadata.map((info) => valueInfo(info, file));
-  const tensorsOf = (values: ReadonlyMap<string, TensorValue>): Record<string, OrtTensor> => {
+  const tensorsOf = (values: ReadonlyMap<string, TensorValue | DeviceValue>): Record<string, OrtTensor> => {
     const tensors = Object.create(null) as Record<string, OrtTensor>;
-    for (const [name, value] of values) tensors[name] = toOrtTensor(ort, value);
+    for (const [name, value] of values)
+      tensors[name] = value instanceof DeviceTensor ? value.tensor : toOrtTensor(ort, value as TensorValue);
     return tensors;
   };
   return {
@@ -91,6 +106,22 @@ export async function openSession(path: string, options: SessionOptions = {}): P
     async runInto(feeds, targets) {
       try {
         await session.run(tensorsOf(feeds), tensorsOf(targets));
+      } catch (cause) {
+        throw runtimeError(cause, { file, folder: dirname(path), doing: 'run' });
+      }
+    },
+    async runResident(feeds) {
+      try {
+        const results = await session.run(tensorsOf(feeds));
+        const stays = new Set(options.resident);
+        const values = new Map<string, TensorValue>();
+        const resident = new Map<string, DeviceValue>();
+        for (const { name, dtype } of outputs) {
+          const tensor = results[name] as OrtTensor;
+          if (stays.has(name)) resident.set(name, new DeviceTensor(tensor));
+          else values.set(name, fromOrtTensor(tensor, dtype));
+        }
+        return { values, resident };
       } catch (cause) {
         throw runtimeError(cause, { file, folder: dirname(path), doing: 'run' });
       }
@@ -111,6 +142,18 @@ export async function openSession(path: string, options: SessionOptions = {}): P
   };
 }
 
+class DeviceTensor implements DeviceValue {
+  constructor(readonly tensor: OrtTensor) {}
+
+  get shape(): readonly number[] {
+    return this.tensor.dims;
+  }
+
+  release(): void {
+    this.tensor.dispose();
+  }
+}
+
 /** A model that comes as bytes has no folder of its own to look for external data in. */
 const withFolder = (options: SessionOptions, folder: string): SessionOptions => ({
   ...options,
@@ -123,12 +166,22 @@ function ortOptions(options: SessionOptions): InferenceSession.SessionOptions {
     executionProviders: [providerOf(device)],
     graphOptimizationLevel: optimization,
     logSeverityLevel: LOG_FATAL,
+    ...residence(options),
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     ...(memoryPattern === undefined ? {} : { enableMemPattern: memoryPattern }),
     ...(config === undefined ? {} : { extra: config }),
     ...(tracePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: tracePrefix }),
   };
 }
+
+/** Only WebGPU's memory can be reached from here: onnxruntime-node hands out no CUDA memory, and that of the processor is the host's. */
+const residence = ({
+  device,
+  resident,
+}: SessionOptions): Pick<InferenceSession.SessionOptions, 'preferredOutputLocation'> =>
+  device?.kind === 'webgpu' && resident
+    ? { preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, 'gpu-buffer'] as const)) }
+    : {};
 
 /** Nodes a provider lacks run on the processor, which onnxruntime always adds. */
 const providerOf = (device: Device): InferenceSession.ExecutionProviderConfig =>

@@ -24,6 +24,8 @@ export interface SessionOptions {
    * the folder of that path.
    */
   readonly bytes?: Uint8Array;
+  /** Outputs that stay in the memory of the device: see `LocalSession.runResident`. */
+  readonly resident?: readonly string[];
   /** Write a trace of every load, run and kernel to `TRACEPREFIX_DATE.json` when the session is released. It costs microseconds a kernel. */
   readonly tracePrefix?: string;
 }

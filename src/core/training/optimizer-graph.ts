@@ -23,28 +23,20 @@ export const partsOf = (averaged: boolean): readonly SlabPart[] => (averaged ? S
 export const partName = ({ name }: Pick<Slab, 'name'>, part: SlabPart): string =>
   part === 'parameters' ? name : `${name}/${part}`;
 
-/** Numbers of one step of one slab, computed in float64: see `updateRow`. */
-export const ROW_LENGTH = 4;
+/** Numbers of one update of one slab: see `correctionsOf`. */
+export const CORRECTIONS = 3;
 
 /**
- * What a step needs to know of a slab, as the graph takes it: the step size with the first moment's bias correction, the
- * correction of the second moment's root, the share that weight decay takes away, and the share of the parameters that the average
- * takes up. Shares, not their complements: float32 cannot tell 1 - 1e-8 from 1.
+ * What the n-th update of a slab needs to know of n, computed in float64: the factor that takes the bias out of the first moment,
+ * that of the second moment's root, and the share of the parameters that the average takes up. A share, not what stays: float32
+ * cannot tell 1 - 1e-8 from 1.
  * @param updates - of the slab, this one included
  */
-export function updateRow(
-  { decayed }: Pick<Slab, 'decayed'>,
-  updates: number,
-  lr: number,
-  { weightDecay, beta1, beta2, averageDecay }: OptimizerSettings,
-): number[] {
-  return [
-    lr / (1 - beta1 ** updates),
-    1 / Math.sqrt(1 - beta2 ** updates),
-    decayed ? lr * weightDecay : 0,
-    1 - averageShare(averageDecay, updates),
-  ];
-}
+export const correctionsOf = (updates: number, { beta1, beta2, averageDecay }: OptimizerSettings): number[] => [
+  1 / (1 - beta1 ** updates),
+  1 / Math.sqrt(1 - beta2 ** updates),
+  1 - averageShare(averageDecay, updates),
+];
 
 /** Operands of one slab. */
 export type SlabOperands = ReadonlyMap<SlabPart, Operand>;
@@ -65,23 +57,31 @@ export function appendClip(graph: Emitter, norm: Operand, factor: Operand, clipN
   return graph.mul(factor, graph.binary('Min', bound, graph.scalar(1, 'F32')));
 }
 
-/**
- * Appends one AdamW step of a slab, and its average: the formula of `adamW` in float32.
- * @param row - of `updateRow`, [4]
- * @param factor - of the gradient, []
- */
+/** What a step of the optimizer reads beside vectors and gradients. */
+export interface UpdateOperands {
+  /** Of `correctionsOf`, [3]. */
+  readonly corrections: Operand;
+  /** Learning rate, []. */
+  readonly lr: Operand;
+  /** Of the gradient, []. */
+  readonly factor: Operand;
+}
+
+/** Appends one AdamW step of a slab, and its average: the formula of `adamW` in float32. */
 export function appendUpdate(
   graph: Emitter,
+  { decayed }: Pick<Slab, 'decayed'>,
   slab: SlabOperands,
   gradient: Operand,
-  { row, factor, settings }: { row: Operand; factor: Operand; settings: OptimizerSettings },
+  { corrections, lr, factor }: UpdateOperands,
+  settings: OptimizerSettings,
 ): SlabOperands {
   const one = { dtype: 'F32', shape: [1] } as const;
-  const [stepSize, correction, decay, taken] = graph.nodeOf(
+  const [unbiased, correction, taken] = graph.nodeOf(
     'Split',
-    [row],
-    [one, one, one, one],
-    [intAttribute('num_outputs', ROW_LENGTH), intAttribute('axis', 0)],
+    [corrections],
+    [one, one, one],
+    [intAttribute('num_outputs', CORRECTIONS), intAttribute('axis', 0)],
   );
   const parameters = slab.get('parameters')!;
   const g = graph.mul(gradient, factor);
@@ -90,8 +90,9 @@ export function appendUpdate(
   const m = towards(slab.get('firstMoment')!, g, 1 - settings.beta1);
   const v = towards(slab.get('secondMoment')!, graph.mul(g, g), 1 - settings.beta2);
   const root = graph.add(graph.mul(graph.unary('Sqrt', v), correction), graph.scalar(settings.epsilon, 'F32'));
-  const step = graph.div(graph.mul(m, stepSize), root);
-  const updated = graph.sub(parameters, graph.add(graph.mul(parameters, decay), step));
+  const step = graph.div(graph.mul(m, graph.mul(lr, unbiased)), root);
+  const change = decayed ? graph.add(graph.mul(parameters, graph.scale(lr, settings.weightDecay)), step) : step;
+  const updated = graph.sub(parameters, change);
   const result = new Map<SlabPart, Operand>([
     ['parameters', updated],
     ['firstMoment', m],
@@ -103,7 +104,8 @@ export function appendUpdate(
 }
 
 /** Inputs of an optimizer graph beside the vectors of its slabs. */
-export const ROWS = 'update_rows';
+export const CORRECTION_ROWS = 'corrections';
+export const LEARNING_RATE = 'learning_rate';
 export const FACTOR = 'gradient_factor';
 export const gradientName = ({ name }: Pick<Slab, 'name'>): string => `${name}/gradient`;
 
@@ -116,8 +118,8 @@ export interface OptimizerGraph extends BoundGraph {
 
 /**
  * Norm, clipping, AdamW and average of several slabs as a graph of its own.
- * Inputs: each slab's vectors (`partName`) and gradient (`gradientName`), `update_rows` [slabs, 4], and `gradient_factor` [], by
- * which all gradients are multiplied first.
+ * Inputs: each slab's vectors (`partName`) and gradient (`gradientName`), `corrections` [slabs, 3], `learning_rate` [],
+ * and `gradient_factor` [], by which all gradients are multiplied first.
  */
 export function buildOptimizer(slabs: readonly Slab[], settings: OptimizerSettings): OptimizerGraph {
   const parts = partsOf(settings.averageDecay > 0);
@@ -125,29 +127,43 @@ export function buildOptimizer(slabs: readonly Slab[], settings: OptimizerSettin
     ...slabs.flatMap((slab): Operand[] =>
       [...parts.map((part) => partName(slab, part)), gradientName(slab)].map((name) => vector(name, slab.length)),
     ),
-    { name: ROWS, dtype: 'F32' as const, shape: [slabs.length, ROW_LENGTH] },
+    { name: CORRECTION_ROWS, dtype: 'F32' as const, shape: [slabs.length, CORRECTIONS] },
+    { name: LEARNING_RATE, dtype: 'F32' as const, shape: [] },
     { name: FACTOR, dtype: 'F32' as const, shape: [] },
   ];
   const graph = new Emitter(emptyGraph(inputs), 'optimizer/');
-  const factor = graph.operand(FACTOR);
   const gradients = slabs.map((slab) => graph.operand(gradientName(slab)));
-  const norm = appendNorm(graph, gradients, factor);
-  const clip = appendClip(graph, norm, factor, settings.clipNorm);
-  const updated = slabs.map((slab, i) => {
-    const operands = new Map(parts.map((part) => [part, graph.operand(partName(slab, part))] as const));
-    const row = rowOf(graph, graph.operand(ROWS), i);
-    const next = appendUpdate(graph, operands, gradients[i], { row, factor: clip, settings });
-    return new Map(Array.from(next, ([part, { name }]) => [part, name] as const));
-  });
-  return { ...graph.finish(), norm: norm.name, updated };
+  const norm = appendNorm(graph, gradients, graph.operand(FACTOR));
+  const updated = appendUpdates(
+    graph,
+    slabs.map((slab, i) => ({
+      slab,
+      operands: new Map(parts.map((part) => [part, graph.operand(partName(slab, part))] as const)),
+      gradient: gradients[i],
+    })),
+    {
+      corrections: graph.operand(CORRECTION_ROWS),
+      lr: graph.operand(LEARNING_RATE),
+      factor: appendClip(graph, norm, graph.operand(FACTOR), settings.clipNorm),
+    },
+    settings,
+  );
+  const names = updated.map((next) => new Map(Array.from(next, ([part, { name }]) => [part, name] as const)));
+  return { ...graph.finish(), norm: norm.name, updated: names };
 }
 
-/** Row i of a matrix, [columns]. */
-export const rowOf = (graph: Emitter, matrix: Operand, i: number): Operand =>
-  graph.node('Gather', [matrix, graph.constant({ dtype: 'I64', shape: [], data: BigInt64Array.of(BigInt(i)) })], {
-    dtype: matrix.dtype,
-    shape: matrix.shape.slice(1),
+/** Appends the step of each slab; `corrections` has a row for each. */
+export function appendUpdates(
+  graph: Emitter,
+  slabs: readonly { readonly slab: Slab; readonly operands: SlabOperands; readonly gradient: Operand }[],
+  shared: UpdateOperands,
+  settings: OptimizerSettings,
+): SlabOperands[] {
+  return slabs.map(({ slab, operands, gradient }, i) => {
+    const corrections = graph.take(shared.corrections, i);
+    return appendUpdate(graph, slab, operands, gradient, { ...shared, corrections }, settings);
   });
+}
 
 const vector = (name: string, length: number): Operand => ({ name, dtype: 'F32', shape: [length] });
 

@@ -5,11 +5,14 @@ import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
 import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
 import type { EngineOptions, GradientSession, TrainingEngine } from './engines/engine.js';
+import { openResidentSession } from './engines/resident.js';
 import { Evaluator, type Judged, pairAuc } from './evaluator.js';
 import type { ForwardModel } from './forward.js';
 import { buildLossModel, embeddingWidth } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
+import type { OptimizerSettings } from './optimizer-graph.js';
 import type { Parameters } from './parameters.js';
+import { ResidentUpdate } from './resident.js';
 import { residualBranches } from './residual.js';
 import { learningRate, TurnTaker } from './schedule.js';
 
@@ -22,7 +25,16 @@ export interface TrainerOptions extends EngineOptions {
   readonly train: readonly ModalityData[];
   readonly validation: readonly ModalityData[];
   readonly maskToken: number | null;
+  /** Where weights are updated; by default the best for the device: see `updateFor`. */
+  readonly update?: UpdatePlace;
 }
+
+/** Where weights are updated: by the host from gradients that come to it, or in the memory of the device. */
+export type UpdatePlace = 'host' | 'device';
+
+/** WebGPU's memory is the only one that values can be left in between runs. */
+export const updateFor = ({ engine, device }: Pick<TrainerOptions, 'engine' | 'device'>): UpdatePlace =>
+  engine.id === 'onnxruntime' && device.kind === 'webgpu' ? 'device' : 'host';
 
 /** What one step did. */
 export interface StepReport {
@@ -47,8 +59,9 @@ export interface Evaluation {
 
 interface Lane {
   readonly stream: StreamData;
-  readonly source: BatchSource;
-  readonly session: GradientSession;
+  readonly session: Pick<GradientSession, 'release'>;
+  /** One run over the turn-th batch: gradients are added to the step's. */
+  run(turn: number): Promise<ReadonlyMap<string, TensorValue>>;
 }
 
 /** Runs training steps: examples in, parameters changed in place. One run of the graph at a time. */
@@ -63,6 +76,10 @@ export class Trainer {
   private readonly losses: LossWeights;
   private readonly evaluators = new Map<Modality, Promise<Evaluator>>();
   private readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Slabs that the step's runs have given gradients of, where the host adds them up. */
+  private readonly touched = new Set<string>();
+  /** Null where the host updates. */
+  private readonly resident: ResidentUpdate | null;
 
   constructor(private readonly options: TrainerOptions) {
     const { config, train, parameters } = options;
@@ -72,6 +89,8 @@ export class Trainer {
     this.weights = new Map(AUXILIARY.map((name) => [name, labelsOf(train, name)]));
     this.losses = { ...config.losses, tieLogit: tieLogit(train) };
     this.gradients = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
+    const { update = updateFor(options) } = options;
+    this.resident = update === 'device' ? new ResidentUpdate(parameters, optimizerSettings(config), options) : null;
   }
 
   /** A modality's share, divided among its streams by their examples. */
@@ -98,9 +117,9 @@ export class Trainer {
 
   /** Goes on with fewer pairs in a run of the graph, and more runs a step. */
   async shrink(pairsPerRun: number): Promise<void> {
-    await this.release();
-    this.lanes.clear();
-    this.evaluators.clear();
+    await this.close();
+    this.resident?.discard();
+    this.touched.clear();
     this.pairsPerRun = pairsPerRun;
     this.turns = this.takeTurns();
     this.turns.skip(this.step * this.runsPerStep);
@@ -111,36 +130,36 @@ export class Trainer {
   }
 
   async runStep(): Promise<StepReport> {
-    const { config, parameters } = this.options;
-    const feeds = parameters.feeds(false);
     const runs = this.runsPerStep;
     const losses = new Map<string, number>();
-    const touched = new Set<string>();
     const modalities: Modality[] = [];
     for (let run = 0; run < runs; run++) {
       const { stream, turn } = this.turns.next();
       const lane = await this.lane(stream);
-      lane.source.fill(turn);
-      const { outputs, gradients } = await lane.session.run(new Map([...feedsOf(lane, feeds)]));
+      const outputs = await lane.run(turn);
       modalities.push(lane.stream.modality);
       for (const [name, { data }] of outputs)
         if (name.startsWith('loss')) losses.set(name, (losses.get(name) ?? 0) + (data[0] as number) / runs);
-      this.accumulate(gradients, touched, 1 / runs);
     }
+    const lr = this.learningRate();
+    const gradientNorm = this.resident ? await this.resident.update(lr, 1 / runs) : this.updateHere(lr);
+    this.step++;
+    return { step: this.step, losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun };
+  }
+
+  /** Of the step after those done. */
+  private learningRate(): number {
+    const { schedule: kind, lr, lr_floor: floor, warmup_steps: warmupSteps, steps } = this.options.config;
+    return learningRate({ kind, lr, floor, warmupSteps, steps }, this.step);
+  }
+
+  /** Clipping, AdamW and averages on the host. @returns the norm of the gradients */
+  private updateHere(lr: number): number {
+    const { config, parameters } = this.options;
+    const { touched } = this;
     const vectors = Array.from(touched, (name) => this.gradients.get(name)!);
     const norm = globalNorm(vectors);
     const scale = clipFactor(norm, config.clip_norm);
-    const lr = learningRate(
-      {
-        kind: config.schedule,
-        lr: config.lr,
-        floor: config.lr_floor,
-        warmupSteps: config.warmup_steps,
-        steps: config.steps,
-      },
-      this.step,
-    );
-    this.step++;
     if (Number.isFinite(norm)) {
       for (const state of parameters.states) {
         if (!touched.has(state.slab.name)) continue;
@@ -156,17 +175,12 @@ export class Trainer {
         if (state.average) average(state.average, state.parameters, config.ema_decay, state.updates);
       }
     }
-    return {
-      step: this.step,
-      losses,
-      learningRate: lr,
-      gradientNorm: norm,
-      modalities,
-      pairs: runs * this.pairsPerRun,
-    };
+    touched.clear();
+    return norm;
   }
 
-  private accumulate(gradients: ReadonlyMap<string, Float32Array>, touched: Set<string>, factor: number): void {
+  private accumulate(gradients: ReadonlyMap<string, Float32Array>, factor: number): void {
+    const { touched } = this;
     for (const [name, gradient] of gradients) {
       const sum = this.gradients.get(name)!;
       if (touched.has(name)) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
@@ -211,7 +225,25 @@ export class Trainer {
       masking: config.dropout > 0,
       branches,
     });
-    return { stream, source, session: await engine.open(model, this.options) };
+    const { resident } = this;
+    if (resident) {
+      const session = await openResidentSession(model, this.options);
+      const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
+        source.fill(turn);
+        const { outputs, gradients } = await session.run(feedsOf(session, source, resident.feeds()));
+        await resident.add(gradients);
+        return outputs;
+      };
+      return { stream, session, run };
+    }
+    const session = await engine.open(model, this.options);
+    const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
+      source.fill(turn);
+      const { outputs, gradients } = await session.run(feedsOf(session, source, parameters.feeds(false)));
+      this.accumulate(gradients, 1 / this.runsPerStep);
+      return outputs;
+    };
+    return { stream, session, run };
   }
 
   private classWeightsOf({ item, itemOutputs }: ForwardModel): Map<Auxiliary, Float32Array> {
@@ -226,6 +258,7 @@ export class Trainer {
 
   /** Pair logits of the held-out pairs, and their AUC by modality. */
   async evaluate(): Promise<Evaluation> {
+    await this.settle();
     const feeds = this.options.parameters.feeds(true);
     const judged: Judged[] = [];
     for (const data of this.options.validation) {
@@ -265,17 +298,43 @@ export class Trainer {
     return opened;
   }
 
-  async release(): Promise<void> {
+  /** Brings `parameters` up to the last step, where they are kept elsewhere. */
+  async settle(): Promise<void> {
+    await this.resident?.settle();
+  }
+
+  private async close(): Promise<void> {
     for (const lane of this.lanes.values()) await (await lane).session.release();
     for (const evaluator of this.evaluators.values()) await (await evaluator).release();
+    this.lanes.clear();
+    this.evaluators.clear();
+  }
+
+  async release(): Promise<void> {
+    await this.close();
+    await this.resident?.release();
   }
 }
 
-/** What the lane's graph reads: its own batch, and its slabs of the parameters. */
-function feedsOf({ source, session }: Lane, parameters: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> {
-  const feeds = new Map<string, TensorValue>();
-  for (const name of session.inputs) {
-    const value = source.feeds.get(name) ?? parameters.get(name);
+/** What AdamW is set to. */
+const optimizerSettings = (config: TrainingConfig): OptimizerSettings => ({
+  beta1: config.beta1,
+  beta2: config.beta2,
+  epsilon: config.epsilon,
+  weightDecay: config.weight_decay,
+  clipNorm: config.clip_norm,
+  averageDecay: config.ema_decay,
+});
+
+/** What a lane's graph reads: its own batch, and its slabs of the parameters. */
+function feedsOf<T>(
+  { inputs }: { readonly inputs: readonly string[] },
+  { feeds: batch }: BatchSource,
+  parameters: ReadonlyMap<string, T>,
+): Map<string, TensorValue | T> {
+  const feeds = new Map<string, TensorValue | T>();
+  for (const name of inputs) {
+    const value = batch.get(name) ?? parameters.get(name);
     if (value) feeds.set(name, value);
   }
   return feeds;

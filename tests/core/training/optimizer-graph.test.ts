@@ -7,13 +7,14 @@ import { float32Value, floatsOf, type TensorValue } from '../../../src/core/runt
 import { adamW, averageShare, clipFactor, globalNorm } from '../../../src/core/training/adamw.js';
 import {
   buildOptimizer,
+  CORRECTION_ROWS,
+  correctionsOf,
   FACTOR,
   gradientName,
+  LEARNING_RATE,
   type OptimizerSettings,
   partName,
   partsOf,
-  ROWS,
-  updateRow,
 } from '../../../src/core/training/optimizer-graph.js';
 import { packSlabs } from '../../../src/core/training/slabs.js';
 
@@ -69,12 +70,13 @@ async function bothWays(settings: OptimizerSettings, steps: number) {
         const kept = averageShare(settings.averageDecay, step + 1);
         for (let j = 0; j < average.length; j++) average[j] = kept * average[j] + (1 - kept) * parameters[j];
       }
-      const rows = SLABS.flatMap((slab) => updateRow(slab, step + 1, lr, settings));
+      const rows = SLABS.flatMap(() => correctionsOf(step + 1, settings));
       const results = await session.run(
         new Map<string, TensorValue>([
           ...state,
           ...SLABS.map((slab, i) => [gradientName(slab), float32Value([slab.length], gradients[i])] as const),
-          [ROWS, float32Value([SLABS.length, 4], Float32Array.from(rows))],
+          [CORRECTION_ROWS, float32Value([SLABS.length, 3], Float32Array.from(rows))],
+          [LEARNING_RATE, float32Value([], Float32Array.of(lr))],
           [FACTOR, float32Value([], Float32Array.of(0.5))],
         ]),
       );

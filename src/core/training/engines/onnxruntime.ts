@@ -21,11 +21,24 @@ export const onnxruntimeEngine: TrainingEngine = {
   open: (model: BoundLossModel, options) => openGradientSession(model, options),
 };
 
-async function openGradientSession(model: BoundLossModel, options: EngineOptions): Promise<GradientSession> {
+/** A loss model with its gradients, of which nothing but what is asked for is an output. */
+export interface Differentiated {
+  readonly graph: BoundGraph;
+  /** Outputs of the loss model. */
+  readonly outputs: readonly string[];
+  /** Names of the gradients, by parameter. */
+  readonly gradients: ReadonlyMap<string, string>;
+}
+
+export async function differentiate(model: BoundLossModel): Promise<Differentiated> {
   const bound = model.bound ?? (await bindShapes(model.model, zeroFeeds(model.model)));
   const outputs = model.model.graph.output.map(({ name }) => name);
-  const differentiated = gradients(bound, { loss: model.loss, wrt: model.parameters });
-  const names = differentiated.gradients;
+  const graph = gradients(bound, { loss: model.loss, wrt: model.parameters });
+  return { graph, outputs, gradients: graph.gradients };
+}
+
+async function openGradientSession(model: BoundLossModel, options: EngineOptions): Promise<GradientSession> {
+  const { graph: differentiated, outputs, gradients: names } = await differentiate(model);
   const { model: graph, types } = withOutputs(differentiated, [...outputs, ...names.values()]);
   const { session, device } = await openOnDevice(removeDeadCode(graph), options);
   const targets = new Map<string, TensorValue>();
@@ -48,16 +61,20 @@ async function openGradientSession(model: BoundLossModel, options: EngineOptions
   };
 }
 
-/** A session on the device asked for, or under `auto` on the first that works. The model is held in memory alone. */
+/**
+ * A session on the device asked for, or under `auto` on the first that works. The model is held in memory alone.
+ * @param resident - outputs that stay on the device
+ */
 export async function openOnDevice(
   model: OnnxModel,
   { device: choice, threads }: EngineOptions,
+  resident?: readonly string[],
 ): Promise<{ session: LocalSession; device: Device }> {
   return withTemporaryModel(model, async (path) => {
     const devices = candidates(choice);
     for (const [i, device] of devices.entries()) {
       try {
-        return { session: await openSession(path, { device, threads }), device };
+        return { session: await openSession(path, { device, threads, resident }), device };
       } catch (error) {
         if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1)
           throw error;
