@@ -41,17 +41,23 @@ export class TurnTaker {
 
   /** The stream of the next turn, and how many turns it has had before. */
   next(): { readonly stream: number; readonly turn: number } {
+    const stream = this.peek();
     this.turns++;
+    return { stream, turn: this.counts[stream]++ };
+  }
+
+  /** The stream of the next turn, which is not taken. */
+  peek(): number {
     let stream = 0;
     let furthest = Number.NEGATIVE_INFINITY;
     for (const [i, share] of this.shares.entries()) {
-      const behind = share * this.turns - this.counts[i];
+      const behind = share * (this.turns + 1) - this.counts[i];
       if (behind > furthest + 1e-9) {
         furthest = behind;
         stream = i;
       }
     }
-    return { stream, turn: this.counts[stream]++ };
+    return stream;
   }
 
   /** Goes on after the first `turns` turns, as if they had been taken here. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Parameters } from '../../../src/core/training/parameters.js';
 import type { StepReport } from '../../../src/core/training/trainer.js';
@@ -48,3 +49,20 @@ describe('weights that stay on the device', () => {
     expect(lossOf(host.reports[STEPS - 1])).toBeLessThan(lossOf(host.reports[0]));
   });
 });
+
+/** Where Debian's chromium package puts its software Vulkan driver. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+describe.skipIf(!existsSync(SWIFTSHADER))(
+  'training on WebGPU (skipped where there is no software Vulkan driver)',
+  () => {
+    it('loses what it loses on the processor', async () => {
+      process.env['VK_ICD_FILENAMES'] = SWIFTSHADER;
+      const training = { modalities: ['text'], settings: { micro_batch_size: 2 } } as const;
+      const host = await trainTiny(training, 4);
+      const device = await trainTiny({ ...training, trainer: { device: { kind: 'webgpu' } } }, 4);
+      expectSameSteps(device.reports, host.reports, 1e-3);
+      expectSameParameters(device.parameters, host.parameters, (await trainTiny(training, 0)).parameters);
+    }, 300_000);
+  },
+);

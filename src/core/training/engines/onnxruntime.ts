@@ -10,6 +10,7 @@ import { candidates, type Device, formatDevice } from '../../runtime/device.js';
 import { type LocalSession, openSession } from '../../runtime/ort.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { numel } from '../../tensor/shape.js';
+import { limitBuffers } from './buffer-limit.js';
 import type { EngineOptions, GradientSession, LossModel, TrainingEngine } from './engine.js';
 
 /** A loss model whose types are known already, which saves a run of it. */
@@ -70,18 +71,17 @@ export async function openOnDevice(
   { device: choice, threads }: EngineOptions,
   resident?: readonly string[],
 ): Promise<{ session: LocalSession; device: Device }> {
-  return withTemporaryModel(model, async (path) => {
-    const devices = candidates(choice);
-    for (const [i, device] of devices.entries()) {
-      try {
-        return { session: await openSession(path, { device, threads, resident }), device };
-      } catch (error) {
-        if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1)
-          throw error;
-      }
+  const devices = candidates(choice);
+  for (const [i, device] of devices.entries()) {
+    try {
+      const fitting = device.kind === 'webgpu' ? await limitBuffers(model) : model;
+      const session = await withTemporaryModel(fitting, (path) => openSession(path, { device, threads, resident }));
+      return { session, device };
+    } catch (error) {
+      if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1) throw error;
     }
-    throw new RangeError('no device to try');
-  });
+  }
+  throw new RangeError('no device to try');
 }
 
 /** Zeros for every input; shapes must be concrete. */
