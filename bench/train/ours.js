@@ -74,7 +74,7 @@ const times = [];
 let loss = 0;
 for (let step = -WARMUP; step < steps; step++) {
   const started = performance.now();
-  loss = (await trainer.runStep()).losses.get('loss');
+  loss = (await trainer.runSteps(1))[0].losses.get('loss');
   if (step >= 0) times.push((performance.now() - started) / 1000);
 }
 console.log(JSON.stringify({ seconds: median(times), loss }));

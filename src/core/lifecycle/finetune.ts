@@ -243,6 +243,7 @@ class Finetuning {
       train: [train],
       validation: [validation],
       maskToken: text === undefined ? null : maskTokenOf(parseTokenizer(Buffer.from(text), 'tokenizer.json')),
+      onNote: options.onNote,
     });
     const oldEvaluator = old
       ? await Evaluator.open(forward, old, {

@@ -133,6 +133,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       train,
       validation,
       maskToken: tokenizer ? maskTokenOf(tokenizer) : null,
+      onNote: options.onNote,
     });
     try {
       const fingerprint = await fingerprintOf(options);

@@ -70,20 +70,14 @@ class TrainingRun {
   }
 
   async go(): Promise<TrainingOutcome> {
-    const { config, progress, trainer, signal } = this.options;
+    const { config, progress, signal } = this.options;
     let ended: TrainingOutcome['ended'] = 'steps';
     while (progress.step < config.steps) {
       signal?.throwIfAborted();
-      const report = await this.step();
-      if (!Number.isFinite(report.losses.get('loss')) || !Number.isFinite(report.gradientNorm)) {
-        this.log.write({ step: report.step, event: 'not-finite' });
+      if (!(await this.advance())) {
         ended = 'not-finite';
         break;
       }
-      progress.step = trainer.step;
-      this.add(report);
-      this.pairs += report.pairs;
-      this.show();
       const last = progress.step === config.steps;
       if ((progress.step % config.eval_every === 0 || last) && !(await this.evaluate())) {
         this.log.write({ step: progress.step, event: 'not-finite' });
@@ -100,12 +94,35 @@ class TrainingRun {
     return this.outcome(ended);
   }
 
-  /** One step; where memory runs out, with half as many pairs in a run and twice as many runs. */
-  private async step(): Promise<StepReport> {
+  /** The steps of one run. @returns false where a loss or a gradient is no finite number */
+  private async advance(): Promise<boolean> {
+    for (const report of await this.steps()) {
+      if (!Number.isFinite(report.losses.get('loss')) || !Number.isFinite(report.gradientNorm)) {
+        this.log.write({ step: report.step, event: 'not-finite' });
+        return false;
+      }
+      this.options.progress.step = report.step;
+      this.add(report);
+      this.pairs += report.pairs;
+      this.show();
+    }
+    return true;
+  }
+
+  /** Steps up to the next that something is done after: an evaluation, a saved state, the end. */
+  private get untilBoundary(): number {
+    const { config, progress } = this.options;
+    const { eval_every, checkpoint_every, steps } = config;
+    const left = [eval_every, checkpoint_every].map((every) => every - (progress.step % every));
+    return Math.min(...left, steps - progress.step);
+  }
+
+  /** The steps of one run; where memory runs out, with half as many pairs in a run and twice as many runs. */
+  private async steps(): Promise<StepReport[]> {
     const { trainer, progress, onNote } = this.options;
     for (;;) {
       try {
-        return await trainer.runStep();
+        return await trainer.runSteps(this.untilBoundary);
       } catch (error) {
         const halved = Math.floor(trainer.pairsPerRun / 2);
         if (!(error instanceof HpsError) || error.code !== 'MODEL_OUT_OF_MEMORY' || halved < 1) throw error;

@@ -1,5 +1,4 @@
-import { Emitter, withOutputs } from '../autodiff/emitter.js';
-import type { Operand } from '../autodiff/types.js';
+import { withOutputs } from '../autodiff/emitter.js';
 import type { OnnxModel } from '../onnx/model.js';
 import type { DeviceValue, LocalSession } from '../runtime/ort.js';
 import { float32Value, floatsOf, type TensorValue } from '../runtime/value.js';
@@ -10,7 +9,6 @@ import {
   CORRECTION_ROWS,
   CORRECTIONS,
   correctionsOf,
-  emptyGraph,
   FACTOR,
   gradientName,
   LEARNING_RATE,
@@ -20,6 +18,7 @@ import {
   type SlabPart,
 } from './optimizer-graph.js';
 import type { Parameters, SlabState } from './parameters.js';
+import { vectorModel } from './vector-model.js';
 
 type Held = TensorValue | DeviceValue;
 
@@ -188,18 +187,4 @@ export class ResidentUpdate {
     if (this.helpers) for (const session of Object.values(this.helpers)) await (await session).release();
     this.helpers = null;
   }
-}
-
-/** One operator over vectors of any length. */
-function vectorModel(opType: string, inputs: readonly string[]): OnnxModel {
-  const operands = inputs.map((name): Operand => ({ name, dtype: 'F32', shape: [1] }));
-  const graph = new Emitter(emptyGraph(operands), 'vector/');
-  const result = graph.node(opType, operands, operands[0]);
-  const { model } = withOutputs(graph.finish(), [result.name]);
-  const type = { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'elements' }] } } };
-  const free = ({ name }: { readonly name: string }) => ({ name, type });
-  return {
-    ...model,
-    graph: { ...model.graph, input: model.graph.input.map(free), output: model.graph.output.map(free) },
-  };
 }

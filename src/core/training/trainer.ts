@@ -1,13 +1,16 @@
+import type { BoundGraph } from '../autodiff/types.js';
 import type { Modality } from '../onnx/manifest.js';
 import type { TensorValue } from '../runtime/value.js';
 import { adamW, average, clipFactor, globalNorm } from './adamw.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
 import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
-import type { EngineOptions, GradientSession, TrainingEngine } from './engines/engine.js';
+import type { EngineOptions, LossModel, TrainingEngine } from './engines/engine.js';
+import { openOnDevice } from './engines/onnxruntime.js';
 import { openResidentSession } from './engines/resident.js';
 import { Evaluator, type Judged, pairAuc } from './evaluator.js';
 import type { ForwardModel } from './forward.js';
+import { LoopSession } from './loop.js';
 import { buildLossModel, embeddingWidth } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
 import type { OptimizerSettings } from './optimizer-graph.js';
@@ -15,6 +18,7 @@ import type { Parameters } from './parameters.js';
 import { ResidentUpdate } from './resident.js';
 import { residualBranches } from './residual.js';
 import { learningRate, TurnTaker } from './schedule.js';
+import { vectorModel } from './vector-model.js';
 
 export interface TrainerOptions extends EngineOptions {
   readonly engine: TrainingEngine;
@@ -25,16 +29,29 @@ export interface TrainerOptions extends EngineOptions {
   readonly train: readonly ModalityData[];
   readonly validation: readonly ModalityData[];
   readonly maskToken: number | null;
-  /** Where weights are updated; by default the best for the device: see `updateFor`. */
+  /** Where weights are updated; by default the best for the device. */
   readonly update?: UpdatePlace;
+  readonly onNote?: (note: string) => void;
 }
 
-/** Where weights are updated: by the host from gradients that come to it, or in the memory of the device. */
-export type UpdatePlace = 'host' | 'device';
+/**
+ * Where weights are updated: by the host, from gradients that come to it; in the memory of the device, where values can be left
+ * in between runs; or by a graph that takes several steps in one run.
+ */
+export type UpdatePlace = 'host' | 'device' | 'loop';
 
-/** WebGPU's memory is the only one that values can be left in between runs. */
-export const updateFor = ({ engine, device }: Pick<TrainerOptions, 'engine' | 'device'>): UpdatePlace =>
-  engine.id === 'onnxruntime' && device.kind === 'webgpu' ? 'device' : 'host';
+/** Steps in one run on a device whose memory cannot be reached in between. */
+const LOOP_STEPS = 8;
+
+/** Where weights are best updated: onnxruntime leaves values in WebGPU's memory, and in no other. */
+async function updateFor({ engine, config, ...options }: TrainerOptions): Promise<UpdatePlace> {
+  if (engine.id !== 'onnxruntime') return 'host';
+  if (options.device.kind === 'webgpu') return 'device';
+  if (config.steps_per_run !== undefined) return config.steps_per_run > 1 ? 'loop' : 'host';
+  const { session, device } = await openOnDevice(vectorModel('Identity', ['a']), options);
+  await session.release();
+  return device.kind === 'cuda' ? 'loop' : 'host';
+}
 
 /** What one step did. */
 export interface StepReport {
@@ -59,9 +76,16 @@ export interface Evaluation {
 
 interface Lane {
   readonly stream: StreamData;
-  readonly session: Pick<GradientSession, 'release'>;
   /** One run over the turn-th batch: gradients are added to the step's. */
   run(turn: number): Promise<ReadonlyMap<string, TensorValue>>;
+  release(): Promise<void>;
+}
+
+/** A stream whose steps are taken several in a run. */
+interface LoopLane {
+  readonly source: BatchSource;
+  readonly session: LoopSession;
+  release(): Promise<void>;
 }
 
 /** Runs training steps: examples in, parameters changed in place. One run of the graph at a time. */
@@ -72,14 +96,17 @@ export class Trainer {
   /** Pairs in one run of the graph. */
   pairsPerRun: number;
   private readonly lanes = new Map<number, Promise<Lane>>();
+  private readonly loops = new Map<number, Promise<LoopLane>>();
   private readonly weights: ReadonlyMap<Auxiliary, readonly number[]>;
   private readonly losses: LossWeights;
   private readonly evaluators = new Map<Modality, Promise<Evaluator>>();
   private readonly gradients: ReadonlyMap<string, Float32Array>;
   /** Slabs that the step's runs have given gradients of, where the host adds them up. */
   private readonly touched = new Set<string>();
-  /** Null where the host updates. */
-  private readonly resident: ResidentUpdate | null;
+  private readonly notes = new Set<string>();
+  private place: UpdatePlace | null = null;
+  /** Null where weights are not on the device between runs. */
+  private resident: ResidentUpdate | null = null;
 
   constructor(private readonly options: TrainerOptions) {
     const { config, train, parameters } = options;
@@ -89,8 +116,6 @@ export class Trainer {
     this.weights = new Map(AUXILIARY.map((name) => [name, labelsOf(train, name)]));
     this.losses = { ...config.losses, tieLogit: tieLogit(train) };
     this.gradients = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
-    const { update = updateFor(options) } = options;
-    this.resident = update === 'device' ? new ResidentUpdate(parameters, optimizerSettings(config), options) : null;
   }
 
   /** A modality's share, divided among its streams by their examples. */
@@ -129,7 +154,55 @@ export class Trainer {
     return new TurnTaker(this.streams.map((stream) => this.shareOf(stream)));
   }
 
-  async runStep(): Promise<StepReport> {
+  /** One step or more, at most `most`: those that go into one run. */
+  async runSteps(most: number): Promise<StepReport[]> {
+    const place = await this.updatePlace();
+    if (place === 'loop' && this.runsPerStep === 1) return this.runLoop(most);
+    if (place === 'loop' && this.options.config.steps_per_run !== undefined)
+      this.note('A step of several runs (training.micro_batch_size) is taken on its own: steps_per_run is not used.');
+    return [await this.runStep()];
+  }
+
+  private async updatePlace(): Promise<UpdatePlace> {
+    if (this.place) return this.place;
+    const { parameters, config, update } = this.options;
+    this.place = update ?? (await updateFor(this.options));
+    if (this.place === 'device')
+      this.resident = new ResidentUpdate(parameters, optimizerSettings(config), this.options);
+    return this.place;
+  }
+
+  /** Says something once. */
+  private note(text: string): void {
+    if (this.notes.has(text)) return;
+    this.notes.add(text);
+    this.options.onNote?.(text);
+  }
+
+  /** As many steps of one stream as come in a row. */
+  private async runLoop(most: number): Promise<StepReport[]> {
+    const stream = this.turns.peek();
+    const { source, session } = await this.loop(stream);
+    const batches: Map<string, TensorValue>[] = [];
+    const rates: number[] = [];
+    const size = Math.min(most, this.options.config.steps_per_run ?? LOOP_STEPS);
+    while (batches.length < size && this.turns.peek() === stream) {
+      source.fill(this.turns.next().turn);
+      batches.push(new Map(Array.from(source.feeds, ([name, value]) => [name, copyValue(value)])));
+      rates.push(this.learningRate(this.step + rates.length));
+    }
+    const steps = await session.run(batches, rates, 1);
+    return steps.map(({ outputs, gradientNorm }, i) => ({
+      step: ++this.step,
+      losses: lossesOf(outputs),
+      learningRate: rates[i],
+      gradientNorm,
+      modalities: [this.streams[stream].modality],
+      pairs: this.pairsPerRun,
+    }));
+  }
+
+  private async runStep(): Promise<StepReport> {
     const runs = this.runsPerStep;
     const losses = new Map<string, number>();
     const modalities: Modality[] = [];
@@ -138,19 +211,18 @@ export class Trainer {
       const lane = await this.lane(stream);
       const outputs = await lane.run(turn);
       modalities.push(lane.stream.modality);
-      for (const [name, { data }] of outputs)
-        if (name.startsWith('loss')) losses.set(name, (losses.get(name) ?? 0) + (data[0] as number) / runs);
+      for (const [name, loss] of lossesOf(outputs)) losses.set(name, (losses.get(name) ?? 0) + loss / runs);
     }
-    const lr = this.learningRate();
+    const lr = this.learningRate(this.step);
     const gradientNorm = this.resident ? await this.resident.update(lr, 1 / runs) : this.updateHere(lr);
     this.step++;
     return { step: this.step, losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun };
   }
 
-  /** Of the step after those done. */
-  private learningRate(): number {
+  /** Of a step, counted from 0. */
+  private learningRate(step: number): number {
     const { schedule: kind, lr, lr_floor: floor, warmup_steps: warmupSteps, steps } = this.options.config;
-    return learningRate({ kind, lr, floor, warmupSteps, steps }, this.step);
+    return learningRate({ kind, lr, floor, warmupSteps, steps }, step);
   }
 
   /** Clipping, AdamW and averages on the host. @returns the norm of the gradients */
@@ -191,15 +263,47 @@ export class Trainer {
   }
 
   private lane(stream: number): Promise<Lane> {
-    const known = this.lanes.get(stream);
-    if (known) return known;
-    const opened = this.openLane(this.streams[stream]);
-    this.lanes.set(stream, opened);
-    return opened;
+    return opened(this.lanes, stream, () => this.openLane(this.streams[stream]));
+  }
+
+  private loop(stream: number): Promise<LoopLane> {
+    return opened(this.loops, stream, async () => {
+      const { parameters, config } = this.options;
+      const { source, model } = await this.prepareLane(this.streams[stream]);
+      const session = await LoopSession.open(model, parameters, optimizerSettings(config), this.options);
+      return { source, session, release: () => session.release() };
+    });
   }
 
   private async openLane(stream: StreamData): Promise<Lane> {
-    const { config, seed, forwards, parameters, train, engine, maskToken } = this.options;
+    const { engine, parameters } = this.options;
+    const { source, model } = await this.prepareLane(stream);
+    const { resident } = this;
+    if (resident) {
+      const session = await openResidentSession(model, this.options);
+      const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
+        source.fill(turn);
+        const { outputs, gradients } = await session.run(feedsOf(session, source, resident.feeds()));
+        await resident.add(gradients);
+        return outputs;
+      };
+      return { stream, run, release: () => session.release() };
+    }
+    const session = await engine.open(model, this.options);
+    const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
+      source.fill(turn);
+      const { outputs, gradients } = await session.run(feedsOf(session, source, parameters.feeds(false)));
+      this.accumulate(gradients, 1 / this.runsPerStep);
+      return outputs;
+    };
+    return { stream, run, release: () => session.release() };
+  }
+
+  /** The batches of a stream, and the model whose loss they have. */
+  private async prepareLane(
+    stream: StreamData,
+  ): Promise<{ readonly source: BatchSource; readonly model: LossModel & { readonly bound: BoundGraph } }> {
+    const { config, seed, forwards, parameters, train, maskToken } = this.options;
     const forward = forwards.get(stream.modality)!;
     const data = train.find(({ modality }) => modality === stream.modality)!;
     const branches = config.stochastic_depth > 0 ? residualBranches(forward.item) : [];
@@ -225,25 +329,7 @@ export class Trainer {
       masking: config.dropout > 0,
       branches,
     });
-    const { resident } = this;
-    if (resident) {
-      const session = await openResidentSession(model, this.options);
-      const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
-        source.fill(turn);
-        const { outputs, gradients } = await session.run(feedsOf(session, source, resident.feeds()));
-        await resident.add(gradients);
-        return outputs;
-      };
-      return { stream, session, run };
-    }
-    const session = await engine.open(model, this.options);
-    const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
-      source.fill(turn);
-      const { outputs, gradients } = await session.run(feedsOf(session, source, parameters.feeds(false)));
-      this.accumulate(gradients, 1 / this.runsPerStep);
-      return outputs;
-    };
-    return { stream, session, run };
+    return { source, model };
   }
 
   private classWeightsOf({ item, itemOutputs }: ForwardModel): Map<Auxiliary, Float32Array> {
@@ -304,10 +390,10 @@ export class Trainer {
   }
 
   private async close(): Promise<void> {
-    for (const lane of this.lanes.values()) await (await lane).session.release();
-    for (const evaluator of this.evaluators.values()) await (await evaluator).release();
-    this.lanes.clear();
-    this.evaluators.clear();
+    for (const each of [this.lanes, this.loops, this.evaluators]) {
+      for (const session of each.values()) await (await session).release();
+      each.clear();
+    }
   }
 
   async release(): Promise<void> {
@@ -315,6 +401,23 @@ export class Trainer {
     await this.resident?.release();
   }
 }
+
+/** What is there under a key, opened where it is not. */
+function opened<K, V>(known: Map<K, Promise<V>>, key: K, open: () => Promise<V>): Promise<V> {
+  const before = known.get(key);
+  if (before) return before;
+  const value = open();
+  known.set(key, value);
+  return value;
+}
+
+const copyValue = (value: TensorValue): TensorValue => ({ ...value, data: value.data.slice() });
+
+/** The losses among the outputs of a loss model. */
+const lossesOf = (outputs: ReadonlyMap<string, TensorValue>): Map<string, number> =>
+  new Map(
+    [...outputs].filter(([name]) => name.startsWith('loss')).map(([name, { data }]) => [name, data[0] as number]),
+  );
 
 /** What AdamW is set to. */
 const optimizerSettings = (config: TrainingConfig): OptimizerSettings => ({

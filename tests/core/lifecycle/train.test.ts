@@ -31,19 +31,22 @@ describe('trainModel', () => {
     expect(exported.gate!.passed).toBe(true);
   });
 
-  it('gives the same bytes when it is killed between two saved states and resumed', async () => {
+  it.each([
+    ['steps one by one', {}],
+    ['several steps in a run', { steps_per_run: 5, micro_batch_size: 8 }],
+  ])('gives the same bytes when it is killed between two saved states and resumed: %s', async (_, settings) => {
     const [whole, broken] = [tempFolder(), tempFolder()];
-    await trainModel(tinyRun(whole));
+    await trainModel(tinyRun(whole, settings));
     const controller = new AbortController();
     const options = {
-      ...tinyRun(broken),
+      ...tinyRun(broken, settings),
       signal: controller.signal,
       onProgress: ({ step }: { step: number }) => {
         if (step === 8) controller.abort(new Error('killed'));
       },
     };
     await expect(trainModel(options)).rejects.toThrow('killed');
-    const resumed = await trainModel({ ...tinyRun(broken), resume: true });
+    const resumed = await trainModel({ ...tinyRun(broken, settings), resume: true });
     expect(resumed.steps).toBe(12);
     for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl'])
       expect(bytes(broken, 'run', file).equals(bytes(whole, 'run', file)), file).toBe(true);

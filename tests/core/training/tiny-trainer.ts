@@ -97,7 +97,7 @@ export async function trainTiny(training: TinyTraining, steps: number) {
   const { trainer, parameters } = await tinyTrainer(training);
   const reports: StepReport[] = [];
   try {
-    while (reports.length < steps) reports.push(await trainer.runStep());
+    while (reports.length < steps) reports.push(...(await trainer.runSteps(steps - reports.length)));
     await trainer.settle();
   } finally {
     await trainer.release();

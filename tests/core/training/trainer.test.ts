@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Parameters } from '../../../src/core/training/parameters.js';
 import type { StepReport } from '../../../src/core/training/trainer.js';
-import { trainTiny } from './tiny-trainer.js';
+import { tinyTrainer, trainTiny } from './tiny-trainer.js';
 
 const STEPS = 20;
 /** Float32 on one side, float64 between rounded vectors on the other. */
@@ -36,17 +36,50 @@ function expectSameParameters(found: Parameters, expected: Parameters, start: Pa
 const distance = (a: Float32Array, b: Float32Array): number =>
   Math.sqrt(a.reduce((sum, value, i) => sum + (value - b[i]) ** 2, 0));
 
-describe('weights that stay on the device', () => {
+describe('steps', () => {
   it.each([
     ['text', { modalities: ['text'] }],
     ['image', { modalities: ['image'] }],
-    ['both, two runs a step', { modalities: ['text', 'image'], settings: { micro_batch_size: 2 } }],
-  ] as const)('are updated there as on the host: %s', async (_, training) => {
+    ['both by turns', { modalities: ['text', 'image'] }],
+  ] as const)('are the same with weights on the device, and several in a run: %s', async (_, training) => {
+    const start = await tinyTrainer(training);
     const host = await trainTiny(training, STEPS);
-    const device = await trainTiny({ ...training, trainer: { update: 'device' } }, STEPS);
-    expectSameSteps(device.reports, host.reports, LOSS_ATOL);
-    expectSameParameters(device.parameters, host.parameters, (await trainTiny(training, 0)).parameters);
     expect(lossOf(host.reports[STEPS - 1])).toBeLessThan(lossOf(host.reports[0]));
+    const device = await trainTiny({ ...training, trainer: { update: 'device' } }, STEPS);
+    const loop = await trainTiny({ ...training, settings: { steps_per_run: 8 } }, STEPS);
+    for (const { reports, parameters } of [device, loop]) {
+      expectSameSteps(reports, host.reports, LOSS_ATOL);
+      expectSameParameters(parameters, host.parameters, start.parameters);
+    }
+  });
+
+  it('of several runs add their gradients up on the device', async () => {
+    const training = { modalities: ['text', 'image'], settings: { micro_batch_size: 2 } } as const;
+    const host = await trainTiny(training, 5);
+    const device = await trainTiny({ ...training, trainer: { update: 'device' } }, 5);
+    expectSameSteps(device.reports, host.reports, LOSS_ATOL);
+  });
+
+  it('of several runs are taken one by one, whatever steps_per_run says, and a note tells so', async () => {
+    const notes: string[] = [];
+    const training = { modalities: ['text'], settings: { micro_batch_size: 2, steps_per_run: 4 } } as const;
+    const { reports } = await trainTiny({ ...training, trainer: { onNote: (note) => notes.push(note) } }, 2);
+    expect(reports).toHaveLength(2);
+    expect(notes).toEqual([expect.stringContaining('steps_per_run is not used')]);
+  });
+
+  it('are skipped where the norm is no finite number, and the next ones go on from what there was', async () => {
+    const training = { modalities: ['text'], settings: { steps_per_run: 2 } } as const;
+    const { trainer, parameters } = await tinyTrainer(training);
+    const before = parameters.states.map(({ parameters: values }) => values.slice());
+    parameters.states[0].parameters.fill(Number.NaN);
+    const reports = await trainer.runSteps(2);
+    await trainer.release();
+    expect(reports.map(({ gradientNorm }) => Number.isFinite(gradientNorm))).toEqual([false, false]);
+    for (const [i, { parameters: values, updates }] of parameters.states.entries()) {
+      expect(updates).toBe(0);
+      if (i > 0) expect(values).toEqual(before[i]);
+    }
   });
 });
 
