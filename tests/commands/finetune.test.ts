@@ -7,7 +7,7 @@ import { initCheckpoint } from '../../src/core/lifecycle/init.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { exportFile } from '../helpers/pico.js';
 import { sharedFolder } from '../helpers/temp.js';
-import { exampleArgs, TEXT_MODEL, writeTextPairs } from '../helpers/training.js';
+import { exampleArgs, killAtSomeStep, TEXT_MODEL, writeTextPairs } from '../helpers/training.js';
 
 const folder = sharedFolder();
 beforeAll(async () => {
@@ -20,6 +20,8 @@ beforeAll(async () => {
 
 const finetune = (...args: string[]) =>
   hpsv3(['finetune', '--model', 'pair.onnx', '--threads', '1', '--gate', 'off', '--json', ...args], { cwd: folder });
+
+const bytes = (path: string): Buffer => readFileSync(join(folder, path));
 
 /** Names, types and shapes of a checkpoint's tensors. */
 async function structure(path: string): Promise<string[]> {
@@ -60,6 +62,25 @@ describe('hpsv3 finetune', () => {
     const { code, stdout } = await finetune('--labels', 'train.jsonl', '--out', 'refused.onnx', ...args);
     expect([code, JSON.parse(stdout).error.code]).toEqual([2, error]);
     expect(existsSync(join(folder, 'refused.onnx'))).toBe(false);
+  });
+
+  it('gives the bytes of an unbroken run when it is killed at any step and resumed', async () => {
+    const length = ['--batch-size', '24', '--steps', '20', '--patience', '20']; // a state every two steps
+    const common = ['--labels', 'train.jsonl', ...length, '--checkpoint-out'];
+    const whole = await finetune(...common, 'whole.safetensors', '--out', 'whole.onnx', '--run', 'whole');
+    expect(whole.code, whole.stderr).toBe(0);
+    const args = [...common, 'broken.safetensors', '--out', 'broken.onnx', '--run', 'broken'];
+    const start = ['finetune', '--model', 'pair.onnx', '--threads', '1', '--gate', 'off', ...args];
+    const step = await killAtSomeStep(start, folder, 'broken', { from: 3, to: 12 });
+    expect(existsSync(join(folder, 'broken.onnx'))).toBe(false);
+    const resumed = await finetune(...args, '--resume');
+    expect(resumed.code, resumed.stderr).toBe(0);
+    for (const [whole, broken] of [
+      ['whole.onnx', 'broken.onnx'],
+      ['whole.safetensors', 'broken.safetensors'],
+      ['whole/log.jsonl', 'broken/log.jsonl'],
+    ])
+      expect(bytes(broken).equals(bytes(whole)), `${broken}, killed after step ${step}`).toBe(true);
   });
 
   it('exits 3 and writes nothing where the loss is no number before anything was gained', async () => {

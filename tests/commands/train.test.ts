@@ -1,16 +1,13 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import Train from '../../src/commands/train.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
-import { hasState } from '../../src/core/lifecycle/training-state.js';
 import { readTensor } from '../../src/core/tensor/tensor.js';
 import { asFloat32 } from '../../src/core/tensor/values.js';
-import { collect, HPSV3, hpsv3 } from '../helpers/cli.js';
+import { hpsv3 } from '../helpers/cli.js';
 import { tempFolder } from '../helpers/temp.js';
-import { exampleArgs, TEXT_MODEL, tinyRun, writeTextPairs } from '../helpers/training.js';
+import { exampleArgs, killAtSomeStep, TEXT_MODEL, tinyRun, writeTextPairs } from '../helpers/training.js';
 
 let folder: string;
 beforeEach(() => {
@@ -29,13 +26,6 @@ const train = (...args: string[]) =>
   });
 
 const bytes = (...path: string[]): Buffer => readFileSync(join(folder, ...path));
-
-/** Steps done when a run is killed: drawn anew each time, since every step must do. */
-const randomStep = (from: number, to: number): number => from + Math.floor(Math.random() * (to - from + 1));
-
-async function untilLogged(path: string, step: number): Promise<void> {
-  while (!(existsSync(path) && readFileSync(path, 'utf8').includes(`{"step":${step},`))) await sleep(2);
-}
 
 describe('hpsv3 train', () => {
   it('runs as the examples of its help say, and resumes a run that is done to the same checkpoint', async () => {
@@ -62,14 +52,8 @@ describe('hpsv3 train', () => {
   it('gives the bytes of an unbroken run when it is killed at any step and resumed', async () => {
     writeConfig('tiny.yaml', { steps: 24, eval_every: 1, checkpoint_every: 2 });
     expect((await train('--out', 'whole')).code).toBe(0);
-    const step = randomStep(3, 12);
     const args = ['train', '--config', 'tiny.yaml', '--data', 'labels.jsonl', '--threads', '1', '--out', 'broken'];
-    const child = spawn(process.execPath, [HPSV3, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    const ended = collect(child);
-    await untilLogged(join(folder, 'broken/log.jsonl'), step);
-    child.kill('SIGKILL');
-    expect((await ended).signal).toBe('SIGKILL');
-    expect(hasState(join(folder, 'broken')), `killed after step ${step}`).toBe(true);
+    const step = await killAtSomeStep(args, folder, 'broken', { from: 3, to: 12 });
     const resumed = await train('--out', 'broken', '--resume');
     expect(resumed.code, resumed.stderr).toBe(0);
     for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl', 'config.json', 'tokenizer.json'])

@@ -1,8 +1,13 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
 import type { JsonObject } from '../../src/core/bytes/json.js';
 import type { TrainOptions } from '../../src/core/lifecycle/train.js';
+import { hasState } from '../../src/core/lifecycle/training-state.js';
 import { trainingConfigSchema } from '../../src/core/training/config.js';
+import { collect, HPSV3 } from './cli.js';
 import { PICO } from './pico.js';
 
 /** The pico model with a vocabulary that holds bytes, for texts alone. */
@@ -71,4 +76,29 @@ export function tinyRun(folder: string, settings: Record<string, unknown> = {}):
 export function exampleArgs(command: string, example: string): string[] {
   const [, ...args] = example.replaceAll(/<%= ([a-z.]+) %>/g, '$1').split(' ');
   return [command, ...args.slice(1)];
+}
+
+/**
+ * Starts a command whose run is in a folder, and kills it (kill -9) after a step, drawn anew each time since every step must do.
+ * @param from - a step at which a state has been saved
+ */
+export async function killAtSomeStep(
+  args: readonly string[],
+  cwd: string,
+  run: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<number> {
+  const step = from + Math.floor(Math.random() * (to - from + 1));
+  const child = spawn(process.execPath, [HPSV3, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = collect(child);
+  const log = join(cwd, run, 'log.jsonl');
+  const steps = (): number[] =>
+    existsSync(log) ? Array.from(readFileSync(log, 'utf8').matchAll(/^{"step":(\d+),/gm), ([, n]) => Number(n)) : [];
+  const isDone = (): boolean => steps().some((done) => done >= step);
+  while (!isDone() && child.exitCode === null) await sleep(2);
+  child.kill('SIGKILL');
+  const { signal, stderr } = await ended;
+  expect(signal, stderr).toBe('SIGKILL');
+  expect(hasState(join(cwd, run)), `killed after step ${step}`).toBe(true);
+  return step;
 }
