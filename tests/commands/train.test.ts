@@ -41,7 +41,9 @@ describe('hpsv3 train', () => {
     expect(once.code).toBe(0);
     expect(once.stdout).toContain('run/checkpoint.safetensors');
     const fresh = second.filter((arg) => arg !== '--resume');
+    writeFileSync(join(folder, 'run/step-0000099.safetensors'), 'of the run that is replaced');
     const replaced = await hpsv3([...fresh, '--force', '--json'], { cwd: folder });
+    expect(readdirSync(join(folder, 'run'))).not.toContain('step-0000099.safetensors');
     const report = JSON.parse(replaced.stdout);
     expect(report).toMatchObject({ out: 'run', steps: 3, ended: 'steps', examples: { text: { pairs: 48 } } });
     expect(replaced.stdout).not.toContain(folder);

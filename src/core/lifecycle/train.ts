@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ArchitectureExporter } from '../architectures/architecture.js';
 import { initialTensors } from '../architectures/hpsv3/init.js';
@@ -44,7 +44,13 @@ import {
   splitData,
   type TrainingData,
 } from './training-data.js';
-import { LOG_FILE, runTraining, type TrainingOutcome, type TrainingProgress } from './training-run.js';
+import {
+  isCheckpointName,
+  LOG_FILE,
+  runTraining,
+  type TrainingOutcome,
+  type TrainingProgress,
+} from './training-run.js';
 import { hasState, newProgress, type Progress, readState } from './training-state.js';
 
 export interface TrainOptions {
@@ -218,9 +224,11 @@ const isRun = (folder: string): boolean =>
   entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE || isStaging(name));
 
 /** Makes the folder as training starts, with the two small files that make its checkpoint complete. */
-async function openFolder({ out, config }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
+async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
   try {
     mkdirSync(out, { recursive: true });
+    // Checkpoints of a run that is replaced would pass for this one's.
+    if (!resume) for (const name of entriesOf(out).filter(isCheckpointName)) rmSync(join(out, name));
   } catch (error) {
     throw outputError(basename(out), error);
   }

@@ -49,6 +49,8 @@ export interface TrainingOutcome {
 
 export const checkpointName = (step: number): string => `step-${String(step).padStart(7, '0')}.safetensors`;
 
+export const isCheckpointName = (name: string): boolean => /^step-\d{7,}\.safetensors$/.test(name);
+
 /** Trains until the last step, until patience ends, or until the loss is no number. State, log and kept checkpoints lie in `folder`. */
 export async function runTraining(options: TrainingRunOptions): Promise<TrainingOutcome> {
   const run = new TrainingRun(options);

@@ -92,7 +92,7 @@ async function textReader(
     throw unkept(
       input,
       'takes token ids, and the model carries no tokenizer',
-      'Export it with --tokenizer tokenizer.json.',
+      'Give its tokenizer.json by --tokenizer: hpsv3 export puts it into the file.',
     );
   }
   const tokenizer = await openTokenizer(tokenizerJson);
