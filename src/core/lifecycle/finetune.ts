@@ -370,7 +370,7 @@ class Finetuning {
     const progress: Progress = options.resume
       ? await readState(source.run, parameters, fingerprint)
       : newProgress(trainer.pairsPerRun, fingerprint);
-    await trainer.resume(progress.step, progress.pairsPerRun);
+    await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
     const outcome = await runTraining({
       folder: source.run,
       trainer,

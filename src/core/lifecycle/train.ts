@@ -146,7 +146,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       const progress: Progress = options.resume
         ? await readState(out, parameters, fingerprint)
         : newProgress(trainer.pairsPerRun, fingerprint);
-      await trainer.resume(progress.step, progress.pairsPerRun);
+      await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
       await openFolder(options, tokenizer);
       const writeCheckpoint = (name: string): Promise<void> =>
         writeModel(join(out, name), checkpoint, parameters, config.model);

@@ -99,12 +99,13 @@ class TrainingRun {
   /** The steps of one run. @returns false where a loss or a gradient is no finite number */
   private async advance(): Promise<boolean> {
     for (const report of await this.steps()) {
-      if (!Number.isFinite(report.losses.get('loss')) || !Number.isFinite(report.gradientNorm)) {
+      const finite = report.overflowed || Number.isFinite(report.gradientNorm);
+      if (!finite || !Number.isFinite(report.losses.get('loss'))) {
         this.log.write({ step: report.step, event: 'not-finite' });
         return false;
       }
       this.options.progress.step = report.step;
-      this.add(report);
+      if (!report.overflowed) this.add(report);
       this.pairs += report.pairs;
       this.show();
     }
@@ -159,7 +160,9 @@ class TrainingRun {
   }
 
   private async save(): Promise<void> {
-    await this.options.trainer.settle();
+    const { trainer, progress } = this.options;
+    await trainer.settle();
+    progress.lossScale = trainer.lossScale?.state;
     return writeState(this.options.folder, this.options.parameters, this.options.progress);
   }
 
@@ -179,7 +182,7 @@ class TrainingRun {
 
   private show(): void {
     const { config, progress, onProgress } = this.options;
-    if (!onProgress) return;
+    if (!onProgress || progress.since.steps === 0) return;
     const loss = progress.since.sums.loss / progress.since.steps;
     onProgress({ step: progress.step, steps: config.steps, loss, auc: this.auc, pairs: this.pairs });
   }

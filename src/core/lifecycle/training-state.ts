@@ -6,6 +6,7 @@ import { writeSafetensors } from '../checkpoint/write-safetensors.js';
 import { HpsError } from '../errors.js';
 import { readTensor, type Tensor, tensorFromBytes } from '../tensor/tensor.js';
 import { asFloat32, bytesOf } from '../tensor/values.js';
+import type { LossScaleState } from '../training/half-precision.js';
 import type { Parameters } from '../training/parameters.js';
 
 /** What a run must know to go on, beside the parameters. */
@@ -20,6 +21,8 @@ export interface Progress {
   best: { readonly step: number; readonly auc: number }[];
   /** Sums of losses and of gradient norms over the steps since the last evaluation, and their number: the next log line is their mean. */
   since: { steps: number; sums: Record<string, number> };
+  /** Scale of the loss where products are in float16. */
+  lossScale?: LossScaleState;
   /** sha256 of what the run was started with: configuration, seed and data. */
   readonly fingerprint: string;
 }

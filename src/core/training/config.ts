@@ -84,6 +84,11 @@ export const trainingConfigSchema = z.strictObject({
   val_pairs: count.default(2000),
   /** Steps taken in one run of the graph, weights staying on the device in between; by default 8 on CUDA, and 1 elsewhere. */
   steps_per_run: z.int().min(1).max(256).optional(),
+  /**
+   * Dtype of products: float16 between float32 weights, norms and losses, the loss scaled so that gradients do not vanish; `auto`
+   * for float16 on a GPU that has it.
+   */
+  precision: z.enum(['float32', 'float16', 'auto']).default('float32'),
   /** Steps between evaluations. */
   eval_every: count.default(500),
   /** Steps between saved states. */

@@ -6,6 +6,7 @@ import { float32Value, type TensorValue } from '../runtime/value.js';
 import { bytesOf } from '../tensor/values.js';
 import type { LossModel } from './engines/engine.js';
 import { EMBEDDING, type ForwardModel } from './forward.js';
+import { scaleLoss, withHalfProducts } from './half-precision.js';
 import { adaptedBy, loraNames } from './lora.js';
 import { addLosses, type LossWeights } from './losses.js';
 import type { ResidualBranch } from './residual.js';
@@ -22,6 +23,8 @@ export interface LossModelOptions {
   readonly masking: boolean;
   /** Residual branches of the item graph, each of which is multiplied by its element of a fed vector [branches]. */
   readonly branches: readonly ResidualBranch[];
+  /** Whether products are in float16: the loss is then multiplied by a fed scale before it is differentiated. */
+  readonly half?: boolean;
 }
 
 /** Inputs of a loss model beside those of the forward model. */
@@ -40,14 +43,18 @@ export async function buildLossModel(
   options: LossModelOptions,
 ): Promise<LossModel & { readonly bound: BoundGraph }> {
   const { pairs } = options;
-  const bound = await bindForward(forward, feeds, options);
-  const { graph, inputs, outputs } = addLosses(bound, {
+  const parameters = options.slabs.map(({ name }) => name);
+  const whole = await bindForward(forward, feeds, options);
+  const bound = options.half ? withHalfProducts(whole, parameters) : whole;
+  const losses = addLosses(bound, {
     pairs,
     itemOutputs: forward.itemOutputs,
     hasHead: forward.head !== null,
     weights: options.losses,
   });
-  const finished = withOutputs(graph, outputs);
+  const scaled = options.half ? scaleLoss(losses.graph, 'loss') : null;
+  const finished = withOutputs(scaled?.graph ?? losses.graph, losses.outputs);
+  const inputs = scaled ? [...losses.inputs, scaled.input] : losses.inputs;
   const model = {
     ...finished.model,
     graph: {
@@ -58,7 +65,7 @@ export async function buildLossModel(
       ],
     },
   };
-  return { model, loss: 'loss', parameters: options.slabs.map(({ name }) => name), bound: { ...finished, model } };
+  return { model, loss: scaled?.scaled ?? 'loss', parameters, bound: { ...finished, model } };
 }
 
 /** A modality's forward pass alone, with its parameters in slabs. */

@@ -1,15 +1,19 @@
 import type { BoundGraph } from '../autodiff/types.js';
+import { HpsError } from '../errors.js';
 import type { Modality } from '../onnx/manifest.js';
-import type { TensorValue } from '../runtime/value.js';
+import type { Device } from '../runtime/device.js';
+import { float32Value, type TensorValue } from '../runtime/value.js';
 import { adamW, average, clipFactor, globalNorm } from './adamw.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
 import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
+import { trainsInHalf } from './device-half.js';
 import type { EngineOptions, LossModel, TrainingEngine } from './engines/engine.js';
 import { openOnDevice } from './engines/onnxruntime.js';
 import { openResidentSession } from './engines/resident.js';
 import { Evaluator, type Judged, pairAuc } from './evaluator.js';
 import type { ForwardModel } from './forward.js';
+import { LOSS_SCALE, LossScale, type LossScaleState } from './half-precision.js';
 import { LoopSession } from './loop.js';
 import { buildLossModel, embeddingWidth } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
@@ -43,15 +47,42 @@ export type UpdatePlace = 'host' | 'device' | 'loop';
 /** Steps in one run on a device whose memory cannot be reached in between. */
 const LOOP_STEPS = 8;
 
-/** Where weights are best updated: onnxruntime leaves values in WebGPU's memory, and in no other. */
-async function updateFor({ engine, config, ...options }: TrainerOptions): Promise<UpdatePlace> {
-  if (engine.id !== 'onnxruntime') return 'host';
-  if (options.device.kind === 'webgpu') return 'device';
-  if (config.steps_per_run !== undefined) return config.steps_per_run > 1 ? 'loop' : 'host';
-  const { session, device } = await openOnDevice(vectorModel('Identity', ['a']), options);
-  await session.release();
-  return device.kind === 'cuda' ? 'loop' : 'host';
+/** How steps are taken: known once the device is. */
+interface Setup {
+  readonly update: UpdatePlace;
+  /** Whether products are in float16. */
+  readonly half: boolean;
 }
+
+async function setUp({ engine, config, update, ...options }: TrainerOptions): Promise<Setup> {
+  if (engine.id !== 'onnxruntime') {
+    if (config.precision === 'float16') throw noHalf(engine.id);
+    return { update: 'host', half: false };
+  }
+  const device = await resolveDevice(options);
+  const half = await trainsInHalf(config.precision, device, options);
+  return { update: update ?? updateFor(device, config), half };
+}
+
+/** The device asked for, or under `auto` the first that works. */
+async function resolveDevice({ device, threads }: EngineOptions): Promise<Device> {
+  if (device.kind !== 'auto') return device;
+  const opened = await openOnDevice(vectorModel('Identity', ['a']), { device, threads });
+  await opened.session.release();
+  return opened.device;
+}
+
+/** Where weights are best updated: onnxruntime leaves values in WebGPU's memory, and in no other. */
+function updateFor({ kind }: Device, { steps_per_run: steps }: TrainingConfig): UpdatePlace {
+  if (kind === 'webgpu') return 'device';
+  return (steps ?? (kind === 'cuda' ? LOOP_STEPS : 1)) > 1 ? 'loop' : 'host';
+}
+
+const noHalf = (engine: string): HpsError =>
+  new HpsError('BACKEND_UNAVAILABLE', `engine ${engine} computes nothing in float16`, {
+    hint: 'Set training.precision to float32, or use --engine onnxruntime.',
+    details: { engine },
+  });
 
 /** What one step did. */
 export interface StepReport {
@@ -64,6 +95,8 @@ export interface StepReport {
   /** Modality of each run. */
   readonly modalities: readonly Modality[];
   readonly pairs: number;
+  /** Whether the step was left out because the loss, scaled, made gradients that float16 does not hold. */
+  readonly overflowed: boolean;
 }
 
 export interface Evaluation {
@@ -104,7 +137,9 @@ export class Trainer {
   /** Slabs that the step's runs have given gradients of, where the host adds them up. */
   private readonly touched = new Set<string>();
   private readonly notes = new Set<string>();
-  private place: UpdatePlace | null = null;
+  private setup: Promise<Setup> | null = null;
+  /** Null where everything is in float32. */
+  lossScale: LossScale | null = null;
   /** Null where weights are not on the device between runs. */
   private resident: ResidentUpdate | null = null;
 
@@ -132,8 +167,9 @@ export class Trainer {
     return Math.max(1, Math.round(this.options.config.batch_size / this.pairsPerRun));
   }
 
-  /** Takes up after `steps` steps that were done before, with as many pairs in a run as then. */
-  async resume(steps: number, pairsPerRun: number): Promise<void> {
+  /** Takes up after `steps` steps that were done before, with as many pairs in a run and the same scale of the loss as then. */
+  async resume(steps: number, pairsPerRun: number, lossScale?: LossScaleState): Promise<void> {
+    if (lossScale) this.lossScale = new LossScale(lossScale);
     if (pairsPerRun !== this.pairsPerRun) await this.shrink(pairsPerRun);
     this.step = steps;
     this.turns = this.takeTurns();
@@ -156,20 +192,21 @@ export class Trainer {
 
   /** One step or more, at most `most`: those that go into one run. */
   async runSteps(most: number): Promise<StepReport[]> {
-    const place = await this.updatePlace();
-    if (place === 'loop' && this.runsPerStep === 1) return this.runLoop(most);
-    if (place === 'loop' && this.options.config.steps_per_run !== undefined)
+    this.setup ??= this.start();
+    const { update } = await this.setup;
+    if (update === 'loop' && this.runsPerStep === 1) return this.runLoop(most);
+    if (update === 'loop' && this.options.config.steps_per_run !== undefined)
       this.note('A step of several runs (training.micro_batch_size) is taken on its own: steps_per_run is not used.');
     return [await this.runStep()];
   }
 
-  private async updatePlace(): Promise<UpdatePlace> {
-    if (this.place) return this.place;
-    const { parameters, config, update } = this.options;
-    this.place = update ?? (await updateFor(this.options));
-    if (this.place === 'device')
+  private async start(): Promise<Setup> {
+    const { parameters, config } = this.options;
+    const setup = await setUp(this.options);
+    if (setup.update === 'device')
       this.resident = new ResidentUpdate(parameters, optimizerSettings(config), this.options);
-    return this.place;
+    if (setup.half) this.lossScale ??= new LossScale();
+    return setup;
   }
 
   /** Says something once. */
@@ -188,18 +225,38 @@ export class Trainer {
     const size = Math.min(most, this.options.config.steps_per_run ?? LOOP_STEPS);
     while (batches.length < size && this.turns.peek() === stream) {
       source.fill(this.turns.next().turn);
-      batches.push(new Map(Array.from(source.feeds, ([name, value]) => [name, copyValue(value)])));
+      batches.push(new Map(Array.from(this.batchFeeds(source), ([name, value]) => [name, copyValue(value)])));
       rates.push(this.learningRate(this.step + rates.length));
     }
-    const steps = await session.run(batches, rates, 1);
-    return steps.map(({ outputs, gradientNorm }, i) => ({
-      step: ++this.step,
-      losses: lossesOf(outputs),
-      learningRate: rates[i],
-      gradientNorm,
-      modalities: [this.streams[stream].modality],
-      pairs: this.pairsPerRun,
-    }));
+    const steps = await session.run(batches, rates, 1 / this.scale);
+    return steps.map(({ outputs, gradientNorm }, i) =>
+      this.report({
+        losses: lossesOf(outputs),
+        learningRate: rates[i],
+        gradientNorm,
+        modalities: [this.streams[stream].modality],
+        pairs: this.pairsPerRun,
+      }),
+    );
+  }
+
+  /** What the loss is multiplied by before it is differentiated. */
+  private get scale(): number {
+    return this.lossScale?.scale ?? 1;
+  }
+
+  /** The batch that the source holds, with the scale of its loss where there is one. */
+  private batchFeeds({ feeds }: BatchSource): ReadonlyMap<string, TensorValue> {
+    if (!this.lossScale) return feeds;
+    return new Map([...feeds, [LOSS_SCALE, float32Value([], Float32Array.of(this.scale))]]);
+  }
+
+  /** Counts a step that is done, or left out. */
+  private report(done: Omit<StepReport, 'step' | 'overflowed'>): StepReport {
+    this.step++;
+    const finite = Number.isFinite(done.gradientNorm);
+    const goesOn = this.lossScale?.update(finite) ?? false;
+    return { ...done, step: this.step, overflowed: !finite && goesOn };
   }
 
   private async runStep(): Promise<StepReport> {
@@ -214,9 +271,9 @@ export class Trainer {
       for (const [name, loss] of lossesOf(outputs)) losses.set(name, (losses.get(name) ?? 0) + loss / runs);
     }
     const lr = this.learningRate(this.step);
-    const gradientNorm = this.resident ? await this.resident.update(lr, 1 / runs) : this.updateHere(lr);
-    this.step++;
-    return { step: this.step, losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun };
+    const factor = 1 / (runs * this.scale);
+    const gradientNorm = this.resident ? await this.resident.update(lr, factor) : this.updateHere(lr);
+    return this.report({ losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun });
   }
 
   /** Of a step, counted from 0. */
@@ -283,7 +340,7 @@ export class Trainer {
       const session = await openResidentSession(model, this.options);
       const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
         source.fill(turn);
-        const { outputs, gradients } = await session.run(feedsOf(session, source, resident.feeds()));
+        const { outputs, gradients } = await session.run(feedsOf(session, this.batchFeeds(source), resident.feeds()));
         await resident.add(gradients);
         return outputs;
       };
@@ -292,8 +349,10 @@ export class Trainer {
     const session = await engine.open(model, this.options);
     const run = async (turn: number): Promise<ReadonlyMap<string, TensorValue>> => {
       source.fill(turn);
-      const { outputs, gradients } = await session.run(feedsOf(session, source, parameters.feeds(false)));
-      this.accumulate(gradients, 1 / this.runsPerStep);
+      const { outputs, gradients } = await session.run(
+        feedsOf(session, this.batchFeeds(source), parameters.feeds(false)),
+      );
+      this.accumulate(gradients, 1 / (this.runsPerStep * this.scale));
       return outputs;
     };
     return { stream, run, release: () => session.release() };
@@ -328,6 +387,7 @@ export class Trainer {
       mixing: config.mixup > 0,
       masking: config.dropout > 0,
       branches,
+      half: this.lossScale !== null,
     });
     return { source, model };
   }
@@ -432,7 +492,7 @@ const optimizerSettings = (config: TrainingConfig): OptimizerSettings => ({
 /** What a lane's graph reads: its own batch, and its slabs of the parameters. */
 function feedsOf<T>(
   { inputs }: { readonly inputs: readonly string[] },
-  { feeds: batch }: BatchSource,
+  batch: ReadonlyMap<string, TensorValue>,
   parameters: ReadonlyMap<string, T>,
 ): Map<string, TensorValue | T> {
   const feeds = new Map<string, TensorValue | T>();

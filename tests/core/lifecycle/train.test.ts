@@ -34,6 +34,7 @@ describe('trainModel', () => {
   it.each([
     ['steps one by one', {}],
     ['several steps in a run', { steps_per_run: 5, micro_batch_size: 8 }],
+    ['products in float16', { precision: 'float16' }],
   ])('gives the same bytes when it is killed between two saved states and resumed: %s', async (_, settings) => {
     const [whole, broken] = [tempFolder(), tempFolder()];
     await trainModel(tinyRun(whole, settings));
