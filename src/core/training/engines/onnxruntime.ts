@@ -10,8 +10,8 @@ import { candidates, type Device, formatDevice } from '../../runtime/device.js';
 import { type LocalSession, openSession } from '../../runtime/ort.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { numel } from '../../tensor/shape.js';
-import { limitBuffers } from './buffer-limit.js';
 import type { EngineOptions, GradientSession, LossModel, TrainingEngine } from './engine.js';
+import { webgpuForms } from './webgpu-forms.js';
 
 /** A loss model whose types are known already, which saves a run of it. */
 export type BoundLossModel = LossModel & { readonly bound?: BoundGraph };
@@ -74,7 +74,7 @@ export async function openOnDevice(
   const devices = candidates(choice);
   for (const [i, device] of devices.entries()) {
     try {
-      const fitting = device.kind === 'webgpu' ? await limitBuffers(model) : model;
+      const fitting = device.kind === 'webgpu' ? await webgpuForms(model) : model;
       const session = await withTemporaryModel(fitting, (path) => openSession(path, { device, threads, resident }));
       return { session, device };
     } catch (error) {
