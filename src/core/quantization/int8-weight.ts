@@ -13,46 +13,62 @@ const ROUND = 1.5 * 2 ** 52;
 export interface ChannelLayout {
   readonly channels: number;
   readonly inner: number;
+  /**
+   * How far apart in memory the weights lie that a sum over inputs takes one after the other; null where that is not known.
+   * Convolutions sum over the inputs at one position of the kernel, then at the next.
+   */
+  readonly step: number | null;
 }
 
 /** @param axis - of the channels, or null for one scale for all */
 export function channelLayout(shape: readonly number[], axis: number | null): ChannelLayout {
-  if (axis === null) return { channels: 1, inner: Math.max(1, numel(shape)) };
-  return { channels: shape[axis], inner: numel(shape.slice(axis + 1)) };
+  if (axis === null) return { channels: 1, inner: Math.max(1, numel(shape)), step: null };
+  const step = axis === 0 ? numel(shape.slice(2)) : axis === shape.length - 1 ? shape[axis] : null;
+  return { channels: shape[axis], inner: numel(shape.slice(axis + 1)), step };
 }
 
 /** What the scale of a channel depends on. */
 export interface ChannelMagnitudes {
   /** Largest |value| of every channel. */
   readonly largest: Float32Array;
-  /** The next below it; as large where two are. */
-  readonly second: Float32Array;
+  /** Largest |sum| of two values that follow each other in the sum over inputs; of any two where their order is not known. */
+  readonly pair: Float32Array;
 }
 
 /** Magnitudes of every channel of a float32 tensor, streamed once; null where a value is NaN or infinite. */
 export async function channelMagnitudes(tensor: Tensor, layout: ChannelLayout): Promise<ChannelMagnitudes | null> {
-  const found = { largest: new Float32Array(layout.channels), second: new Float32Array(layout.channels) };
+  const { channels, inner, step } = layout;
+  const found = { largest: new Float32Array(channels), pair: new Float32Array(channels) };
+  const block = new Float32Array(inner === 1 || step === null ? channels : inner);
   let at = 0;
   for await (const chunk of tensor.chunks()) {
     const values = asFloat32(chunk);
     // NaN once a value is NaN or infinite, else 0.
-    let poison = layout.inner === 1 ? columnMagnitudes(values, at % layout.channels, found) : 0;
-    for (const { channel, start, end } of runs(at, values.length, layout))
-      poison += runMagnitudes(values, start, end, channel, found);
+    let poison = inner === 1 ? columnMagnitudes(values, at % channels, block, found) : 0;
+    for (const { channel, start, end } of runs(at, values.length, layout)) {
+      if (step === null) poison += runMagnitudes(values, start, end, channel, block, found);
+      else {
+        const done = (at + start) % inner;
+        block.set(values.subarray(start, end), done);
+        if (done + end - start === inner) poison += blockMagnitudes(block, step, channel, found);
+      }
+    }
     if (poison !== 0) return null;
     at += values.length;
   }
   return found;
 }
 
+/** A stretch of a channel whose order is not known. @param seconds - the largest |value| of each channel but one */
 function runMagnitudes(
   values: Float32Array,
   start: number,
   end: number,
   channel: number,
+  seconds: Float32Array,
   found: ChannelMagnitudes,
 ): number {
-  let [largest, second, poison] = [found.largest[channel], found.second[channel], 0];
+  let [largest, second, poison] = [found.largest[channel], seconds[channel], 0];
   for (let i = start; i < end; i++) {
     const magnitude = Math.abs(values[i]);
     poison += magnitude - magnitude;
@@ -62,20 +78,43 @@ function runMagnitudes(
     }
   }
   found.largest[channel] = largest;
-  found.second[channel] = second;
+  seconds[channel] = second;
+  found.pair[channel] = largest + second;
   return poison;
 }
 
-/** Channels in the last axis: every element is of another. */
-function columnMagnitudes(values: Float32Array, first: number, { largest, second }: ChannelMagnitudes): number {
+/** All of a channel, [inputs, positions]. */
+function blockMagnitudes(block: Float32Array, step: number, channel: number, found: ChannelMagnitudes): number {
+  let [largest, pair, poison] = [0, 0, 0];
+  for (let i = 0; i < block.length; i++) {
+    const magnitude = Math.abs(block[i]);
+    poison += magnitude - magnitude;
+    largest = Math.max(largest, magnitude);
+  }
+  for (let i = step; i < block.length; i++) pair = Math.max(pair, Math.abs(block[i] + block[i - step]));
+  // Behind the last input of a position comes the first of the next.
+  const last = block.length - step;
+  for (let position = 1; position < step; position++)
+    pair = Math.max(pair, Math.abs(block[position] + block[last + position - 1]));
+  found.largest[channel] = largest;
+  found.pair[channel] = pair;
+  return poison;
+}
+
+/** Channels in the last axis: every element is of another. @param before - the row before, which becomes the last one here */
+function columnMagnitudes(
+  values: Float32Array,
+  first: number,
+  before: Float32Array,
+  { largest, pair }: ChannelMagnitudes,
+): number {
   let [channel, poison] = [first, 0];
   for (let i = 0; i < values.length; i++) {
-    const magnitude = Math.abs(values[i]);
-    poison += magnitude - magnitude;
-    if (magnitude > second[channel]) {
-      second[channel] = Math.min(magnitude, largest[channel]);
-      largest[channel] = Math.max(magnitude, largest[channel]);
-    }
+    const value = values[i];
+    poison += value - value;
+    largest[channel] = Math.max(largest[channel], Math.abs(value));
+    pair[channel] = Math.max(pair[channel], Math.abs(value + before[channel]));
+    before[channel] = value;
     if (++channel === largest.length) channel = 0;
   }
   return poison;
@@ -103,10 +142,11 @@ export const symmetricScales = ({ largest }: ChannelMagnitudes): Float32Array =>
 /**
  * Scales of weights that meet u8 activations in integer kernels. x86 processors without VNNI add two products in 16 bits, and
  * 255 * 127 + 255 * 127 does not fit: sums are cut off there, scores change with the processor and by more than all rounding.
- * With these scales no two weights of a channel add up to more than 128, and 255 * 128 fits; it costs up to a bit of precision.
+ * The two are weights that follow each other in the sum (`vpmaddubsw` over what the kernels of onnxruntime pack together); with
+ * these scales no such two add up to more than 128, and 255 * 128 fits. It costs a part of a bit of precision.
  */
-export const pairwiseScales = ({ largest, second }: ChannelMagnitudes): Float32Array =>
-  usableScales(largest.map((max, channel) => (max + second[channel]) / S8_MAX));
+export const pairwiseScales = ({ largest, pair }: ChannelMagnitudes): Float32Array =>
+  usableScales(largest.map((max, channel) => Math.max(max, pair[channel]) / S8_MAX));
 
 /**
  * A channel of zeros takes the smallest scale of the others: 0/0 would be NaN, and a large one would make the bias of an integer
