@@ -41,7 +41,8 @@ export interface DeviceValue {
 export interface LocalSession extends Session {
   /**
    * As `run`, with feeds that other sessions on the same device have left there. What `resident` of the session's options names
-   * stays there in turn, and belongs to the caller.
+   * stays there in turn, and belongs to the caller. A model that is fed from the host should have another output as well: on
+   * WebGPU, memory of uploads piles up until a result is waited for.
    */
   runResident(
     feeds: ReadonlyMap<string, TensorValue | DeviceValue>,

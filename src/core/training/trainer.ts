@@ -1,28 +1,23 @@
 import type { BoundGraph } from '../autodiff/types.js';
-import { HpsError } from '../errors.js';
 import type { Modality } from '../onnx/manifest.js';
-import type { Device } from '../runtime/device.js';
 import { float32Value, type TensorValue } from '../runtime/value.js';
-import { adamW, average, clipFactor, globalNorm } from './adamw.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
 import type { TrainingConfig } from './config.js';
 import { type ModalityData, type StreamData, streamsOf } from './dataset.js';
-import { trainsInHalf } from './device-half.js';
 import type { EngineOptions, LossModel, TrainingEngine } from './engines/engine.js';
-import { openOnDevice } from './engines/onnxruntime.js';
 import { openResidentSession } from './engines/resident.js';
 import { Evaluator, type Judged, pairAuc } from './evaluator.js';
 import type { ForwardModel } from './forward.js';
 import { LOSS_SCALE, LossScale, type LossScaleState } from './half-precision.js';
+import { HostUpdate } from './host-update.js';
 import { LoopSession } from './loop.js';
 import { buildLossModel, embeddingWidth } from './loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from './losses.js';
-import type { OptimizerSettings } from './optimizer-graph.js';
 import type { Parameters } from './parameters.js';
 import { ResidentUpdate } from './resident.js';
 import { residualBranches } from './residual.js';
 import { learningRate, TurnTaker } from './schedule.js';
-import { vectorModel } from './vector-model.js';
+import { LOOP_STEPS, optimizerSettings, type Setup, setUp, type UpdatePlace } from './setup.js';
 
 export interface TrainerOptions extends EngineOptions {
   readonly engine: TrainingEngine;
@@ -37,52 +32,6 @@ export interface TrainerOptions extends EngineOptions {
   readonly update?: UpdatePlace;
   readonly onNote?: (note: string) => void;
 }
-
-/**
- * Where weights are updated: by the host, from gradients that come to it; in the memory of the device, where values can be left
- * in between runs; or by a graph that takes several steps in one run.
- */
-export type UpdatePlace = 'host' | 'device' | 'loop';
-
-/** Steps in one run on a device whose memory cannot be reached in between. */
-const LOOP_STEPS = 8;
-
-/** How steps are taken: known once the device is. */
-interface Setup {
-  readonly update: UpdatePlace;
-  /** Whether products are in float16. */
-  readonly half: boolean;
-}
-
-async function setUp({ engine, config, update, ...options }: TrainerOptions): Promise<Setup> {
-  if (engine.id !== 'onnxruntime') {
-    if (config.precision === 'float16') throw noHalf(engine.id);
-    return { update: 'host', half: false };
-  }
-  const device = await resolveDevice(options);
-  const half = await trainsInHalf(config.precision, device, options);
-  return { update: update ?? updateFor(device, config), half };
-}
-
-/** The device asked for, or under `auto` the first that works. */
-async function resolveDevice({ device, threads }: EngineOptions): Promise<Device> {
-  if (device.kind !== 'auto') return device;
-  const opened = await openOnDevice(vectorModel('Identity', ['a']), { device, threads });
-  await opened.session.release();
-  return opened.device;
-}
-
-/** Where weights are best updated: onnxruntime leaves values in WebGPU's memory, and in no other. */
-function updateFor({ kind }: Device, { steps_per_run: steps }: TrainingConfig): UpdatePlace {
-  if (kind === 'webgpu') return 'device';
-  return (steps ?? (kind === 'cuda' ? LOOP_STEPS : 1)) > 1 ? 'loop' : 'host';
-}
-
-const noHalf = (engine: string): HpsError =>
-  new HpsError('BACKEND_UNAVAILABLE', `engine ${engine} computes nothing in float16`, {
-    hint: 'Set training.precision to float32, or use --engine onnxruntime.',
-    details: { engine },
-  });
 
 /** What one step did. */
 export interface StepReport {
@@ -133,9 +82,7 @@ export class Trainer {
   private readonly weights: ReadonlyMap<Auxiliary, readonly number[]>;
   private readonly losses: LossWeights;
   private readonly evaluators = new Map<Modality, Promise<Evaluator>>();
-  private readonly gradients: ReadonlyMap<string, Float32Array>;
-  /** Slabs that the step's runs have given gradients of, where the host adds them up. */
-  private readonly touched = new Set<string>();
+  private readonly host: HostUpdate;
   private readonly notes = new Set<string>();
   private setup: Promise<Setup> | null = null;
   /** Null where everything is in float32. */
@@ -150,7 +97,7 @@ export class Trainer {
     this.pairsPerRun = Math.min(config.batch_size, config.micro_batch_size);
     this.weights = new Map(AUXILIARY.map((name) => [name, labelsOf(train, name)]));
     this.losses = { ...config.losses, tieLogit: tieLogit(train) };
-    this.gradients = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
+    this.host = new HostUpdate(parameters, optimizerSettings(config));
   }
 
   /** A modality's share, divided among its streams by their examples. */
@@ -180,7 +127,7 @@ export class Trainer {
   async shrink(pairsPerRun: number): Promise<void> {
     await this.close();
     this.resident?.discard();
-    this.touched.clear();
+    this.host.discard();
     this.pairsPerRun = pairsPerRun;
     this.turns = this.takeTurns();
     this.turns.skip(this.step * this.runsPerStep);
@@ -272,7 +219,7 @@ export class Trainer {
     }
     const lr = this.learningRate(this.step);
     const factor = 1 / (runs * this.scale);
-    const gradientNorm = this.resident ? await this.resident.update(lr, factor) : this.updateHere(lr);
+    const gradientNorm = this.resident ? await this.resident.update(lr, factor) : this.host.update(lr);
     return this.report({ losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun });
   }
 
@@ -280,43 +227,6 @@ export class Trainer {
   private learningRate(step: number): number {
     const { schedule: kind, lr, lr_floor: floor, warmup_steps: warmupSteps, steps } = this.options.config;
     return learningRate({ kind, lr, floor, warmupSteps, steps }, step);
-  }
-
-  /** Clipping, AdamW and averages on the host. @returns the norm of the gradients */
-  private updateHere(lr: number): number {
-    const { config, parameters } = this.options;
-    const { touched } = this;
-    const vectors = Array.from(touched, (name) => this.gradients.get(name)!);
-    const norm = globalNorm(vectors);
-    const scale = clipFactor(norm, config.clip_norm);
-    if (Number.isFinite(norm)) {
-      for (const state of parameters.states) {
-        if (!touched.has(state.slab.name)) continue;
-        state.updates++;
-        const weightDecay = state.slab.decayed ? config.weight_decay : 0;
-        const { beta1, beta2, epsilon } = config;
-        adamW(
-          state,
-          this.gradients.get(state.slab.name)!,
-          { lr, beta1, beta2, epsilon, weightDecay, step: state.updates },
-          scale,
-        );
-        if (state.average) average(state.average, state.parameters, config.ema_decay, state.updates);
-      }
-    }
-    touched.clear();
-    return norm;
-  }
-
-  private accumulate(gradients: ReadonlyMap<string, Float32Array>, factor: number): void {
-    const { touched } = this;
-    for (const [name, gradient] of gradients) {
-      const sum = this.gradients.get(name)!;
-      if (touched.has(name)) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
-      else if (factor === 1) sum.set(gradient);
-      else for (let i = 0; i < sum.length; i++) sum[i] = factor * gradient[i];
-      touched.add(name);
-    }
   }
 
   private lane(stream: number): Promise<Lane> {
@@ -352,7 +262,7 @@ export class Trainer {
       const { outputs, gradients } = await session.run(
         feedsOf(session, this.batchFeeds(source), parameters.feeds(false)),
       );
-      this.accumulate(gradients, 1 / (this.runsPerStep * this.scale));
+      this.host.add(gradients, 1 / (this.runsPerStep * this.scale));
       return outputs;
     };
     return { stream, run, release: () => session.release() };
@@ -431,17 +341,15 @@ export class Trainer {
   }
 
   private evaluator(data: ModalityData): Promise<Evaluator> {
-    const known = this.evaluators.get(data.modality);
-    if (known) return known;
     const { forwards, parameters, device, threads } = this.options;
-    const opened = Evaluator.open(forwards.get(data.modality)!, data, {
-      slabs: parameters.slabsOf.get(data.modality)!,
-      pairs: this.pairsPerRun,
-      device,
-      threads,
-    });
-    this.evaluators.set(data.modality, opened);
-    return opened;
+    return opened(this.evaluators, data.modality, () =>
+      Evaluator.open(forwards.get(data.modality)!, data, {
+        slabs: parameters.slabsOf.get(data.modality)!,
+        pairs: this.pairsPerRun,
+        device,
+        threads,
+      }),
+    );
   }
 
   /** Brings `parameters` up to the last step, where they are kept elsewhere. */
@@ -468,6 +376,7 @@ function opened<K, V>(known: Map<K, Promise<V>>, key: K, open: () => Promise<V>)
   if (before) return before;
   const value = open();
   known.set(key, value);
+  value.catch(() => known.delete(key)); // nothing is there to be released
   return value;
 }
 
@@ -478,16 +387,6 @@ const lossesOf = (outputs: ReadonlyMap<string, TensorValue>): Map<string, number
   new Map(
     [...outputs].filter(([name]) => name.startsWith('loss')).map(([name, { data }]) => [name, data[0] as number]),
   );
-
-/** What AdamW is set to. */
-const optimizerSettings = (config: TrainingConfig): OptimizerSettings => ({
-  beta1: config.beta1,
-  beta2: config.beta2,
-  epsilon: config.epsilon,
-  weightDecay: config.weight_decay,
-  clipNorm: config.clip_norm,
-  averageDecay: config.ema_decay,
-});
 
 /** What a lane's graph reads: its own batch, and its slabs of the parameters. */
 function feedsOf<T>(
