@@ -11,6 +11,7 @@ import { type CandidateOptions, makeCandidate } from '../../../src/core/quantiza
 import { SCHEMES, type SchemeId } from '../../../src/core/quantization/registry.js';
 import { rowSets } from '../../../src/core/quantization/rows.js';
 import { openSource } from '../../../src/core/quantization/source.js';
+import { smallestWeights } from '../../../src/core/quantization/weight-only.js';
 import { float32Value } from '../../../src/core/runtime/value.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';
 import { floats, runModel } from '../../helpers/graphs.js';
@@ -270,6 +271,18 @@ it('every scheme of the registry has its own id', () => {
 });
 
 describe('weight-only', () => {
+  it('leaves the smallest weights float, up to a fiftieth of all, and biases out of the count', () => {
+    const constants = new Map([
+      ['middle', { dims: [40, 20] }],
+      ['large', { dims: [200, 495] }],
+      ['score', { dims: [64, 1] }],
+      ['stem', { dims: [12, 3, 7, 7] }],
+      ['bias', { dims: [5000] }],
+    ]);
+    expect([...smallestWeights(constants)]).toEqual(['score', 'middle']);
+    expect([...smallestWeights(new Map([['only', { dims: [4, 4] }]]))]).toEqual([]);
+  });
+
   it('gives the same at every level of optimisation, without asking for session options where there is no manifest', async () => {
     const { candidate, all, disabled, operators } = await quantize(mlp, 'weight-only');
     expect(all).toBeAllClose(disabled, { atol: 1e-5 });
