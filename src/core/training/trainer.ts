@@ -152,6 +152,8 @@ export class Trainer {
     const setup = await setUp(this.options);
     if (setup.update === 'device')
       this.resident = new ResidentUpdate(parameters, optimizerSettings(config), this.options);
+    if (setup.update === 'device' && (config.steps_per_run ?? 1) > 1)
+      this.note('Weights stay on the device between runs: steps_per_run is not used.');
     if (setup.half) this.lossScale ??= new LossScale();
     return setup;
   }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { SLAB_PARTS } from '../../../src/core/training/optimizer-graph.js';
 import type { Parameters } from '../../../src/core/training/parameters.js';
 import type { StepReport } from '../../../src/core/training/trainer.js';
 import { tinyTrainer, trainTiny } from './tiny-trainer.js';
@@ -58,6 +59,23 @@ describe('steps', () => {
     const host = await trainTiny(training, 5);
     const device = await trainTiny({ ...training, trainer: { update: 'device' } }, 5);
     expectSameSteps(device.reports, host.reports, LOSS_ATOL);
+  });
+
+  it('go on to the same bytes from what the device gave back in between', async () => {
+    const training = { modalities: ['text'], trainer: { update: 'device' } } as const;
+    const whole = await trainTiny(training, 6);
+    const before = await trainTiny(training, 3);
+    const { trainer, parameters } = await tinyTrainer(training);
+    for (const [i, state] of parameters.states.entries()) {
+      const saved = before.parameters.states[i];
+      for (const part of SLAB_PARTS) state[part]!.set(saved[part]!);
+      state.updates = saved.updates;
+    }
+    await trainer.resume(3, trainer.pairsPerRun);
+    while (trainer.step < 6) await trainer.runSteps(1);
+    await trainer.settle();
+    await trainer.release();
+    expect(parameters.states).toEqual(whole.parameters.states);
   });
 
   it('of several runs are taken one by one, whatever steps_per_run says, and a note tells so', async () => {
