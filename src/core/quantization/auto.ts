@@ -9,11 +9,11 @@ import { CALIBRATOR_IDS, type CalibratorId } from './calibrators.js';
 import { type Candidate, type CandidateOptions, makeCandidate, quantizedManifest, withManifest } from './candidate.js';
 import { excluder } from './exclude.js';
 import { compareLatency } from './latency.js';
-import { logarithmInputs } from './logarithm.js';
 import type { SchemeId } from './registry.js';
 import { schemeOf } from './registry.js';
 import { type LayerSensitivity, layersOf, measureSensitivity } from './sensitivity.js';
 import type { QuantizationSource } from './source.js';
+import { sparedNodes } from './spared.js';
 import { CHECKING, Judge, type Judgement } from './trial.js';
 
 export interface SearchOptions
@@ -138,7 +138,7 @@ class Search {
     const { source, options } = this;
     const scheme = schemeOf('static');
     const model = await source.prepared(scheme.foldsNorms);
-    const exclude = excluder(options.exclude, logarithmInputs(model.graph));
+    const exclude = excluder(options.exclude, sparedNodes(model.graph, scheme));
     const request = { ...options, exclude, hasManifest: source.manifest !== null };
     const values = scheme.observes?.(model, request) ?? [];
     if (values.length === 0) return [['minmax', { ranges: new Map(), coverage: {}, warnings: [] }]];

@@ -7,11 +7,11 @@ import type { ModelProcessOptions } from '../runtime/child.js';
 import { type Calibration, chooseRanges, observe } from './calibrate.js';
 import { type CalibratorId, calibratorOf } from './calibrators.js';
 import { excluder } from './exclude.js';
-import { logarithmInputs } from './logarithm.js';
 import { nothingToQuantize, refuseOpset } from './refusal.js';
 import { type SchemeId, schemeOf } from './registry.js';
 import type { QuantizationScheme, QuantizedModel, SchemeRequest } from './scheme.js';
 import type { QuantizationSource } from './source.js';
+import { sparedNodes } from './spared.js';
 
 export interface CandidateOptions {
   readonly scheme: SchemeId;
@@ -52,7 +52,7 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
     perChannel,
     fullRange,
     contrib,
-    exclude: excluder(options.exclude, new Map([...logarithmInputs(model.graph), ...(options.excludeNamed ?? [])])),
+    exclude: excluder(options.exclude, new Map([...sparedNodes(model.graph, scheme), ...(options.excludeNamed ?? [])])),
     hasManifest: source.manifest !== null,
   };
   const values = scheme.observes?.(model, request) ?? [];

@@ -44,6 +44,8 @@ export interface QuantizationScheme {
   readonly minOpset: number;
   /** Whether batch norms are folded into convolutions first; parameters then lose their checkpoint names. */
   readonly foldsNorms: boolean;
+  /** Whether the score head stays float: 8 bits of two embeddings can hide what they differ in. */
+  readonly sparesHead?: boolean;
   /**
    * How far the same file may differ from itself: `exact` at every level of optimisation; `rounded` where integer kernels
    * round otherwise than their emulation; `batch-dependent` where the scale of a row depends on its neighbours.

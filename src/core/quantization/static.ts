@@ -23,6 +23,7 @@ export const staticInt8: QuantizationScheme = {
   label: 'int8 weights and activations, ranges from calibration',
   minOpset: 10, // QuantizeLinear
   foldsNorms: true,
+  sparesHead: true,
   determinism: 'rounded',
   observes: (model, request) => planStatic(model, request).observed,
   apply: applyStatic,
