@@ -1,12 +1,12 @@
 // node bench/quantize/judge.js FLOAT ROWS.safetensors FILE...: flips, signal to noise and latency of quantized files, as one JSON.
-// Held-out rows only; files run in turn, so that a drift of the machine meets all.
+// The rows are none that ranges were calibrated on; files run in turn, so that a drift of the machine meets all.
 import { basename } from 'node:path';
 import { openCheckpoint } from '../../dist/core/checkpoint/open.js';
 import { compareDecisions, scoresOf } from '../../dist/core/gate/decisions.js';
 import { readProbes } from '../../dist/core/gate/golden.js';
 import { readFacts } from '../../dist/core/gate/model.js';
 import { batchFeeds, range, rowRunner } from '../../dist/core/gate/rows.js';
-import { rowBatches, splitRows } from '../../dist/core/quantization/rows.js';
+import { rowBatches } from '../../dist/core/quantization/rows.js';
 import { openSession } from '../../dist/core/runtime/ort.js';
 import { floatsOf } from '../../dist/core/runtime/value.js';
 
@@ -18,9 +18,8 @@ const sessions = [];
 for (const file of [float, ...files])
   sessions.push(await openSession(file, { config: readFacts(file).manifest?.session }));
 const given = await openCheckpoint(rows, {});
-const all = await readProbes(given.tensors, { file: basename(rows), manifest: null, inputs: sessions[0].inputs });
+const heldOut = await readProbes(given.tensors, { file: basename(rows), manifest: null, inputs: sessions[0].inputs });
 given.close();
-const [, heldOut] = splitRows(all);
 
 const outputs = [];
 for (const session of sessions) outputs.push(await rowRunner(session, heldOut)(rowBatches(session, heldOut)));

@@ -1,4 +1,4 @@
-// node bench/quantize/rows.js MODEL ROWS OUT.safetensors: seeded rows for a model, the same for all rivals.
+// node bench/quantize/rows.js MODEL ROWS SEED OUT.safetensors: seeded rows for a model, the same for all rivals.
 import { basename } from 'node:path';
 import { withAtomicOutput } from '../../dist/core/bytes/output.js';
 import { writeSafetensors } from '../../dist/core/checkpoint/write-safetensors.js';
@@ -7,10 +7,10 @@ import { makeProbes } from '../../dist/core/gate/probes.js';
 import { asTensors } from '../../dist/core/quantization/rows.js';
 import { openSession } from '../../dist/core/runtime/ort.js';
 
-const [model, rows, out] = process.argv.slice(2);
+const [model, rows, seed, out] = process.argv.slice(2);
 const { manifest } = readFacts(model);
 const session = await openSession(model, { optimization: 'disabled' });
-const probes = makeProbes(session.inputs, manifest, { rows: Number(rows), seed: 'bench', file: basename(model) });
+const probes = makeProbes(session.inputs, manifest, { rows: Number(rows), seed, file: basename(model) });
 await withAtomicOutput(out, { force: true }, async (output) => {
   const sink = await output.create();
   await writeSafetensors(sink, [...asTensors(probes).values()]);

@@ -11,6 +11,8 @@ import { alternate, lastJson, must } from '../measure.js';
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 /** What signal-to-noise may be below theirs, in dB: as much as another order of the same sums moves it. */
 const SAME_SQNR_DB = 0.1;
+/** Rows that results are judged by: a signal-to-noise ratio of a few scores would be mostly chance. */
+const JUDGED_ROWS = 48;
 /** What a latency may be above theirs: as much as two runs of one file differ. */
 const SAME_LATENCY = 1.05;
 
@@ -74,7 +76,9 @@ function findPackaged(python, path) {
 
 async function* modelCases({ name, file, schemes, speed }, { options, python, folder, rounds, cli }) {
   const samples = join(folder, 'samples.safetensors');
-  await must(process.execPath, [here('rows.js'), file, options.samples, samples]);
+  const judgedRows = join(folder, 'judged.safetensors');
+  await must(process.execPath, [here('rows.js'), file, options.samples, 'calibration', samples]);
+  await must(process.execPath, [here('rows.js'), file, JUDGED_ROWS, 'judged', judgedRows].map(String));
   const size = statSync(file).size / 2 ** 20;
   for (const each of (options.schemes ?? schemes ?? 'static:minmax,static:entropy,dynamic:minmax').split(',')) {
     const [scheme, calibrator] = each.split(':');
@@ -97,7 +101,7 @@ async function* modelCases({ name, file, schemes, speed }, { options, python, fo
       ],
       { rounds: rounds(1), warmup: 0 },
     );
-    const judged = await judge(file, samples, { own, other: theirs.absent ? null : other });
+    const judged = await judge(file, judgedRows, { own, other: theirs.absent ? null : other });
     yield benchCase(`${name} (${size.toFixed(0)} MiB), ${scheme} ${calibrator}`, ours, [theirs], {
       targets: targetsOf({ ours, theirs, judged, speed: scheme === 'static' ? speed : undefined }),
       notes: [
@@ -110,8 +114,8 @@ async function* modelCases({ name, file, schemes, speed }, { options, python, fo
 }
 
 /** Both files on held-out samples; ours alone where there is no other or the runtime refuses it, which `refused` then tells. */
-async function judge(float, samples, { own, other }) {
-  const run = async (files) => lastJson(await must(process.execPath, [here('judge.js'), float, samples, ...files]));
+async function judge(float, rows, { own, other }) {
+  const run = async (files) => lastJson(await must(process.execPath, [here('judge.js'), float, rows, ...files]));
   if (!other) return run([own]);
   try {
     return await run([own, other]);
