@@ -71,7 +71,7 @@ describe('hpsv3 finetune', () => {
     expect(whole.code, whole.stderr).toBe(0);
     const args = [...common, 'broken.safetensors', '--out', 'broken.onnx', '--run', 'broken'];
     const start = ['finetune', '--model', 'pair.onnx', '--threads', '1', '--gate', 'off', ...args];
-    const step = await killAtSomeStep(start, folder, 'broken', { from: 3, to: 12 });
+    const step = await killAtSomeStep(start, folder, 'broken', { from: 4, to: 12 });
     expect(existsSync(join(folder, 'broken.onnx'))).toBe(false);
     const resumed = await finetune(...args, '--resume');
     expect(resumed.code, resumed.stderr).toBe(0);
