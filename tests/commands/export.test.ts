@@ -347,6 +347,17 @@ describe('a tokenizer.json', () => {
     expect(manifest.inputs[0].preprocess).toMatchObject({ tokenizer: TOKENIZER_KEY, pad: 0, specialTokens: false });
   });
 
+  it('is found in the folder that is the checkpoint', async () => {
+    const model = join(folder, 'model');
+    mkdirSync(model);
+    copyFileSync(PICO.checkpoint, join(model, 'model.safetensors'));
+    copyFileSync(PICO.config, join(model, 'config.json'));
+    writeFileSync(join(model, 'tokenizer.json'), tokenizer(64));
+    const report = await exported({ modality: 'text', checkpoint: model });
+    expect(report.warnings).toEqual([]);
+    expect(report.lineage[0].inputs.map(({ name }) => name)).toEqual(['model.safetensors', 'tokenizer.json']);
+  });
+
   it.each([
     ['has more ids than the model embeds', tokenizer(65), /ids reach 64.*embeds 64/],
     ['is of another size altogether', byteLevelTokenizer(), /ids reach 260.*embeds 64/],

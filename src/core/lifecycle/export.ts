@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import type { ArchitectureExporter, Contract, ExportRequest } from '../architectures/architecture.js';
 import { chooseArchitecture } from '../architectures/registry.js';
 import type { JsonObject } from '../bytes/json.js';
@@ -24,7 +23,7 @@ import { byteLength } from '../tensor/tensor.js';
 import { gateFailed } from './gate-failed.js';
 import { fillHashes, settled, startLineage, VERSION } from './lineage.js';
 import { refuseNonFinite } from './nonfinite.js';
-import { readTokenizer, type Tokenizer, withTokenizer } from './tokenizer.js';
+import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from './tokenizer.js';
 
 export interface ExportOptions {
   readonly checkpoint: string;
@@ -208,6 +207,9 @@ async function buildModel(
   return { model, contract, parameters, tokenizer, warnings };
 }
 
+const tokenizerPath = ({ tokenizer, checkpoint }: ExportOptions): string | undefined =>
+  tokenizer ?? tokenizerBeside(checkpoint);
+
 /** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
 function findTokenizer(
   contract: Contract,
@@ -220,8 +222,7 @@ function findTokenizer(
       warnings: options.tokenizer ? ['The model reads no text: the tokenizer is not put into it.'] : [],
     };
   }
-  const beside = join(dirname(options.checkpoint), 'tokenizer.json');
-  const path = options.tokenizer ?? (existsSync(beside) ? beside : undefined);
+  const path = tokenizerPath(options);
   if (path === undefined)
     return {
       tokenizer: null,
@@ -267,8 +268,8 @@ function lineageInputs(
     path,
     records: checkpoint.records.filter(({ file }) => file === path),
   }));
-  if (!tokenizer) return files;
-  return [...files, { path: options.tokenizer ?? join(dirname(options.checkpoint), 'tokenizer.json') }];
+  const path = tokenizerPath(options);
+  return tokenizer && path ? [...files, { path }] : files;
 }
 
 async function judge(

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { isJsonObject, type JsonValue, parseJson } from '../bytes/json.js';
 import { FileSource } from '../bytes/source.js';
+import { resolveModelFolder } from '../checkpoint/hf-folder.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput } from '../onnx/manifest.js';
@@ -21,6 +22,12 @@ export interface Tokenizer {
 }
 
 const PAD_NAMES = ['[PAD]', '<pad>', '<|endoftext|>'];
+
+/** The tokenizer.json beside a checkpoint, or in the folder that is one; undefined where there is none. */
+export function tokenizerBeside(checkpoint: string): string | undefined {
+  const path = join(dirname(resolveModelFolder(checkpoint)), 'tokenizer.json');
+  return existsSync(path) ? path : undefined;
+}
 
 /** @throws HpsError FILE_NOT_FOUND, or CONFIG_INVALID for a file that is not a tokenizer.json */
 export function readTokenizer(path: string): Tokenizer {

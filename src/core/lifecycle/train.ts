@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ArchitectureExporter } from '../architectures/architecture.js';
 import { initialTensors } from '../architectures/hpsv3/init.js';
 import { chooseArchitecture } from '../architectures/registry.js';
@@ -34,6 +34,7 @@ import {
   parseTokenizer,
   readTokenizer,
   type Tokenizer,
+  tokenizerBeside,
   withTokenizer,
 } from './tokenizer.js';
 import { drawTrainingCurve } from './training-curve.js';
@@ -241,8 +242,7 @@ async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Toke
 function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokenizer | null {
   const { modalities } = config.model;
   if (Array.isArray(modalities) && !modalities.includes('text')) return null;
-  const beside = checkpoint === undefined ? undefined : join(dirname(checkpoint), TOKENIZER_FILE);
-  const given = tokenizer ?? (beside !== undefined && existsSync(beside) ? beside : undefined);
+  const given = tokenizer ?? (checkpoint === undefined ? undefined : tokenizerBeside(checkpoint));
   return given === undefined ? parseTokenizer(Buffer.from(byteLevelTokenizer()), TOKENIZER_FILE) : readTokenizer(given);
 }
 
