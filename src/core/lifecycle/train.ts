@@ -247,9 +247,12 @@ function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokeniz
 }
 
 /** The checkpoint to start from: one that is there, or drawn weights that read like one. */
-async function openInitial({ checkpoint, config, seed }: TrainOptions): Promise<Checkpoint> {
-  if (checkpoint !== undefined) return openCheckpoint(checkpoint);
-  const tensors = initialTensors(config.model, seed);
+const openInitial = async ({ checkpoint, config, seed }: TrainOptions): Promise<Checkpoint> =>
+  checkpoint === undefined ? drawnCheckpoint(config.model, seed) : openCheckpoint(checkpoint);
+
+/** The weights of `initialTensors` as a checkpoint that was read. */
+export function drawnCheckpoint(model: JsonObject, seed: number): Checkpoint {
+  const tensors = initialTensors(model, seed);
   return {
     format: 'init',
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),

@@ -11,6 +11,9 @@ export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'aud
 export const MODES = ['item', 'pair', 'head'] as const;
 export const DECISIONS = ['pair-head', 'utility-difference'] as const;
 
+/** What a file of pairs calls the embeddings of both sides; a file of items calls its own `embedding`. */
+export const PAIR_EMBEDDINGS = ['left_embedding', 'right_embedding'] as const;
+
 export type Modality = (typeof MODALITIES)[number];
 export type Mode = (typeof MODES)[number];
 /** Which of its outputs a file decides a pair by; calibrators and ensembles are bound to it. */

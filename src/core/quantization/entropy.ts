@@ -1,4 +1,4 @@
-import type { Histogram } from './histogram.js';
+import { type Histogram, sumsBefore } from './histogram.js';
 import { expectedSquaredError } from './quantization-error.js';
 import { type Range, within } from './range.js';
 
@@ -42,16 +42,11 @@ interface Sums {
   readonly filled: Float64Array;
 }
 
-function cumulate(counts: Float64Array): Sums {
-  const [sums, logs, filled] = Array.from({ length: 3 }, () => new Float64Array(counts.length + 1));
-  for (let i = 0; i < counts.length; i++) {
-    const count = counts[i];
-    sums[i + 1] = sums[i] + count;
-    logs[i + 1] = logs[i] + (count > 0 ? count * Math.log(count) : 0);
-    filled[i + 1] = filled[i] + (count > 0 ? 1 : 0);
-  }
-  return { counts: sums, logs, filled };
-}
+const cumulate = (bins: Float64Array): Sums => ({
+  counts: sumsBefore(bins, (count) => count),
+  logs: sumsBefore(bins, (count) => (count > 0 ? count * Math.log(count) : 0)),
+  filled: sumsBefore(bins, (count) => (count > 0 ? 1 : 0)),
+});
 
 /**
  * KL divergence of the bins [start, end), outliers counted in the edge bins, from the same bins after merging them into levels:

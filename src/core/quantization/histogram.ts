@@ -76,13 +76,15 @@ interface BinSums {
   readonly squares: Float64Array;
 }
 
-function cumulate(bins: Float64Array): BinSums {
-  const [counts, centres, squares] = Array.from({ length: 3 }, () => new Float64Array(bins.length + 1));
-  for (let bin = 0; bin < bins.length; bin++) {
-    const centre = bin + 0.5;
-    counts[bin + 1] = counts[bin] + bins[bin];
-    centres[bin + 1] = centres[bin] + bins[bin] * centre;
-    squares[bin + 1] = squares[bin] + bins[bin] * centre * centre;
-  }
-  return { counts, centres, squares };
+const cumulate = (bins: Float64Array): BinSums => ({
+  counts: sumsBefore(bins, (count) => count),
+  centres: sumsBefore(bins, (count, bin) => count * (bin + 0.5)),
+  squares: sumsBefore(bins, (count, bin) => count * (bin + 0.5) * (bin + 0.5)),
+});
+
+/** Of each bin, and of all at last, what the bins before it add up to. */
+export function sumsBefore(bins: Float64Array, term: (count: number, bin: number) => number): Float64Array {
+  const sums = new Float64Array(bins.length + 1);
+  for (let bin = 0; bin < bins.length; bin++) sums[bin + 1] = sums[bin] + term(bins[bin], bin);
+  return sums;
 }

@@ -1,3 +1,4 @@
+import { PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import type { GraphProto } from '../onnx/model.js';
 import { isStandard } from '../onnx/passes/uses.js';
 import { logarithmInputs } from './logarithm.js';
@@ -5,7 +6,7 @@ import { nodeLabel, type QuantizationScheme } from './scheme.js';
 
 const WHY_HEAD = 'the score head: it decides by small differences of embeddings, and has few weights';
 /** What exporters of this package call the embeddings of items. */
-const EMBEDDINGS: ReadonlySet<string> = new Set(['embedding', 'left_embedding', 'right_embedding']);
+const EMBEDDINGS: ReadonlySet<string> = new Set(['embedding', ...PAIR_EMBEDDINGS]);
 
 /** Nodes that a scheme leaves as they are unasked, by label with the reason. */
 export function sparedNodes(graph: GraphProto, { sparesHead }: QuantizationScheme): Map<string, string> {

@@ -7,6 +7,7 @@ import { HpsError } from '../errors.js';
 import { checkModel } from '../onnx/check.js';
 import { type Cut, extractSubgraph } from '../onnx/extract.js';
 import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
+import { PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import { metadataOf, type OnnxModel } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
 import { writeOnnx } from '../onnx/write.js';
@@ -49,8 +50,6 @@ export interface ScoringModel {
   /** Features of two items to a decision; null for an item file. */
   readonly head: WorkerSession | null;
 }
-
-const EMBEDDINGS = ['left_embedding', 'right_embedding'] as const;
 
 /**
  * Opens a model for scoring, its sessions in threads of their own.
@@ -123,12 +122,12 @@ async function openSessions(
   const encoder = await open(
     await writePart(source, 'encoder', {
       inputs: contract.inputs.map(({ name }) => `left_${name}`),
-      outputs: [EMBEDDINGS[0]],
+      outputs: [PAIR_EMBEDDINGS[0]],
     }),
   );
   try {
     const outputs = model.graph.output.map(({ name }) => name);
-    const part = await writePart(source, 'head', { inputs: [...EMBEDDINGS], outputs });
+    const part = await writePart(source, 'head', { inputs: [...PAIR_EMBEDDINGS], outputs });
     // A few small matrices: a second pool of threads, or the way to another device, would cost more than it saves.
     const head = await openWorkerSession(part, {
       device: CPU,
@@ -153,7 +152,7 @@ const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>>
     : { 'session.intra_op.allow_spinning': '0' };
 
 const isCuttable = ({ graph }: OnnxModel): boolean =>
-  EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
+  PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
 
 async function writePart({ model, folder }: Source, name: string, cut: Cut): Promise<string> {
   const part = extractSubgraph(model, cut);

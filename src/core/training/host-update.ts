@@ -4,21 +4,20 @@ import type { Parameters } from './parameters.js';
 
 /** Gradients are added up and applied by the host: see `ResidentUpdate` for the device. */
 export class HostUpdate {
-  private readonly sums: ReadonlyMap<string, Float32Array>;
+  private readonly sums = new Map<string, Float32Array>();
   /** Slabs that the step's runs have given gradients of. */
   private readonly touched = new Set<string>();
 
   constructor(
     private readonly parameters: Parameters,
     private readonly settings: OptimizerSettings,
-  ) {
-    this.sums = new Map(parameters.states.map(({ slab }) => [slab.name, new Float32Array(slab.length)]));
-  }
+  ) {}
 
   /** Adds the gradients of one run, by slab, times `factor`. */
   add(gradients: ReadonlyMap<string, Float32Array>, factor: number): void {
     for (const [name, gradient] of gradients) {
-      const sum = this.sums.get(name)!;
+      const sum = this.sums.get(name) ?? new Float32Array(gradient.length);
+      this.sums.set(name, sum);
       if (this.touched.has(name)) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
       else if (factor === 1) sum.set(gradient);
       else for (let i = 0; i < sum.length; i++) sum[i] = factor * gradient[i];

@@ -72,11 +72,8 @@ export function buildLoop(
   const norm = appendNorm(body, given, SCALE);
   const updated = appendUpdates(
     body,
-    slabs.map((slab, i) => ({
-      slab,
-      operands: new Map(parts.map((part) => [part, body.operand(partName(slab, part))] as const)),
-      gradient: given[i],
-    })),
+    slabs,
+    given,
     {
       corrections: takeStacked(body, corrections, TAKEN),
       lr: takeStacked(body, RATE, ITERATION),

@@ -2,6 +2,7 @@ import { renameGraph } from '../ensemble/rename.js';
 import { HpsError } from '../errors.js';
 import { extractSubgraph } from '../onnx/extract.js';
 import type { Manifest } from '../onnx/manifest.js';
+import { PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import { DATA_TYPE, type OnnxModel } from '../onnx/model.js';
 import { tensorOf } from '../onnx/tensor-data.js';
 import { numel } from '../tensor/shape.js';
@@ -17,8 +18,6 @@ export interface OpenedForward {
   /** Whether keys are those of a checkpoint: not for a file whose parameters were folded into one another. */
   readonly hasWayBack: boolean;
 }
-
-const SIDES = ['left_embedding', 'right_embedding'] as const;
 
 /**
  * A model file of mode item or pair as training reads it.
@@ -82,19 +81,19 @@ const leftInputs = ({ inputs }: Manifest): Manifest['inputs'] =>
 /** The left encoder with its utility as the item graph, and the head between both embeddings. */
 function cutPair(model: OnnxModel, manifest: Manifest, file: string): { item: OnnxModel; head: OnnxModel } {
   const { graph } = model;
-  if (!SIDES.every((name) => graph.valueInfo.some((info) => info.name === name)))
+  if (!PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name)))
     throw untrainable(file, 'its encoder and head cannot be told apart', 'Export it with hpsv3.');
   const sided = manifest.inputs.map(({ name }) => name).filter((name) => name.startsWith(LEFT));
-  const encoder = extractSubgraph(model, { inputs: sided, outputs: [SIDES[0], 'left_utility_logit'] });
-  const head = extractSubgraph(model, { inputs: [...SIDES], outputs: ['logit', 'pair_logit'] });
+  const encoder = extractSubgraph(model, { inputs: sided, outputs: [PAIR_EMBEDDINGS[0], 'left_utility_logit'] });
+  const head = extractSubgraph(model, { inputs: [...PAIR_EMBEDDINGS], outputs: ['logit', 'pair_logit'] });
   const itemNames = new Map([
     ...sided.map((name) => [name, name.slice(LEFT.length)] as const),
-    [SIDES[0], EMBEDDING],
+    [PAIR_EMBEDDINGS[0], EMBEDDING],
     ['left_utility_logit', 'utility_logit'],
   ]);
   return {
     item: renamed(encoder, itemNames),
-    head: renamed(head, new Map([[SIDES[0], 'left'] as const, [SIDES[1], 'right'] as const])),
+    head: renamed(head, new Map([[PAIR_EMBEDDINGS[0], 'left'] as const, [PAIR_EMBEDDINGS[1], 'right'] as const])),
   };
 }
 

@@ -136,11 +136,8 @@ export function buildOptimizer(slabs: readonly Slab[], settings: OptimizerSettin
   const norm = appendNorm(graph, gradients, graph.operand(FACTOR));
   const updated = appendUpdates(
     graph,
-    slabs.map((slab, i) => ({
-      slab,
-      operands: new Map(parts.map((part) => [part, graph.operand(partName(slab, part))] as const)),
-      gradient: gradients[i],
-    })),
+    slabs,
+    gradients,
     {
       corrections: graph.operand(CORRECTION_ROWS),
       lr: graph.operand(LEARNING_RATE),
@@ -152,16 +149,19 @@ export function buildOptimizer(slabs: readonly Slab[], settings: OptimizerSettin
   return { ...graph.finish(), norm: norm.name, updated: names };
 }
 
-/** Appends the step of each slab; `corrections` has a row for each. */
+/** Appends the step of each slab, whose vectors the graph has under their `partName`; `corrections` has a row for each. */
 export function appendUpdates(
   graph: Emitter,
-  slabs: readonly { readonly slab: Slab; readonly operands: SlabOperands; readonly gradient: Operand }[],
+  slabs: readonly Slab[],
+  gradients: readonly Operand[],
   shared: UpdateOperands,
   settings: OptimizerSettings,
 ): SlabOperands[] {
-  return slabs.map(({ slab, operands, gradient }, i) => {
+  const parts = partsOf(settings.averageDecay > 0);
+  return slabs.map((slab, i) => {
+    const operands = new Map(parts.map((part) => [part, graph.operand(partName(slab, part))] as const));
     const corrections = graph.take(shared.corrections, i);
-    return appendUpdate(graph, slab, operands, gradient, { ...shared, corrections }, settings);
+    return appendUpdate(graph, slab, operands, gradients[i], { ...shared, corrections }, settings);
   });
 }
 

@@ -1,4 +1,5 @@
 import type { NodeProto, OnnxModel } from '../onnx/model.js';
+import { producers } from '../onnx/passes/uses.js';
 
 /** An Add that puts what a branch made of a value back onto the value. */
 export interface ResidualBranch {
@@ -14,13 +15,12 @@ export interface ResidualBranch {
  * adds to its scores, from which the tokens behind them may have been computed.
  */
 export function residualBranches({ graph }: OnnxModel): ResidualBranch[] {
-  const producers = new Map<string, NodeProto>();
-  for (const node of graph.node) for (const name of node.output) if (name) producers.set(name, node);
+  const makers = producers(graph);
   const isFrom = (value: string, ancestor: string): boolean => {
     const seen = new Set<NodeProto>();
     const open = [value];
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
-      const node = producers.get(name);
+      const node = makers.get(name);
       if (!node || seen.has(node)) continue;
       if (node.input.includes(ancestor)) return true;
       seen.add(node);
@@ -29,7 +29,7 @@ export function residualBranches({ graph }: OnnxModel): ResidualBranch[] {
     return false;
   };
   const scores = new Set(graph.node.filter(({ opType }) => opType === 'Softmax').map(({ input }) => input[0]));
-  const isComputed = (name: string): boolean => producers.has(name);
+  const isComputed = (name: string): boolean => makers.has(name);
   return graph.node.flatMap(({ opType, input, output }, node): ResidualBranch[] => {
     if (opType !== 'Add' || !input.every(isComputed) || scores.has(output[0])) return [];
     const [a, b] = input;

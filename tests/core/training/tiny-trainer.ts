@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { hpsv3Exporter } from '../../../src/core/architectures/hpsv3/exporter.js';
-import { initialTensors } from '../../../src/core/architectures/hpsv3/init.js';
 import type { JsonObject } from '../../../src/core/bytes/json.js';
 import { Random } from '../../../src/core/bytes/random.js';
-import type { Checkpoint } from '../../../src/core/checkpoint/checkpoint.js';
+import { drawnCheckpoint } from '../../../src/core/lifecycle/train.js';
 import type { ContractInput, Modality } from '../../../src/core/onnx/manifest.js';
 import { trainingConfigSchema } from '../../../src/core/training/config.js';
 import type { ModalityData, TrainingItem } from '../../../src/core/training/dataset.js';
@@ -25,27 +24,10 @@ export interface TinyTraining {
 
 const ITEMS = 24;
 
-/** The nano model with drawn weights. */
-function nanoCheckpoint(model: JsonObject): Checkpoint {
-  const tensors = initialTensors(model, 1);
-  return {
-    format: 'init',
-    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
-    config: null,
-    configOrigin: null,
-    key: '',
-    strippedPrefix: '',
-    ignored: [],
-    files: [],
-    records: [],
-    close: () => {},
-  };
-}
-
 /** A trainer of the nano model on drawn items, of which the first of two is preferred. The caller releases it. */
 export async function tinyTrainer({ modalities, settings, trainer }: TinyTraining) {
   const { model } = parse(readFileSync(CONFIG, 'utf8')) as { model: JsonObject };
-  const checkpoint = nanoCheckpoint(model);
+  const checkpoint = drawnCheckpoint(model, 1);
   const request = { config: model, configOrigin: null };
   const forwards = new Map(
     await Promise.all(

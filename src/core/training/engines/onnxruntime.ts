@@ -41,7 +41,7 @@ export async function differentiate(model: BoundLossModel): Promise<Differentiat
 async function openGradientSession(model: BoundLossModel, options: EngineOptions): Promise<GradientSession> {
   const { graph: differentiated, outputs, gradients: names } = await differentiate(model);
   const { model: graph, types } = withOutputs(differentiated, [...outputs, ...names.values()]);
-  const { session, device } = await openOnDevice(removeDeadCode(graph), options);
+  const { session, device } = await openOnDevice(graph, options);
   const targets = new Map<string, TensorValue>();
   for (const name of [...outputs, ...names.values()]) {
     const { shape } = types.get(name)!;
@@ -71,10 +71,11 @@ export async function openOnDevice(
   { device: choice, threads }: EngineOptions,
   resident?: readonly string[],
 ): Promise<{ session: LocalSession; device: Device }> {
+  const needed = removeDeadCode(model);
   const devices = candidates(choice);
   for (const [i, device] of devices.entries()) {
     try {
-      const fitting = device.kind === 'webgpu' ? await webgpuForms(model) : model;
+      const fitting = device.kind === 'webgpu' ? await webgpuForms(needed) : needed;
       const session = await withTemporaryModel(fitting, (path) => openSession(path, { device, threads, resident }));
       return { session, device };
     } catch (error) {
