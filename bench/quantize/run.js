@@ -2,7 +2,8 @@
 // same float model and samples, whole processes in turn; then both results judged on held-out samples in one process.
 // The gate is off in what is timed: the peer has none.
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { atLeast, atMost, benchCase, faster, memoryShare } from '../case.js';
@@ -55,7 +56,12 @@ export default {
 /** A model of random seeded weights made once with torch, or a trained one that a package brings; null where neither is there. */
 async function findModel({ make, packaged }, { python, cache }) {
   if (packaged) return findPackaged(python, packaged);
-  const file = join(cache, `${make}.onnx`);
+  // A changed script makes other models.
+  const recipe = createHash('sha256')
+    .update(readFileSync(here('models.py')))
+    .digest('hex')
+    .slice(0, 8);
+  const file = join(cache, `${make}-${recipe}.onnx`);
   if (existsSync(file)) return file;
   if (!python.versions.torchvision || !python.versions.transformers) return null;
   await must(python.command, [here('models.py'), make, `${file}.part`]);
