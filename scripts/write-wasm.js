@@ -1,22 +1,27 @@
-// Assembles src/core/training/optimizer.wat into the bytes that optimizer-wasm.ts holds.
+// Assembles each .wat of src/core into the bytes that its -wasm.ts holds.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
 
-const SOURCE = new URL('../src/core/training/optimizer.wat', import.meta.url);
-const TARGET = new URL('../src/core/training/optimizer-wasm.ts', import.meta.url);
+export const SOURCES = ['training/optimizer.wat', 'quantization/int8.wat'];
 
-/** The module that holds the assembled bytes. */
-export async function assemble() {
+const inCore = (path) => new URL(`../src/core/${path}`, import.meta.url);
+export const targetOf = (source) => inCore(source.replace(/\.wat$/, '-wasm.ts'));
+
+/** The module that holds the assembled bytes of a source. */
+export async function assemble(source) {
   const { parseWat } = await wabt();
-  const { buffer } = parseWat('optimizer.wat', readFileSync(SOURCE, 'utf8'), { simd: true }).toBinary({});
+  const name = basename(source);
+  const { buffer } = parseWat(name, readFileSync(inCore(source), 'utf8'), { simd: true }).toBinary({});
   const base64 = Buffer.from(buffer).toString('base64');
   return [
-    '/** optimizer.wat, assembled by scripts/write-wasm.js. */',
-    'export const OPTIMIZER_WASM =',
+    `/** ${name}, assembled by scripts/write-wasm.js. */`,
+    `export const ${basename(name, '.wat').toUpperCase()}_WASM =`,
     `  '${base64}';`,
     '',
   ].join('\n');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(TARGET, await assemble());
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const source of SOURCES) writeFileSync(targetOf(source), await assemble(source));

@@ -179,12 +179,24 @@ export function fileRange(source: ByteSource): { readonly path: string; readonly
   return inner instanceof FileSource ? { path: inner.path, offset } : null;
 }
 
-/** The whole source in pieces of at most `chunkBytes`; each piece is valid until the next is asked for. */
+/** The buffer of the last source that was read to its end, for the next one: fresh pages cost as much as reading. */
+let spareBuffer = new Uint8Array(0);
+
+function takeBuffer(byteLength: number): Uint8Array<ArrayBuffer> {
+  const spare = spareBuffer;
+  if (spare.byteLength < byteLength) return new Uint8Array(byteLength);
+  spareBuffer = new Uint8Array(0);
+  return spare;
+}
+
+/** The whole source in pieces of at most `chunkBytes`; each piece is valid until the next is asked for, at the end too. */
 export async function* readChunks(source: ByteSource, chunkBytes: number): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(chunkBytes, source.byteLength));
-  for (let offset = 0; offset < source.byteLength; offset += buffer.byteLength) {
-    const piece = buffer.subarray(0, Math.min(buffer.byteLength, source.byteLength - offset));
+  const most = Math.min(chunkBytes, source.byteLength);
+  const buffer = takeBuffer(most);
+  for (let offset = 0; offset < source.byteLength; offset += most) {
+    const piece = buffer.subarray(0, Math.min(most, source.byteLength - offset));
     await source.readInto(offset, piece);
     yield piece;
   }
+  if (buffer.byteLength > spareBuffer.byteLength) spareBuffer = buffer;
 }

@@ -2,138 +2,15 @@ import { DATA_TYPE, type TensorProto } from '../onnx/model.js';
 import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { asFloat32, bytesOf } from '../tensor/values.js';
+import { type ChannelLayout, stretches } from './channel-layout.js';
+import { FLOAT_BYTES, int8Kernel, PIECE, piecesOf } from './int8-kernel.js';
+import type { ChannelMagnitudes } from './magnitudes.js';
 import { SMALLEST_SCALE } from './range.js';
 
 /** Symmetric: -128 is not used, so that a weight and its negative round alike. */
 const S8_MAX = 127;
 /** Adding and taking away 1.5 * 2^52 rounds a small float64 to an integer, half to even, as QuantizeLinear does. */
 const ROUND = 1.5 * 2 ** 52;
-
-/** Where the channels of a weight lie in memory: element i is of channel floor(i / inner) mod channels. */
-export interface ChannelLayout {
-  readonly channels: number;
-  readonly inner: number;
-  /**
-   * How far apart in memory the weights lie that a sum over inputs takes one after the other; null where that is not known.
-   * Convolutions sum over the inputs at one position of the kernel, then at the next.
-   */
-  readonly step: number | null;
-}
-
-/** @param axis - of the channels, or null for one scale for all */
-export function channelLayout(shape: readonly number[], axis: number | null): ChannelLayout {
-  if (axis === null) return { channels: 1, inner: Math.max(1, numel(shape)), step: null };
-  const step = axis === 0 ? numel(shape.slice(2)) : axis === shape.length - 1 ? shape[axis] : null;
-  return { channels: shape[axis], inner: numel(shape.slice(axis + 1)), step };
-}
-
-/** What the scale of a channel depends on. */
-export interface ChannelMagnitudes {
-  /** Largest |value| of every channel. */
-  readonly largest: Float32Array;
-  /** Largest |sum| of two values that follow each other in the sum over inputs; of any two where their order is not known. */
-  readonly pair: Float32Array;
-}
-
-/** Magnitudes of every channel of a float32 tensor, streamed once; null where a value is NaN or infinite. */
-export async function channelMagnitudes(tensor: Tensor, layout: ChannelLayout): Promise<ChannelMagnitudes | null> {
-  const { channels, inner, step } = layout;
-  const found = { largest: new Float32Array(channels), pair: new Float32Array(channels) };
-  const block = new Float32Array(inner === 1 || step === null ? channels : inner);
-  let at = 0;
-  for await (const chunk of tensor.chunks()) {
-    const values = asFloat32(chunk);
-    // NaN once a value is NaN or infinite, else 0.
-    let poison = inner === 1 ? columnMagnitudes(values, at % channels, block, found) : 0;
-    for (const { channel, start, end } of runs(at, values.length, layout)) {
-      if (step === null) poison += runMagnitudes(values, start, end, channel, block, found);
-      else {
-        const done = (at + start) % inner;
-        block.set(values.subarray(start, end), done);
-        if (done + end - start === inner) poison += blockMagnitudes(block, step, channel, found);
-      }
-    }
-    if (poison !== 0) return null;
-    at += values.length;
-  }
-  return found;
-}
-
-/** A stretch of a channel whose order is not known. @param seconds - the largest |value| of each channel but one */
-function runMagnitudes(
-  values: Float32Array,
-  start: number,
-  end: number,
-  channel: number,
-  seconds: Float32Array,
-  found: ChannelMagnitudes,
-): number {
-  let [largest, second, poison] = [found.largest[channel], seconds[channel], 0];
-  for (let i = start; i < end; i++) {
-    const magnitude = Math.abs(values[i]);
-    poison += magnitude - magnitude;
-    if (magnitude > second) {
-      second = Math.min(magnitude, largest);
-      largest = Math.max(magnitude, largest);
-    }
-  }
-  found.largest[channel] = largest;
-  seconds[channel] = second;
-  found.pair[channel] = largest + second;
-  return poison;
-}
-
-/** All of a channel, [inputs, positions]. */
-function blockMagnitudes(block: Float32Array, step: number, channel: number, found: ChannelMagnitudes): number {
-  let [largest, pair, poison] = [0, 0, 0];
-  for (let i = 0; i < block.length; i++) {
-    const magnitude = Math.abs(block[i]);
-    poison += magnitude - magnitude;
-    largest = Math.max(largest, magnitude);
-  }
-  for (let i = step; i < block.length; i++) pair = Math.max(pair, Math.abs(block[i] + block[i - step]));
-  // Behind the last input of a position comes the first of the next.
-  const last = block.length - step;
-  for (let position = 1; position < step; position++)
-    pair = Math.max(pair, Math.abs(block[position] + block[last + position - 1]));
-  found.largest[channel] = largest;
-  found.pair[channel] = pair;
-  return poison;
-}
-
-/** Channels in the last axis: every element is of another. @param before - the row before, which becomes the last one here */
-function columnMagnitudes(
-  values: Float32Array,
-  first: number,
-  before: Float32Array,
-  { largest, pair }: ChannelMagnitudes,
-): number {
-  let [channel, poison] = [first, 0];
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    poison += value - value;
-    largest[channel] = Math.max(largest[channel], Math.abs(value));
-    pair[channel] = Math.max(pair[channel], Math.abs(value + before[channel]));
-    before[channel] = value;
-    if (++channel === largest.length) channel = 0;
-  }
-  return poison;
-}
-
-/** Stretches of a chunk that are of one channel; none where channels change with every element. */
-function* runs(
-  at: number,
-  length: number,
-  { channels, inner }: ChannelLayout,
-): Generator<{ channel: number; start: number; end: number }> {
-  if (inner === 1) return;
-  for (let start = 0; start < length; ) {
-    const position = at + start;
-    const end = Math.min(length, start + inner - (position % inner));
-    yield { channel: Math.floor(position / inner) % channels, start, end };
-    start = end;
-  }
-}
 
 /** Scales of symmetric int8 channels: the largest value becomes 127. */
 export const symmetricScales = ({ largest }: ChannelMagnitudes): Float32Array =>
@@ -159,8 +36,9 @@ function usableScales(scales: Float32Array): Float32Array {
 }
 
 /**
- * The weight as int8, quantized as it streams. No bound is needed: a scale is a float32 of at least max / 127, which is off by a
- * part in 2^24, and 127 and so little more still round to 127.
+ * The weight as int8, quantized as it streams: each value over its scale in float64, rounded half to even as QuantizeLinear does.
+ * No bound is needed: a scale is a float32 of at least max / 127, which is off by a part in 2^24, and 127 and so little more still
+ * round to 127.
  */
 export function quantizedWeight(
   name: string,
@@ -169,17 +47,14 @@ export function quantizedWeight(
   scales: Float32Array,
 ): TensorProto {
   async function* chunks(): AsyncGenerator<Uint8Array> {
+    let quantized = new Uint8Array(0);
     let at = 0;
     for await (const chunk of tensor.chunks()) {
       const values = asFloat32(chunk);
-      const quantized = new Int8Array(values.length);
-      for (const { channel, start, end } of runs(at, values.length, layout)) {
-        const scale = scales[channel];
-        for (let i = start; i < end; i++) quantized[i] = values[i] / scale + ROUND - ROUND;
-      }
-      if (layout.inner === 1) quantizeColumns(values, at % layout.channels, scales, quantized);
+      if (quantized.length < values.length) quantized = new Uint8Array(values.length);
+      quantizeInto(quantized, values, at, layout, scales);
       at += values.length;
-      yield bytesOf(quantized);
+      yield quantized.subarray(0, values.length);
     }
   }
   return {
@@ -190,11 +65,28 @@ export function quantizedWeight(
   };
 }
 
-function quantizeColumns(values: Float32Array, first: number, scales: Float32Array, quantized: Int8Array): void {
-  let channel = first;
-  for (let i = 0; i < values.length; i++) {
-    quantized[i] = values[i] / scales[channel] + ROUND - ROUND;
-    if (++channel === scales.length) channel = 0;
+function quantizeInto(
+  target: Uint8Array,
+  values: Float32Array,
+  at: number,
+  layout: ChannelLayout,
+  scales: Float32Array,
+): void {
+  const { kernel, arrays } = int8Kernel(PIECE, scales.length, PIECE / FLOAT_BYTES);
+  const [place, scalesPlace, levels] = arrays;
+  const scaleStep = layout.inner === 1 ? FLOAT_BYTES : 0;
+  scalesPlace.set(scales);
+  for (const { start, piece } of piecesOf(values)) {
+    place.set(piece);
+    for (const { channel, from, end } of stretches(at + start, piece.length, layout))
+      kernel.quantize(
+        place.byteOffset + FLOAT_BYTES * from,
+        end - from,
+        scalesPlace.byteOffset + FLOAT_BYTES * channel,
+        scaleStep,
+        levels.byteOffset + from,
+      );
+    target.set(bytesOf(levels).subarray(0, piece.length), start);
   }
 }
 

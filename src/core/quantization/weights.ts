@@ -3,13 +3,9 @@ import { isStandard } from '../onnx/passes/uses.js';
 import { dataTypeName, tensorOf } from '../onnx/tensor-data.js';
 import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
-import {
-  type ChannelLayout,
-  channelLayout,
-  channelMagnitudes,
-  pairwiseScales,
-  symmetricScales,
-} from './int8-weight.js';
+import { type ChannelLayout, channelLayout } from './channel-layout.js';
+import { pairwiseScales, symmetricScales } from './int8-weight.js';
+import { channelMagnitudes } from './magnitudes.js';
 
 /** Axis of the output channels of a weight, by the operator that reads it and at which input; null where it reads no weight there. */
 type AxisRule = (node: NodeProto, rank: number) => number | null;

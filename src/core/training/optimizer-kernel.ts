@@ -1,13 +1,8 @@
+import { openWasm, type WasmMemory } from '../bytes/wasm.js';
 import { OPTIMIZER_WASM } from './optimizer-wasm.js';
 
-/** What is used of WebAssembly: TypeScript brings its types with those of browsers alone. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: object };
-};
-
 interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly memory: WasmMemory;
   adamw(length: number, ...offsetsAndSettings: number[]): void;
   blend(length: number, ...offsetsAndSettings: number[]): void;
 }
@@ -21,8 +16,7 @@ let opened: { readonly exports: Exports; readonly places: readonly Float32Array[
 
 function openKernel(): NonNullable<typeof opened> {
   if (opened) return opened;
-  const module = new WebAssembly.Module(Buffer.from(OPTIMIZER_WASM, 'base64'));
-  const exports = new WebAssembly.Instance(module).exports as Exports;
+  const exports = openWasm<Exports>(OPTIMIZER_WASM);
   const length = exports.memory.buffer.byteLength / Float32Array.BYTES_PER_ELEMENT / VECTORS;
   const places = Array.from(
     { length: VECTORS },

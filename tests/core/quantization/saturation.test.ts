@@ -2,12 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/bytes/random.js';
 import { DATA_TYPE, type NodeProto, type OnnxModel, type TensorProto } from '../../../src/core/onnx/model.js';
 import { chunksOf } from '../../../src/core/onnx/weight.js';
-import {
-  channelLayout,
-  channelMagnitudes,
-  pairwiseScales,
-  quantizedWeight,
-} from '../../../src/core/quantization/int8-weight.js';
+import { channelLayout } from '../../../src/core/quantization/channel-layout.js';
+import { pairwiseScales, quantizedWeight } from '../../../src/core/quantization/int8-weight.js';
+import { channelMagnitudes } from '../../../src/core/quantization/magnitudes.js';
 import { floats as floatTensorOf, scalarFloat, scalarU8, zeros8 } from '../../../src/core/quantization/tensors.js';
 import type { TensorValue } from '../../../src/core/runtime/value.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chunksOf } from '../../../src/core/onnx/weight.js';
+import { channelLayout } from '../../../src/core/quantization/channel-layout.js';
 import {
-  channelLayout,
-  channelMagnitudes,
   pairwiseScales,
   quantizedBias,
   quantizedWeight,
   scalesForBias,
   symmetricScales,
 } from '../../../src/core/quantization/int8-weight.js';
+import { channelMagnitudes } from '../../../src/core/quantization/magnitudes.js';
 import { activationScale } from '../../../src/core/quantization/range.js';
 import { floatTensor } from '../../helpers/graphs.js';
 

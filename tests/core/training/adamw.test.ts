@@ -2,9 +2,6 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { adamW, average, clipFactor, globalNorm } from '../../../src/core/training/adamw.js';
 
-const { assemble }: { assemble(): Promise<string> } = await import(
-  new URL('../../../scripts/write-wasm.js', import.meta.url).href
-);
 // Made by tests/golden/training/make_adamw.py.
 const golden = JSON.parse(readFileSync(new URL('../../golden/training/adamw.json', import.meta.url), 'utf8'));
 
@@ -37,12 +34,6 @@ describe('adamW', () => {
       return shrunk - ((lr / (1 - beta1 ** step)) * m) / (Math.sqrt(v / (1 - beta2 ** step)) + epsilon);
     });
     expect(state.parameters).toBeAllClose(expected, { atol: 1e-6 });
-  });
-
-  it('is assembled from the text beside it', async () => {
-    expect(await assemble()).toBe(
-      readFileSync(new URL('../../../src/core/training/optimizer-wasm.ts', import.meta.url), 'utf8'),
-    );
   });
 
   it('clips by the norm of all gradients together, as torch does', () => {
