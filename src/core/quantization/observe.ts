@@ -51,7 +51,9 @@ export async function observeExtremes(
   probes: Probes,
   options: ObserveOptions,
 ): Promise<Map<string, Range>> {
-  const reduced = REDUCTIONS.flatMap(({ opType, suffix }) => readers(opType, values, suffix));
+  const reduced = values.flatMap((value, i) =>
+    REDUCTIONS.map(({ opType, suffix }) => reader(opType, value, i, suffix)),
+  );
   const observed = new Map<string, Range>();
   await withExposed(exposing(model, reduced), options, async (session) => {
     for (const batch of rowBatches(session, probes)) {
@@ -168,24 +170,29 @@ function groupsOf(values: readonly string[], bytes: readonly number[]): ValueGro
 
 const readerOf = (value: number, suffix: string): string => `observed.${value}.${suffix}`;
 
-/** A node that reads each value; those that reduce leave one number. */
-const readers = (opType: string, values: readonly string[], suffix: string): NodeProto[] =>
-  values.map((value, i) => ({
-    opType,
-    name: readerOf(i, suffix),
-    input: [value],
-    output: [readerOf(i, suffix)],
-    attribute: opType.startsWith('Reduce') ? [intAttribute('keepdims', 0)] : [],
-  }));
+/** A node that reads a value; those that reduce leave one number. */
+const reader = (opType: string, value: string, i: number, suffix: string): NodeProto => ({
+  opType,
+  name: readerOf(i, suffix),
+  input: [value],
+  output: [readerOf(i, suffix)],
+  attribute: opType.startsWith('Reduce') ? [intAttribute('keepdims', 0)] : [],
+});
 
-/** The model with more nodes, and their results as its only outputs. */
+const readers = (opType: string, values: readonly string[], suffix: string): NodeProto[] =>
+  values.map((value, i) => reader(opType, value, i, suffix));
+
+/**
+ * The model with more nodes, and their results as its only outputs. The nodes stand in reverse: onnxruntime runs first what the
+ * last of them needs, so that each runs as soon as it can, and no value is kept for it.
+ */
 function exposing(model: OnnxModel, nodes: readonly NodeProto[]): OnnxModel {
   const output: ValueInfoProto[] = nodes.map(({ opType, output: [name] }) => ({
     name,
     type: { tensorType: { elemType: opType === 'Size' ? DATA_TYPE.INT64 : DATA_TYPE.FLOAT } },
   }));
   const { graph } = model;
-  return { ...model, metadataProps: [], graph: { ...graph, node: [...graph.node, ...nodes], output } };
+  return { ...model, metadataProps: [], graph: { ...graph, node: [...graph.node, ...nodes.toReversed()], output } };
 }
 
 async function withExposed<T>(
