@@ -16,7 +16,7 @@ const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 const sessions = [];
 for (const file of [float, ...files])
-  sessions.push(await openSession(file, { config: readFacts(file).manifest?.session }));
+  sessions.push(await openSession(file, { config: (await readFacts(file)).manifest?.session }));
 const given = await openCheckpoint(rows, {});
 const heldOut = await readProbes(given.tensors, { file: basename(rows), manifest: null, inputs: sessions[0].inputs });
 given.close();

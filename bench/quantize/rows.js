@@ -8,7 +8,7 @@ import { asTensors } from '../../dist/core/quantization/rows.js';
 import { openSession } from '../../dist/core/runtime/ort.js';
 
 const [model, rows, seed, out] = process.argv.slice(2);
-const { manifest } = readFacts(model);
+const { manifest } = await readFacts(model);
 const session = await openSession(model, { optimization: 'disabled' });
 const probes = makeProbes(session.inputs, manifest, { rows: Number(rows), seed, file: basename(model) });
 await withAtomicOutput(out, { force: true }, async (output) => {

@@ -55,11 +55,11 @@ interface Difference {
  */
 export async function checkEmbedded(options: EmbeddedCheck): Promise<GateCheck[]> {
   const differences: { what: string; difference: Difference }[] = [];
-  const source = readFacts(options.source);
+  const source = await readFacts(options.source);
   for (const level of isLarge(source) ? (['basic'] as const) : LEVELS[options.level]) {
     options.onProgress?.({ step: `calibrated output at level ${level}`, done: 0 });
     const logits = await runProbes(source, options.outputs.logit, level, options);
-    const values = await runProbes(readFacts(options.candidate), options.outputs.added, level, options);
+    const values = await runProbes(await readFacts(options.candidate), options.outputs.added, level, options);
     differences.push({ what: `probes at level ${level}`, difference: compare(options.curve, logits, values) });
   }
   const logits = gridOf(options.curve);

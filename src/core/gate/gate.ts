@@ -32,8 +32,8 @@ const COMPARED_ROWS = { quick: { item: 8, pair: 16 }, full: { item: 24, pair: 48
  */
 export async function runGate(options: GateOptions): Promise<GateReport> {
   if (options.level === 'off') return reportOff(options);
-  const candidate = readFacts(options.candidate);
-  const sources = sourcesOf(options.reference);
+  const candidate = await readFacts(options.candidate);
+  const sources = await sourcesOf(options.reference);
   for (const { facts } of sources) assertComparable(facts, candidate);
   const expected = sources.length > 0 ? await runSources(sources, candidate, options) : null;
   const judged = await withModelProcess(childOptions(options), (child) =>
@@ -137,10 +137,12 @@ interface Source {
   readonly coefficient: number;
 }
 
-function sourcesOf(reference: GateReference): Source[] {
-  if (reference.kind === 'model') return [{ facts: readFacts(reference.path), coefficient: 1 }];
+async function sourcesOf(reference: GateReference): Promise<Source[]> {
+  if (reference.kind === 'model') return [{ facts: await readFacts(reference.path), coefficient: 1 }];
   if (reference.kind !== 'ensemble') return [];
-  return reference.members.map(({ path, coefficient }) => ({ facts: readFacts(path), coefficient }));
+  return Promise.all(
+    reference.members.map(async ({ path, coefficient }) => ({ facts: await readFacts(path), coefficient })),
+  );
 }
 
 interface Expected {
@@ -238,22 +240,22 @@ async function judgeReference(
     return { verdict: judgeGolden(golden.outputs, actual, reference.atol, budget), outputs: actual };
   }
   if (!expected) return { verdict: null, outputs: null };
-  assertSameInputs(session, expected, model, options);
+  await assertSameInputs(session, expected, model, options);
   const { probes, batch } = expected;
   const run = rowRunner(session, probes, progressOf(options, 'candidate'));
   const actual = firstRows(await run(inBatches(range(probes.rows), batch)), probes.rows);
   return { verdict: judgeSource(expected.outputs, actual, budget), outputs: actual };
 }
 
-function assertSameInputs(
+async function assertSameInputs(
   session: RemoteSession,
   { probes }: Expected,
   model: ModelFacts,
   { reference }: GateOptions,
-): void {
+): Promise<void> {
   const wanted = session.inputs.map(({ name, dtype }) => `${name} ${dtype}`).sort();
   const given = Array.from(probes.feeds, ([name, { dtype }]) => `${name} ${dtype}`).sort();
-  const [source] = sourcesOf(reference);
+  const [source] = await sourcesOf(reference);
   if (wanted.join() === given.join() || source === undefined) return;
   throw incomparable(
     source.facts,

@@ -1,6 +1,7 @@
-import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import type { Manifest } from '../onnx/manifest.js';
 import { DATA_TYPE, type NodeProto } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
+import { readManifest } from '../onnx/read-manifest.js';
 
 /** What the gate needs to know of a file before it is run. */
 export interface ModelFacts {
@@ -21,11 +22,11 @@ export interface ModelFacts {
 }
 
 /** @throws HpsError as `openOnnx`; ONNX_CORRUPT for a manifest that breaks its schema */
-export function readFacts(path: string): ModelFacts {
+export async function readFacts(path: string): Promise<ModelFacts> {
   const opened = openOnnx(path);
   try {
     const { model, source, externalFiles } = opened;
-    const manifest = manifestOf(model, source.name);
+    const manifest = await readManifest(model, source.name);
     return {
       path,
       file: source.name,

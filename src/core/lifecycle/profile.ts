@@ -96,7 +96,7 @@ interface Measured {
 
 async function measure(options: ProfileOptions): Promise<Measured> {
   const loadBefore = systemLoad();
-  const facts = readFacts(options.model);
+  const facts = await readFacts(options.model);
   const baseline = options.baseline === undefined ? null : await readBaseline(options.baseline);
   const { subject, bench, cold, warnings } = await startSubject(facts, options);
   const { fixedBatch } = subject.inputs;
@@ -108,7 +108,7 @@ async function measure(options: ProfileOptions): Promise<Measured> {
   const { traced, peaks } = await lookInside(subject, main, bench);
   const subjects = new Map([[MODEL_VARIANT, subject]]);
   for (const [name, path] of options.variants)
-    subjects.set(name, await openRival(subject, readFacts(path), main, options, bench));
+    subjects.set(name, await openRival(subject, await readFacts(path), main, options, bench));
   const swept = await sweep(
     { subjects, settings: sweptSettings(options, fixedBatch, [...subjects.keys()]), seed: options.seed },
     bench,
@@ -282,7 +282,7 @@ type Baseline =
 async function readBaseline(path: string): Promise<Baseline> {
   const isJson = await withSource(path, async (source) => source.byteLength > 0 && source.readSync(0, 1)[0] === BRACE);
   if (isJson) return { kind: 'profile', file: basename(path), profile: await readProfile(path) };
-  return { kind: 'model', facts: readFacts(path) };
+  return { kind: 'model', facts: await readFacts(path) };
 }
 
 const BRACE = '{'.charCodeAt(0);

@@ -7,7 +7,8 @@ import type { Budget } from '../gate/budget.js';
 import { type GateProgress, runGate } from '../gate/gate.js';
 import type { GateLevel, GateReport } from '../gate/report.js';
 import { LIMITS } from '../limits.js';
-import { type LineageStep, MANIFEST_KEY } from '../onnx/manifest.js';
+import type { LineageStep } from '../onnx/manifest.js';
+import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { writeOnnx } from '../onnx/write.js';
 import { type AccuracyChange, compareAccuracy } from '../quantization/accuracy.js';
 import { type SearchReport, searchQuantization } from '../quantization/auto.js';
@@ -105,7 +106,7 @@ export interface CalibrationFacts {
  *   those of reading, running and writing
  */
 export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
-  const source = openSource(options.model);
+  const source = await openSource(options.model);
   try {
     if (!options.dryRun) {
       const inputs = [...source.files, ...rowFiles(options)];

@@ -80,7 +80,7 @@ async function referenceOf(
   return {
     kind: 'golden',
     ...(await tensorsOf(golden)),
-    atol: atol ?? GOLDEN_ATOL[readFacts(model).half ? 'fp16' : 'fp32'],
+    atol: atol ?? GOLDEN_ATOL[(await readFacts(model)).half ? 'fp16' : 'fp32'],
   };
 }
 

@@ -51,7 +51,7 @@ const credit = (logit: number, left: boolean): number => (logit === 0 ? 0.5 : Nu
 
 const pairLogits = (path: string, rows: Probes, options: ModelProcessOptions): Promise<Float64Array> =>
   withModelProcess(options, async (child) => {
-    const { manifest, bytes } = readFacts(path);
+    const { manifest, bytes } = await readFacts(path);
     const session = await child.load(path, { config: manifest?.session }, bytes);
     return scoresOf(firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows)).values;
   });

@@ -1,6 +1,6 @@
 import type { Probes } from '../gate/probes.js';
 import type { Manifest } from '../onnx/manifest.js';
-import { MANIFEST_KEY } from '../onnx/manifest.js';
+import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { type OnnxModel, setMetadata } from '../onnx/model.js';
 import { assertOpset } from '../onnx/opset.js';
 import type { ModelProcessOptions } from '../runtime/child.js';

@@ -33,7 +33,7 @@ export async function compareLatency(
   probes: Probes,
   options: LatencyOptions,
 ): Promise<Latency> {
-  const files = [readFacts(floatPath), readFacts(quantizedPath)];
+  const files = await Promise.all([floatPath, quantizedPath].map(readFacts));
   if (files.some(isLarge)) return latencyOf(await Promise.all(files.map((file) => timeAlone(file, probes, options))));
   return withModelProcess(options.child, async (child) => {
     const sessions = await Promise.all(files.map((file) => open(child, file, options)));

@@ -3,9 +3,10 @@ import { readProbes } from '../gate/golden.js';
 import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
-import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import type { Manifest } from '../onnx/manifest.js';
 import type { ValueInfoProto } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
+import { readManifest } from '../onnx/read-manifest.js';
 import { dtypeOf } from '../onnx/tensor-data.js';
 import type { Session, ValueInfo } from '../runtime/session.js';
 import { isValueDtype } from '../runtime/value.js';
@@ -51,7 +52,7 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
     const [calibration, heldOut] = splitRows(options.prepared);
     return { calibration, heldOut, origin: 'samples' };
   }
-  const { manifest, inputs, name } = readContract(path);
+  const { manifest, inputs, name } = await readContract(path);
   refuseMixedAxes(inputs, name);
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
@@ -68,7 +69,7 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
 }
 
 /** What a model reads, from its graph alone: loading it would take longer than all else where little is run. */
-function readContract(path: string): { manifest: Manifest | null; inputs: ValueInfo[]; name: string } {
+async function readContract(path: string): Promise<{ manifest: Manifest | null; inputs: ValueInfo[]; name: string }> {
   const file = openOnnx(path);
   try {
     const { graph } = file.model;
@@ -76,7 +77,7 @@ function readContract(path: string): { manifest: Manifest | null; inputs: ValueI
     const inputs = graph.input
       .filter(({ name }) => !constants.has(name))
       .map((input) => valueInfo(input, file.source.name));
-    return { manifest: manifestOf(file.model, file.source.name), inputs, name: file.source.name };
+    return { manifest: await readManifest(file.model, file.source.name), inputs, name: file.source.name };
   } finally {
     file.close();
   }

@@ -1,7 +1,8 @@
 import { checkModel } from '../onnx/check.js';
-import { type Manifest, manifestOf } from '../onnx/manifest.js';
+import type { Manifest } from '../onnx/manifest.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
+import { readManifest } from '../onnx/read-manifest.js';
 import { pairKey } from './calibrate.js';
 import { prepareModel } from './prepare.js';
 
@@ -25,20 +26,19 @@ export interface QuantizationSource {
 }
 
 /** @throws HpsError as `openOnnx` and `checkModel` */
-export function openSource(path: string): QuantizationSource {
+export async function openSource(path: string): Promise<QuantizationSource> {
   const file = openOnnx(path);
   try {
     checkModel(file.model, file.source.name);
-    return describe(path, file);
+    return describe(path, file, await readManifest(file.model, file.source.name));
   } catch (error) {
     file.close();
     throw error;
   }
 }
 
-function describe(path: string, file: OnnxFile): QuantizationSource {
+function describe(path: string, file: OnnxFile, manifest: Manifest | null): QuantizationSource {
   const { model, source, externalFiles } = file;
-  const manifest = manifestOf(model, source.name);
   const prepared = new Map<boolean, Promise<OnnxModel>>();
   return {
     path,

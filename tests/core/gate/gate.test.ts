@@ -150,10 +150,10 @@ describe('runGate against another model', () => {
 
 describe('a model that may take over half of the memory', () => {
   it('is run at level basic only, and the report says so', async () => {
-    const facts = { ...readFacts(model('item')), bytes: 2 ** 50 };
+    const facts = { ...(await readFacts(model('item'))), bytes: 2 ** 50 };
     const nothing = { checks: [], outputs: new Map(), batches: [], tolerance: () => 0 };
     expect(defaultLevel(facts)).toBe('basic');
-    expect(defaultLevel(readFacts(model('item')))).toBe('all');
+    expect(defaultLevel(await readFacts(model('item')))).toBe('all');
     const child = new ModelProcess();
     const options: GateOptions = { candidate: model('item'), reference: NONE, level: 'full' };
     const checks = await tryLevels(child, facts, { rows: 0, feeds: new Map() }, nothing, options);

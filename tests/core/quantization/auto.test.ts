@@ -7,7 +7,7 @@ import { goldenModel } from '../../helpers/models.js';
 
 async function search(name: string, options: Partial<SearchOptions> = {}) {
   const path = goldenModel('quantization', name);
-  const source = openSource(path);
+  const source = await openSource(path);
   try {
     const rows = await rowSets(path, { seed: 0, heldOutRows: 48 });
     const [searchRows, heldOutRows] = splitRows(rows.heldOut);

@@ -51,7 +51,7 @@ async function quantize(
   scheme: SchemeId,
   { saveTo, ...options }: Partial<CandidateOptions> & { saveTo?: string } = {},
 ) {
-  const source = openSource(path);
+  const source = await openSource(path);
   try {
     const rows = await rowSets(path, { seed: 0 });
     const candidate = await makeCandidate(source, {
@@ -213,7 +213,7 @@ it.each([
   ['int4', 14, 21],
 ] as const)('%s at opset %i is refused: it needs opset %i', async (scheme, opset, needs) => {
   const path = await changed('mlp', atOpset(opset));
-  const source = openSource(path);
+  const source = await openSource(path);
   const refused = makeCandidate(source, {
     scheme,
     calibrator: 'minmax',
