@@ -4,9 +4,10 @@ import { budgetFlag, configFlag, dryRunFlag, forceFlag, gateFlag, quietFlag, see
 import { startSteps } from '../core/cli/progress.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
 import { mediaRootFlag } from '../core/cli/scoring-flags.js';
-import { type QuantizeReport, quantizeModel } from '../core/lifecycle/quantize.js';
+import type { QuantizeReport } from '../core/lifecycle/quantize.js';
+import { quantizeAhead } from '../core/lifecycle/quantize-ahead.js';
 import { CALIBRATOR_IDS } from '../core/quantization/calibrators.js';
-import { SCHEME_IDS } from '../core/quantization/registry.js';
+import { SCHEME_IDS } from '../core/quantization/scheme-ids.js';
 
 export default class Quantize extends HpsCommand<QuantizeReport> {
   static override summary =
@@ -87,7 +88,7 @@ The opset of the model is kept. The target file changes only when the gate passe
     const { args, flags } = await this.parse(Quantize);
     const steps = startSteps({ quiet: flags.quiet });
     try {
-      const report = await quantizeModel({
+      const report = await quantizeAhead({
         model: args.model,
         out: flags.out,
         scheme: flags.scheme,

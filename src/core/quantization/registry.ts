@@ -2,13 +2,13 @@ import { dynamic } from './dynamic.js';
 import { half } from './half.js';
 import { int4 } from './int4.js';
 import type { QuantizationScheme } from './scheme.js';
+import type { SchemeId } from './scheme-ids.js';
 import { staticInt8 } from './static.js';
 import { weightOnly } from './weight-only.js';
 
 export const SCHEMES = [weightOnly, dynamic, staticInt8, half, int4] as const satisfies readonly QuantizationScheme[];
 
-export const SCHEME_IDS = ['weight-only', 'dynamic', 'static', 'fp16', 'int4'] as const;
-export type SchemeId = (typeof SCHEME_IDS)[number];
+export { SCHEME_IDS, type SchemeId } from './scheme-ids.js';
 
 /** @throws RangeError for an id that no scheme has */
 export function schemeOf(id: SchemeId): QuantizationScheme {

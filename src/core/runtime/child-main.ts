@@ -114,5 +114,7 @@ process.on('message', async (request: ModelRequest) => {
 });
 // The parent is gone, or has hung up.
 process.on('disconnect', () => process.exit());
+// Nobody waits for it yet. A runtime that cannot be loaded is reported by the request that needs it.
+if (process.argv[3] === 'ahead') runtimeVersion().catch(() => undefined);
 // A run holds this thread, and with it every event, maybe for good: another thread has to notice.
 new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();

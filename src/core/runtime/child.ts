@@ -1,10 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { BinCounts } from '../tensor/bins.js';
+import { takeChild } from './child-start.js';
 import type { ModelReply, ModelRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
 import { cycleOf } from './turns.js';
@@ -51,14 +51,6 @@ const WEIGHT_COPIES = 3;
 /** How often the memory is looked at. Pages are filled at some 10 GB/s at most, so it overshoots by 200 MB at worst. */
 const MEMORY_POLL_MS = 20;
 
-/** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
-const CHILD_ENTRY = fileURLToPath(
-  new URL(
-    import.meta.url.endsWith('.ts') ? '../../../dist/core/runtime/child-main.js' : './child-main.js',
-    import.meta.url,
-  ),
-);
-
 interface Pending {
   resolve(result: ModelReply['result']): void;
   reject(error: Error): void;
@@ -90,16 +82,7 @@ export class ModelProcess {
     this.memoryBytes = options.limits?.memoryBytes ?? LIMITS.modelMemoryBytes;
     this.runMs = options.limits?.runMs ?? LIMITS.modelRunMs;
     this.outputBytes = options.limits?.outputBytes ?? LIMITS.modelOutputBytes;
-    const { NODE_OPTIONS: _, ...env } = process.env;
-    this.child = fork(CHILD_ENTRY, [String(process.pid)], {
-      // Views of typed arrays, 64-bit integers and maps pass; JSON would lose them.
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      execArgv: [],
-      // The caller's own folder may have been deleted: no thread would start in it.
-      cwd: dirname(CHILD_ENTRY),
-      env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
-    });
+    this.child = takeChild();
     this.exited = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
         this.end(crashed(this.file, code, signal));
