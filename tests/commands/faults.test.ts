@@ -43,6 +43,9 @@ const start = (...more: string[]): ChildProcess => run(...argsOf(out, ...more));
 const shell = (script: string, ...args: string[]): Promise<CliResult> =>
   collect(spawn('bash', ['-c', script, 'bash', process.execPath, HPSV3, ...args]));
 
+/** Runs its arguments in a folder that is no more. */
+const DELETED_FOLDER = 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"';
+
 const staging = (): string[] => readdirSync(folder).filter((name) => name.startsWith('.tmp-'));
 const isWriting = (): boolean => staging().some((name) => existsSync(join(folder, name, NAME)));
 const isJudging = (child: ChildProcess): boolean => isWriting() && modelProcessesOf(child.pid!).length > 0;
@@ -304,18 +307,13 @@ describe.runIf(posix)('unusual surroundings', () => {
   });
 
   it('include a working folder that was deleted: refused, or of no matter', async () => {
-    const script = 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"';
     const gone = (...args: string[]) =>
-      collect(spawn('bash', ['-c', script, 'bash', process.execPath, HPSV3, ...args, '--json']));
+      collect(spawn('bash', ['-c', DELETED_FOLDER, 'bash', process.execPath, HPSV3, ...args, '--json']));
     await exportFile(out, { modality: 'text' });
-    for (const args of [
-      ['inspect', out],
-      ['verify', out, '--quick'],
-    ]) {
+    for (const args of [['inspect', out], ['verify', out, '--quick'], argsOf(out, '--force')]) {
       expect((await gone(...args)).code, args[0]).toBe(0);
     }
     for (const [args, expected] of [
-      [argsOf(out, '--force'), 'USAGE'],
       [argsOf('relative.onnx'), 'OUTPUT_INVALID'],
       [['inspect', 'relative.pt'], 'FILE_NOT_FOUND'],
     ] as const) {
@@ -324,6 +322,17 @@ describe.runIf(posix)('unusual surroundings', () => {
       expect(errorOf(result).code).toBe(expected);
     }
     expect(readdirSync(folder).sort()).toEqual([NAME, REPORT]);
+  });
+
+  it('include a deleted working folder for large files, which are hashed in a thread: refused', async () => {
+    const large = join(folder, 'large.bin');
+    writeFileSync(large, new Uint8Array(17 * 2 ** 20));
+    const hash =
+      'import(process.argv[1]).then((m) => m.hashFile(process.argv[2])).catch(({code}) => console.log(code))';
+    const module = join(PROJECT, 'dist', 'core', 'bytes', 'hash.js');
+    const args = ['-c', DELETED_FOLDER, 'bash', process.execPath, '-e', hash, module, large];
+    const { stdout } = await collect(spawn('bash', args));
+    expect(stdout).toBe('USAGE\n');
   });
 
   it('do not include the program’s own folder: relative paths start from the working folder', async () => {

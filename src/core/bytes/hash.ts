@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { HASH_WORKER_SOURCE, type HashWorkerData, type HashWorkerMessage } from './hash-worker.js';
-import { FileSource } from './source.js';
+import { FileSource, readChunks } from './source.js';
 
 /** A stretch of a file whose CRC-32 the container states. */
 export interface ChecksummedRecord {
@@ -33,8 +33,11 @@ export interface FileHash {
 /** SHA-256 of bytes in memory, in lower-case hexadecimal. */
 export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+/** Starting a thread takes longer than hashing this much. */
+const THREAD_BYTES = 16 * 2 ** 20;
+
 /**
- * SHA-256 of a file and the CRC-32 of stretches of it, from one sequential read in a thread of its own, so that it
+ * SHA-256 of a file and the CRC-32 of stretches of it, from one sequential read: of a large one in a thread of its own, so that it
  * overlaps with whatever the caller does with the same bytes.
  *
  * @throws HpsError FILE_NOT_FOUND or FILE_UNREADABLE; USAGE in a deleted folder; the signal's reason when it aborts
@@ -42,11 +45,11 @@ export const sha256Hex = (bytes: Uint8Array): string => createHash('sha256').upd
 export async function hashFile(path: string, options: HashFileOptions = {}): Promise<FileHash> {
   const { records = [], onProgress, signal } = options;
   signal?.throwIfAborted();
-  const source = FileSource.open(path); // for its errors; the thread opens the file again
-  source.close();
-  const order = records.map((_, index) => index).sort((a, b) => records[a].offset - records[b].offset);
-  const stretches = order.map((index) => ({ offset: records[index].offset, byteLength: records[index].byteLength }));
+  const source = FileSource.open(path);
   try {
+    if (source.byteLength <= THREAD_BYTES && records.length === 0) return await hashHere(source, options);
+    const order = records.map((_, index) => index).sort((a, b) => records[a].offset - records[b].offset);
+    const stretches = order.map((index) => ({ offset: records[index].offset, byteLength: records[index].byteLength }));
     const workerData = { path, chunkBytes: LIMITS.chunkBytes, stretches };
     const { sha256, byteLength, crcs } = await runWorker(workerData, signal, (done) =>
       onProgress?.(done, source.byteLength),
@@ -62,7 +65,21 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
       details: { file: source.name },
       cause,
     });
+  } finally {
+    source.close();
   }
+}
+
+async function hashHere(source: FileSource, { onProgress, signal }: HashFileOptions): Promise<FileHash> {
+  const sha256 = createHash('sha256');
+  let done = 0;
+  for await (const piece of readChunks(source, LIMITS.chunkBytes)) {
+    sha256.update(piece);
+    done += piece.byteLength;
+    onProgress?.(done, source.byteLength);
+    signal?.throwIfAborted();
+  }
+  return { sha256: sha256.digest('hex'), byteLength: done, badRecords: [] };
 }
 
 /** Node starts no thread in a folder that was deleted. */

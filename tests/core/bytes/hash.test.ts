@@ -35,12 +35,12 @@ describe('sha256Hex', () => {
 });
 
 describe('hashFile', () => {
-  it('agrees with a hash taken in memory, over several chunks', async () => {
-    const bytes = pattern(2 * LIMITS.chunkBytes + 12_345);
+  it.each([2, 5])('agrees with a hash taken in memory, over %i chunks and a rest', async (chunks) => {
+    const bytes = pattern(chunks * LIMITS.chunkBytes + 12_345);
     const seen: number[] = [];
     const hash = await hashFile(write('data.bin', bytes), { onProgress: (done) => seen.push(done) });
     expect(hash).toEqual({ sha256: sha256Hex(bytes), byteLength: bytes.length, badRecords: [] });
-    expect(seen).toEqual([LIMITS.chunkBytes, 2 * LIMITS.chunkBytes, bytes.length]);
+    expect(seen).toEqual([...Array.from({ length: chunks }, (_, i) => (i + 1) * LIMITS.chunkBytes), bytes.length]);
   });
 
   it('hashes an empty file', async () => {
@@ -82,7 +82,7 @@ describe('hashFile', () => {
   });
 
   it('stops with the reason of the signal', async () => {
-    const path = write('data.bin', pattern(4 * LIMITS.chunkBytes));
+    const path = write('data.bin', pattern(5 * LIMITS.chunkBytes));
     const reason = new Error('enough');
     await expect(hashFile(path, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     const later = new AbortController();
