@@ -1,10 +1,11 @@
+import { openWasm, type WasmMemory } from '../bytes/wasm.js';
+import { BINS_WASM } from './bins-wasm.js';
+
 /** Bins on each side of 0; the larger side of what is counted fills more than half of them. */
 const SIDE_BINS = 4096;
 const ALL_BINS = 2 * SIDE_BINS;
-const MASK = ALL_BINS - 1;
 /** Bits of the float32 infinity; those of NaN are larger. */
 const INFINITY_BITS = 0x7f800000;
-const SIGN_BIT = 0x80000000 | 0;
 
 /** Counts of a stream of values in bins of one width, and its extremes. */
 export interface BinCounts {
@@ -29,13 +30,35 @@ export class BinCounter implements BinCounts {
   high = 0;
 
   add(values: Float32Array): void {
-    const { low, high } = extremesOf(values);
-    this.low = Math.min(this.low, low);
-    this.high = Math.max(this.high, high);
-    if (Number.isNaN(this.low)) return;
-    this.growTo(Math.max(-low, high));
-    if (this.width > 0) countInto(this.counts, values, 1 / this.width);
-    else this.counts[SIDE_BINS] += values.length;
+    kernel ??= openWasm<BinsKernel>(BINS_WASM);
+    const { buffer } = kernel.memory;
+    const room = new Float32Array(buffer, TABLES_BYTES, PIECE);
+    for (let start = 0; start < values.length; start += PIECE) {
+      const piece = values.subarray(start, start + PIECE);
+      const rest = -piece.length & (LANES - 1); // zeros behind the last, taken back below
+      room.set(piece);
+      room.fill(0, piece.length, piece.length + rest);
+      const { low, high } = extremesIn(kernel, piece.length + rest);
+      this.low = Math.min(this.low, low);
+      this.high = Math.max(this.high, high);
+      if (Number.isNaN(this.low)) break;
+      const magnitude = Math.max(-low, high);
+      if (magnitude >= this.width * SIDE_BINS) {
+        this.takeCounts(buffer);
+        this.growTo(magnitude);
+      }
+      if (this.width > 0) kernel.count(TABLES_BYTES, piece.length + rest, 4 / this.width, ALL_BINS);
+      else this.counts[SIDE_BINS] += piece.length + rest;
+      this.counts[SIDE_BINS] -= rest;
+    }
+    this.takeCounts(buffer);
+  }
+
+  /** Adds what the kernel has counted at this width. */
+  private takeCounts(buffer: ArrayBuffer): void {
+    const tables = new Uint32Array(buffer, 0, 2 * ALL_BINS);
+    for (let bin = 0; bin < ALL_BINS; bin++) this.counts[bin] += tables[bin] + tables[bin + ALL_BINS];
+    tables.fill(0);
   }
 
   /** Adds what another counter has seen. */
@@ -68,32 +91,31 @@ export function foldBins(counts: Float64Array): void {
   }
 }
 
+/** What bins.wat exports: byte offsets in its memory, counts of elements. */
+interface BinsKernel {
+  readonly memory: WasmMemory;
+  extremes(values: number, count: number, found: number): void;
+  count(values: number, count: number, quarters: number, bins: number): void;
+}
+
+const LANES = 4;
+const FLOAT_BYTES = 4;
+/** Two tables of counts are at the beginning of the kernel's memory, all 0 between calls. */
+const TABLES_BYTES = 2 * ALL_BINS * FLOAT_BYTES;
+/** Values that are copied into the kernel's memory at once, behind the tables: as much as a core's cache holds. */
+const PIECE = 2 ** 15;
+const FOUND = TABLES_BYTES + PIECE * FLOAT_BYTES;
+
+let kernel: BinsKernel | undefined;
+
 /**
  * The smallest value or 0, and the largest or 0; NaN where one is NaN or infinite. By bits, which are faster to compare: those of
  * positive floats are in the order of their values, those of negative ones without the sign too, and infinity and NaN come last.
  */
-export function extremesOf(values: Float32Array): { low: number; high: number } {
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
-  let [highest, lowest] = [0, 0];
-  for (let i = 0; i < bits.length; i++) {
-    const own = bits[i];
-    const negated = own ^ SIGN_BIT;
-    if (own > highest) highest = own;
-    if (negated > lowest) lowest = negated;
-  }
+function extremesIn({ memory, extremes }: BinsKernel, count: number): { low: number; high: number } {
+  extremes(TABLES_BYTES, count, FOUND);
+  const [highest, lowest] = new Int32Array(memory.buffer, FOUND, 2);
   if (highest >= INFINITY_BITS || lowest >= INFINITY_BITS) return { low: Number.NaN, high: Number.NaN };
-  const [high, magnitude] = new Float32Array(Int32Array.of(highest, lowest).buffer);
+  const [high, magnitude] = new Float32Array(memory.buffer, FOUND, 2);
   return { low: 0 - magnitude, high };
-}
-
-/** Adds values to the counts of their bins; all lie in one. In two halves: neighbours of one bin would wait for each other's count. */
-function countInto(counts: Float64Array, values: Float32Array, perUnit: number): void {
-  const halves = new Uint32Array(2 * ALL_BINS);
-  const even = values.length & ~1;
-  for (let i = 0; i < even; i += 2) {
-    halves[(Math.floor(values[i] * perUnit) + SIDE_BINS) & MASK]++;
-    halves[((Math.floor(values[i + 1] * perUnit) + SIDE_BINS) & MASK) | ALL_BINS]++;
-  }
-  if (even < values.length) halves[(Math.floor(values[even] * perUnit) + SIDE_BINS) & MASK]++;
-  for (let bin = 0; bin < ALL_BINS; bin++) counts[bin] += halves[bin] + halves[bin + ALL_BINS];
 }
