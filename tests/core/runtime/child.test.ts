@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type ModelLimits, ModelProcess, withModelProcess } from '../../../src/core/runtime/child.js';
+import { startAhead } from '../../../src/core/runtime/child-start.js';
 import { float32Value } from '../../../src/core/runtime/value.js';
 import { goldenModel } from '../../helpers/models.js';
 
@@ -25,8 +27,10 @@ function modelProcesses(): number[] {
     .map(Number);
 }
 
-const runIn = (name: string, limits = LIMITS) =>
-  withModelProcess({ limits }, async (child) => (await child.load(model(name))).run(ONE));
+const ROW = new Map([['x', float32Value([1, 4], Float32Array.of(1, 2, 3, 4))]]);
+
+const runIn = (name: string, limits = LIMITS, feeds = ONE) =>
+  withModelProcess({ limits }, async (child) => (await child.load(model(name))).run(feeds));
 
 describe('ModelProcess', () => {
   it('runs a model as the session in this process does', async () => {
@@ -144,6 +148,35 @@ describe('ModelProcess', () => {
 
   it('can be closed before it has started', async () => {
     await new ModelProcess().close();
+    expect(modelProcesses()).toEqual([]);
+  });
+
+  it.skipIf(process.platform !== 'linux')('takes over the process that was started ahead, once', async () => {
+    const endUnused = startAhead();
+    const [ahead] = modelProcesses();
+    const [first, second] = [new ModelProcess({ limits: LIMITS }), new ModelProcess({ limits: LIMITS })];
+    expect(modelProcesses()).toHaveLength(2);
+    endUnused(); // it is used
+    expect((await (await first.load(model('mlp'))).run(ROW)).get('y')!.shape).toEqual([1, 2]);
+    expect(modelProcesses()).toContain(ahead);
+    await first.close();
+    expect(modelProcesses()).not.toContain(ahead);
+    await second.close();
+  });
+
+  it('does not take over a process that has ended', async () => {
+    const endUnused = startAhead();
+    for (const pid of modelProcesses()) process.kill(pid, 'SIGKILL');
+    await sleep(200);
+    await expect(runIn('mlp', LIMITS, ROW)).resolves.toBeInstanceOf(Map);
+    endUnused();
+  });
+
+  it.skipIf(process.platform !== 'linux')('leaves no process that was started ahead for nothing', async () => {
+    const endUnused = startAhead();
+    expect(modelProcesses()).toHaveLength(1);
+    endUnused();
+    await sleep(200);
     expect(modelProcesses()).toEqual([]);
   });
 });
