@@ -92,8 +92,12 @@ function scaleRows(weight: TensorProto, factor: Float64Array): TensorProto {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     let at = 0;
     for await (const chunk of tensor.chunks()) {
-      const values = Float32Array.from(asFloat32(chunk));
-      for (let i = 0; i < values.length; i++) values[i] *= factor[Math.floor((at + i) / perRow)];
+      const values = new Float32Array(asFloat32(chunk));
+      for (let i = 0; i < values.length; ) {
+        const row = Math.floor((at + i) / perRow);
+        const end = Math.min(values.length, (row + 1) * perRow - at);
+        for (const by = factor[row]; i < end; i++) values[i] *= by;
+      }
       at += values.length;
       yield bytesOf(values);
     }
