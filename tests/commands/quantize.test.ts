@@ -10,9 +10,10 @@ import { encodePng } from '../../src/core/media/encode-image.js';
 import { MANIFEST_KEY, type Manifest, manifestOf } from '../../src/core/onnx/manifest.js';
 import { metadataOf } from '../../src/core/onnx/model.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
-import { asTensors, rowSets } from '../../src/core/quantization/rows.js';
+import { asTensors } from '../../src/core/quantization/rows.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { exportFile } from '../helpers/pico.js';
+import { rowsFor } from '../helpers/rows.js';
 import { tempFolder } from '../helpers/temp.js';
 
 /** The pico model is random and all its scores are alike: any change flips pairs, which is not what these tests are about. */
@@ -63,7 +64,7 @@ function readManifest(path: string): Manifest {
 
 async function saveRows(name: string, count: number): Promise<string> {
   const path = join(folder, name);
-  const { calibration } = await rowSets(model, { seed: 1, calibrationRows: Math.max(1, count) });
+  const { calibration } = await rowsFor(model, { seed: 1, calibrationRows: Math.max(1, count) });
   const tensors = [...asTensors(calibration).values()].map((tensor) =>
     count > 0 ? tensor : { ...tensor, shape: [0, ...tensor.shape.slice(1)], async *chunks() {} },
   );

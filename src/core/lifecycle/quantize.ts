@@ -194,12 +194,12 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
     const { readCalibrationSamples } = await import('./calibration-samples.js'); // media take longer to load than to quantize
     const { probes, preferred } = await readCalibrationSamples(source, samples, options.mediaRoot);
     const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
-    return { ...(await rowSets(options.model, { ...common, prepared: probes })), preferred: heldOut };
+    return { ...(await rowSets(source, { ...common, prepared: probes })), preferred: heldOut };
   }
   const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
   try {
     const rows = given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {};
-    return { ...(await rowSets(options.model, { ...common, ...rows })), preferred: [] };
+    return { ...(await rowSets(source, { ...common, ...rows })), preferred: [] };
   } finally {
     given?.close();
   }

@@ -9,6 +9,8 @@ import { joinPieces } from './write.js';
 /** A model without the weights that lie in a file already, and where that is. */
 export interface BorrowedModel {
   readonly bytes: Uint8Array;
+  /** Bytes of the weights that were left where they lie. */
+  readonly weightBytes: number;
   /** Folder of the files that the weights lie in. */
   readonly folder: string;
 }
@@ -24,16 +26,25 @@ const BORROWED_BYTES = 1024;
  */
 export async function borrowWeights(model: OnnxModel, path: string, maxBytes: number): Promise<BorrowedModel | null> {
   const folder = dirname(realpathSync(path));
-  const encoded = encodeModel(model, (tensor) => pointing(tensor, folder));
-  return encoded.byteLength > maxBytes ? null : { bytes: await joinPieces(encoded), folder };
+  const files = new Map<string, string>();
+  let weightBytes = 0;
+  const encoded = encodeModel(model, (tensor) => {
+    const borrowed = pointing(tensor, folder, files);
+    if (borrowed !== tensor) weightBytes += tensor.rawData?.byteLength ?? 0;
+    return borrowed;
+  });
+  return encoded.byteLength > maxBytes ? null : { bytes: await joinPieces(encoded), weightBytes, folder };
 }
 
-function pointing(tensor: TensorProto, folder: string): TensorProto {
+/** @param files - real paths by those that are known already */
+function pointing(tensor: TensorProto, folder: string, files: Map<string, string>): TensorProto {
   const { rawData, ...rest } = tensor;
   if (rawData === undefined || rawData instanceof Uint8Array || rawData.byteLength < BORROWED_BYTES) return tensor;
   const range = 'source' in rawData ? fileRange((rawData as FileWeight).source) : null;
-  const file = range && realpathSync(range.path);
-  if (range === null || file === null || dirname(file) !== folder) return tensor;
+  if (range === null) return tensor;
+  const file = files.get(range.path) ?? realpathSync(range.path);
+  files.set(range.path, file);
+  if (dirname(file) !== folder) return tensor;
   const externalData = [
     { key: 'location', value: basename(file) },
     { key: 'offset', value: String(range.offset) },

@@ -2,7 +2,6 @@ import { basename, join } from 'node:path';
 import type { Probes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch } from '../gate/rows.js';
 import { borrowWeights } from '../onnx/borrow.js';
-import { encodeModel } from '../onnx/encode.js';
 import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { type ModelProcess, type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
@@ -207,8 +206,8 @@ async function withExposed<T>(
     return withTemporaryModel(model, (temporary) =>
       run((process) => process.load(temporary, { ...FEW_RUNS, threads })),
     );
-  const { bytes, folder } = borrowed;
+  const { bytes, weightBytes, folder } = borrowed;
   return run((process) =>
-    process.load(join(folder, basename(path)), { ...FEW_RUNS, threads, bytes }, encodeModel(model).byteLength),
+    process.load(join(folder, basename(path)), { ...FEW_RUNS, threads, bytes }, bytes.byteLength + weightBytes),
   );
 }

@@ -4,9 +4,7 @@ import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
 import type { Manifest } from '../onnx/manifest.js';
-import type { ValueInfoProto } from '../onnx/model.js';
-import { openOnnx } from '../onnx/read.js';
-import { readManifest } from '../onnx/read-manifest.js';
+import type { OnnxModel, ValueInfoProto } from '../onnx/model.js';
 import { dtypeOf } from '../onnx/tensor-data.js';
 import type { Session, ValueInfo } from '../runtime/session.js';
 import { isValueDtype } from '../runtime/value.js';
@@ -47,12 +45,13 @@ const HELD_OUT_ROWS = 24;
  * Rows of the user's file, every second held out; or seeded probes, from other seeds for each set.
  * @throws HpsError TENSOR_NOT_FOUND, INPUTS_INVALID as `readProbes`
  */
-export async function rowSets(path: string, options: RowOptions): Promise<RowSets> {
+export async function rowSets(source: RowContract, options: RowOptions): Promise<RowSets> {
   if (options.prepared) {
     const [calibration, heldOut] = splitRows(options.prepared);
     return { calibration, heldOut, origin: 'samples' };
   }
-  const { manifest, inputs, name } = await readContract(path);
+  const { manifest, name } = source;
+  const inputs = inputsOf(source);
   refuseMixedAxes(inputs, name);
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
@@ -68,19 +67,18 @@ export async function rowSets(path: string, options: RowOptions): Promise<RowSet
   };
 }
 
-/** What a model reads, from its graph alone: loading it would take longer than all else where little is run. */
-async function readContract(path: string): Promise<{ manifest: Manifest | null; inputs: ValueInfo[]; name: string }> {
-  const file = openOnnx(path);
-  try {
-    const { graph } = file.model;
-    const constants = new Set(graph.initializer.map(({ name }) => name));
-    const inputs = graph.input
-      .filter(({ name }) => !constants.has(name))
-      .map((input) => valueInfo(input, file.source.name));
-    return { manifest: await readManifest(file.model, file.source.name), inputs, name: file.source.name };
-  } finally {
-    file.close();
-  }
+/** What a model takes, by its graph and its own account of itself. */
+export interface RowContract {
+  readonly model: OnnxModel;
+  readonly manifest: Manifest | null;
+  /** Base name. */
+  readonly name: string;
+}
+
+/** From the graph alone: loading it would take longer than all else where little is run. */
+function inputsOf({ model: { graph }, name }: RowContract): ValueInfo[] {
+  const constants = new Set(graph.initializer.map((tensor) => tensor.name));
+  return graph.input.filter((input) => !constants.has(input.name)).map((input) => valueInfo(input, name));
 }
 
 /** Rows are taken along the first axis of every input: a state kept as [2, batch, 128] has them elsewhere. */

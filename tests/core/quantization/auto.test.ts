@@ -4,12 +4,13 @@ import { paretoChart } from '../../../src/core/quantization/pareto-chart.js';
 import { rowSets, selectProbes, splitRows } from '../../../src/core/quantization/rows.js';
 import { openSource } from '../../../src/core/quantization/source.js';
 import { goldenModel } from '../../helpers/models.js';
+import { rowsFor } from '../../helpers/rows.js';
 
 async function search(name: string, options: Partial<SearchOptions> = {}) {
   const path = goldenModel('quantization', name);
   const source = await openSource(path);
   try {
-    const rows = await rowSets(path, { seed: 0, heldOutRows: 48 });
+    const rows = await rowSets(source, { seed: 0, heldOutRows: 48 });
     const [searchRows, heldOutRows] = splitRows(rows.heldOut);
     return await searchQuantization(source, {
       perChannel: true,
@@ -47,7 +48,7 @@ describe('searchQuantization', () => {
   });
 
   it('keeps further layers float where held-out rows refuse what the search rows accept', async () => {
-    const { heldOut } = await rowSets(goldenModel('quantization', 'saturating'), { seed: 0, heldOutRows: 48 });
+    const { heldOut } = await rowsFor(goldenModel('quantization', 'saturating'), { seed: 0, heldOutRows: 48 });
     // One pair of scores does not show the flips that are left once the worst layer is float.
     const rows = { searchRows: selectProbes(heldOut, [0, 1]), heldOutRows: heldOut };
     const report: SearchReport = await search('saturating', { budget: { flipRate: 0.02, kendall: 0.9 }, ...rows }).then(

@@ -6,10 +6,10 @@ import type { OnnxModel } from '../../../src/core/onnx/model.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { writeOnnx } from '../../../src/core/onnx/write.js';
 import { observeCounts, observeExtremes } from '../../../src/core/quantization/observe.js';
-import { rowSets } from '../../../src/core/quantization/rows.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';
 import { hpsv3 } from '../../helpers/cli.js';
 import { goldenModel } from '../../helpers/models.js';
+import { rowsFor } from '../../helpers/rows.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 const MLP = goldenModel('quantization', 'mlp');
@@ -22,7 +22,7 @@ beforeEach(() => {
 
 /** What calibration sees of the values of a model file. */
 async function ranges(path: string, change: (model: OnnxModel) => OnnxModel = (model) => model) {
-  const { calibration } = await rowSets(MLP, { seed: 0, calibrationRows: 4 });
+  const { calibration } = await rowsFor(MLP, { seed: 0, calibrationRows: 4 });
   const file = openOnnx(path);
   try {
     const options = { path, child: {}, threads: 1, keyOf: (value: string) => value };
@@ -104,7 +104,7 @@ it('quantizes a model through links, by its ranges, as the file itself', async (
 describe('counting values', () => {
   /** Counters of the values of the MLP, by key. */
   async function counted(keyOf: (value: string) => string, calibrationRows: number) {
-    const { calibration } = await rowSets(MLP, { seed: 0, calibrationRows });
+    const { calibration } = await rowsFor(MLP, { seed: 0, calibrationRows });
     const file = openOnnx(MLP);
     try {
       let batches = 0;

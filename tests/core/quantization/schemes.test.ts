@@ -16,6 +16,7 @@ import { float32Value } from '../../../src/core/runtime/value.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';
 import { floats, runModel } from '../../helpers/graphs.js';
 import { goldenModel } from '../../helpers/models.js';
+import { rowsFor } from '../../helpers/rows.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 /** The golden model, changed, in a folder of the test. */
@@ -53,7 +54,7 @@ async function quantize(
 ) {
   const source = await openSource(path);
   try {
-    const rows = await rowSets(path, { seed: 0 });
+    const rows = await rowSets(source, { seed: 0 });
     const candidate = await makeCandidate(source, {
       scheme,
       calibrator: 'minmax',
@@ -260,7 +261,7 @@ it('says that rows cannot be made for a model that keeps its batch on another ax
     const state = { name: 'state', type: { tensorType: { elemType: DATA_TYPE.FLOAT, shape: { dim } } } };
     return { ...model, graph: { ...model.graph, input: [...model.graph.input, state] } };
   });
-  await expect(rowSets(path, { seed: 0 })).rejects.toMatchObject({
+  await expect(rowsFor(path, { seed: 0 })).rejects.toMatchObject({
     code: 'ONNX_UNSUPPORTED',
     message: /state \[2, batch, 8\]/,
   });
