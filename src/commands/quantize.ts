@@ -50,7 +50,7 @@ The opset of the model is kept. The target file changes only when the gate passe
     }),
     calibrator: Flags.option({
       options: CALIBRATOR_IDS,
-      default: 'minmax' as const,
+      default: 'mse' as const,
       description: 'How static ranges are chosen',
     })(),
     'per-channel': Flags.boolean({

@@ -4,9 +4,16 @@ import type { Probes } from '../gate/probes.js';
 import { encodeModel } from '../onnx/encode.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { withModelProcess } from '../runtime/child.js';
-import { type Calibration, chooseRanges, observe } from './calibrate.js';
+import type { Calibration } from './calibrate.js';
 import { CALIBRATOR_IDS, type CalibratorId } from './calibrators.js';
-import { type Candidate, type CandidateOptions, makeCandidate, quantizedManifest, withManifest } from './candidate.js';
+import {
+  type Candidate,
+  type CandidateOptions,
+  calibrateModel,
+  makeCandidate,
+  quantizedManifest,
+  withManifest,
+} from './candidate.js';
 import { excluder } from './exclude.js';
 import { compareLatency } from './latency.js';
 import type { SchemeId } from './registry.js';
@@ -140,15 +147,10 @@ class Search {
     const model = await source.prepared(scheme.foldsNorms);
     const exclude = excluder(options.exclude, sparedNodes(model.graph, scheme));
     const request = { ...options, exclude, hasManifest: source.manifest !== null };
-    const values = scheme.observes?.(model, request) ?? [];
-    if (values.length === 0) return [['minmax', { ranges: new Map(), coverage: {}, warnings: [] }]];
-    const seen = await observe(model, values, options.calibrationRows, {
-      ...options,
-      histograms: true,
-      path: source.path,
-      keyOf: source.keyOf(values),
-    });
-    return CALIBRATOR_IDS.map((id) => [id, chooseRanges(seen, id)]);
+    const observed = scheme.observes!(model, request);
+    if (observed.values.length === 0) return [['minmax', { ranges: new Map(), coverage: {}, warnings: [], model }]];
+    const calibrations = await calibrateModel(source, observed, CALIBRATOR_IDS, options);
+    return CALIBRATOR_IDS.map((id, i) => [id, calibrations[i]]);
   }
 
   private async tryAndRefine(

@@ -1,11 +1,24 @@
 import { createHash } from 'node:crypto';
 import type { Probes } from '../gate/probes.js';
+import { range } from '../gate/rows.js';
 import type { OnnxModel } from '../onnx/model.js';
 import { bytesOf } from '../tensor/values.js';
 import { type CalibratorId, calibratorOf } from './calibrators.js';
+import { type ChannelClass, channelClasses } from './channels.js';
+import { equalize } from './equalize.js';
+import { removeGains } from './gains.js';
 import { Histogram } from './histogram.js';
-import { type ObserveOptions, observeCounts, observeExtremes } from './observe.js';
-import { isFiniteRange, type Range } from './range.js';
+import {
+  type ChannelPlace,
+  type ObserveOptions,
+  observeCounts,
+  observeExtremes,
+  type PlacedScales,
+} from './observe.js';
+import { type ChannelRange, isFiniteRange, overallRange, type Range } from './range.js';
+import { rescaleChannels } from './rescale.js';
+import { selectProbes } from './rows.js';
+import type { ObservedModel } from './scheme.js';
 
 /** How the range chosen for one value stands to what was seen of it. */
 export interface Coverage {
@@ -22,6 +35,8 @@ export interface Calibration {
   /** By value, in the order of the graph; those without a finite range are left out. */
   readonly coverage: Readonly<Record<string, Coverage>>;
   readonly warnings: readonly string[];
+  /** What the ranges are of: the same model with equalized channels. */
+  readonly model: OnnxModel;
 }
 
 /** What calibration saw of every value, before a range is chosen. */
@@ -32,30 +47,96 @@ export interface Observation {
   /** Of values that were not 0 alone; empty where no calibrator needs them. */
   readonly histograms: ReadonlyMap<string, Histogram>;
   readonly keyOf: (value: string) => string;
+  /** What a value is called in `model`. */
+  readonly nameOf: (value: string) => string;
+  /** The model with equalized channels. */
+  readonly model: OnnxModel;
 }
+
+/** Rows that scales of channels are chosen by where all rows are seen again, as scaled. */
+const EQUALIZING_ROWS = 8;
 
 /** Runs the model on the calibration rows, and counts values where a calibrator needs that: it takes longer than the extremes. */
 export async function observe(
-  model: OnnxModel,
-  values: readonly string[],
+  observed: ObservedModel,
   probes: Probes,
   options: ObserveOptions & { readonly histograms: boolean },
 ): Promise<Observation> {
+  const { model, values } = observed;
   const { keyOf } = options;
-  if (!options.histograms)
-    return { values, extremes: await observeExtremes(model, values, probes, options), histograms: new Map(), keyOf };
-  const counted = [...(await observeCounts(model, values, probes, options))];
+  const channels = new ObservedChannels(observed, keyOf);
+  if (!options.histograms) {
+    const seen = await observeExtremes(model, values, probes, options, channels.placeOf);
+    const { scalesOf, ...equalized } = await channels.equalize(seen);
+    const extremes = Array.from(seen, ([key, range]) => [key, overallRange(range, scalesOf(key)?.scales)] as const);
+    return { values, extremes: new Map(extremes), histograms: new Map(), keyOf, ...equalized };
+  }
+  const scalable = values.filter((value) => channels.placeOf(value));
+  const few = selectProbes(probes, range(Math.min(probes.rows, EQUALIZING_ROWS)));
+  const seen =
+    scalable.length === 0
+      ? new Map<string, ChannelRange>()
+      : await observeExtremes(model, scalable, few, { ...options, onBatch: undefined }, channels.placeOf);
+  const { scalesOf, ...equalized } = await channels.equalize(seen);
+  const counted = [...(await observeCounts(model, values, probes, options, scalesOf))];
   const usable = counted.filter(([, { width, low, high }]) => width > 0 && isFiniteRange({ low, high }));
   return {
     values,
     extremes: new Map(counted.map(([key, { low, high }]) => [key, { low, high }])),
     histograms: new Map(usable.map(([key, counts]) => [key, new Histogram(counts)])),
     keyOf,
+    ...equalized,
   };
 }
 
+/** The channels of the values that are observed, as far as they can be scaled. */
+class ObservedChannels {
+  private readonly classes: readonly ChannelClass[];
+  private readonly places: ReadonlyMap<string, ChannelPlace>;
+
+  constructor(
+    private readonly observed: ObservedModel,
+    private readonly keyOf: (value: string) => string,
+  ) {
+    const sharing = new Map<string, string[]>();
+    for (const value of observed.values) sharing.set(keyOf(value), [...(sharing.get(keyOf(value)) ?? []), value]);
+    // Values that share a range must share scales too.
+    const whole = ({ values }: ChannelClass): boolean =>
+      [...values.keys()].every((value) => sharing.get(keyOf(value))?.every((other) => values.has(other)) ?? true);
+    this.classes = observed.gains ? channelClasses(observed.model).filter(whole) : [];
+    this.places = new Map(
+      this.classes.flatMap(({ channels, values }) =>
+        Array.from(values, ([value, trailing]) => [value, { channels, trailing }] as const),
+      ),
+    );
+  }
+
+  readonly placeOf = (value: string): ChannelPlace | undefined => this.places.get(value);
+
+  /** The model with scaled channels, and what became of its values. */
+  async equalize(seen: ReadonlyMap<string, ChannelRange>) {
+    const { model, values, gains = new Map<string, string>() } = this.observed;
+    const ranges = new Map(values.map((value) => [value, seen.get(this.keyOf(value))]));
+    const classes = await equalize(model, this.classes, (value) => ranges.get(value), gains);
+    const scales = new Map(
+      classes.flatMap((each) =>
+        Array.from(each.values, ([value, trailing]) => [value, { scales: each.scales, trailing }] as const),
+      ),
+    );
+    const idle = new Map([...gains].filter(([gain]) => !scales.has(gain)));
+    return {
+      model: removeGains(rescaleChannels(model, classes), idle),
+      nameOf: (value: string): string => idle.get(value) ?? value,
+      scalesOf: (value: string): PlacedScales | undefined => scales.get(value),
+    };
+  }
+}
+
 /** Chooses a range for each value that was seen. */
-export function chooseRanges({ values, extremes, histograms, keyOf }: Observation, id: CalibratorId): Calibration {
+export function chooseRanges(
+  { values, extremes, histograms, keyOf, nameOf, model }: Observation,
+  id: CalibratorId,
+): Calibration {
   const { choose } = calibratorOf(id);
   const chosen = new Map<string, Range>();
   for (const [key, range] of extremes) {
@@ -69,12 +150,13 @@ export function chooseRanges({ values, extremes, histograms, keyOf }: Observatio
     if (!isFiniteRange(range)) continue;
     const span = seen.high - seen.low;
     const share = span > 0 ? Math.min(1, (range.high - range.low) / span) : 1;
-    coverage[key] = { ...range, clipRate: histograms.get(key)?.clipRate(range) ?? 0, coverage: share };
-    if (choose && histograms.has(key) && share === 1) full.push(key);
+    coverage[nameOf(key)] = { ...range, clipRate: histograms.get(key)?.clipRate(range) ?? 0, coverage: share };
+    if (choose && histograms.has(key) && share === 1) full.push(nameOf(key));
   }
   return {
-    ranges: new Map(values.map((value) => [value, chosen.get(keyOf(value))!])),
+    ranges: new Map(values.map((value) => [nameOf(value), chosen.get(keyOf(value))!])),
     coverage,
+    model,
     warnings: fullRangeWarnings(id, full),
   };
 }

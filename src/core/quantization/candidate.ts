@@ -9,7 +9,7 @@ import { type CalibratorId, calibratorOf } from './calibrators.js';
 import { excluder } from './exclude.js';
 import { nothingToQuantize, refuseOpset } from './refusal.js';
 import { type SchemeId, schemeOf } from './registry.js';
-import type { QuantizationScheme, QuantizedModel, SchemeRequest } from './scheme.js';
+import type { ObservedModel, QuantizationScheme, QuantizedModel, SchemeRequest } from './scheme.js';
 import type { QuantizationSource } from './source.js';
 import { sparedNodes } from './spared.js';
 
@@ -55,28 +55,37 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
     exclude: excluder(options.exclude, new Map([...sparedNodes(model.graph, scheme), ...(options.excludeNamed ?? [])])),
     hasManifest: source.manifest !== null,
   };
-  const values = scheme.observes?.(model, request) ?? [];
-  const calibrator = scheme.id === 'static' ? options.calibrator : 'minmax';
-  const calibration = values.length === 0 ? null : (options.calibration ?? (await calibrated(calibrator)));
-  const quantized = await scheme.apply(model, { ...request, ranges: calibration?.ranges });
+  const calibration = options.calibration ?? (await calibrated());
+  const quantized = await scheme.apply(calibration?.model ?? model, { ...request, ranges: calibration?.ranges });
   if (quantized.quantized.length === 0)
     throw nothingToQuantize(source.name, `--scheme ${scheme.id}`, quantized.excluded);
   assertOpset(quantized.model, source.opset, source.name);
   return { ...quantized, scheme, calibration };
 
-  async function calibrated(id: CalibratorId): Promise<Calibration> {
-    const { child, threads, onBatch, calibrationRows } = options;
-    const histograms = calibratorOf(id).choose !== undefined;
-    const seen = await observe(model, values, calibrationRows, {
-      child,
-      threads,
-      onBatch,
-      histograms,
-      path: source.path,
-      keyOf: source.keyOf(values),
-    });
-    return chooseRanges(seen, id);
+  async function calibrated(): Promise<Calibration | null> {
+    const observed = scheme.observes?.(model, request);
+    return observed && observed.values.length > 0
+      ? (await calibrateModel(source, observed, [scheme.id === 'static' ? options.calibrator : 'minmax'], options))[0]
+      : null;
   }
+}
+
+/** Ranges by several calibrators, from one look at the activations. */
+export async function calibrateModel(
+  { path, keyOf }: QuantizationSource,
+  observed: ObservedModel,
+  calibrators: readonly CalibratorId[],
+  {
+    child,
+    threads,
+    onBatch,
+    calibrationRows,
+  }: Pick<CandidateOptions, 'child' | 'threads' | 'onBatch' | 'calibrationRows'>,
+): Promise<Calibration[]> {
+  const histograms = calibrators.some((id) => calibratorOf(id).choose !== undefined);
+  const options = { child, threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
+  const seen = await observe(observed, calibrationRows, options);
+  return calibrators.map((id) => chooseRanges(seen, id));
 }
 
 /** The manifest of the quantized file: which options it needs, what is left of the way back to the checkpoint. */

@@ -41,13 +41,10 @@ export const half: QuantizationScheme = {
   minOpset: 7,
   foldsNorms: true,
   determinism: 'rounded',
-  observes: (model, { exclude }) => [
-    ...new Set(
-      model.graph.node
-        .filter((node) => isWeighted(node, model) && exclude(node) === undefined)
-        .flatMap(({ input, output }) => [input[0], output[0]]),
-    ),
-  ],
+  observes(model, { exclude }) {
+    const weighted = model.graph.node.filter((node) => isWeighted(node, model) && exclude(node) === undefined);
+    return { model, values: [...new Set(weighted.flatMap(({ input, output }) => [input[0], output[0]]))] };
+  },
   apply: applyHalf,
 };
 

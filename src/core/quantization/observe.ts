@@ -2,15 +2,26 @@ import { basename, join } from 'node:path';
 import type { Probes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch } from '../gate/rows.js';
 import { borrowWeights } from '../onnx/borrow.js';
-import { DATA_TYPE, intAttribute, type NodeProto, type OnnxModel, type ValueInfoProto } from '../onnx/model.js';
+import {
+  type AttributeProto,
+  DATA_TYPE,
+  intAttribute,
+  intsAttribute,
+  type NodeProto,
+  type OnnxModel,
+  opsetOf,
+  type TensorProto,
+  type ValueInfoProto,
+} from '../onnx/model.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { type ModelProcess, type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
 import type { Session } from '../runtime/session.js';
 import { floatsOf } from '../runtime/value.js';
 import { BinCounter } from '../tensor/bins.js';
 import { numel } from '../tensor/shape.js';
-import { type Range, widen } from './range.js';
+import type { ChannelRange } from './range.js';
 import { rowBatches } from './rows.js';
+import { floats, ints64 } from './tensors.js';
 
 /** Activations that one run keeps for counting: batches are made as small as that takes, then values are taken in groups. */
 const GROUP_BYTES = 128 * 2 ** 20;
@@ -40,32 +51,54 @@ export interface ObserveOptions {
   readonly onBatch?: () => void;
 }
 
+/** Scales of the channels of a value, with as many axes behind them. */
+export interface PlacedScales {
+  readonly scales: Float64Array;
+  readonly trailing: number;
+}
+
+/** Where the channels of a value lie: this many of them, and as many axes behind. */
+export interface ChannelPlace {
+  readonly channels: number;
+  readonly trailing: number;
+}
+
 /**
  * Extremes of inner values over all rows, by key; NaN where a value is NaN or infinite. They are reduced inside the graph, so that
- * only three numbers a value and batch leave the process that runs the model.
+ * only a few numbers a channel and batch leave the process that runs the model.
+ * @param placeOf - where the channels of a value lie that are told apart; of others all elements are put together
  */
 export async function observeExtremes(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,
   options: ObserveOptions,
-): Promise<Map<string, Range>> {
-  const reduced = values.flatMap((value, i) =>
-    REDUCTIONS.map(({ opType, suffix }) => reader(opType, value, i, suffix)),
+  placeOf: (value: string) => ChannelPlace | undefined = () => undefined,
+): Promise<Map<string, ChannelRange>> {
+  const observed = new Map<string, { low: Float64Array; high: Float64Array; count: number }>();
+  const reducing = exposing(
+    model,
+    values.map((value, i) => reducers(value, i, opsetOf(model) ?? 0, placeOf(value))),
   );
-  const observed = new Map<string, Range>();
-  await withExposed(exposing(model, reduced), options, async (session) => {
+  await withExposed(reducing, options, async (session) => {
     for (const batch of rowBatches(session, probes)) {
       const results = await session.run(batchFeeds(probes.feeds, batch));
       for (const [i, value] of values.entries()) {
-        const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!)[0]);
+        const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!));
         const key = options.keyOf(value);
-        const known = observed.get(key);
-        // The extremes may pass over a NaN; the mean cannot.
-        const seen = Number.isFinite(mean)
-          ? widen({ low, high }, { low, high })
-          : { low: Number.NaN, high: Number.NaN };
-        observed.set(key, known ? widen(known, seen) : seen);
+        const range = observed.get(key) ?? {
+          low: new Float64Array(low.length),
+          high: new Float64Array(low.length),
+          count: 0,
+        };
+        observed.set(key, range);
+        range.count += floatsOf(results.get(readerOf(i, SIZE))!)[0] / low.length;
+        for (let c = 0; c < low.length; c++) {
+          // The extremes may pass over a NaN; the mean cannot.
+          const poison = mean[c] - mean[c];
+          range.low[c] = Math.min(range.low[c], low[c]) + poison;
+          range.high[c] = Math.max(range.high[c], high[c]) + poison;
+        }
       }
       options.onBatch?.();
     }
@@ -82,15 +115,21 @@ const REDUCTIONS = [
 /**
  * Counts of inner values over all rows, by key. The model runs once over the rows where the values of one row fit into memory
  * together, else once for each group of values that do; a group is counted in the process that runs the model.
+ * @param scalesOf - what the channels of a value are divided by before they are counted
  */
 export async function observeCounts(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,
   options: ObserveOptions,
+  scalesOf: (value: string) => PlacedScales | undefined = () => undefined,
 ): Promise<Map<string, BinCounter>> {
   const counters = new Map<string, BinCounter>();
-  const copies = (group: readonly string[]): OnnxModel => exposing(model, readers('Identity', group, COPY));
+  const copies = (group: readonly string[]): OnnxModel =>
+    exposing(
+      model,
+      group.map((value, i) => copier(value, i, scalesOf(value))),
+    );
   const countGroup = async (session: RemoteSession, { values, rowBytes }: ValueGroup): Promise<void> => {
     const most = Math.max(1, Math.floor(GROUP_BYTES / Math.max(1, rowBytes)));
     const outputs = values.map((_, i) => readerOf(i, COPY));
@@ -118,6 +157,7 @@ export async function observeCounts(
 }
 
 const COPY = 'copy';
+const SIZE = 'size';
 
 /** Bytes that each output takes for one row, by the shapes that the runtime infers; null where it cannot. */
 function shapedBytes(session: Session, { feeds }: Probes): number[] | null {
@@ -141,10 +181,10 @@ async function measuredBytes(
   probes: Probes,
   options: ObserveOptions,
 ): Promise<number[]> {
-  return withExposed(exposing(model, readers('Size', values, 'size')), options, async (session) => {
+  return withExposed(exposing(model, values.map(sizer)), options, async (session) => {
     const [batch] = rowBatches(session, probes, 1);
     const results = await session.run(batchFeeds(probes.feeds, batch));
-    return values.map((_, i) => (FLOAT_BYTES * floatsOf(results.get(readerOf(i, 'size'))!)[0]) / batch.length);
+    return values.map((_, i) => (FLOAT_BYTES * floatsOf(results.get(readerOf(i, SIZE))!)[0]) / batch.length);
   });
 }
 
@@ -169,29 +209,97 @@ function groupsOf(values: readonly string[], bytes: readonly number[]): ValueGro
 
 const readerOf = (value: number, suffix: string): string => `observed.${value}.${suffix}`;
 
-/** A node that reads a value; those that reduce leave one number. */
-const reader = (opType: string, value: string, i: number, suffix: string): NodeProto => ({
+/** What is added to a graph to read a value. */
+interface Reading {
+  readonly nodes: readonly NodeProto[];
+  readonly constants?: readonly TensorProto[];
+  readonly outputs: readonly string[];
+}
+
+const node = (
+  opType: string,
+  input: readonly string[],
+  output: string,
+  attribute: AttributeProto[] = [],
+): NodeProto => ({
   opType,
-  name: readerOf(i, suffix),
-  input: [value],
-  output: [readerOf(i, suffix)],
-  attribute: opType.startsWith('Reduce') ? [intAttribute('keepdims', 0)] : [],
+  name: output,
+  input: [...input],
+  output: [output],
+  attribute,
 });
 
-const readers = (opType: string, values: readonly string[], suffix: string): NodeProto[] =>
-  values.map((value, i) => reader(opType, value, i, suffix));
+/** Axes of a reduction are an input since this opset. */
+const AXES_INPUT_OPSET = 18;
+
+/** The extremes and the mean of a value: of all elements, or of each channel. */
+function reducers(value: string, i: number, opset: number, place: ChannelPlace | undefined): Reading {
+  const size = sizer(value, i);
+  const outputs = [...REDUCTIONS.map(({ suffix }) => readerOf(i, suffix)), ...size.outputs];
+  const scalar = intAttribute('keepdims', 0);
+  if (place === undefined) {
+    const nodes = REDUCTIONS.map(({ opType }, r) => node(opType, [value], outputs[r], [scalar]));
+    return { nodes: [...nodes, ...size.nodes], outputs };
+  }
+  // As [elements, channels, elements], whatever the rank.
+  const { channels, trailing } = place;
+  const [shape, rows, axes] = ['shape', 'rows', 'axes'].map((name) => readerOf(i, name));
+  const reduced = trailing === 0 ? [0] : [0, 2];
+  const byInput = opset >= AXES_INPUT_OPSET;
+  return {
+    nodes: [
+      node('Reshape', [value, shape], rows),
+      ...REDUCTIONS.map(({ opType }, r) =>
+        byInput
+          ? node(opType, [rows, axes], outputs[r], [scalar])
+          : node(opType, [rows], outputs[r], [scalar, intsAttribute('axes', reduced)]),
+      ),
+      ...size.nodes,
+    ],
+    constants: [ints64(shape, trailing === 0 ? [-1, channels] : [0, channels, -1]), ints64(axes, reduced)],
+    outputs,
+  };
+}
+
+/** A value itself, or its channels divided. */
+function copier(value: string, i: number, placed: PlacedScales | undefined): Reading {
+  const output = readerOf(i, COPY);
+  if (placed === undefined) return { nodes: [node('Identity', [value], output)], outputs: [output] };
+  const { scales, trailing } = placed;
+  const name = readerOf(i, 'scales');
+  const dims = [scales.length, ...new Array<number>(trailing).fill(1)];
+  return {
+    nodes: [node('Div', [value, name], output)],
+    constants: [floats(name, dims, scales)],
+    outputs: [output],
+  };
+}
+
+const sizer = (value: string, i: number): Reading => {
+  const output = readerOf(i, SIZE);
+  return { nodes: [node('Size', [value], output)], outputs: [output] };
+};
 
 /**
- * The model with more nodes, and their results as its only outputs. The nodes stand in reverse: onnxruntime runs first what the
+ * The model with more nodes, and their results as its only outputs. The readings stand in reverse: onnxruntime runs first what the
  * last of them needs, so that each runs as soon as it can, and no value is kept for it.
  */
-function exposing(model: OnnxModel, nodes: readonly NodeProto[]): OnnxModel {
-  const output: ValueInfoProto[] = nodes.map(({ opType, output: [name] }) => ({
-    name,
-    type: { tensorType: { elemType: opType === 'Size' ? DATA_TYPE.INT64 : DATA_TYPE.FLOAT } },
-  }));
+function exposing(model: OnnxModel, readings: readonly Reading[]): OnnxModel {
+  const nodes = readings.toReversed().flatMap((each) => each.nodes);
+  const constants = readings.flatMap((each) => each.constants ?? []);
+  const kinds = new Map(nodes.map(({ opType, output: [name] }) => [name, opType]));
+  const output: ValueInfoProto[] = readings.flatMap(({ outputs }) =>
+    outputs.map((name) => ({
+      name,
+      type: { tensorType: { elemType: kinds.get(name) === 'Size' ? DATA_TYPE.INT64 : DATA_TYPE.FLOAT } },
+    })),
+  );
   const { graph } = model;
-  return { ...model, metadataProps: [], graph: { ...graph, node: [...graph.node, ...nodes.toReversed()], output } };
+  return {
+    ...model,
+    metadataProps: [],
+    graph: { ...graph, node: [...graph.node, ...nodes], initializer: [...graph.initializer, ...constants], output },
+  };
 }
 
 async function withExposed<T>(

@@ -4,6 +4,14 @@ export interface Range {
   readonly high: number;
 }
 
+/** Extremes of the channels of a value, each with 0 inside; of all its elements together where it is one number. */
+export interface ChannelRange {
+  readonly low: Float64Array;
+  readonly high: Float64Array;
+  /** Elements that each number was taken of. */
+  readonly count: number;
+}
+
 /** By the name of the value. A range that is not finite excludes what reads it. */
 export type Ranges = ReadonlyMap<string, Range>;
 
@@ -24,6 +32,15 @@ export const widen = (a: Range, b: Range): Range => ({
   low: Math.min(0, a.low, b.low),
   high: Math.max(0, a.high, b.high),
 });
+
+/** The range of all channels, divided by their scales. */
+export const overallRange = ({ low, high }: Pick<ChannelRange, 'low' | 'high'>, scales?: Float64Array): Range => {
+  const divided = (ends: Float64Array): Float64Array => (scales ? ends.map((end, c) => end / scales[c]) : ends);
+  return {
+    low: divided(low).reduce((a, b) => Math.min(a, b)),
+    high: divided(high).reduce((a, b) => Math.max(a, b)),
+  };
+};
 
 /** A range between edges of bins, without what the first and last bin have beyond the values; 0 stays inside. */
 export const within = (seen: Range, { low, high }: Range): Range => ({

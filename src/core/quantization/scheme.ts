@@ -36,6 +36,17 @@ export interface QuantizedModel {
   readonly notes: readonly string[];
 }
 
+/** Multiplications by one of each channel: the value that each passes on, by the name of its result. */
+export type Gains = ReadonlyMap<string, string>;
+
+/** A float model as calibration runs it. */
+export interface ObservedModel {
+  readonly model: OnnxModel;
+  /** Multiplications by one in it, of which those are kept that equalize channels; absent where channels stay as they are. */
+  readonly gains?: Gains;
+  readonly values: readonly string[];
+}
+
 /** A way to spend fewer bits. A member is one file and one line of the registry. */
 export interface QuantizationScheme {
   readonly id: string;
@@ -51,8 +62,8 @@ export interface QuantizationScheme {
    * round otherwise than their emulation; `batch-dependent` where the scale of a row depends on its neighbours.
    */
   readonly determinism: 'exact' | 'rounded' | 'batch-dependent';
-  /** Values whose ranges must be known first. */
-  observes?(model: OnnxModel, request: SchemeRequest): readonly string[];
+  /** Values whose ranges must be known first, and in which model. */
+  observes?(model: OnnxModel, request: SchemeRequest): ObservedModel;
   apply(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel>;
 }
 

@@ -1,5 +1,6 @@
 import { DATA_TYPE, floatOf, intOf, type NodeProto, type OnnxModel, opsetOf, subgraphsOf } from '../onnx/model.js';
 import { countUses, isOp, isStandard } from '../onnx/passes/uses.js';
+import { numel } from '../tensor/shape.js';
 import { fixedInitializers } from './graph-edit.js';
 import { type Excluded, nodeLabel, type SchemeRequest } from './scheme.js';
 
@@ -92,12 +93,22 @@ const hasConstantWeight = (node: NodeProto, constants: ReadonlyMap<string, { dim
   (constants.get(node.input[1])?.dims.length ?? 0) >= 2 &&
   !constants.has(node.input[0]);
 
+/** Results of a place, and products of a result, from which an integer convolution is faster than a float one (AVX2, no VNNI). */
+const LEAST_CHANNELS = 16;
+
+/** A convolution of few channels gains no time from 8 bits, and loses most by them: what few values carry, no others make up for. */
+function isNarrow(node: NodeProto, { dims: [outputs, ...products] }: { dims: readonly number[] }): boolean {
+  const groups = intOf(node, 'group', 1);
+  return isOp(node, 'Conv') && groups === 1 && Math.min(outputs, numel(products)) < LEAST_CHANNELS;
+}
+
 function unsuited(
   node: NodeProto,
   constants: ReadonlyMap<string, { dims: readonly number[]; dataType: number }>,
 ): string | undefined {
   const weight = constants.get(node.input[1])!;
   if (weight.dataType !== DATA_TYPE.FLOAT) return 'its weight is not float32';
+  if (isNarrow(node, weight)) return 'a convolution of few channels is no faster in 8 bits';
   if (node.opType === 'MatMul' && weight.dims.length > 2) return 'its weight is a stack of matrices';
   if (node.opType === 'Gemm') {
     const plain = intOf(node, 'transA', 0) === 0 && floatOf(node, 'alpha', 1) === 1 && floatOf(node, 'beta', 1) === 1;

@@ -1,11 +1,18 @@
 import { intAttribute, type NodeProto, type OnnxModel, opsetOf, type TensorProto } from '../onnx/model.js';
 import { tensorOf } from '../onnx/tensor-data.js';
 import { readFloat32 } from '../tensor/transform.js';
+import { insertGains } from './gains.js';
 import { GatherRewriter } from './gather.js';
 import { fixedInitializers, GraphEdit } from './graph-edit.js';
 import { quantizedBias, quantizedWeight, scalesForBias } from './int8-weight.js';
 import { type ActivationScale, activationScale, isFiniteRange, type Range } from './range.js';
-import { nodeLabel, type QuantizationScheme, type QuantizedModel, type SchemeRequest } from './scheme.js';
+import {
+  nodeLabel,
+  type ObservedModel,
+  type QuantizationScheme,
+  type QuantizedModel,
+  type SchemeRequest,
+} from './scheme.js';
 import { planStatic, type StaticPlan } from './static-plan.js';
 import { floats, ints32, scalarFloat, scalarU8, zeros8 } from './tensors.js';
 import { type ScaledWeight, scaleWeight, weightAxis } from './weights.js';
@@ -25,9 +32,14 @@ export const staticInt8: QuantizationScheme = {
   foldsNorms: true,
   sparesHead: true,
   determinism: 'rounded',
-  observes: (model, request) => planStatic(model, request).observed,
+  observes,
   apply: applyStatic,
 };
+
+function observes(model: OnnxModel, request: SchemeRequest): ObservedModel {
+  const gained = insertGains(model, planStatic(model, request));
+  return { ...gained, values: planStatic(gained.model, request).observed };
+}
 
 async function applyStatic(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
   const perChannel = request.perChannel && (opsetOf(model) ?? 0) >= PER_AXIS_OPSET;

@@ -14,6 +14,9 @@ export const floats = (name: string, dims: readonly number[], values: ArrayLike<
 export const ints32 = (name: string, dims: readonly number[], values: Int32Array): TensorProto =>
   tensor(name, DATA_TYPE.INT32, dims, values);
 
+export const ints64 = (name: string, values: readonly number[]): TensorProto =>
+  tensor(name, DATA_TYPE.INT64, [values.length], BigInt64Array.from(values, BigInt));
+
 /** Zero points of int8 weights, all 0. */
 export const zeros8 = (name: string, dims: readonly number[], count: number): TensorProto =>
   tensor(name, DATA_TYPE.INT8, dims, new Int8Array(count));

@@ -99,11 +99,14 @@ describe.each(CALIBRATORS.filter(({ choose }) => choose))('calibrator $id', ({ i
 
   it('says so where it chose the full range', () => {
     const histogram = histogramOf(Float32Array.from({ length: 4096 }, (_, i) => i / 4095));
+    const graph = { node: [], initializer: [], input: [], output: [], valueInfo: [] };
     const seen: Observation = {
       values: ['x'],
       extremes: new Map([['x', { low: 0, high: 1 }]]),
       histograms: new Map([['x', histogram]]),
       keyOf: (value) => value,
+      nameOf: (value) => value,
+      model: { irVersion: 8, opsetImport: [], metadataProps: [], graph },
     };
     const { coverage, warnings } = chooseRanges(seen, id);
     expect(warnings.length > 0).toBe(coverage['x'].coverage === 1);

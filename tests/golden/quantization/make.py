@@ -101,11 +101,11 @@ def conv_model():
     y = conv("body2", relu(conv("body1", "pooled", 16, 16), "body1.relu"), 16, 16)
     n.append(helper.make_node("Add", [y, "pooled"], ["residual"], name="residual"))
     z = relu("residual", "residual.relu")
-    w = relu(conv("side", z, 16, 8, 1), "side.relu")
+    w = relu(conv("side", z, 16, 16, 1), "side.relu")
     n.append(helper.make_node("Concat", [z, w], ["joined"], name="join", axis=1))
     n.append(helper.make_node("GlobalAveragePool", ["joined"], ["mean"], name="gap"))
     n.append(helper.make_node("Flatten", ["mean"], ["flat"], name="flat"))
-    i["head.w"] = rng.normal(size=(1, 24))
+    i["head.w"] = rng.normal(size=(1, 32))
     i["head.b"] = rng.normal(size=1)
     n.append(helper.make_node("Gemm", ["flat", "head.w", "head.b"], ["score"], name="head", transB=1))
     return n, i
