@@ -56,7 +56,8 @@ describe('searchQuantization', () => {
       (error) => error.details.search,
     );
     const mixed = report.trials.filter(({ scheme, keptFloat }) => scheme === 'static' && keptFloat > 0);
-    expect(mixed).toMatchObject([{ keptFloat: 2, heldOutRefusals: 1 }]);
+    expect(mixed).toMatchObject([{ keptFloat: 2 }]);
+    expect(mixed[0].heldOutRefusals).toBeGreaterThan(0);
     expect(mixed[0].search.withinBudget && mixed[0].heldOut.withinBudget).toBe(true);
   });
 

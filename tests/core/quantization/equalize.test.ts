@@ -229,7 +229,7 @@ async function staticError(
     );
   };
   const [name] = model.graph.input.map((input) => input.name);
-  const source = openSource(path);
+  const source = await openSource(path);
   try {
     const candidate = await makeCandidate(source, {
       scheme: 'static',
