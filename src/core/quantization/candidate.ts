@@ -3,7 +3,7 @@ import type { Manifest } from '../onnx/manifest.js';
 import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { type OnnxModel, setMetadata } from '../onnx/model.js';
 import { assertOpset } from '../onnx/opset.js';
-import type { ModelProcessOptions } from '../runtime/child.js';
+import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
 import { type Calibration, chooseRanges, observe } from './calibrate.js';
 import { type CalibratorId, calibratorOf } from './calibrators.js';
 import { excluder } from './exclude.js';
@@ -83,8 +83,10 @@ export async function calibrateModel(
   }: Pick<CandidateOptions, 'child' | 'threads' | 'onBatch' | 'calibrationRows'>,
 ): Promise<Calibration[]> {
   const histograms = calibrators.some((id) => calibratorOf(id).choose !== undefined);
-  const options = { child, threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
-  const seen = await observe(observed, calibrationRows, options);
+  const options = { threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
+  const seen = await withModelProcess(child, (process) =>
+    observe(observed, calibrationRows, { ...options, child: process }),
+  );
   return calibrators.map((id) => chooseRanges(seen, id));
 }
 

@@ -178,14 +178,29 @@ async function channelEnergies(weight: TensorProto, { channels, inner }: Channel
   let at = 0;
   for await (const chunk of tensorOf(weight).chunks()) {
     const values = asFloat32(chunk);
-    for (let start = 0, end = 0; start < values.length; start = end) {
-      const position = at + start;
-      end = Math.min(values.length, start + inner - (position % inner));
-      let sum = 0;
-      for (let i = start; i < end; i++) sum += values[i] * values[i];
-      energies[Math.floor(position / inner) % channels] += sum;
-    }
+    addEnergies(values, at, inner, energies);
     at += values.length;
   }
   return energies;
+}
+
+/** @param at - place of the first value */
+function addEnergies(values: Float32Array, at: number, inner: number, energies: Float64Array): void {
+  let channel = Math.floor(at / inner) % energies.length;
+  if (inner === 1) {
+    for (let i = 0; i < values.length; i++) {
+      energies[channel] += values[i] * values[i];
+      if (++channel === energies.length) channel = 0;
+    }
+    return;
+  }
+  let left = inner - (at % inner);
+  for (let i = 0; i < values.length; ) {
+    const end = Math.min(values.length, i + left);
+    let sum = 0;
+    for (; i < end; i++) sum += values[i] * values[i];
+    energies[channel] += sum;
+    left = inner;
+    if (++channel === energies.length) channel = 0;
+  }
 }

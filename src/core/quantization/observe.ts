@@ -14,7 +14,7 @@ import {
   type ValueInfoProto,
 } from '../onnx/model.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
-import { type ModelProcess, type ModelProcessOptions, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import type { ModelProcess, RemoteSession } from '../runtime/child.js';
 import type { Session } from '../runtime/session.js';
 import { floatsOf } from '../runtime/value.js';
 import { BinCounter } from '../tensor/bins.js';
@@ -39,7 +39,8 @@ const FEW_RUNS = {
 } as const;
 
 export interface ObserveOptions {
-  readonly child: ModelProcessOptions;
+  /** Where the model runs. */
+  readonly child: ModelProcess;
   readonly threads?: number;
   /** The file that the model was read from. */
   readonly path: string;
@@ -307,15 +308,17 @@ async function withExposed<T>(
   { child, threads, path }: ObserveOptions,
   use: (session: RemoteSession) => Promise<T>,
 ): Promise<T> {
-  const run = (load: (process: ModelProcess) => Promise<RemoteSession>): Promise<T> =>
-    withModelProcess(child, async (process) => use(await load(process)));
+  const run = async (session: RemoteSession): Promise<T> => {
+    try {
+      return await use(session);
+    } finally {
+      await session.release();
+    }
+  };
   const borrowed = await borrowWeights(model, path, STRUCTURE_BYTES);
   if (borrowed === null)
-    return withTemporaryModel(model, (temporary) =>
-      run((process) => process.load(temporary, { ...FEW_RUNS, threads })),
-    );
+    return withTemporaryModel(model, async (temporary) => run(await child.load(temporary, { ...FEW_RUNS, threads })));
   const { bytes, weightBytes, folder } = borrowed;
-  return run((process) =>
-    process.load(join(folder, basename(path)), { ...FEW_RUNS, threads, bytes }, bytes.byteLength + weightBytes),
-  );
+  const options = { ...FEW_RUNS, threads, bytes };
+  return run(await child.load(join(folder, basename(path)), options, bytes.byteLength + weightBytes));
 }

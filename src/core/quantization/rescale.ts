@@ -1,7 +1,6 @@
 import type { OnnxModel, TensorProto } from '../onnx/model.js';
-import { tensorOf } from '../onnx/tensor-data.js';
+import { mapWeight } from '../onnx/passes/map-weight.js';
 import { numel } from '../tensor/shape.js';
-import { asFloat32, bytesOf } from '../tensor/values.js';
 import type { ChannelClass, Channels } from './channels.js';
 
 /** What the channels of a class are divided by. */
@@ -34,36 +33,25 @@ interface ChannelFactors extends Channels {
 }
 
 /** A float32 tensor times factors of its channels, rounded once. */
-function scaled(proto: TensorProto, factors: readonly ChannelFactors[]): TensorProto {
-  const tensor = tensorOf(proto);
-  const size = numel(tensor.shape);
-  const [first, second = everywhere(first.inner === 1 ? size : 1)] = factors;
+function scaled(weight: TensorProto, factors: readonly ChannelFactors[]): TensorProto {
+  const [first, second = everywhere(first.inner === 1 ? numel(weight.dims) : 1)] = factors;
   const [coarse, fine] = first.inner > second.inner ? [first, second] : [second, first];
   const row = Float64Array.from(
     { length: fine.channels * fine.inner },
     (_, i) => fine.values[Math.floor(i / fine.inner)],
   );
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    let at = 0;
-    for await (const chunk of tensor.chunks()) {
-      const values = asFloat32(chunk);
-      const result = new Float32Array(values.length);
-      for (let start = 0, end = 0; start < values.length; start = end) {
-        const position = at + start;
-        end = Math.min(values.length, start + coarse.inner - (position % coarse.inner));
-        const factor = coarse.values[Math.floor(position / coarse.inner) % coarse.channels];
-        let place = position % row.length;
-        for (let i = start; i < end; i++) {
-          result[i] = values[i] * (factor * row[place]);
-          if (++place === row.length) place = 0;
-        }
+  return mapWeight(weight, (values, at, result) => {
+    for (let start = 0, end = 0; start < values.length; start = end) {
+      const position = at + start;
+      end = Math.min(values.length, start + coarse.inner - (position % coarse.inner));
+      const factor = coarse.values[Math.floor(position / coarse.inner) % coarse.channels];
+      let place = position % row.length;
+      for (let i = start; i < end; i++) {
+        result[i] = values[i] * (factor * row[place]);
+        if (++place === row.length) place = 0;
       }
-      at += values.length;
-      yield bytesOf(result);
     }
-  }
-  const { floatData: _, ...rest } = proto;
-  return { ...rest, rawData: { byteLength: 4 * size, chunks } };
+  });
 }
 
 const everywhere = (inner: number): ChannelFactors => ({ channels: 1, inner, values: Float64Array.of(1) });

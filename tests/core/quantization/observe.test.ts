@@ -9,6 +9,7 @@ import { observeCounts, observeExtremes } from '../../../src/core/quantization/o
 
 import { overallRange } from '../../../src/core/quantization/range.js';
 
+import { withModelProcess } from '../../../src/core/runtime/child.js';
 import { bytesOf } from '../../../src/core/tensor/values.js';
 import { hpsv3 } from '../../helpers/cli.js';
 import { goldenModel } from '../../helpers/models.js';
@@ -28,8 +29,10 @@ async function ranges(path: string, change: (model: OnnxModel) => OnnxModel = (m
   const { calibration } = await rowsFor(MLP, { seed: 0, calibrationRows: 4 });
   const file = openOnnx(path);
   try {
-    const options = { path, child: {}, threads: 1, keyOf: (value: string) => value };
-    return await observeExtremes(change(file.model), VALUES, calibration, options);
+    return await withModelProcess({}, (child) => {
+      const options = { path, child, threads: 1, keyOf: (value: string) => value };
+      return observeExtremes(change(file.model), VALUES, calibration, options);
+    });
   } finally {
     file.close();
   }
@@ -111,8 +114,11 @@ describe('counting values', () => {
     const file = openOnnx(MLP);
     try {
       let batches = 0;
-      const options = { path: MLP, child: {}, threads: 1, keyOf, onBatch: () => batches++ };
-      return { counters: await observeCounts(file.model, VALUES, calibration, options), batches };
+      const options = { path: MLP, threads: 1, keyOf, onBatch: () => batches++ };
+      const counters = await withModelProcess({}, (child) =>
+        observeCounts(file.model, VALUES, calibration, { ...options, child }),
+      );
+      return { counters, batches };
     } finally {
       file.close();
     }

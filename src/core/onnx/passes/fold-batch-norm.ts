@@ -1,8 +1,9 @@
-import type { Tensor } from '../../tensor/tensor.js';
+import { numel } from '../../tensor/shape.js';
 import { readFloat32 } from '../../tensor/transform.js';
-import { asFloat32, bytesOf } from '../../tensor/values.js';
+import { bytesOf } from '../../tensor/values.js';
 import { DATA_TYPE, floatOf, type GraphProto, type NodeProto, type OnnxModel, type TensorProto } from '../model.js';
 import { tensorOf } from '../tensor-data.js';
+import { mapWeight } from './map-weight.js';
 import { countUses, isOp, producers } from './uses.js';
 
 const BATCH_NORM_EPSILON = 1e-5; // ONNX's default
@@ -85,27 +86,14 @@ function countSharers(
   return sharers;
 }
 
-/** A weight [channels, …] with channel c multiplied by factor[c], as it streams. */
+/** A weight [channels, …] with channel c multiplied by factor[c]. */
 function scaleRows(weight: TensorProto, factor: Float64Array): TensorProto {
-  const tensor: Tensor = tensorOf(weight);
-  const perRow = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    let at = 0;
-    for await (const chunk of tensor.chunks()) {
-      const values = new Float32Array(asFloat32(chunk));
-      for (let i = 0; i < values.length; ) {
-        const row = Math.floor((at + i) / perRow);
-        const end = Math.min(values.length, (row + 1) * perRow - at);
-        for (const by = factor[row]; i < end; i++) values[i] *= by;
-      }
-      at += values.length;
-      yield bytesOf(values);
+  const perRow = numel(weight.dims.slice(1));
+  return mapWeight(weight, (values, at, result) => {
+    for (let i = 0; i < values.length; ) {
+      const row = Math.floor((at + i) / perRow);
+      const end = Math.min(values.length, (row + 1) * perRow - at);
+      for (const by = factor[row]; i < end; i++) result[i] = values[i] * by;
     }
-  }
-  return {
-    name: weight.name,
-    dims: weight.dims,
-    dataType: weight.dataType,
-    rawData: { byteLength: factor.length * perRow * 4, chunks },
-  };
+  });
 }
