@@ -1,4 +1,4 @@
-import type { QuantizeReport } from '../lifecycle/quantize.js';
+import type { CalibrationFacts, QuantizeReport } from '../lifecycle/quantize.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
 import { formatGate } from './render-gate.js';
 import { formatTable, terminalWidth } from './table.js';
@@ -8,7 +8,7 @@ const SHOWN = 10;
 
 /** The text of `hpsv3 quantize`: what was written, what stayed float and why, then the gate's answer. */
 export function formatQuantize(report: QuantizeReport): string {
-  const { scheme, out, sha256, bytes, ratio, latency, accuracy, quantized, excluded, gate } = report;
+  const { scheme, out, sha256, bytes, ratio, latency, accuracy, quantized, excluded, calibration, gate } = report;
   const rows = [
     [
       'out',
@@ -16,6 +16,7 @@ export function formatQuantize(report: QuantizeReport): string {
       sha256 === null ? 'not written (dry run)' : `${formatBytes(bytes ?? 0)}, sha256 ${formatHash(sha256)}`,
     ],
     ['scheme', scheme, `${formatCount(quantized)} nodes quantized, ${formatCount(excluded.length)} left as they were`],
+    ...(calibration === null ? [] : [calibrationRow(calibration)]),
     ...(ratio === null ? [] : [['size', `${ratio.toFixed(2)} times smaller`, '']]),
     ...(latency === null
       ? []
@@ -38,6 +39,12 @@ export function formatQuantize(report: QuantizeReport): string {
   const kept =
     left.length === 0 ? '' : `\n\n${formatTable(['not quantized', 'why'], left, { width: terminalWidth() })}${more}`;
   return `${facts}${kept}${gate === null ? '' : `\n\n${formatGate(gate)}`}`;
+}
+
+function calibrationRow({ calibrator, rows, equalization: { values, gains } }: CalibrationFacts): string[] {
+  const added = gains === 0 ? '' : `, ${formatCount(gains)} of them by an added multiplication`;
+  const note = values === 0 ? '' : `channels of ${formatCount(values)} values equalized${added}`;
+  return ['calibration', `${calibrator}, ${formatCount(rows)} rows`, note];
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -12,7 +12,7 @@ import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { writeOnnx } from '../onnx/write.js';
 import { type AccuracyChange, compareAccuracy } from '../quantization/accuracy.js';
 import { type SearchReport, searchQuantization } from '../quantization/auto.js';
-import { type Coverage, probesSha256 } from '../quantization/calibrate.js';
+import { type Coverage, type Equalization, probesSha256 } from '../quantization/calibrate.js';
 import type { CalibratorId } from '../quantization/calibrators.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../quantization/candidate.js';
 import { judgeChecks } from '../quantization/checks.js';
@@ -97,6 +97,7 @@ export interface CalibrationFacts {
   readonly origin: RowSets['origin'];
   /** Of the rows themselves. */
   readonly sha256: string;
+  readonly equalization: Equalization;
   readonly coverage: Readonly<Record<string, Coverage>>;
 }
 
@@ -216,7 +217,7 @@ async function writeCandidate(
   options: FixedOptions,
   search?: SearchReport,
 ): Promise<QuantizeReport> {
-  const calibration = calibrationFacts(candidate, rows, options);
+  const calibration = calibrationFacts(candidate, rows);
   const lineage = startLineage(
     { step: 'quantize', options: lineageOptions(candidate, calibration, options) },
     [...source.files, ...rowFiles(options)].map((path) => ({ path })),
@@ -323,13 +324,10 @@ const decisionFigures = (gate: GateReport | null) => ({
   maxLogitDiff: gate?.maxScoreDiff ?? null,
 });
 
-function calibrationFacts(
-  { calibration }: Candidate,
-  { calibration: rows, origin }: RowSets,
-  { calibrator }: FixedOptions,
-): CalibrationFacts | null {
+function calibrationFacts({ calibration }: Candidate, { calibration: rows, origin }: RowSets): CalibrationFacts | null {
   if (calibration === null) return null;
-  return { calibrator, rows: rows.rows, origin, sha256: probesSha256(rows), coverage: calibration.coverage };
+  const { calibrator, equalization, coverage } = calibration;
+  return { calibrator, rows: rows.rows, origin, sha256: probesSha256(rows), equalization, coverage };
 }
 
 const clipRates = (calibration: CalibrationFacts | null): Record<string, number> =>
@@ -359,6 +357,7 @@ function lineageOptions(
             origin: calibration.origin,
             ...(calibration.origin === 'probes' ? { seed: options.seed } : {}),
             sha256: calibration.sha256,
+            equalization: { ...calibration.equalization },
             values: Object.fromEntries(
               Object.entries(calibration.coverage).map(([value, { clipRate, coverage }]) => [
                 value,

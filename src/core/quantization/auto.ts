@@ -141,14 +141,14 @@ class Search {
   }
 
   /** Ranges by every calibrator, from one look at the activations. */
-  private async calibrations(): Promise<[CalibratorId, Calibration][]> {
+  private async calibrations(): Promise<[CalibratorId, Calibration | undefined][]> {
     const { source, options } = this;
     const scheme = schemeOf('static');
     const model = await source.prepared(scheme.foldsNorms);
     const exclude = excluder(options.exclude, sparedNodes(model.graph, scheme));
     const request = { ...options, exclude, hasManifest: source.manifest !== null };
     const observed = scheme.observes!(model, request);
-    if (observed.values.length === 0) return [['minmax', { ranges: new Map(), coverage: {}, warnings: [], model }]];
+    if (observed.values.length === 0) return [['minmax', undefined]];
     const calibrations = await calibrateModel(source, observed, CALIBRATOR_IDS, options);
     return CALIBRATOR_IDS.map((id, i) => [id, calibrations[i]]);
   }

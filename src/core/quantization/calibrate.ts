@@ -30,11 +30,21 @@ export interface Coverage {
   readonly coverage: number;
 }
 
+/** What was done so that channels share the levels of a value better. */
+export interface Equalization {
+  /** Values whose channels are divided by scales. */
+  readonly values: number;
+  /** Of them, those that a multiplication was added for. */
+  readonly gains: number;
+}
+
 export interface Calibration {
+  readonly calibrator: CalibratorId;
   readonly ranges: ReadonlyMap<string, Range>;
   /** By value, in the order of the graph; those without a finite range are left out. */
   readonly coverage: Readonly<Record<string, Coverage>>;
   readonly warnings: readonly string[];
+  readonly equalization: Equalization;
   /** What the ranges are of: the same model with equalized channels. */
   readonly model: OnnxModel;
 }
@@ -49,6 +59,7 @@ export interface Observation {
   readonly keyOf: (value: string) => string;
   /** What a value is called in `model`. */
   readonly nameOf: (value: string) => string;
+  readonly equalization: Equalization;
   /** The model with equalized channels. */
   readonly model: OnnxModel;
 }
@@ -127,6 +138,10 @@ class ObservedChannels {
     return {
       model: removeGains(rescaleChannels(model, classes), idle),
       nameOf: (value: string): string => idle.get(value) ?? value,
+      equalization: {
+        values: values.filter((value) => scales.has(value)).length,
+        gains: gains.size - idle.size,
+      },
       scalesOf: (value: string): PlacedScales | undefined => scales.get(value),
     };
   }
@@ -134,7 +149,7 @@ class ObservedChannels {
 
 /** Chooses a range for each value that was seen. */
 export function chooseRanges(
-  { values, extremes, histograms, keyOf, nameOf, model }: Observation,
+  { values, extremes, histograms, keyOf, nameOf, equalization, model }: Observation,
   id: CalibratorId,
 ): Calibration {
   const { choose } = calibratorOf(id);
@@ -154,8 +169,10 @@ export function chooseRanges(
     if (choose && histograms.has(key) && share === 1) full.push(nameOf(key));
   }
   return {
+    calibrator: id,
     ranges: new Map(values.map((value) => [nameOf(value), chosen.get(keyOf(value))!])),
     coverage,
+    equalization,
     model,
     warnings: fullRangeWarnings(id, full),
   };

@@ -106,6 +106,7 @@ describe.each(CALIBRATORS.filter(({ choose }) => choose))('calibrator $id', ({ i
       histograms: new Map([['x', histogram]]),
       keyOf: (value) => value,
       nameOf: (value) => value,
+      equalization: { values: 0, gains: 0 },
       model: { irVersion: 8, opsetImport: [], metadataProps: [], graph },
     };
     const { coverage, warnings } = chooseRanges(seen, id);

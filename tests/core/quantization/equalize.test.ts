@@ -309,6 +309,8 @@ describe('static quantization of channels of different ranges', () => {
     const [even, uneven] = [await staticError(gated(1), [16]), await staticError(gated(20), [16])];
     expect(even.operators.filter((operator) => operator === 'Mul')).toHaveLength(1);
     expect(uneven.operators.filter((operator) => operator === 'Mul')).toHaveLength(2);
+    expect(even.candidate.calibration!.equalization).toEqual({ values: 0, gains: 0 });
+    expect(uneven.candidate.calibration!.equalization).toEqual({ values: 1, gains: 1 });
     expect(uneven.error).toBeLessThan(2 * even.error);
   });
 
