@@ -65,7 +65,7 @@ export interface Observation {
 }
 
 /** Rows that scales of channels are chosen by where all rows are seen again, as scaled. */
-const EQUALIZING_ROWS = 4;
+const EQUALIZING_ROWS = 8;
 
 /** Runs the model on the calibration rows, and counts values where a calibrator needs that: it takes longer than the extremes. */
 export async function observe(

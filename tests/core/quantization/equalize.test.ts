@@ -345,8 +345,8 @@ describe('observing values whose channels are divided', () => {
     const even = await goldenFolded('conv');
     const uneven = rescaleChannels(even, randomScales(channelClasses(even)));
     const [reduced, counted] = [
-      await staticError(uneven, [3, 16, 16], { rows: 4 }),
-      await staticError(uneven, [3, 16, 16], { calibrator: 'percentile', rows: 4 }),
+      await staticError(uneven, [3, 16, 16], { rows: 8 }),
+      await staticError(uneven, [3, 16, 16], { calibrator: 'percentile', rows: 8 }),
     ];
     const widths = counted.candidate.calibration!.coverage;
     for (const [value, { low, high }] of Object.entries(reduced.candidate.calibration!.coverage)) {
