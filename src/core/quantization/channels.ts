@@ -131,15 +131,13 @@ class Analysis {
 /** All that read a constant share its scales, and so do all that it writes. */
 const slotOf = ({ constant, role, inner }: ConstantSide): string => `${role} ${inner} ${constant}`;
 
-const product = (dims: readonly number[]): number => dims.reduce((all, dim) => all * dim, 1);
-
 function convRule(node: NodeProto, graph: Analysis): Tie[] {
   const [input, constant, bias] = node.input;
   const [output] = node.output;
   const shape = graph.shapeOf(constant);
   if (!shape || (bias && !graph.shapeOf(bias))) return [];
   const [outputs, inputs] = shape;
-  const kernel = product(shape.slice(2));
+  const kernel = numel(shape.slice(2));
   const groups = intOf(node, 'group', 1);
   const trailing = shape.length - 2;
   graph.place(output, trailing);
@@ -168,7 +166,7 @@ function matrixRule(node: NodeProto, graph: Analysis): Tie[] {
   const transposed = intOf(node, 'transB', 0) === 1;
   const [inputs, outputs] = transposed ? [columns, rows] : [rows, columns];
   const biasShape = graph.shapeOf(bias);
-  if (bias && (biasShape?.at(-1) !== outputs || product(biasShape) !== outputs)) return [];
+  if (bias && (biasShape?.at(-1) !== outputs || numel(biasShape) !== outputs)) return [];
   graph.place(output, 0);
   const ties: Tie[] = [
     { value: output, constant, role: 'writes', channels: outputs, inner: transposed ? columns : 1 },
@@ -220,7 +218,7 @@ function sumRule(node: NodeProto, graph: Analysis): Tie[] {
 function channelVector(shape: readonly number[] | undefined, trailing: number | undefined): number | undefined {
   if (shape === undefined || trailing === undefined) return undefined;
   const channels = shape.at(-1 - trailing);
-  return channels !== undefined && product(shape) === channels ? channels : undefined;
+  return channels !== undefined && numel(shape) === channels ? channels : undefined;
 }
 
 /** Multiplied by a constant, channels may be of other scales in front of it than behind it. */
