@@ -1,9 +1,12 @@
 import { numel } from '../tensor/shape.js';
 
 /** Where the channels of a weight lie in memory: element i is of channel floor(i / inner) mod channels. */
-export interface ChannelLayout {
+export interface Channels {
   readonly channels: number;
   readonly inner: number;
+}
+
+export interface ChannelLayout extends Channels {
   /**
    * How far apart in memory the weights lie that a sum over inputs takes one after the other; null where that is not known.
    * Convolutions sum over the inputs at one position of the kernel, then at the next.
@@ -27,7 +30,7 @@ export interface Stretch {
 }
 
 /** The stretches of `length` values, the first of which is element `at` of the weight. */
-export function* stretches(at: number, length: number, { channels, inner }: ChannelLayout): Generator<Stretch> {
+export function* stretches(at: number, length: number, { channels, inner }: Channels): Generator<Stretch> {
   const most = inner === 1 ? channels : inner;
   for (let from = 0; from < length; ) {
     const position = at + from;

@@ -9,13 +9,8 @@ import {
 } from '../onnx/model.js';
 import { countUses, isOp, isStandard, producers } from '../onnx/passes/uses.js';
 import { numel } from '../tensor/shape.js';
+import type { Channels } from './channel-layout.js';
 import { fixedInitializers } from './graph-edit.js';
-
-/** Element i of a constant is of channel floor(i / inner) mod channels. */
-export interface Channels {
-  readonly channels: number;
-  readonly inner: number;
-}
 
 /** A constant whose channels are those of a value: `reads` by the inputs it multiplies, `writes` by the results it makes. */
 export interface ConstantSide extends Channels {

@@ -2,7 +2,8 @@ import type { OnnxModel, TensorProto } from '../onnx/model.js';
 import { tensorOf } from '../onnx/tensor-data.js';
 import { numel } from '../tensor/shape.js';
 import { asFloat32 } from '../tensor/values.js';
-import type { ChannelClass, Channels } from './channels.js';
+import { type Channels, stretches } from './channel-layout.js';
+import type { ChannelClass } from './channels.js';
 import { fixedInitializers } from './graph-edit.js';
 import { type ChannelRange, isFiniteRange, overallRange } from './range.js';
 import type { ChannelScales } from './rescale.js';
@@ -173,34 +174,26 @@ function meanEnergies(products: readonly Product[], channels: number): Float64Ar
 }
 
 /** Sums of squares by channel, of a weight streamed once. */
-async function channelEnergies(weight: TensorProto, { channels, inner }: Channels): Promise<Float64Array> {
-  const energies = new Float64Array(channels);
+async function channelEnergies(weight: TensorProto, layout: Channels): Promise<Float64Array> {
+  const energies = new Float64Array(layout.channels);
   let at = 0;
   for await (const chunk of tensorOf(weight).chunks()) {
     const values = asFloat32(chunk);
-    addEnergies(values, at, inner, energies);
+    for (const { channel, from, end } of stretches(at, values.length, layout)) {
+      if (layout.inner === 1) addSquares(values.subarray(from, end), energies.subarray(channel));
+      else energies[channel] += sumOfSquares(values, from, end);
+    }
     at += values.length;
   }
   return energies;
 }
 
-/** @param at - place of the first value */
-function addEnergies(values: Float32Array, at: number, inner: number, energies: Float64Array): void {
-  let channel = Math.floor(at / inner) % energies.length;
-  if (inner === 1) {
-    for (let i = 0; i < values.length; i++) {
-      energies[channel] += values[i] * values[i];
-      if (++channel === energies.length) channel = 0;
-    }
-    return;
-  }
-  let left = inner - (at % inner);
-  for (let i = 0; i < values.length; ) {
-    const end = Math.min(values.length, i + left);
-    let sum = 0;
-    for (; i < end; i++) sum += values[i] * values[i];
-    energies[channel] += sum;
-    left = inner;
-    if (++channel === energies.length) channel = 0;
-  }
+function addSquares(values: Float32Array, sums: Float64Array): void {
+  for (let i = 0; i < values.length; i++) sums[i] += values[i] * values[i];
+}
+
+function sumOfSquares(values: Float32Array, from: number, end: number): number {
+  let sum = 0;
+  for (let i = from; i < end; i++) sum += values[i] * values[i];
+  return sum;
 }

@@ -27,12 +27,6 @@ const U8_LEVELS = 255;
 
 export const isFiniteRange = ({ low, high }: Range): boolean => Number.isFinite(low) && Number.isFinite(high);
 
-/** The smallest range that holds both, and 0. */
-export const widen = (a: Range, b: Range): Range => ({
-  low: Math.min(0, a.low, b.low),
-  high: Math.max(0, a.high, b.high),
-});
-
 /** The range of all channels, divided by their scales. */
 export const overallRange = ({ low, high }: Pick<ChannelRange, 'low' | 'high'>, scales?: Float64Array): Range => {
   const divided = (ends: Float64Array): Float64Array => (scales ? ends.map((end, c) => end / scales[c]) : ends);

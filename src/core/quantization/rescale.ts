@@ -1,7 +1,8 @@
 import type { OnnxModel, TensorProto } from '../onnx/model.js';
 import { mapWeight } from '../onnx/passes/map-weight.js';
 import { numel } from '../tensor/shape.js';
-import type { ChannelClass, Channels } from './channels.js';
+import type { Channels } from './channel-layout.js';
+import type { ChannelClass } from './channels.js';
 
 /** What the channels of a class are divided by. */
 export interface ChannelScales extends ChannelClass {
