@@ -1,36 +1,12 @@
-// Checks the folder order of src/core (a folder imports only from those above it), that only cli/ and commands
-// import oclif, that heavy packages are loaded dynamically and by one folder each, and that there are no cycles.
+// Checks the folder order of src/core (a folder imports only from those above it), that a verb of lifecycle/ imports no
+// other verb but those it is made of, that only cli/ and commands import oclif, that heavy packages are loaded dynamically
+// and by one folder each, and that there are no cycles.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ORDER, VERBS_OF } from './import-order.js';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
-const ORDER = [
-  'errors.ts',
-  'limits.ts',
-  'bytes',
-  'tensor',
-  'checkpoint',
-  'onnx',
-  'architectures',
-  'runtime',
-  'media',
-  'data',
-  'synthesis',
-  'stats',
-  'gate',
-  'calibration',
-  'evaluation',
-  'ensemble',
-  'quantization',
-  'autodiff',
-  'training',
-  'scoring',
-  'profiling',
-  'report',
-  'lifecycle',
-  'cli',
-];
 const ONLY_IN = {
   '@oclif/core': ['core/cli/', 'commands/'],
   'onnxruntime-node': ['core/runtime/'],
@@ -38,8 +14,8 @@ const ONLY_IN = {
   '@huggingface/tokenizers': ['core/media/'],
   undici: ['core/media/'],
   '@tensorflow/tfjs': ['core/training/engines/tfjs'],
-  vega: ['core/report/'],
-  'vega-lite': ['core/report/'],
+  vega: ['core/card/'],
+  'vega-lite': ['core/card/'],
 };
 const DYNAMIC_ONLY = new Set([
   'onnxruntime-node',
@@ -65,6 +41,9 @@ const rank = (file) => {
   return index;
 };
 
+/** The verb whose folder of lifecycle/ a file lies in. */
+const verbOf = (file) => /^core\/lifecycle\/([^/]+)\/./.exec(file)?.[1];
+
 for (const file of files) {
   const text = readFileSync(resolve(src, file), 'utf8');
   const imports = [];
@@ -79,6 +58,9 @@ for (const file of files) {
       const target = relative(src, resolve(src, dirname(file), spec)).replace(/\.js$/, '.ts');
       if (!files.includes(target)) problems.push(`${file}: imports ${spec}, which does not exist`);
       if (rank(target) > rank(file)) problems.push(`${file}: imports ${target}, which stands below it in the order`);
+      const [from, to] = [verbOf(file), verbOf(target)];
+      if (from && to && from !== to && !VERBS_OF[from]?.includes(to))
+        problems.push(`${file}: the verb ${from} imports the verb ${to}`);
       if (!dynamic) targets.push(target);
       continue;
     }

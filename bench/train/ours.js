@@ -2,11 +2,11 @@
 import { chooseArchitecture } from '../../dist/core/architectures/registry.js';
 import { Random } from '../../dist/core/bytes/random.js';
 import { openCheckpoint } from '../../dist/core/checkpoint/open.js';
-import { trainingConfigSchema } from '../../dist/core/training/config.js';
 import { onnxruntimeEngine } from '../../dist/core/training/engines/onnxruntime.js';
-import { buildForward } from '../../dist/core/training/forward.js';
-import { Parameters } from '../../dist/core/training/parameters.js';
-import { Trainer } from '../../dist/core/training/trainer.js';
+import { buildForward } from '../../dist/core/training/graph/forward.js';
+import { trainingConfigSchema } from '../../dist/core/training/run/config.js';
+import { Trainer } from '../../dist/core/training/run/trainer.js';
+import { Parameters } from '../../dist/core/training/update/parameters.js';
 import { median } from '../measure.js';
 
 const [path, modality] = process.argv.slice(2);

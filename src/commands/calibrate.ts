@@ -5,8 +5,8 @@ import { budgetFlag, configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from
 import { startSteps } from '../core/cli/progress.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
-import { type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate.js';
-import { type CheckCalibratorReport, checkCalibrator } from '../core/lifecycle/check-calibrator.js';
+import { type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
+import { type CheckCalibratorReport, checkCalibrator } from '../core/lifecycle/calibrate/check.js';
 import { DECISIONS } from '../core/onnx/manifest.js';
 
 export default class Calibrate extends HpsCommand<CalibrateReport | CheckCalibratorReport> {

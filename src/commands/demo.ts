@@ -5,8 +5,8 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { quietFlag, seedFlag } from '../core/cli/flags.js';
 import { demoPrinter, formatDemo } from '../core/cli/render-demo.js';
-import type { DemoReport } from '../core/lifecycle/demo.js';
-import type { DemoCheckpoint, DemoStep } from '../core/lifecycle/demo-plan.js';
+import type { DemoReport } from '../core/lifecycle/demo/demo.js';
+import type { DemoCheckpoint, DemoStep } from '../core/lifecycle/demo/plan.js';
 
 /** A path in the package, as it is typed from here. */
 const packaged = (path: string): string =>
@@ -41,7 +41,7 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
     const { flags } = await this.parse(Demo);
     const checkpoints = flags.nano ? null : bundledCheckpoints();
     const card = checkpoints === null ? 'card-nano.yaml' : 'card.yaml';
-    const { runDemo } = await import('../core/lifecycle/demo.js');
+    const { runDemo } = await import('../core/lifecycle/demo/demo.js');
     const report = await runDemo({
       folder: flags.out,
       checkpoints,

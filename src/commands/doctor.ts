@@ -1,6 +1,6 @@
 import { HpsCommand } from '../core/cli/base-command.js';
-import { type Diagnosis, diagnose } from '../core/cli/diagnosis.js';
 import { formatDiagnosis } from '../core/cli/render-diagnosis.js';
+import { type Diagnosis, diagnose } from '../core/lifecycle/doctor/doctor.js';
 
 export default class Doctor extends HpsCommand<Diagnosis> {
   static override summary = 'Print versions, devices, what is missing and how to get it.';

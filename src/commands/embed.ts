@@ -7,7 +7,7 @@ import { startRows } from '../core/cli/progress.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
 import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
-import { type EmbedReport, embedFile } from '../core/lifecycle/embed-media.js';
+import { type EmbedReport, embedFile } from '../core/lifecycle/score/embed.js';
 
 const { device, threads, optimization } = scoringFlags;
 

@@ -10,10 +10,10 @@ import {
   formatMergedEnsemble,
 } from '../core/cli/render-ensemble.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
-import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensemble-apply.js';
-import type { InputRows, ScoreFile } from '../core/lifecycle/ensemble-inputs.js';
-import { type MakeEnsembleOptions, type MakeEnsembleReport, makeEnsemble } from '../core/lifecycle/ensemble-make.js';
-import { type MergeEnsembleReport, type ModelFile, mergeEnsemble } from '../core/lifecycle/ensemble-models.js';
+import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensemble/apply.js';
+import { type MakeEnsembleOptions, type MakeEnsembleReport, makeEnsemble } from '../core/lifecycle/ensemble/fit.js';
+import type { InputRows, ScoreFile } from '../core/lifecycle/ensemble/inputs.js';
+import { type MergeEnsembleReport, type ModelFile, mergeEnsemble } from '../core/lifecycle/ensemble/merge.js';
 import { DECISIONS } from '../core/onnx/manifest.js';
 
 type EnsembleReport = MakeEnsembleReport | ApplyEnsembleReport | MergeEnsembleReport;

@@ -4,7 +4,7 @@ import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js
 import { startSteps } from '../core/cli/progress.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
-import { type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate.js';
+import { type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
 
 export default class Evaluate extends HpsCommand<EvaluateReport> {
   static override summary = 'Judge a model by human labels: overall, by group, and against a baseline, with intervals.';

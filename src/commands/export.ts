@@ -12,7 +12,7 @@ import {
 } from '../core/cli/flags.js';
 import { startProgress } from '../core/cli/progress.js';
 import { formatExport } from '../core/cli/render-export.js';
-import { type ExportReport, exportModel } from '../core/lifecycle/export.js';
+import { type ExportReport, exportModel } from '../core/lifecycle/export/export.js';
 import { MODALITIES, MODES } from '../core/onnx/manifest-names.js';
 
 export default class Export extends HpsCommand<ExportReport> {

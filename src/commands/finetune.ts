@@ -7,7 +7,7 @@ import { formatFinetune } from '../core/cli/render-finetune.js';
 import { startTraining } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
-import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/finetune.js';
+import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/train/finetune.js';
 import { MODALITIES } from '../core/onnx/manifest-names.js';
 
 const number = Flags.custom<number>({

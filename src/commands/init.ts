@@ -4,7 +4,7 @@ import { forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { startProgress } from '../core/cli/progress.js';
 import { formatInit } from '../core/cli/render-init.js';
 import { HpsError } from '../core/errors.js';
-import { type InitReport, initCheckpoint } from '../core/lifecycle/init.js';
+import { type InitReport, initCheckpoint } from '../core/lifecycle/init/init.js';
 
 export default class Init extends HpsCommand<InitReport> {
   static override summary =

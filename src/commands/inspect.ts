@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { formatInspect } from '../core/cli/render-inspect.js';
-import { type InspectReport, inspectFile } from '../core/lifecycle/inspect.js';
+import { type InspectReport, inspectFile } from '../core/lifecycle/inspect/inspect.js';
 
 export default class Inspect extends HpsCommand<InspectReport> {
   static override summary = 'List what a checkpoint or an .onnx file holds, from its headers alone.';

@@ -6,7 +6,7 @@ import { startSteps } from '../core/cli/progress.js';
 import { formatProfileTable } from '../core/cli/render-profile.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
-import { profileModel } from '../core/lifecycle/profile.js';
+import { profileModel } from '../core/lifecycle/profile/profile.js';
 import type { Profile as ProfileReport } from '../core/profiling/schema.js';
 
 export default class Profile extends HpsCommand<ProfileReport> {

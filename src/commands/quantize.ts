@@ -4,10 +4,10 @@ import { budgetFlag, configFlag, dryRunFlag, forceFlag, gateFlag, quietFlag, see
 import { startSteps } from '../core/cli/progress.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
 import { mediaRootFlag } from '../core/cli/scoring-flags.js';
-import type { QuantizeReport } from '../core/lifecycle/quantize.js';
-import { quantizeAhead } from '../core/lifecycle/quantize-ahead.js';
-import { CALIBRATOR_IDS } from '../core/quantization/calibrators.js';
-import { SCHEME_IDS } from '../core/quantization/scheme-ids.js';
+import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
+import { quantizeAhead } from '../core/lifecycle/quantize/quantize-ahead.js';
+import { CALIBRATOR_IDS } from '../core/quantization/ranges/calibrators.js';
+import { SCHEME_IDS } from '../core/quantization/schemes/scheme-ids.js';
 
 export default class Quantize extends HpsCommand<QuantizeReport> {
   static override summary =

@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { forceFlag, quietFlag } from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatRunReport } from '../core/cli/render-run-report.js';
-import { type RunReport, reportRun } from '../core/lifecycle/run-report.js';
+import { type RunReport, reportRun } from '../core/lifecycle/report/run-report.js';
 
 export default class Report extends HpsCommand<RunReport> {
   static override summary = 'Summarise the reports of a folder on one page, with pictures.';

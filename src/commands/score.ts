@@ -4,7 +4,7 @@ import { configFlag, forceFlag } from '../core/cli/flags.js';
 import { formatScore } from '../core/cli/render-score.js';
 import { mediaRootFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
-import { type ScoreInput, type ScoreReport, scoreOne } from '../core/lifecycle/score.js';
+import { type ScoreInput, type ScoreReport, scoreOne } from '../core/lifecycle/score/score.js';
 
 export default class Score extends HpsCommand<ScoreReport> {
   static override summary = 'Score one pair or one item: which is preferred, and how surely.';

@@ -4,10 +4,10 @@ import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js
 import { startSteps } from '../core/cli/progress.js';
 import { formatSynth } from '../core/cli/render-synth.js';
 import { HpsError } from '../core/errors.js';
-import { TOOL } from '../core/lifecycle/lineage.js';
 import { LIMITS } from '../core/limits.js';
 import { SYNTH_MODALITIES, type SynthModalityId } from '../core/synthesis/modality.js';
 import { type SynthReport, synthesize } from '../core/synthesis/synthesize.js';
+import { TOOL } from '../core/version.js';
 
 export default class Synth extends HpsCommand<SynthReport> {
   static override summary =

@@ -5,8 +5,8 @@ import { startSteps } from '../core/cli/progress.js';
 import { formatTrain, startTraining } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
-import { type TrainReport, trainModel } from '../core/lifecycle/train.js';
-import { trainingConfigSchema } from '../core/training/config.js';
+import { type TrainReport, trainModel } from '../core/lifecycle/train/train.js';
+import { trainingConfigSchema } from '../core/training/run/config.js';
 
 export default class Train extends HpsCommand<TrainReport> {
   static override summary = 'Train a model from scratch on labelled pairs and items of several modalities.';

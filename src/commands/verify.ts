@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { budgetFlag, quietFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatVerify } from '../core/cli/render-gate.js';
-import { type VerifyReport, verifyModels } from '../core/lifecycle/verify.js';
+import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
 export default class Verify extends HpsCommand<VerifyReport> {
   static override summary =

@@ -4,9 +4,8 @@ import { basename, join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import * as z from 'zod';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
-import type { ExportOptions } from '../../src/core/lifecycle/export.js';
-import { byteLevelTokenizer } from '../../src/core/lifecycle/tokenizer.js';
-import { verifyModels } from '../../src/core/lifecycle/verify.js';
+import type { ExportOptions } from '../../src/core/lifecycle/export/export.js';
+import { verifyModels } from '../../src/core/lifecycle/verify/verify.js';
 import {
   MANIFEST_KEY,
   type Manifest,
@@ -17,6 +16,7 @@ import {
 import { metadataOf } from '../../src/core/onnx/model.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
 import { rawBytesOf, tensorOf } from '../../src/core/onnx/tensor-data.js';
+import { byteLevelTokenizer } from '../../src/core/onnx/tokenizer-file.js';
 import { openSession } from '../../src/core/runtime/ort.js';
 import { readTensor, type Tensor, tensorFromBytes } from '../../src/core/tensor/tensor.js';
 import { readFloat32, transposeMatrix } from '../../src/core/tensor/transform.js';

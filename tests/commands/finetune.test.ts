@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import Finetune from '../../src/commands/finetune.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
-import { initCheckpoint } from '../../src/core/lifecycle/init.js';
+import { initCheckpoint } from '../../src/core/lifecycle/init/init.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { exportFile } from '../helpers/pico.js';
 import { sharedFolder } from '../helpers/temp.js';

@@ -7,7 +7,7 @@ import type { JsonObject } from '../../src/core/bytes/json.js';
 import type { Checkpoint } from '../../src/core/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
 import { readConfigFile } from '../../src/core/cli/config.js';
-import { initCheckpoint } from '../../src/core/lifecycle/init.js';
+import { initCheckpoint } from '../../src/core/lifecycle/init/init.js';
 import { readTensor } from '../../src/core/tensor/tensor.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { exportFile, PICO } from '../helpers/pico.js';

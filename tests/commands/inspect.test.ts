@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { inspectFile } from '../../src/core/lifecycle/inspect.js';
+import { inspectFile } from '../../src/core/lifecycle/inspect/inspect.js';
 import { hpsv3, PROJECT } from '../helpers/cli.js';
 import { goldenModel } from '../helpers/models.js';
 import { exportFile, PICO } from '../helpers/pico.js';

@@ -2,10 +2,10 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
-import { calibrateFiles } from '../../src/core/lifecycle/calibrate.js';
-import { evaluateFiles } from '../../src/core/lifecycle/evaluate.js';
-import { diffModelCards } from '../../src/core/lifecycle/modelcard-diff.js';
-import { verifyModelCard } from '../../src/core/lifecycle/modelcard-verify.js';
+import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js';
+import { diffModelCards } from '../../src/core/lifecycle/card/diff.js';
+import { verifyModelCard } from '../../src/core/lifecycle/card/verify.js';
+import { evaluateFiles } from '../../src/core/lifecycle/evaluate/evaluate.js';
 import { evaluated, evaluateIn, HOSTILE_NAMES, jsonLines, makeCard, readJson, writeTexts } from '../helpers/cards.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { cycloneDxErrors } from '../helpers/cyclonedx.js';

@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../src/core/bytes/output.js';
 import { Random } from '../../src/core/bytes/random.js';
 import { writeSafetensors } from '../../src/core/checkpoint/write-safetensors.js';
-import { type QuantizeOptions, quantizeModel } from '../../src/core/lifecycle/quantize.js';
+import { type QuantizeOptions, quantizeModel } from '../../src/core/lifecycle/quantize/quantize.js';
 import { encodePng } from '../../src/core/media/encode-image.js';
 import { MANIFEST_KEY, type Manifest, manifestOf } from '../../src/core/onnx/manifest.js';
 import { metadataOf } from '../../src/core/onnx/model.js';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../src/core/bytes/output.js';
 import { writeSafetensors } from '../../src/core/checkpoint/write-safetensors.js';
-import { verifyModels } from '../../src/core/lifecycle/verify.js';
+import { verifyModels } from '../../src/core/lifecycle/verify/verify.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
 import { tensorOf } from '../../src/core/onnx/tensor-data.js';
 import { writeOnnx } from '../../src/core/onnx/write.js';

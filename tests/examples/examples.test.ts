@@ -7,7 +7,7 @@ import { withOutputs } from '../../src/core/autodiff/emitter.js';
 import { gradients } from '../../src/core/autodiff/gradients.js';
 import { RULES } from '../../src/core/autodiff/registry.js';
 import type { Checkpoint } from '../../src/core/checkpoint/checkpoint.js';
-import { calibrateFiles } from '../../src/core/lifecycle/calibrate.js';
+import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js';
 import { GraphBuilder } from '../../src/core/onnx/builder.js';
 import { intAttribute, type OnnxModel } from '../../src/core/onnx/model.js';
 import { checkOpset } from '../../src/core/onnx/opset.js';

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type EvaluateReport, evaluateFiles } from '../../src/core/lifecycle/evaluate.js';
-import { type ModelCardOptions, type ModelCardReport, makeModelCard } from '../../src/core/lifecycle/modelcard.js';
+import { type ModelCardOptions, type ModelCardReport, makeModelCard } from '../../src/core/lifecycle/card/write.js';
+import { type EvaluateReport, evaluateFiles } from '../../src/core/lifecycle/evaluate/evaluate.js';
 import { drawPairs, jsonLines, type Row, writeJudged } from './judged.js';
 
 /** Names that break out of tables, spans, HTML and front matter where they are not escaped. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { withAtomicOutput } from '../../src/core/bytes/output.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
 import { writeSafetensors } from '../../src/core/checkpoint/write-safetensors.js';
-import { type ExportOptions, type ExportReport, exportModel } from '../../src/core/lifecycle/export.js';
+import { type ExportOptions, type ExportReport, exportModel } from '../../src/core/lifecycle/export/export.js';
 import type { Tensor } from '../../src/core/tensor/tensor.js';
 
 const folder = fileURLToPath(new URL('../golden/hpsv3/', import.meta.url));

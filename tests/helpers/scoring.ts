@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { initCheckpoint } from '../../src/core/lifecycle/init.js';
+import { initCheckpoint } from '../../src/core/lifecycle/init/init.js';
 import { exportFile } from './pico.js';
 
 /** The smallest model of every modality that has a tokenizer beside it. */

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { JsonObject } from '../../src/core/bytes/json.js';
-import type { TrainOptions } from '../../src/core/lifecycle/train.js';
-import { hasState } from '../../src/core/lifecycle/training-state.js';
-import { trainingConfigSchema } from '../../src/core/training/config.js';
+import type { TrainOptions } from '../../src/core/lifecycle/train/train.js';
+import { trainingConfigSchema } from '../../src/core/training/run/config.js';
+import { hasState } from '../../src/core/training/run/state.js';
 import { collect, HPSV3 } from './cli.js';
 import { PICO } from './pico.js';
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Random } from '../../src/core/bytes/random.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
-import { type InspectReport, inspectFile } from '../../src/core/lifecycle/inspect.js';
+import { type InspectReport, inspectFile } from '../../src/core/lifecycle/inspect/inspect.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
 import { openSession } from '../../src/core/runtime/ort.js';
 import { float32Value, floatsOf } from '../../src/core/runtime/value.js';

@@ -16,8 +16,8 @@ import {
   shardFlag,
 } from '../../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type BatchReport, runBatch } from '../../core/lifecycle/batch.js';
-import { recommendedSetting } from '../../core/lifecycle/profile-setting.js';
+import { type BatchReport, runBatch } from '../../core/lifecycle/score/batch.js';
+import { recommendedSetting } from '../../core/profiling/recommended.js';
 
 export default class Batch extends HpsCommand<BatchReport> {
   static override summary = 'Score all rows of a file: JSONL, CSV or Parquet in and out, - for pipes.';

@@ -4,7 +4,7 @@ import { fromFlag, toFlag } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatMerge } from '../../core/cli/render-batch.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type MergeReport, mergeShards } from '../../core/lifecycle/batch-merge.js';
+import { type MergeReport, mergeShards } from '../../core/lifecycle/score/merge-shards.js';
 
 export default class BatchMerge extends HpsCommand<MergeReport> {
   static override summary =

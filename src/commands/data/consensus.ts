@@ -13,7 +13,7 @@ import {
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatConsensus } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type ConsensusFileReport, consensusFile } from '../../core/lifecycle/data-files.js';
+import { type ConsensusFileReport, consensusFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataConsensus extends HpsCommand<ConsensusFileReport> {
   static override summary = 'Write one answer a row from the votes of several raters.';

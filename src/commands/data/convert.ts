@@ -11,7 +11,7 @@ import {
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatConvert } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data-files.js';
+import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataConvert extends HpsCommand<ConvertFileReport> {
   static override summary = 'Write rows in another format: JSONL, CSV or Parquet.';

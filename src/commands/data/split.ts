@@ -5,7 +5,7 @@ import { forceFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatSplit } from '../../core/cli/render-data.js';
 import { DEFAULT_SPLIT } from '../../core/data/split.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type SplitFileReport, splitFile } from '../../core/lifecycle/data-files.js';
+import { type SplitFileReport, splitFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataSplit extends HpsCommand<SplitFileReport> {
   static override summary = 'Split rows into parts by cluster: rows of one prompt stay together.';

@@ -4,7 +4,7 @@ import { fromFlag, inputArg, processStreams } from '../../core/cli/data-flags.js
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatDataStats } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type DataStatsReport, statsOfFile } from '../../core/lifecycle/data-files.js';
+import { type DataStatsReport, statsOfFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataStatistics extends HpsCommand<DataStatsReport> {
   static override summary = 'Count what a data file holds: rows, clusters, votes, agreement, groups.';

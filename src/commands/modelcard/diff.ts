@@ -4,7 +4,7 @@ import { quietFlag, seedFlag } from '../../core/cli/flags.js';
 import { startSteps } from '../../core/cli/progress.js';
 import { formatDiffCards } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type DiffCardsReport, diffModelCards } from '../../core/lifecycle/modelcard-diff.js';
+import { type DiffCardsReport, diffModelCards } from '../../core/lifecycle/card/diff.js';
 
 export default class DiffModelCards extends HpsCommand<DiffCardsReport> {
   static override summary = 'Compare two model cards group by group: regressed, improved or undecided.';

@@ -3,7 +3,7 @@ import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { startSteps } from '../../core/cli/progress.js';
 import { formatModelCard } from '../../core/cli/render-modelcard.js';
-import { type ModelCardReport, makeModelCard } from '../../core/lifecycle/modelcard.js';
+import { type ModelCardReport, makeModelCard } from '../../core/lifecycle/card/write.js';
 
 export default class ModelCard extends HpsCommand<ModelCardReport> {
   static override summary = 'Write a model card whose every number is bound to the file it comes from.';

@@ -4,7 +4,7 @@ import { quietFlag } from '../../core/cli/flags.js';
 import { startSteps } from '../../core/cli/progress.js';
 import { formatVerifyCard } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/modelcard-verify.js';
+import { type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/card/verify.js';
 
 export default class VerifyModelCard extends HpsCommand<VerifyCardReport> {
   static override summary = 'Hold a model card to the files it is bound to; exit 3 where a number differs.';

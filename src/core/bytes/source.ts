@@ -200,3 +200,13 @@ export async function* readChunks(source: ByteSource, chunkBytes: number): Async
   }
   if (buffer.byteLength > spareBuffer.byteLength) spareBuffer = buffer;
 }
+
+/** Opens a file for as long as it is used. */
+export async function withSource<T>(path: string, use: (source: FileSource) => Promise<T>): Promise<T> {
+  const source = FileSource.open(path);
+  try {
+    return await use(source);
+  } finally {
+    source.close();
+  }
+}

@@ -1,9 +1,9 @@
 import { Args, Flags } from '@oclif/core';
 import { CONSENSUS_METHODS } from '../data/consensus.js';
 import { DATA_FORMATS } from '../data/read-rows.js';
+import type { StandardStreams } from '../data/row-files.js';
 import type { SplitFractions } from '../data/split.js';
 import { HpsError } from '../errors.js';
-import type { StandardStreams } from '../lifecycle/row-files.js';
 
 /** Arguments and flags that the data commands share. */
 

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { HpsError } from '../errors.js';
-import type { ScoreFile } from '../lifecycle/ensemble-inputs.js';
-import type { ModelFile } from '../lifecycle/ensemble-models.js';
+import type { ScoreFile } from '../lifecycle/ensemble/inputs.js';
+import type { ModelFile } from '../lifecycle/ensemble/merge.js';
 
 /** Reads `--scores NAME=FILE`. @throws HpsError USAGE */
 export function parseScoreFile(text: string): ScoreFile {

@@ -1,5 +1,5 @@
-import { type TrainingConfig, trainingConfigSchema } from '../training/config.js';
 import type { TrainingEngine } from '../training/engines/engine.js';
+import { type TrainingConfig, trainingConfigSchema } from '../training/run/config.js';
 import type { ConfigFile } from './config.js';
 
 /** What differs from training from scratch: a few hundred labels, and weights that are good already. */

@@ -1,6 +1,6 @@
-import type { BatchReport } from '../lifecycle/batch.js';
-import type { MergeReport } from '../lifecycle/batch-merge.js';
-import type { EmbedReport } from '../lifecycle/embed-media.js';
+import type { BatchReport } from '../lifecycle/score/batch.js';
+import type { EmbedReport } from '../lifecycle/score/embed.js';
+import type { MergeReport } from '../lifecycle/score/merge-shards.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
 
 const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>

@@ -1,5 +1,5 @@
-import type { CalibrateReport } from '../lifecycle/calibrate.js';
-import type { CheckCalibratorReport } from '../lifecycle/check-calibrator.js';
+import type { CalibrateReport } from '../lifecycle/calibrate/calibrate.js';
+import type { CheckCalibratorReport } from '../lifecycle/calibrate/check.js';
 import { formatBytes, formatHash } from './format.js';
 import {
   formatBar,

@@ -5,7 +5,7 @@ import type {
   DataFileReport,
   DataStatsReport,
   SplitFileReport,
-} from '../lifecycle/data-files.js';
+} from '../lifecycle/data/data-files.js';
 import { formatCount, printable } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

@@ -1,4 +1,4 @@
-import type { DemoOptions, DemoReport } from '../lifecycle/demo.js';
+import type { DemoOptions, DemoReport } from '../lifecycle/demo/demo.js';
 import { formatDuration } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

@@ -1,4 +1,4 @@
-import type { Diagnosis } from './diagnosis.js';
+import type { Diagnosis } from '../lifecycle/doctor/doctor.js';
 import { formatBytes } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

@@ -1,8 +1,8 @@
 import type { Figures } from '../ensemble/figures.js';
-import type { ApplyEnsembleReport } from '../lifecycle/ensemble-apply.js';
-import type { InputRows } from '../lifecycle/ensemble-inputs.js';
-import type { MakeEnsembleReport } from '../lifecycle/ensemble-make.js';
-import type { MergeEnsembleReport } from '../lifecycle/ensemble-models.js';
+import type { ApplyEnsembleReport } from '../lifecycle/ensemble/apply.js';
+import type { MakeEnsembleReport } from '../lifecycle/ensemble/fit.js';
+import type { InputRows } from '../lifecycle/ensemble/inputs.js';
+import type { MergeEnsembleReport } from '../lifecycle/ensemble/merge.js';
 import type { Estimate } from '../stats/bootstrap.js';
 import { formatBytes, formatCount, formatHash, printable } from './format.js';
 import { formatGate } from './render-gate.js';

@@ -1,5 +1,5 @@
-import type { EvaluateReport } from '../lifecycle/evaluate.js';
-import { comparisonRow } from '../report/figures.js';
+import { comparisonRow } from '../card/figures.js';
+import type { EvaluateReport } from '../lifecycle/evaluate/evaluate.js';
 import { printable } from './format.js';
 import {
   formatBar,

@@ -1,4 +1,4 @@
-import type { ExportReport } from '../lifecycle/export.js';
+import type { ExportReport } from '../lifecycle/export/export.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
 import { formatGate } from './render-gate.js';
 import { formatTable, terminalWidth } from './table.js';

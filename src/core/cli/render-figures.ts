@@ -1,9 +1,9 @@
 import type { ResampleCounts } from '../calibration/figures.js';
-import type { JudgedRows } from '../lifecycle/judged-scores.js';
-import { metricOf } from '../report/figures.js';
+import { metricOf } from '../card/figures.js';
+import type { JudgedRows } from '../data/judged-scores.js';
 import { formatCount } from './format.js';
 
-export { formatEstimate, formatFigure, formatInterval, metricOf } from '../report/figures.js';
+export { formatEstimate, formatFigure, formatInterval, metricOf } from '../card/figures.js';
 
 const BAR_CELLS = 10;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];

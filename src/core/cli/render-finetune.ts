@@ -1,5 +1,5 @@
-import type { FinetuneReport } from '../lifecycle/finetune.js';
-import type { BeforeAfter, Comparison } from '../lifecycle/finetune-judge.js';
+import type { FinetuneReport } from '../lifecycle/train/finetune.js';
+import type { BeforeAfter, Comparison } from '../training/run/compare.js';
 import { formatCount } from './format.js';
 import { type Cell, formatTable } from './table.js';
 

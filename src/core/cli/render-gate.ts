@@ -1,5 +1,5 @@
 import type { GateReport } from '../gate/report.js';
-import type { VerifyReport } from '../lifecycle/verify.js';
+import type { VerifyReport } from '../lifecycle/verify/verify.js';
 import { formatCount, printable } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

@@ -1,4 +1,4 @@
-import type { InitReport } from '../lifecycle/init.js';
+import type { InitReport } from '../lifecycle/init/init.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

@@ -1,4 +1,4 @@
-import type { InspectReport, OnnxFacts, OnnxValue } from '../lifecycle/inspect.js';
+import type { InspectReport, OnnxFacts, OnnxValue } from '../lifecycle/inspect/inspect.js';
 import { formatCount, formatHash, printable } from './format.js';
 import { type Cell, formatTable, terminalWidth } from './table.js';
 

@@ -1,6 +1,6 @@
-import type { ModelCardReport } from '../lifecycle/modelcard.js';
-import type { DiffCardsReport } from '../lifecycle/modelcard-diff.js';
-import type { VerifyCardReport } from '../lifecycle/modelcard-verify.js';
+import type { DiffCardsReport } from '../lifecycle/card/diff.js';
+import type { VerifyCardReport } from '../lifecycle/card/verify.js';
+import type { ModelCardReport } from '../lifecycle/card/write.js';
 import { formatCount, printable } from './format.js';
 import { formatFigure, formatInterval, metricOf } from './render-figures.js';
 import { formatTable, terminalWidth } from './table.js';

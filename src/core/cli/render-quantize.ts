@@ -1,4 +1,4 @@
-import type { CalibrationFacts, QuantizeReport } from '../lifecycle/quantize.js';
+import type { CalibrationFacts, QuantizeReport } from '../lifecycle/quantize/quantize.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
 import { formatGate } from './render-gate.js';
 import { formatTable, terminalWidth } from './table.js';

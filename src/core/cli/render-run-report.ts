@@ -1,4 +1,4 @@
-import type { RunReport } from '../lifecycle/run-report.js';
+import type { RunReport } from '../lifecycle/report/run-report.js';
 import { printable } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 

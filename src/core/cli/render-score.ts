@@ -1,4 +1,4 @@
-import type { ScoreReport } from '../lifecycle/score.js';
+import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
 
 /** The text of `hpsv3 score`: the answer, then what it rests on. */

@@ -1,5 +1,5 @@
-import type { TrainReport } from '../lifecycle/train.js';
-import type { TrainingProgress } from '../lifecycle/training-run.js';
+import type { TrainReport } from '../lifecycle/train/train.js';
+import type { TrainingProgress } from '../training/run/run.js';
 import { formatCount, formatDuration } from './format.js';
 import { type StatusOptions, startStatus } from './progress.js';
 import { formatTable } from './table.js';

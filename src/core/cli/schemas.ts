@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import { calibratorSchema } from '../calibration/calibrator.js';
+import { cardFactsSchema } from '../card/card-facts.js';
+import { cardTextSchema, dataTextSchema } from '../card/card-text.js';
 import { ensembleSchema } from '../ensemble/ensemble-file.js';
 import { manifestSchema } from '../onnx/manifest.js';
 import { profileSchema } from '../profiling/schema.js';
-import { cardFactsSchema } from '../report/card-facts.js';
-import { cardTextSchema, dataTextSchema } from '../report/card-text.js';
 
 /** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
 const PUBLISHED: Readonly<Record<string, z.ZodType>> = {

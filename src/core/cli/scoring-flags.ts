@@ -1,10 +1,10 @@
 import { Flags } from '@oclif/core';
+import { parseShard, type Shard } from '../data/shard.js';
 import { HpsError } from '../errors.js';
-import { parseShard, type Shard } from '../lifecycle/shard.js';
 import type { RemoteOptions } from '../media/remote/store.js';
 import { parseDevice } from '../runtime/device.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
-import type { ContractFile } from '../scoring/contract.js';
+import type { ContractFile } from '../samples/contract.js';
 
 /** Flags of the commands that score media. */
 

@@ -1,2 +1,2 @@
 /** The `training` section lies with what reads it. */
-export { type TrainingConfig, trainingConfigSchema } from '../training/config.js';
+export { type TrainingConfig, trainingConfigSchema } from '../training/run/config.js';

@@ -8,7 +8,7 @@ import {
 } from '../onnx/model.js';
 import { foldBatchNorm } from '../onnx/passes/fold-batch-norm.js';
 import { isOp } from '../onnx/passes/uses.js';
-import { refuseQuantized } from './refusal.js';
+import { refuseQuantized } from './schemes/refusal.js';
 
 /** Since this IR version initializers need not be inputs too. */
 const FREE_INITIALIZERS_IR = 4;

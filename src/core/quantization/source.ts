@@ -3,8 +3,8 @@ import type { Manifest } from '../onnx/manifest.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
 import { readManifest } from '../onnx/read-manifest.js';
-import { pairKey } from './calibrate.js';
 import { prepareModel } from './prepare.js';
+import { pairKey } from './ranges/calibrate.js';
 
 /** The float model that is quantized; its weights stay in its files until it is closed. */
 export interface QuantizationSource {

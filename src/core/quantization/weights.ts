@@ -4,8 +4,8 @@ import { dataTypeName, tensorOf } from '../onnx/tensor-data.js';
 import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type ChannelLayout, channelLayout } from './channel-layout.js';
-import { pairwiseScales, symmetricScales } from './int8-weight.js';
-import { channelMagnitudes } from './magnitudes.js';
+import { pairwiseScales, symmetricScales } from './kernels/int8-weight.js';
+import { channelMagnitudes } from './kernels/magnitudes.js';
 
 /** Axis of the output channels of a weight, by the operator that reads it and at which input; null where it reads no weight there. */
 type AxisRule = (node: NodeProto, rank: number) => number | null;

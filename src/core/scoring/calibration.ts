@@ -3,7 +3,7 @@ import { sha256Hex } from '../bytes/hash.js';
 import { FileSource } from '../bytes/source.js';
 import { type AppliedCalibrator, type Calibrated, calibrate, parseCalibrator } from '../calibration/calibrator.js';
 import { HpsError } from '../errors.js';
-import type { ScoringContract } from './contract.js';
+import type { ScoringContract } from '../samples/contract.js';
 
 /** What gives a row its curve where a calibrator has one for each value of a group. */
 export interface RowGroups {

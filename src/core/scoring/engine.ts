@@ -1,11 +1,11 @@
 import { HpsError } from '../errors.js';
 import type { PreparedItem, Preparer } from '../media/preparer.js';
 import { floatsOf, type TensorValue } from '../runtime/value.js';
+import type { ForeignScore } from '../samples/contract.js';
+import type { ResolvedItem } from '../samples/resolve.js';
 import { encoderRows, padText } from './buckets.js';
-import type { ForeignScore } from './contract.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
-import type { ResolvedItem } from './sample.js';
 import { Scheduler } from './scheduler.js';
 import { type Row, Stage } from './stage.js';
 

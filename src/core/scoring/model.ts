@@ -15,7 +15,7 @@ import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/de
 import { runtimeVersion } from '../runtime/ort.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { openWorkerSession, type WorkerSession } from '../runtime/worker.js';
-import { contractOf, type ScoringContract } from './contract.js';
+import { contractOf, type ScoringContract } from '../samples/contract.js';
 
 /** What a score was computed with; it stands beside every score. */
 export interface RuntimeInfo {

@@ -2,6 +2,9 @@ import { HpsError } from '../errors.js';
 import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import { type DeviceChoice, parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
+import { type ContractFile, parseContract, type ScoringContract } from '../samples/contract.js';
+import { openPreparerPool } from '../samples/preparer-pool.js';
+import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/resolve.js';
 import {
   applyCalibrator,
   embeddedCalibrator,
@@ -9,13 +12,10 @@ import {
   readCalibrator,
   type ScoringCalibrator,
 } from './calibration.js';
-import { type ContractFile, parseContract, type ScoringContract } from './contract.js';
 import { type Encoded, Engine } from './engine.js';
 import { inOrder } from './in-order.js';
 import { openScoringModel, type RuntimeInfo, type ScoringModel } from './model.js';
-import { openPreparerPool } from './preparer-pool.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
-import { type ItemInput, type ResolveOptions, resolveItem } from './sample.js';
 import { windowRows } from './window.js';
 
 export interface ScorerOptions {

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { byteLevelTokenizer } from '../../../src/core/lifecycle/tokenizer.js';
 import { LIMITS } from '../../../src/core/limits.js';
 import { encodeText } from '../../../src/core/media/text/encode.js';
 import { openTokenizer } from '../../../src/core/media/text/tokenizer.js';
 import { TOKENIZER_KEY } from '../../../src/core/onnx/manifest.js';
+import { byteLevelTokenizer } from '../../../src/core/onnx/tokenizer-file.js';
 import { PROJECT } from '../../helpers/cli.js';
 
 // Vectors: Hugging Face tokenizers 0.23; tests/golden/media/make_text.py

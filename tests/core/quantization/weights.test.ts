@@ -8,9 +8,9 @@ import {
   quantizedWeight,
   scalesForBias,
   symmetricScales,
-} from '../../../src/core/quantization/int8-weight.js';
-import { channelMagnitudes } from '../../../src/core/quantization/magnitudes.js';
-import { activationScale } from '../../../src/core/quantization/range.js';
+} from '../../../src/core/quantization/kernels/int8-weight.js';
+import { channelMagnitudes } from '../../../src/core/quantization/kernels/magnitudes.js';
+import { activationScale } from '../../../src/core/quantization/ranges/range.js';
 import { floatTensor } from '../../helpers/graphs.js';
 
 const finite = fc.float({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 });

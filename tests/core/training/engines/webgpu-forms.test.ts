@@ -7,7 +7,7 @@ import { withTemporaryModel } from '../../../../src/core/onnx/temporary-model.js
 import { openSession } from '../../../../src/core/runtime/ort.js';
 import { float32Value, floatsOf } from '../../../../src/core/runtime/value.js';
 import { webgpuForms } from '../../../../src/core/training/engines/webgpu-forms.js';
-import { emptyGraph } from '../../../../src/core/training/optimizer-graph.js';
+import { emptyGraph } from '../../../../src/core/training/graph/optimizer-graph.js';
 
 const PARTS = 60;
 

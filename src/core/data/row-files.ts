@@ -1,0 +1,140 @@
+import { dirname, join } from 'node:path';
+import { StagedOutput, withAtomicOutput } from '../bytes/output.js';
+import type { FileSink } from '../bytes/sink.js';
+import { FileSource } from '../bytes/source.js';
+import { type DataInput, fileInput, streamInput } from './input.js';
+import type { BadRow } from './rows.js';
+import type { RowSink } from './write-rows.js';
+
+/** Stands for standard input or output where a path is due. */
+export const STANDARD_STREAM = '-';
+
+/** The standard streams, as the command has them: core does not reach for them itself. */
+export interface StandardStreams {
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdout: RowSink;
+}
+
+/** Runs `use` over the rows of a file, or of standard input. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE */
+export async function withInput<T>(
+  path: string,
+  { stdin }: StandardStreams,
+  use: (input: DataInput) => Promise<T>,
+): Promise<T> {
+  if (path === STANDARD_STREAM) return use(streamInput(stdin, 'stdin'));
+  const source = FileSource.open(path);
+  try {
+    return await use(fileInput(source));
+  } finally {
+    source.close();
+  }
+}
+
+export interface WriteOptions {
+  readonly force: boolean;
+  readonly inputs: readonly string[];
+}
+
+/** What was written: null for standard output, which keeps no name. */
+export type WrittenRows =
+  | { readonly out: string; readonly sha256: string }
+  | { readonly out: null; readonly sha256: null };
+
+/** Runs `write` over a file that appears whole or not at all, or over standard output. @throws HpsError the OUTPUT_… codes */
+export async function withRowOutput<T>(
+  path: string,
+  { stdout }: StandardStreams,
+  options: WriteOptions,
+  write: (sink: RowSink) => Promise<T>,
+): Promise<T & WrittenRows> {
+  if (path === STANDARD_STREAM) return { ...(await write(stdout)), out: null, sha256: null };
+  return withAtomicOutput(path, options, async (output) => {
+    const sink = await output.create();
+    const report = await write(sink);
+    const { name, sha256 } = await sink.finish();
+    return { ...report, out: name, sha256 };
+  });
+}
+
+/** Where refused rows go by default: `errors.jsonl` beside the output, nowhere for standard output. */
+export const errorsBeside = (out: string): string | undefined =>
+  out === STANDARD_STREAM ? undefined : join(dirname(out), 'errors.jsonl');
+
+/** Text collected before it is written. */
+const FLUSH_CHARACTERS = 64 * 1024;
+
+/** Refused rows as JSONL: `{"line":…,"code":…,"message":…}`. The file is opened with the first; reading goes on while they are written. */
+export class ErrorRows {
+  private count = 0;
+  private text = '';
+  private opened: Promise<{ readonly output: StagedOutput; readonly sink: FileSink }> | undefined;
+  private written: Promise<void> = Promise.resolve();
+
+  /** @param path - undefined where refused rows are only counted */
+  constructor(
+    private readonly path: string | undefined,
+    private readonly options: WriteOptions,
+  ) {}
+
+  readonly add = ({ line, code, message }: BadRow): void => {
+    this.count++;
+    if (this.path === undefined) return;
+    this.text += `${JSON.stringify({ line, code, message })}\n`;
+    if (this.text.length >= FLUSH_CHARACTERS) this.flush(this.path);
+  };
+
+  /**
+   * Writes what is left; the file appears with `commit`.
+   *
+   * @returns its base name, or null where there is none
+   * @throws HpsError the OUTPUT_… codes
+   */
+  async finish(): Promise<string | null> {
+    if (this.path === undefined || this.count === 0) return null;
+    this.flush(this.path);
+    await this.written;
+    const { output, sink } = await this.opened!;
+    await sink.finish();
+    return output.name;
+  }
+
+  async commit(): Promise<void> {
+    await (await this.opened)?.output.commit();
+  }
+
+  async discard(): Promise<void> {
+    const opened = await this.opened?.catch(() => undefined); // an output that was refused has nothing to discard
+    await opened?.output.discard();
+  }
+
+  private flush(path: string): void {
+    const bytes = Buffer.from(this.text);
+    this.text = '';
+    this.opened ??= this.open(path);
+    const opened = this.opened;
+    this.written = this.written.then(async () => (await opened).sink.write(bytes));
+    this.written.catch(() => undefined); // awaited in finish; until then it must not count as unhandled
+  }
+
+  private async open(path: string): Promise<{ output: StagedOutput; sink: FileSink }> {
+    const output = await StagedOutput.open(path, this.options);
+    return { output, sink: await output.create() };
+  }
+}
+
+/** Runs `work`, which finishes the error rows before its own output appears; their file appears with it. */
+export async function withErrorRows<T>(
+  path: string | undefined,
+  options: WriteOptions,
+  work: (errors: ErrorRows) => Promise<T>,
+): Promise<T> {
+  const errors = new ErrorRows(path, options);
+  try {
+    const result = await work(errors);
+    await errors.commit();
+    return result;
+  } catch (error) {
+    await errors.discard();
+    throw error;
+  }
+}

@@ -1,0 +1,241 @@
+import { basename } from 'node:path';
+import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import {
+  CALIBRATOR_SCHEMA,
+  type CalibrationMethodId,
+  type Calibrator,
+  calibratorSchema,
+  formatCalibrator,
+} from '../../calibration/calibrator.js';
+import { type Figures, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
+import { type FitCalibratorOptions, type FittedCalibrator, fitCalibrator } from '../../calibration/fit-calibrator.js';
+import { SHRINKAGE_CLUSTERS } from '../../calibration/group-fit.js';
+import { CALIBRATION_METHODS } from '../../calibration/methods/registry.js';
+import { SCALE_METHODS } from '../../calibration/methods/scale.js';
+import { type ClusteredVotes, PAIR_TASK, votesOf } from '../../calibration/pair-task.js';
+import { SCALE_TASK, type ScoredItems, scoredItems } from '../../calibration/scale-task.js';
+import { groupColumn } from '../../data/group-column.js';
+import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
+import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import { HpsError } from '../../errors.js';
+import type { Budget } from '../../gate/budget.js';
+import type { GateProgress } from '../../gate/gate.js';
+import type { GateLevel, GateReport } from '../../gate/report.js';
+import type { Decision } from '../../onnx/manifest.js';
+import { startLineage } from '../../release/lineage.js';
+import { TOOL } from '../../version.js';
+import { embedInModel } from './embed-calibrator.js';
+
+export interface CalibrateOptions {
+  readonly scores: string;
+  readonly labels: string;
+  /** Calibrator file to write; null to report only. */
+  readonly out: string | null;
+  readonly method: CalibrationMethodId | 'auto';
+  /** By default for pairs: yes. */
+  readonly symmetric: boolean;
+  readonly strictlyMonotone: boolean;
+  readonly folds: number;
+  readonly resamples?: number;
+  /** `groups.NAME`, `NAME` or `task`. */
+  readonly perGroup?: string;
+  readonly decision?: Decision;
+  readonly embed?: { readonly model: string; readonly out: string };
+  readonly gate: GateLevel;
+  readonly budget?: Budget;
+  readonly seed: number;
+  readonly force: boolean;
+  readonly onProgress?: (step: string) => void;
+  readonly onGate?: (progress: GateProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface CalibrateReport extends ResampleCounts {
+  readonly kind: 'pair' | 'absolute';
+  readonly method: CalibrationMethodId;
+  readonly symmetric: boolean;
+  readonly n: number;
+  readonly clusters: number;
+  readonly folds: number;
+  readonly repeats: number;
+  readonly before: Figures;
+  readonly after: Figures;
+  readonly reduction: Figures;
+  readonly choice: FittedCalibrator['choice'];
+  readonly parameters: Calibrator['parameters'];
+  readonly groups: FittedCalibrator['groups'];
+  readonly rows: JudgedRows;
+  readonly warnings: readonly string[];
+  /** Base name of the calibrator file, and of the model with it inside; null where not written. */
+  readonly out: string | null;
+  readonly model: { readonly out: string; readonly sha256: string; readonly bytes: number } | null;
+  readonly gate: GateReport | null;
+}
+
+/**
+ * Fits a calibrator to labels and scores, writes it, and puts it into a model where asked to. Neither file changes unless both can
+ * be written and the gate passed.
+ *
+ * @throws HpsError DATA_INVALID, TOO_FEW_CLUSTERS, USAGE for a method or group the rows do not have, MODELS_INCOMPARABLE,
+ *   GATE_FAILED, and the OUTPUT_… codes
+ */
+export async function calibrateFiles(options: CalibrateOptions): Promise<CalibrateReport> {
+  const { labels, scores, embed, out } = options;
+  const inputs = [labels, scores, ...(embed ? [embed.model] : [])];
+  const lineage = startLineage(
+    { step: 'calibrate', options: lineageOptions(options) },
+    inputs.map((path) => ({ path })),
+    options.signal,
+  );
+  const { joined, rows, modelSha256 } = await readJudgedScores({ labels, scores });
+  const fitted = fitRows(joined, options);
+  const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
+  const calibrator = calibratorOf(fitted, joined, options, {
+    dataSha256,
+    scoresSha256,
+    modelSha256: boundModel(modelSha256, embeddedSha256),
+  });
+  const step = {
+    ...lineage.step,
+    inputs: lineage.step.inputs.map(({ name }, i) => ({
+      name,
+      sha256: [dataSha256, scoresSha256, embeddedSha256][i]!,
+    })),
+  };
+  const writeModel = async () =>
+    embed ? embedInModel({ ...options, model: embed.model, out: embed.out, inputs, calibrator, step }) : null;
+  const embedded = await (out === null
+    ? writeModel()
+    : withAtomicOutput(out, { force: options.force, inputs }, async (output) => {
+        await writeCalibrator(output, calibrator);
+        return writeModel();
+      }));
+  const { method, n, clusters, folds, repeats, before, after, reduction, choice, groups } = fitted;
+  return {
+    kind: joined.kind,
+    method: method as CalibrationMethodId,
+    symmetric: calibrator.symmetric,
+    n,
+    clusters,
+    folds,
+    repeats,
+    before,
+    after,
+    reduction,
+    ...resampleCounts(Object.keys(before), n, options.resamples),
+    choice,
+    parameters: fitted.curve,
+    groups,
+    rows,
+    warnings: [...rowWarnings(rows), ...fitted.warnings],
+    out: out === null ? null : basename(out),
+    model: embedded && { out: embedded.out, sha256: embedded.sha256, bytes: embedded.bytes },
+    gate: embedded?.gate ?? null,
+  };
+}
+
+const writeCalibrator = (output: StagedOutput, calibrator: Calibrator) =>
+  output.writeFile(output.name, formatCalibrator(calibrator));
+
+/** What changes the fit, and nothing else. */
+const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: CalibrateOptions) => ({
+  method,
+  symmetric,
+  strictlyMonotone,
+  folds,
+  seed,
+});
+
+function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: CalibrateOptions): FittedCalibrator {
+  const { method, symmetric, strictlyMonotone, folds, seed, resamples, onProgress } = options;
+  const groups = options.perGroup === undefined ? undefined : groupColumn(joined, options.perGroup);
+  const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, onProgress };
+  if (joined.kind === 'pair') {
+    const candidates = CALIBRATION_METHODS.map((one) => ({
+      id: one.id,
+      minClusters: one.minClusters,
+      fit: (rows: ClusteredVotes) => one.fit(rows, { symmetric, strictlyMonotone }),
+    }));
+    // Seen from both sides, beta has the one parameter that temperature has.
+    const tried = symmetric ? candidates.filter(({ id }) => id !== 'beta') : candidates;
+    return fitCalibrator(
+      PAIR_TASK,
+      votesOf(joined),
+      methodsFor(method, method === 'auto' ? tried : candidates, 'pairs'),
+      fitting,
+    );
+  }
+  const candidates = SCALE_METHODS.map((one) => ({
+    id: one.id,
+    minClusters: one.minClusters,
+    fit: (rows: ScoredItems) => one.fit(rows, { strictlyMonotone }),
+  }));
+  return fitCalibrator(SCALE_TASK, scoredItems(joined), methodsFor(method, candidates, 'scored items'), fitting);
+}
+
+function methodsFor<T extends { readonly id: string }>(
+  method: string,
+  candidates: readonly T[],
+  what: string,
+): readonly T[] {
+  if (method === 'auto') return candidates;
+  const chosen = candidates.filter(({ id }) => id === method);
+  if (chosen.length > 0) return chosen;
+  const known = candidates.map(({ id }) => id).join(', ');
+  throw new HpsError('USAGE', `--method ${method} is not for ${what}`, {
+    hint: `These labels are ${what}: choose auto, ${known}.`,
+    details: { method, known: candidates.map(({ id }) => id) },
+  });
+}
+
+/** The model a calibrator is bound to: the one that made the scores, which must be the one it is put into. */
+function boundModel(scored: string | null, embedded: string | null): string | null {
+  if (scored !== null && embedded !== null && scored !== embedded) {
+    throw new HpsError('MODELS_INCOMPARABLE', 'the scores are of another model than the one to embed into', {
+      hint: 'Score the labels with the model that gets the calibrator.',
+      details: { scores: scored, model: embedded },
+    });
+  }
+  return embedded ?? scored;
+}
+
+function calibratorOf(
+  fitted: FittedCalibrator,
+  joined: JoinedPairs | JoinedAbsolutes,
+  { symmetric, decision, perGroup, seed }: CalibrateOptions,
+  hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
+): Calibrator {
+  const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups } = fitted;
+  return calibratorSchema.parse({
+    schema: CALIBRATOR_SCHEMA,
+    kind: joined.kind,
+    method,
+    symmetric: joined.kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),
+    decision: decision ?? null,
+    parameters: curve,
+    band,
+    n,
+    clusters,
+    ...hashes,
+    folds,
+    repeats,
+    seed,
+    figures: { before, after, reduction },
+    groups:
+      perGroup === undefined
+        ? null
+        : {
+            name: groupColumn(joined, perGroup).name,
+            shrinkageClusters: SHRINKAGE_CLUSTERS,
+            values: groups.map(({ value, n, clusters, ownShare, curve: parameters, band }) => ({
+              value,
+              n,
+              clusters,
+              ownShare,
+              parameters,
+              band,
+            })),
+          },
+    tool: TOOL,
+  });
+}

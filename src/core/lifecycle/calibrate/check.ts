@@ -1,0 +1,75 @@
+import { basename } from 'node:path';
+import type { Calibrator } from '../../calibration/calibrator.js';
+import { type Figures, figuresOf } from '../../calibration/figures.js';
+import { assertSameModel, readCalibrator } from '../../calibration/read-calibrator.js';
+import { STALENESS_CLUSTERS, type Staleness, testScaleStaleness, testStaleness } from '../../calibration/staleness.js';
+import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import { HpsError } from '../../errors.js';
+import { allRows, judge } from '../../evaluation/judged-statistics.js';
+import { predict } from '../../evaluation/predictions.js';
+
+export interface CheckCalibratorOptions {
+  readonly calibrator: string;
+  readonly scores: string;
+  readonly labels: string;
+  readonly resamples?: number;
+  readonly seed: number;
+}
+
+export interface CheckCalibratorReport extends Staleness {
+  /** Base name of the calibrator. */
+  readonly calibrator: string;
+  readonly method: Calibrator['method'];
+  readonly n: number;
+  readonly clusters: number;
+  /** Figures of the calibrated scores on these labels, and what they were out-of-fold when it was fitted. */
+  readonly figures: Figures;
+  readonly fitted: Figures;
+  readonly rows: JudgedRows;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Tests on new labels whether a calibrator still holds.
+ *
+ * @throws HpsError CONFIG_INVALID for a file that is no calibrator; DATA_INVALID; TOO_FEW_CLUSTERS; MODELS_INCOMPARABLE for scores
+ *   of another model or rows of another kind
+ */
+export async function checkCalibrator(options: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
+  const calibrator = await readCalibrator(options.calibrator);
+  const { joined, rows, modelSha256 } = await readJudgedScores(options);
+  assertSameModel(calibrator, modelSha256);
+  if (joined.clusterCount < STALENESS_CLUSTERS) {
+    throw new HpsError(
+      'TOO_FEW_CLUSTERS',
+      `a test of staleness needs ${STALENESS_CLUSTERS} clusters (prompts), there are ${joined.clusterCount}`,
+      {
+        hint: `Label ${STALENESS_CLUSTERS - joined.clusterCount} more prompts; rows of one prompt_id count once.`,
+        details: { clusters: joined.clusterCount, needed: STALENESS_CLUSTERS },
+      },
+    );
+  }
+  const predictions = predict(joined, calibrator);
+  const clusters = { of: joined.cluster, count: joined.clusterCount };
+  const staleness =
+    joined.kind === 'pair'
+      ? testStaleness(
+          predictions.values,
+          { positive: joined.votesLeft, negative: joined.votesRight },
+          clusters,
+          calibrator,
+        )
+      : testScaleStaleness(predictions.values, joined.score, clusters);
+  const { statistics } = judge(joined, predictions, allRows(joined));
+  return {
+    calibrator: basename(options.calibrator),
+    method: calibrator.method,
+    n: joined.count,
+    clusters: joined.clusterCount,
+    ...staleness,
+    figures: figuresOf(statistics, clusters, { seed: `${options.seed}/check`, resamples: options.resamples }),
+    fitted: calibrator.figures.after,
+    rows,
+    warnings: rowWarnings(rows),
+  };
+}

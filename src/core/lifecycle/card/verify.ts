@@ -1,0 +1,301 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join, resolve, sep } from 'node:path';
+import { hashFile } from '../../bytes/hash.js';
+import { parseJson } from '../../bytes/json.js';
+import { withSource } from '../../bytes/source.js';
+import { type BoundFile, type CardFacts, cardFactsSchema, type EvaluationFacts } from '../../card/card-facts.js';
+import { isRecomputable } from '../../card/card-gaps.js';
+import { assembleSources, type LocatedFile } from '../../card/card-sources.js';
+import { type Difference, differencesOf, numbersIn } from '../../card/differences.js';
+import { evaluationSchema } from '../../card/documents.js';
+import { gatherFacts } from '../../card/gather-facts.js';
+import { renderCard } from '../../card/render-card.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { TOOL } from '../../version.js';
+import { evaluateFiles } from '../evaluate/evaluate.js';
+import { CARD_FILE, findByHash, listFiles, SUMS_FILE } from './write.js';
+
+export interface VerifyCardOptions {
+  /** A card's folder, or one that has it as `card`. */
+  readonly folder: string;
+  /** Folders where files lie that the card knows by their hashes. */
+  readonly files: readonly string[];
+  /** Also compute the figures of evaluations from their scores and labels again. */
+  readonly recompute: boolean;
+  readonly onProgress?: (step: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** `absent`: known by its hash, and in none of the folders given. */
+export type FileStatus = 'same' | 'changed' | 'missing' | 'absent';
+
+export interface VerifyCardReport {
+  readonly passed: boolean;
+  readonly name: string;
+  readonly bound: readonly (Pick<BoundFile, 'id' | 'name' | 'role'> & { readonly status: FileStatus })[];
+  /**
+   * Files of the folder whose hash is not the one in SHA256SUMS, that it does not name, or that are gone; of the folder around
+   * the card, where that has SHA256SUMS too, those it names, as `../NAME`.
+   */
+  readonly changed: readonly string[];
+  /** Numbers and words of `card.json` that its bound files do not give. */
+  readonly differences: readonly Difference[];
+  /** Renderings that are not what the facts give. */
+  readonly renderings: readonly string[];
+  /** Numbers compared with the bound reports, and those that were computed from scores and labels again. */
+  readonly compared: number;
+  readonly recomputed: number;
+  readonly notes: readonly string[];
+}
+
+/** Where a number that was computed again may differ from the one stated, of the larger: another processor rounds otherwise. */
+const ROUNDING = 1e-9;
+
+/**
+ * Holds a card to the files it is bound to: hashes them, gathers its facts and computes its figures again, renders it again. A "no" is
+ * a report with `passed: false`.
+ *
+ * @throws HpsError FILE_NOT_FOUND for a folder without card; CONFIG_INVALID for a card that breaks its schema
+ */
+export async function verifyModelCard(options: VerifyCardOptions): Promise<VerifyCardReport> {
+  const { onProgress } = options;
+  const folder = cardFolder(options.folder);
+  const facts = await readCardFacts(folder);
+  const notes: string[] = [];
+  onProgress?.('hashing');
+  const changed = [...(await checkSums(folder)), ...(await checkAround(options.folder, folder))];
+  const located = await locateFiles(facts, folder, options.files);
+  const bound = await Promise.all(located.map(async ({ file, at }) => statusOf(file, at)));
+  const differences: Difference[] = bound.flatMap(({ status, id, found }, i) =>
+    found === undefined || status === 'same' ? [] : [{ at: hashPath(facts, id), stated: facts.files[i].sha256, found }],
+  );
+  for (const { name, status } of bound) {
+    if (status === 'absent') notes.push(`${name} is known by its hash and is not here: give its folder with --files.`);
+  }
+  const gathered = await gatherAgain(facts, located);
+  differences.push(...('facts' in gathered ? differencesOf(facts, gathered.facts) : [gathered.difference]));
+  const again = options.recompute
+    ? await recompute(facts, located, options)
+    : { differences: [], numbers: 0, notes: [] };
+  differences.push(...again.differences);
+  notes.push(...again.notes);
+  onProgress?.('rendering');
+  const renderings = await checkRenderings(facts, folder, notes);
+  const gone = bound.some(({ status }) => status === 'missing' || status === 'changed');
+  return {
+    passed: changed.length === 0 && differences.length === 0 && renderings.length === 0 && !gone,
+    name: facts.name,
+    bound: bound.map(({ id, name, role, status }) => ({ id, name, role, status })),
+    changed,
+    differences,
+    renderings,
+    compared: numbersIn(facts),
+    recomputed: again.numbers,
+    notes,
+  };
+}
+
+/** The folder itself, or its `card`. @throws HpsError FILE_NOT_FOUND */
+export function cardFolder(folder: string): string {
+  const found = [folder, join(folder, 'card')].find((one) => existsSync(join(one, CARD_FILE)));
+  if (found !== undefined) return found;
+  throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: no ${CARD_FILE} in it`, {
+    hint: 'Give the folder that `hpsv3 modelcard --out FOLDER` wrote.',
+    details: { file: CARD_FILE },
+  });
+}
+
+/** Reads the facts of a card. @throws HpsError CONFIG_INVALID for a document that breaks the schema */
+export async function readCardFacts(folder: string): Promise<CardFacts> {
+  const bytes = await withSource(join(folder, CARD_FILE), async (source) =>
+    source.byteLength > LIMITS.jsonBytes ? null : source.readSync(0, source.byteLength),
+  );
+  const parsed = cardFactsSchema.safeParse(bytes && parseJson(bytes, { name: CARD_FILE }));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new HpsError(
+    'CONFIG_INVALID',
+    `${CARD_FILE}: not a card: ${issue.path.join('.') || 'the root'}: ${issue.message}`,
+    {
+      hint: 'Give a folder that `hpsv3 modelcard` of this version wrote.',
+      details: { file: CARD_FILE, at: issue.path.join('.') },
+    },
+  );
+}
+
+interface Located {
+  readonly file: BoundFile;
+  readonly at: string | null;
+}
+
+/** Where each bound file lies; null where it is nowhere. */
+export async function locateFiles(facts: CardFacts, folder: string, folders: readonly string[]): Promise<Located[]> {
+  return Promise.all(
+    facts.files.map(async (file) => {
+      const at = file.path === null ? await findByHash(folders, file.name, file.sha256) : join(folder, file.path);
+      return { file, at: at !== null && existsSync(at) ? at : null };
+    }),
+  );
+}
+
+async function statusOf(
+  file: BoundFile,
+  at: string | null,
+): Promise<BoundFile & { status: FileStatus; found?: string }> {
+  if (at === null) return { ...file, status: file.path === null ? 'absent' : 'missing' };
+  const { sha256 } = await hashFile(at);
+  return { ...file, status: sha256 === file.sha256 ? 'same' : 'changed', found: sha256 };
+}
+
+/** Where in the facts the hash of a bound file stands. */
+const hashPath = (facts: CardFacts, id: string): string =>
+  facts.files.find((file) => file.id === id)?.role === 'model'
+    ? 'model.sha256'
+    : `files.${facts.files.findIndex((file) => file.id === id)}.sha256`;
+
+/** The facts once more from the bound files, under the hashes that the card states; or what keeps them from being gathered. */
+async function gatherAgain(
+  facts: CardFacts,
+  located: readonly Located[],
+): Promise<{ readonly facts: CardFacts } | { readonly difference: Difference }> {
+  const files = located.map(({ file, at }): LocatedFile => ({ bound: file, at }));
+  const scorer = facts.subject === 'scorer' ? facts.name : undefined;
+  try {
+    const sources = await assembleSources(files, {
+      tool: facts.tool,
+      scorer,
+      pictures: facts.pictures,
+      knownModel: facts.model,
+    });
+    return { facts: gatherFacts(sources) };
+  } catch (error) {
+    if (!(error instanceof HpsError)) throw error;
+    return { difference: { at: 'files', stated: 'readable', found: error.message } };
+  }
+}
+
+/** Computes what can be computed from scores and labels. */
+async function recompute(
+  facts: CardFacts,
+  located: readonly Located[],
+  { onProgress }: VerifyCardOptions,
+): Promise<{ differences: Difference[]; numbers: number; notes: string[] }> {
+  const differences: Difference[] = [];
+  const notes: string[] = [];
+  let numbers = 0;
+  for (const [i, one] of facts.evaluations.entries()) {
+    const paths = pathsOf(one, located);
+    if (!isRecomputable(one) || paths === null) {
+      notes.push(
+        `The figures of ${one.file} were compared with their report only: its scores and labels are not here.`,
+      );
+      continue;
+    }
+    const { options, minGroup } = one.report;
+    try {
+      const report = await evaluateFiles({
+        ...paths,
+        by: options.by,
+        minGroup,
+        resamples: options.resamples ?? undefined,
+        seed: options.seed,
+        force: false,
+        onProgress: (step) => onProgress?.(`${one.file}: ${step}`),
+      });
+      const again = comparable(evaluationSchema.parse(JSON.parse(JSON.stringify(report))));
+      differences.push(...differencesOf(comparable(one.report), again, `evaluations.${i}.report`, ROUNDING));
+      numbers += numbersIn(again);
+    } catch (error) {
+      if (!(error instanceof HpsError)) throw error;
+      differences.push({ at: `evaluations.${i}.report`, stated: 'can be computed', found: error.message });
+    }
+  }
+  return { differences, numbers, notes };
+}
+
+/** A report without names of files, which may be others here, and of the tool, which may be a later one. */
+function comparable({ inputs, tool, baseline, ...figures }: EvaluationFacts['report']) {
+  if (baseline === undefined) return figures;
+  const { file, ...against } = baseline;
+  return { ...figures, baseline: against };
+}
+
+/** Where what an evaluation was computed from lies; null where any of it is not here. */
+export function pathsOf({ from, report }: EvaluationFacts, located: readonly Located[]) {
+  const path = (input: { readonly sha256: string } | null): string | undefined | null => {
+    if (input === null) return undefined;
+    return located.find(({ file }) => from.includes(file.id) && file.sha256 === input.sha256)?.at ?? null;
+  };
+  const { inputs } = report;
+  const [scores, labels] = [path(inputs.scores), path(inputs.labels)];
+  const [calibrator, baseline] = [path(inputs.calibrator), path(inputs.baseline)];
+  if (!scores || !labels || calibrator === null || baseline === null) return null;
+  return { scores, labels, calibrator, baseline };
+}
+
+async function checkRenderings(facts: CardFacts, folder: string, notes: string[]): Promise<string[]> {
+  if (facts.tool !== TOOL) {
+    notes.push(
+      `The card was rendered by ${facts.tool}, this is ${TOOL}: its renderings were checked by their hashes alone.`,
+    );
+    return [];
+  }
+  const { files } = await renderCard(facts, { pictures: true });
+  return [...files].flatMap(([path, text]) => {
+    const at = join(folder, path);
+    return existsSync(at) && readFileSync(at).equals(Buffer.from(text)) ? [] : [path];
+  });
+}
+
+const SUMS_LINE = /^(\\?)([0-9a-f]{64}) [ *](.+)$/;
+
+/** The hashes that SHA256SUMS states; null where it is not there or a line of it cannot be read. */
+async function readSums(folder: string): Promise<Map<string, string> | null> {
+  const path = join(folder, SUMS_FILE);
+  if (!existsSync(path)) return null;
+  const text = await withSource(path, async (source) =>
+    Buffer.from(source.readSync(0, Math.min(source.byteLength, LIMITS.configBytes))).toString(),
+  );
+  const stated = new Map<string, string>();
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    const [, escaped, sha256, name] = SUMS_LINE.exec(line) ?? [];
+    if (sha256 === undefined) return null;
+    stated.set(
+      escaped ? name.replace(/\\(.)/g, (_, char) => ({ n: '\n', r: '\r' })[char as string] ?? char) : name,
+      sha256,
+    );
+  }
+  return stated;
+}
+
+/** Files of a card whose hash is not the one in SHA256SUMS, those it does not name, and those that are gone. */
+async function checkSums(folder: string): Promise<string[]> {
+  const stated = await readSums(folder);
+  if (stated === null) return [SUMS_FILE];
+  const there = listFiles(folder).filter((one) => one !== SUMS_FILE);
+  const changed = [...stated.keys()].filter((name) => !there.includes(name));
+  for (const name of there) {
+    const sha256 = stated.get(name);
+    if (sha256 === undefined || (await hashFile(join(folder, name))).sha256 !== sha256) changed.push(name);
+  }
+  return changed.sort();
+}
+
+/**
+ * The same of the folder around a card, where it has SHA256SUMS of its own: what is named there must be as it was. Files beside
+ * them are nobody's business, and the card's own are checked with the card.
+ */
+async function checkAround(folder: string, card: string): Promise<string[]> {
+  if (folder === card || !existsSync(join(folder, SUMS_FILE))) return [];
+  const stated = await readSums(folder);
+  if (stated === null) return [`../${SUMS_FILE}`];
+  const changed: string[] = [];
+  for (const [name, sha256] of stated) {
+    const at = resolve(folder, name);
+    if (at.startsWith(`${resolve(card)}${sep}`)) continue;
+    const inside = at.startsWith(`${resolve(folder)}${sep}`) && existsSync(at);
+    if (!inside || (await hashFile(at)).sha256 !== sha256) changed.push(`../${name}`);
+  }
+  return changed;
+}

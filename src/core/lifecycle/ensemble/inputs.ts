@@ -1,0 +1,123 @@
+import { sha256Hex } from '../../bytes/hash.js';
+import { type OutputOptions, type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import type { WrittenFile } from '../../bytes/sink.js';
+import { FileSource, withSource } from '../../bytes/source.js';
+import { fileInput } from '../../data/input.js';
+import type { PairLabelTable } from '../../data/label-table.js';
+import { readLabels } from '../../data/read-labels.js';
+import { readScores } from '../../data/read-scores.js';
+import type { RowsReport } from '../../data/row-counts.js';
+import { type EnsembleFile, parseEnsemble } from '../../ensemble/ensemble-file.js';
+import type { MemberScores } from '../../ensemble/rows.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+
+/** What the ways of making and using an ensemble read and write. */
+
+/** The score file of one member. */
+export interface ScoreFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** What reading each file came to. */
+export interface InputRows {
+  readonly labels: RowsReport | null;
+  readonly scores: Readonly<Record<string, RowsReport>>;
+  /** Rows refused, in all files together. */
+  readonly failed: number;
+}
+
+/** The members' scores, in the order of the files. */
+export async function readMembers(
+  files: readonly ScoreFile[],
+): Promise<{ readonly members: MemberScores[]; readonly reports: [name: string, report: RowsReport][] }> {
+  const members: MemberScores[] = [];
+  const reports: [string, RowsReport][] = [];
+  for (const { name, path } of files) {
+    const { table, report } = await withSource(path, (source) => readScores(fileInput(source)));
+    members.push({ name, table });
+    reports.push([name, report]);
+  }
+  return { members, reports };
+}
+
+/** Judged pairs; absolute rows are left out and counted. */
+export async function readPairLabels(path: string): Promise<{ table: PairLabelTable; report: RowsReport }> {
+  const { table, report } = await withSource(path, (source) => readLabels(fileInput(source), { kind: 'pair' }));
+  if (table.kind !== 'pair') throw new TypeError('labels of pairs were asked for');
+  return { table, report };
+}
+
+export function inputRows(scores: readonly (readonly [string, RowsReport])[], labels: RowsReport | null): InputRows {
+  const failed = scores.reduce((sum, [, { badRows }]) => sum + badRows, labels?.badRows ?? 0);
+  return { labels, scores: Object.fromEntries(scores), failed };
+}
+
+/** An ensemble file with its hash. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
+export function readEnsemble(path: string): { readonly file: EnsembleFile; readonly sha256: string } {
+  const source = FileSource.open(path);
+  try {
+    if (source.byteLength > LIMITS.configBytes) throw notAnEnsemble(source);
+    const bytes = source.readSync(0, source.byteLength);
+    return { file: parseEnsemble(bytes, source.name), sha256: sha256Hex(bytes) };
+  } finally {
+    source.close();
+  }
+}
+
+const notAnEnsemble = ({ name, byteLength }: FileSource): HpsError =>
+  new HpsError('CONFIG_INVALID', `${name}: ${byteLength} bytes are no ensemble file`, {
+    hint: 'Give the file that hpsv3 ensemble --out wrote.',
+    details: { file: name, limit: LIMITS.configBytes },
+  });
+
+/** A value for each member, by name. */
+export const byName = <T>(members: readonly { readonly name: string }[], values: readonly T[]): Record<string, T> =>
+  Object.fromEntries(members.map(({ name }, m) => [name, values[m]]));
+
+/** As `withAtomicOutput`; `write` gets null where nothing is to be written. */
+export function withOptionalOutput<T>(
+  path: string | undefined,
+  options: OutputOptions,
+  write: (output: StagedOutput | null) => Promise<T>,
+): Promise<T> {
+  return path === undefined ? write(null) : withAtomicOutput(path, options, write);
+}
+
+/** What an ensemble says of a row. */
+export interface EnsembleScoreRow {
+  readonly id: string;
+  readonly logit: number;
+  readonly disagreement: number;
+}
+
+/** Text collected before it is written. */
+const FLUSH_CHARACTERS = 64 * 1024;
+
+/** Score rows as the main file of an output. */
+export async function writeScores(
+  output: StagedOutput,
+  count: number,
+  rowAt: (row: number) => EnsembleScoreRow,
+): Promise<WrittenFile> {
+  const sink = await output.create();
+  let text = '';
+  for (let row = 0; row < count; row++) {
+    text += `${JSON.stringify(rowAt(row))}\n`;
+    if (text.length < FLUSH_CHARACTERS) continue;
+    await sink.write(Buffer.from(text));
+    text = '';
+  }
+  await sink.write(Buffer.from(text));
+  return sink.finish();
+}
+
+/** A member that is not the model its weight was made for. */
+export const replacedMember = (name: string, expected: string, actual: string): HpsError =>
+  new HpsError('MODELS_INCOMPARABLE', `${name} is another model now than the one the ensemble was made with`, {
+    hint: 'Score with the model it was made with, or make the ensemble again.',
+    details: { member: name, expected, actual },
+  });
+
+export const usage = (problem: string, hint: string): HpsError => new HpsError('USAGE', problem, { hint });

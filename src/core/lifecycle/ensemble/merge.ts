@@ -1,0 +1,286 @@
+import { basename } from 'node:path';
+import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import type { MemberGraph } from '../../ensemble/contracts.js';
+import { type MergedModel, mergeModels } from '../../ensemble/merge.js';
+import { givenWeights } from '../../ensemble/weights.js';
+import { HpsError } from '../../errors.js';
+import type { Budget } from '../../gate/budget.js';
+import { type GateProgress, runGate } from '../../gate/gate.js';
+import type { GateLevel, GateReport } from '../../gate/report.js';
+import { LIMITS } from '../../limits.js';
+import { checkModel } from '../../onnx/check.js';
+import {
+  type Decision,
+  type LineageStep,
+  MANIFEST_KEY,
+  MANIFEST_SCHEMA,
+  type Manifest,
+  type Modality,
+  type Mode,
+  manifestOf,
+  TOKENIZER_KEY,
+} from '../../onnx/manifest.js';
+import { metadataOf, type OnnxModel, opsetOf } from '../../onnx/model.js';
+import { type OnnxFile, openOnnx } from '../../onnx/read.js';
+import { type WrittenOnnx, writeOnnx } from '../../onnx/write.js';
+import { gateFailed } from '../../release/gate-failed.js';
+import { fillHashes, type PendingLineage, settled, startLineage } from '../../release/lineage.js';
+import { VERSION } from '../../version.js';
+import { readEnsemble, replacedMember, usage } from './inputs.js';
+
+/** A member by the path of its model, with its weight or its name in an ensemble file. */
+export interface ModelFile {
+  readonly path: string;
+  readonly weight?: number;
+  readonly name?: string;
+}
+
+export interface MergeEnsembleOptions {
+  readonly members: readonly ModelFile[];
+  /** An ensemble file that has the weights. */
+  readonly ensemble?: string;
+  readonly out: string;
+  readonly gate: GateLevel;
+  readonly budget?: Budget;
+  readonly seed: number;
+  readonly externalData: boolean;
+  readonly force: boolean;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly onGate?: (progress: GateProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface MergeEnsembleReport {
+  readonly out: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly externalData: { readonly name: string; readonly sha256: string; readonly bytes: number } | null;
+  readonly members: readonly { readonly file: string; readonly weight: number }[];
+  /** The logits are this times the weighted average of the members'. */
+  readonly slope: number;
+  readonly opset: number;
+  readonly modality: Modality | null;
+  readonly mode: Mode;
+  readonly decision: Decision;
+  readonly nodes: number;
+  /** Initializers that an equal one stands for, and the bytes saved by it. */
+  readonly shared: MergedModel['shared'];
+  readonly gate: GateReport;
+  readonly lineage: readonly LineageStep[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Puts several models into one graph that gives the weighted average of their logits. Weights stream from file to file; the target
+ * changes only when the gate has found the average in it.
+ *
+ * @throws HpsError USAGE for weights that make no average; MODELS_INCOMPARABLE where the members' contracts differ; GATE_FAILED with
+ *   the gate's report in `details`; and the OUTPUT_… codes
+ */
+export async function mergeEnsemble(options: MergeEnsembleOptions): Promise<MergeEnsembleReport> {
+  const weighted = weighMembers(options);
+  const files: OnnxFile[] = [];
+  try {
+    for (const { path } of weighted.members) files.push(openOnnx(path));
+    return await writeMerged(files, weighted, options);
+  } finally {
+    for (const file of files) file.close();
+  }
+}
+
+interface WeightedFile {
+  readonly path: string;
+  readonly weight: number;
+  /** The model that the ensemble file names in its place, by sha256. */
+  readonly model: string | null;
+}
+
+interface Weighted {
+  /** Those with a weight above 0. */
+  readonly members: readonly WeightedFile[];
+  readonly slope: number;
+  /** What the ensemble file is bound to. */
+  readonly decision: Decision | null;
+  readonly warnings: readonly string[];
+}
+
+function weighMembers({ members, ensemble }: MergeEnsembleOptions): Weighted {
+  if (members.length < 2) throw usage('an ensemble has at least two members', 'Give --member for each of them.');
+  if (members.length > LIMITS.ensembleMembers) {
+    throw usage(`${members.length} members, at most ${LIMITS.ensembleMembers} can be combined`, 'Leave some out.');
+  }
+  const weighted = ensemble === undefined ? weightsGiven(members) : weightsFrom(ensemble, members);
+  const idle = weighted.members.filter(({ weight }) => weight === 0);
+  return {
+    ...weighted,
+    members: weighted.members.filter(({ weight }) => weight > 0),
+    warnings: idle.map(({ path }) => `${basename(path)} has a weight of 0: left out.`),
+  };
+}
+
+function weightsGiven(members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
+  const unweighted = members.find(({ weight }) => weight === undefined);
+  if (unweighted) {
+    throw usage(`${basename(unweighted.path)} has no weight`, 'Write it behind the path: --member a.onnx:0.6.');
+  }
+  // Keys tell members apart that are the same file.
+  const named = members.map(({ path, weight }, m) => [`member ${m + 1} (${basename(path)})`, weight!] as const);
+  const { weights, slope } = givenWeights(new Map(named));
+  return { members: members.map(({ path }, m) => ({ path, weight: weights[m], model: null })), slope, decision: null };
+}
+
+function weightsFrom(path: string, members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
+  const { file } = readEnsemble(path);
+  const names = file.members.map(({ name }) => name);
+  const expected = `The ensemble's members are ${names.join(', ')}: --member NAME=FILE for each with a weight.`;
+  if (members.some(({ weight }) => weight !== undefined)) {
+    throw usage('members have weights, and the ensemble file has them too', 'Give weights in one of the two places.');
+  }
+  const given = new Set(members.map(({ name }) => name));
+  const unknown = members.find(({ name }) => name === undefined || !names.includes(name));
+  if (unknown) throw usage(`${unknown.name ?? basename(unknown.path)} is no member of the ensemble`, expected);
+  if (given.size < members.length) throw usage('two models have one name', expected);
+  const absent = file.members.find(({ name, weight }) => weight > 0 && !given.has(name));
+  if (absent) throw usage(`no model is given for ${absent.name}`, expected);
+  const memberOf = new Map(file.members.map((member) => [member.name, member]));
+  return {
+    members: members.map(({ path: model, name }) => {
+      const { weight, model: sha256 } = memberOf.get(name!)!;
+      return { path: model, weight, model: sha256 };
+    }),
+    slope: file.slope,
+    decision: file.decision,
+  };
+}
+
+async function writeMerged(
+  files: readonly OnnxFile[],
+  { members, slope, decision, warnings }: Weighted,
+  options: MergeEnsembleOptions,
+): Promise<MergeEnsembleReport> {
+  const { signal, out } = options;
+  const sourcePaths = files.flatMap(({ source, externalFiles }) => [
+    source.path,
+    ...externalFiles.map(({ path }) => path),
+  ]);
+  return withAtomicOutput(out, { force: options.force, inputs: sourcePaths }, async (output) => {
+    const reportFile = await output.create(`${output.name}.report.json`); // at once: a file in the way is known before the work
+    const graphs = files.map(memberGraph);
+    assertDecision(graphs[0], decision);
+    const coefficients = members.map(({ weight }) => slope * weight);
+    const merged = await mergeModels(
+      graphs.map((graph, m) => ({ ...graph, coefficient: coefficients[m] })),
+      signal,
+    );
+    const weights = members.map(({ weight }) => weight);
+    const lineage = startLineage(
+      { step: 'ensemble', options: { weights, slope } },
+      sourcePaths.map((path) => ({ path })),
+      signal,
+    );
+    const manifest = manifestOfEnsemble(graphs, merged, lineage);
+    const written = await writeModel(output, withTokenizer(merged.model, graphs[0].model), {
+      manifest,
+      lineage,
+      options,
+    });
+    const step = await settled(lineage);
+    assertNamedModels(members, new Map(sourcePaths.map((path, i) => [path, step.inputs[i].sha256])));
+    const gate = await runGate({
+      candidate: output.path(),
+      reference: { kind: 'ensemble', members: members.map(({ path }, m) => ({ path, coefficient: coefficients[m] })) },
+      level: options.gate,
+      budget: options.budget,
+      seed: String(options.seed),
+      signal,
+      onProgress: options.onGate,
+    });
+    if (!gate.passed) throw gateFailed(output.name, gate);
+    const report: MergeEnsembleReport = {
+      out: output.name,
+      sha256: written.model.sha256,
+      bytes: written.model.byteLength,
+      externalData: written.data
+        ? { name: written.data.name, sha256: written.data.sha256, bytes: written.data.byteLength }
+        : null,
+      members: members.map(({ path, weight }) => ({ file: basename(path), weight })),
+      slope,
+      opset: opsetOf(merged.model) ?? 0,
+      modality: manifest.modality,
+      mode: manifest.mode,
+      decision: manifest.decision,
+      nodes: merged.model.graph.node.length,
+      shared: merged.shared,
+      gate,
+      lineage: [step],
+      warnings,
+    };
+    await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+    await reportFile.finish();
+    return report;
+  });
+}
+
+/** Members have one decision; the ensemble file may be bound to another. */
+function assertDecision({ file, manifest }: MemberGraph, decision: Decision | null): void {
+  if (decision === null || decision === manifest.decision) return;
+  const problem = `${file} decides by ${manifest.decision}, the scores of the ensemble by ${decision}`;
+  throw new HpsError('MODELS_INCOMPARABLE', problem, {
+    hint: 'Make the ensemble from scores of these models.',
+    details: { file, decision: manifest.decision, expected: decision },
+  });
+}
+
+/** @param hashes - of the members' files, by path */
+function assertNamedModels(members: readonly WeightedFile[], hashes: ReadonlyMap<string, string>): void {
+  for (const { path, model } of members) {
+    const actual = hashes.get(path)!;
+    if (model !== null && model !== actual) throw replacedMember(basename(path), model, actual);
+  }
+}
+
+/** @throws HpsError MODELS_INCOMPARABLE for a model without a manifest; ONNX_CORRUPT, ONNX_UNSUPPORTED as `checkModel` */
+function memberGraph({ model, source }: OnnxFile): MemberGraph {
+  checkModel(model, source.name);
+  const manifest = manifestOf(model, source.name);
+  if (manifest !== null) return { file: source.name, model, manifest };
+  throw new HpsError('MODELS_INCOMPARABLE', `${source.name} does not say what its inputs and outputs are`, {
+    hint: 'Give models that hpsv3 export wrote; models of other tools can be combined by their scores.',
+    details: { file: source.name, missing: MANIFEST_KEY },
+  });
+}
+
+function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel, { step }: PendingLineage): Manifest {
+  const [{ manifest: first }] = members;
+  return {
+    schema: MANIFEST_SCHEMA,
+    architecture: 'ensemble',
+    modality: first.modality,
+    mode: first.mode,
+    dtype: members.some(({ manifest }) => manifest.dtype === 'fp16') ? 'fp16' : 'fp32',
+    decision: first.decision,
+    inputs: first.inputs,
+    outputs: [...merged.outputs],
+    session: first.session,
+    calibrator: null,
+    lineage: [...members.flatMap(({ manifest }) => manifest.lineage), step],
+  };
+}
+
+/** The members' tokenizers are equal, so the first one's serves all. */
+function withTokenizer(model: OnnxModel, source: OnnxModel): OnnxModel {
+  const value = metadataOf(source, TOKENIZER_KEY);
+  const metadataProps = value === undefined ? [] : [{ key: TOKENIZER_KEY, value }];
+  return { ...model, producerVersion: VERSION, metadataProps };
+}
+
+function writeModel(
+  output: StagedOutput,
+  model: OnnxModel,
+  { manifest, lineage, options }: { manifest: Manifest; lineage: PendingLineage; options: MergeEnsembleOptions },
+): Promise<WrittenOnnx> {
+  const { externalData, onProgress, signal } = options;
+  checkModel(model, output.name);
+  const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
+  return writeOnnx(model, output, { externalData, deferred, onProgress, signal });
+}

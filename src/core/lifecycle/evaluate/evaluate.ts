@@ -1,0 +1,232 @@
+import { basename } from 'node:path';
+import { hashFile } from '../../bytes/hash.js';
+import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
+import { assertSameModel, readCalibrator } from '../../calibration/read-calibrator.js';
+import { groupColumn } from '../../data/group-column.js';
+import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
+import { type JudgedRows, readJudgedScores, readScoresFor, rowWarnings } from '../../data/judged-scores.js';
+import type { RowsReport } from '../../data/row-counts.js';
+import { HpsError } from '../../errors.js';
+import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
+import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
+import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
+import { allRows, judge } from '../../evaluation/judged-statistics.js';
+import { type Predictions, predict } from '../../evaluation/predictions.js';
+import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
+import { DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
+import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
+import { TOOL } from '../../version.js';
+
+export interface EvaluateOptions {
+  readonly scores: string;
+  readonly labels: string;
+  readonly calibrator?: string;
+  /** `groups.NAME` or `NAME`, one a column. */
+  readonly by: readonly string[];
+  readonly baseline?: string;
+  readonly out?: string;
+  readonly outScores?: string;
+  /** Fewest rows of a group that is shown. */
+  readonly minGroup: number;
+  readonly resamples?: number;
+  readonly seed: number;
+  readonly force: boolean;
+  readonly onProgress?: (step: string) => void;
+}
+
+/** A file that a report was made from. */
+export interface ReportInput {
+  /** Base name. */
+  readonly name: string;
+  readonly sha256: string;
+}
+
+export interface EvaluateReport extends GroupsReport, ResampleCounts {
+  readonly kind: 'pair' | 'absolute';
+  readonly n: number;
+  readonly clusters: number;
+  /** False where probabilities are sigmoid(logit), and predictions the utility. */
+  readonly calibrated: boolean;
+  readonly overall: Figures;
+  /** How often one vote agrees with another of its row: what accuracy could be. Null for items. */
+  readonly ceiling: Figures[string] | null;
+  readonly baseline?: BaselineReport & { readonly file: string; readonly rows: RowsReport };
+  /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
+  readonly reliability: {
+    readonly before: readonly ReliabilityBin[] | null;
+    readonly after: readonly ReliabilityBin[] | null;
+  };
+  readonly distributions: Distributions;
+  readonly minGroup: number;
+  /** sha256 of the model whose scores they are; null where they name none. */
+  readonly modelSha256: string | null;
+  /** What the figures can be computed from again, with the options. */
+  readonly inputs: {
+    readonly scores: ReportInput;
+    readonly labels: ReportInput;
+    readonly calibrator: ReportInput | null;
+    readonly baseline: ReportInput | null;
+  };
+  readonly options: { readonly by: readonly string[]; readonly resamples: number | null; readonly seed: number };
+  readonly tool: string;
+  readonly rows: JudgedRows;
+  readonly warnings: readonly string[];
+  /** Base names of what was written; null where nothing was. */
+  readonly out: string | null;
+  readonly outScores: string | null;
+}
+
+/**
+ * Judges a model by human labels: overall, by group, and against a baseline.
+ *
+ * @throws HpsError DATA_INVALID, USAGE for a group the labels do not have, CONFIG_INVALID and MODELS_INCOMPARABLE for a calibrator
+ *   that is none or of another model, and the OUTPUT_… codes
+ */
+export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport> {
+  const { seed, onProgress } = options;
+  const inputs = hashInputs(options);
+  inputs.catch(() => undefined); // awaited below
+  const calibrator = options.calibrator === undefined ? null : await readCalibrator(options.calibrator);
+  const { joined, rows, labels, modelSha256 } = await readJudgedScores(options);
+  if (calibrator) assertSameModel(calibrator, modelSha256);
+  const columns = options.by.map((flag) => groupColumn(joined, flag));
+  const predictions = predict(joined, calibrator);
+  const bootstrap = { seed: `${seed}`, resamples: options.resamples };
+  onProgress?.('overall');
+  const { statistics, clusters } = judge(joined, predictions, allRows(joined));
+  const overall = figuresOf(statistics, clusters, bootstrap);
+  const groups = reportGroups(joined, predictions, columns, { ...bootstrap, minRows: options.minGroup, onProgress });
+  const compared = options.baseline === undefined ? null : await compare(joined, labels, options.baseline, bootstrap);
+  const report: EvaluateReport = {
+    kind: joined.kind,
+    n: joined.count,
+    clusters: joined.clusterCount,
+    calibrated: predictions.calibrated,
+    overall,
+    ceiling: joined.kind === 'pair' ? ceilingOf(joined, bootstrap) : null,
+    ...groups,
+    ...(compared ? { baseline: compared } : {}),
+    reliability: reliability(joined, predictions, bootstrap),
+    distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
+    minGroup: options.minGroup,
+    modelSha256,
+    inputs: await inputs,
+    options: { by: columns.map(({ name }) => name), resamples: options.resamples ?? null, seed },
+    tool: TOOL,
+    ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
+    rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
+    warnings: rowWarnings(rows),
+    out: options.out === undefined ? null : basename(options.out),
+    outScores: options.outScores === undefined ? null : basename(options.outScores),
+  };
+  await write(report, joined, predictions, options);
+  return report;
+}
+
+async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['inputs']> {
+  const input = async (path: string): Promise<ReportInput> => ({
+    name: basename(path),
+    sha256: (await hashFile(path)).sha256,
+  });
+  const given = (path: string | undefined) => (path === undefined ? null : input(path));
+  return {
+    scores: await input(files.scores),
+    labels: await input(files.labels),
+    calibrator: await given(files.calibrator),
+    baseline: await given(files.baseline),
+  };
+}
+
+/** A utility that nothing calibrated is on no human scale: there is nothing to hold it against. */
+function reliability(
+  joined: JoinedPairs | JoinedAbsolutes,
+  { values, calibrated }: Predictions,
+  { seed, resamples }: { readonly seed: string; readonly resamples?: number },
+): EvaluateReport['reliability'] {
+  const bootstrap = {
+    seed: `${seed}/reliability`,
+    resamples: Math.min(resamples ?? DEFAULT_RESAMPLES, DEFAULT_RESAMPLES),
+  };
+  const binsOf = (predicted: Float64Array) => reliabilityOf(joined, predicted, bootstrap);
+  return {
+    before: joined.kind === 'pair' ? binsOf(predict(joined, null).values) : null,
+    after: calibrated ? binsOf(values) : null,
+  };
+}
+
+function ceilingOf(joined: JoinedPairs, bootstrap: { readonly seed: string; readonly resamples?: number }) {
+  const { votesLeft: positive, votesRight: negative, ties, cluster, clusterCount } = joined;
+  const statistic = prepareVoteCeiling({ positive, negative, ties });
+  const clusters = { of: cluster, count: clusterCount };
+  return figuresOf([{ id: 'ceiling', statistic }], clusters, bootstrap)['ceiling'];
+}
+
+async function compare(
+  model: JoinedPairs | JoinedAbsolutes,
+  labels: Parameters<typeof readScoresFor>[0],
+  path: string,
+  bootstrap: { readonly seed: string; readonly resamples?: number },
+): Promise<NonNullable<EvaluateReport['baseline']>> {
+  const { joined, report } = await readScoresFor(labels, path);
+  const file = basename(path);
+  if (joined.count === 0) {
+    throw new HpsError('DATA_INVALID', `${file}: scores none of the judged rows`, {
+      hint: 'Rows are matched by id: check that the baseline scored these samples.',
+      details: { file, report },
+    });
+  }
+  return { file, rows: report, ...compareWithBaseline(model, joined, bootstrap) };
+}
+
+async function write(
+  report: EvaluateReport,
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+  { out, outScores, force, labels, scores }: EvaluateOptions,
+): Promise<void> {
+  const output = { force, inputs: [labels, scores] };
+  const writeScores = async () => {
+    if (outScores !== undefined)
+      await withAtomicOutput(outScores, output, (staged) => writeScoreRows(staged, joined, predictions));
+  };
+  if (out === undefined) return writeScores();
+  // Both or neither: the report is moved into place when the scores are.
+  await withAtomicOutput(out, output, async (staged) => {
+    await staged.writeFile(staged.name, `${JSON.stringify(report, null, 2)}\n`);
+    await writeScores();
+  });
+}
+
+const FLUSH_CHARACTERS = 64 * 1024;
+
+/** One score row for each judged row, in the order of the labels. */
+async function writeScoreRows(
+  output: StagedOutput,
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+): Promise<void> {
+  const sink = await output.create();
+  let text = '';
+  for (let row = 0; row < joined.count; row++) {
+    text += `${JSON.stringify(scoreRow(joined, predictions, row))}\n`;
+    if (text.length < FLUSH_CHARACTERS) continue;
+    await sink.write(Buffer.from(text));
+    text = '';
+  }
+  await sink.write(Buffer.from(text));
+  await sink.finish();
+}
+
+/** A row as `hpsv3 batch` writes it (DESIGN: Data formats). */
+function scoreRow(joined: JoinedPairs | JoinedAbsolutes, { values, confidence, calibrated }: Predictions, row: number) {
+  const id = joined.idAt(row);
+  const logit = joined.logit[row];
+  const value = values[row];
+  if (joined.kind === 'absolute') {
+    return { id, logit, score: Math.tanh(logit), ...(calibrated ? { calibrated: value } : {}) };
+  }
+  const winner = value > 0.5 ? 'left' : value < 0.5 ? 'right' : 'tie';
+  const sure = Number.isNaN(confidence[row]) ? {} : { confidence: confidence[row] };
+  return { id, logit, score: value, winner, ...sure, calibrated };
+}

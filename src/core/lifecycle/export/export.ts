@@ -1,0 +1,314 @@
+import { basename } from 'node:path';
+import type { ArchitectureExporter, Contract, ExportRequest } from '../../architectures/architecture.js';
+import { chooseArchitecture } from '../../architectures/registry.js';
+import type { JsonObject } from '../../bytes/json.js';
+import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import type { Checkpoint } from '../../checkpoint/checkpoint.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
+import { HpsError } from '../../errors.js';
+import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
+import type { GateProgress, GateReference } from '../../gate/gate.js';
+import type { GateLevel, GateReport } from '../../gate/report.js';
+import { GraphBuilder } from '../../onnx/builder.js';
+import { OPSETS } from '../../onnx/graph-core.js';
+import type { LineageStep, Manifest } from '../../onnx/manifest.js';
+import { MANIFEST_KEY, MANIFEST_SCHEMA, type Modality, type Mode, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import type { OnnxModel } from '../../onnx/model.js';
+import { assertOpset } from '../../onnx/opset.js';
+import { foldAffineChains } from '../../onnx/passes/fold-affine.js';
+import { foldBatchNorm } from '../../onnx/passes/fold-batch-norm.js';
+import { foldConstants } from '../../onnx/passes/fold-constants.js';
+import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from '../../onnx/tokenizer-file.js';
+import { writeOnnx } from '../../onnx/write.js';
+import { gateFailed } from '../../release/gate-failed.js';
+import { fillHashes, settled, startLineage } from '../../release/lineage.js';
+import { refuseNonFinite } from '../../release/nonfinite.js';
+import { byteLength } from '../../tensor/tensor.js';
+import { VERSION } from '../../version.js';
+
+export interface ExportOptions {
+  readonly checkpoint: string;
+  readonly out: string;
+  /** Path of the state dict inside a nested checkpoint. */
+  readonly key?: string;
+  /** A tokenizer.json; by default the one beside the checkpoint, where the modality has text. */
+  readonly tokenizer?: string;
+  readonly opset: number;
+  readonly modality?: Modality;
+  readonly mode: Mode;
+  readonly arch?: string;
+  /** The model section of a configuration file, and the file's base name. */
+  readonly config?: { readonly name: string; readonly model: JsonObject };
+  readonly dtype: 'fp32' | 'fp16';
+  readonly activation?: 'none' | 'relu';
+  readonly golden?: string;
+  /** Largest accepted |exported - golden|; by the checkpoint's dtype where omitted. */
+  readonly atol?: number;
+  readonly gate: GateLevel;
+  readonly budget?: Budget;
+  readonly seed: number;
+  readonly optimize: boolean;
+  readonly externalData: boolean;
+  readonly allowNonfinite: boolean;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly onGate?: (progress: GateProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ExportReport {
+  /** Base name of the model. */
+  readonly out: string;
+  /** Null where nothing was written (`--dry-run`), as is `bytes`. */
+  readonly sha256: string | null;
+  readonly bytes: number | null;
+  readonly externalData: { readonly name: string; readonly sha256: string; readonly bytes: number } | null;
+  readonly opset: number;
+  readonly architecture: string;
+  readonly modality: Modality | null;
+  readonly mode: Mode;
+  readonly dtype: 'fp32' | 'fp16';
+  readonly nodes: number;
+  /** Elements of all weights in the file. */
+  readonly parameters: number;
+  readonly tensors: { readonly used: number; readonly ignored: Contract['ignored'] };
+  readonly parity: { readonly golden: GateReport['parity']['golden'] };
+  readonly gate: GateReport | null;
+  readonly lineage: readonly LineageStep[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Turns a checkpoint into a verified ONNX file. Weights stream from file to file; the target changes only when the gate passed.
+ * @throws HpsError for a checkpoint that cannot be read or does not fit, NONFINITE_WEIGHTS, GATE_FAILED with the gate's report
+ *   in `details`, and the OUTPUT_… codes
+ */
+export async function exportModel(options: ExportOptions): Promise<ExportReport> {
+  if (!OPSETS.includes(options.opset)) {
+    throw new HpsError('OPSET_UNSUPPORTED', `opset ${options.opset} cannot be written`, {
+      hint: `Choose --opset ${OPSETS[0]} to ${OPSETS[OPSETS.length - 1]}; 14 runs everywhere.`,
+      details: { opset: options.opset, supported: OPSETS },
+    });
+  }
+  const checkpoint = await openCheckpoint(options.checkpoint, { key: options.key });
+  try {
+    return await exportCheckpoint(checkpoint, options);
+  } finally {
+    checkpoint.close();
+  }
+}
+
+async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions): Promise<ExportReport> {
+  const architecture = chooseArchitecture(checkpoint, options.arch);
+  const built = await buildModel(checkpoint, await architecture.load(), options);
+  const lineage = startLineage(
+    { step: 'export', options: lineageOptions(options, built) },
+    lineageInputs(checkpoint, built.tokenizer, options),
+    options.signal,
+  );
+  const manifest: Manifest = {
+    schema: MANIFEST_SCHEMA,
+    architecture: architecture.id,
+    modality: built.contract.modality,
+    mode: built.contract.mode,
+    dtype: options.dtype,
+    decision: built.contract.decision,
+    inputs: withTokenizer(built.contract.inputs, built.tokenizer),
+    outputs: [...built.contract.outputs],
+    session: {},
+    calibrator: null,
+    ...(options.optimize ? {} : { parameters: Object.fromEntries(built.parameters) }),
+    lineage: [lineage.step],
+  };
+  const model = { ...built.model, producerVersion: VERSION, metadataProps: tokenizerEntry(built.tokenizer) };
+
+  assertOpset(model, options.opset, basename(options.out));
+
+  const facts = {
+    out: basename(options.out),
+    opset: options.opset,
+    architecture: architecture.id,
+    modality: manifest.modality,
+    mode: manifest.mode,
+    dtype: options.dtype,
+    nodes: model.graph.node.length,
+    parameters: model.graph.initializer.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
+    tensors: { used: built.parameters.size, ignored: [...built.contract.ignored, ...checkpoint.ignored] },
+    warnings: built.warnings,
+  };
+  if (options.dryRun) {
+    const step = await settled(lineage);
+    return {
+      ...facts,
+      sha256: null,
+      bytes: null,
+      externalData: null,
+      parity: { golden: null },
+      gate: null,
+      lineage: [step],
+    };
+  }
+  const inputs = [...checkpoint.files, ...[options.tokenizer, options.golden].filter((path) => path !== undefined)];
+  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
+    const { externalData, onProgress, signal } = options;
+    const reportFile = await output.create(`${facts.out}.report.json`); // at once: a file in the way is known before the work
+    const streamed = options.allowNonfinite ? model : refuseNonFinite(model);
+    const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
+    const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
+    const written = await writeOnnx(streamed, output, { externalData, deferred, onProgress, signal });
+    const gate = await judge(await loading, output, checkpoint, options);
+    const report: ExportReport = {
+      ...facts,
+      sha256: written.model.sha256,
+      bytes: written.model.byteLength,
+      externalData: written.data
+        ? { name: written.data.name, sha256: written.data.sha256, bytes: written.data.byteLength }
+        : null,
+      parity: { golden: gate.parity.golden },
+      gate,
+      lineage: [await settled(lineage)],
+    };
+    if (!gate.passed) throw gateFailed(report.out, gate);
+    await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+    await reportFile.finish();
+    return report;
+  });
+}
+
+interface BuiltModel {
+  readonly model: OnnxModel;
+  readonly contract: Contract;
+  readonly parameters: GraphBuilder['parametersUsed'];
+  readonly tokenizer: Tokenizer | null;
+  readonly warnings: readonly string[];
+}
+
+async function buildModel(
+  checkpoint: Checkpoint,
+  exporter: ArchitectureExporter,
+  options: ExportOptions,
+): Promise<BuiltModel> {
+  const request: ExportRequest = {
+    modality: options.modality,
+    mode: options.mode,
+    config: options.config?.model ?? null,
+    configOrigin: options.config?.name ?? null,
+    dtype: options.dtype === 'fp16' ? 'F16' : 'F32',
+    activation: options.activation,
+  };
+  const graph = new GraphBuilder(options.opset, checkpoint.tensors);
+  const contract = exporter.buildGraph(checkpoint, graph, request);
+  const parameters = graph.parametersUsed;
+  const built = graph.build(['hpsv3', contract.modality, contract.mode].filter(Boolean).join('-'));
+  // Parameters stay apart and under their names unless folding them together was asked for.
+  const folded = await foldConstants(built, options.optimize ? new Set() : new Set(parameters.keys()));
+  const model = options.optimize ? await foldAffineChains(await foldBatchNorm(folded)) : folded;
+  const { tokenizer, warnings } = findTokenizer(contract, options);
+  return { model, contract, parameters, tokenizer, warnings };
+}
+
+const tokenizerPath = ({ tokenizer, checkpoint }: ExportOptions): string | undefined =>
+  tokenizer ?? tokenizerBeside(checkpoint);
+
+/** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
+function findTokenizer(
+  contract: Contract,
+  options: ExportOptions,
+): { tokenizer: Tokenizer | null; warnings: string[] } {
+  const text = contract.inputs.find(({ preprocess }) => preprocess.kind === 'text')?.preprocess;
+  if (text?.kind !== 'text') {
+    return {
+      tokenizer: null,
+      warnings: options.tokenizer ? ['The model reads no text: the tokenizer is not put into it.'] : [],
+    };
+  }
+  const path = tokenizerPath(options);
+  if (path === undefined)
+    return {
+      tokenizer: null,
+      warnings: ['No tokenizer: the file takes token ids. Give --tokenizer tokenizer.json to put one into it.'],
+    };
+  const tokenizer = readTokenizer(path);
+  if (tokenizer.size > text.vocabSize) {
+    throw new HpsError(
+      'CONFIG_INVALID',
+      `${tokenizer.name}: its ids reach ${tokenizer.size - 1}, the model embeds ${text.vocabSize}`,
+      {
+        hint: 'Give the tokenizer the model was trained with.',
+        details: { tokenizer: tokenizer.name, ids: tokenizer.size, vocabSize: text.vocabSize },
+      },
+    );
+  }
+  return { tokenizer, warnings: [] };
+}
+
+const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps'] =>
+  tokenizer ? [{ key: TOKENIZER_KEY, value: tokenizer.json }] : [];
+
+/** What changed the content, and nothing else: no paths, threads or figures. */
+function lineageOptions(options: ExportOptions, { contract }: BuiltModel): LineageStep['options'] {
+  return {
+    opset: options.opset,
+    modality: contract.modality,
+    mode: contract.mode,
+    dtype: options.dtype,
+    optimize: options.optimize,
+    ...(options.key === undefined ? {} : { key: options.key }),
+    ...(options.activation === undefined ? {} : { activation: options.activation }),
+    ...(options.config === undefined ? {} : { config: options.config.model }),
+  };
+}
+
+function lineageInputs(
+  checkpoint: Checkpoint,
+  tokenizer: Tokenizer | null,
+  options: ExportOptions,
+): { path: string; records?: Checkpoint['records'] }[] {
+  const files = checkpoint.files.map((path) => ({
+    path,
+    records: checkpoint.records.filter(({ file }) => file === path),
+  }));
+  const path = tokenizerPath(options);
+  return tokenizer && path ? [...files, { path }] : files;
+}
+
+async function judge(
+  { runGate }: typeof import('../../gate/gate.js'),
+  output: StagedOutput,
+  checkpoint: Checkpoint,
+  options: ExportOptions,
+): Promise<GateReport> {
+  const golden = options.golden && options.gate !== 'off' ? await openCheckpoint(options.golden, {}) : null;
+  try {
+    const reference: GateReference = golden
+      ? {
+          kind: 'golden',
+          file: basename(options.golden!),
+          tensors: golden.tensors,
+          atol: options.atol ?? atolFor(checkpoint, options.dtype),
+        }
+      : { kind: 'none' };
+    return await runGate({
+      candidate: output.path(),
+      reference,
+      level: options.gate,
+      budget: options.budget,
+      seed: String(options.seed),
+      signal: options.signal,
+      onProgress: options.onGate,
+    });
+  } finally {
+    golden?.close();
+  }
+}
+
+/** By the coarsest float dtype that holds a good part of the weights, or of the export itself. */
+function atolFor(checkpoint: Checkpoint, dtype: 'fp32' | 'fp16'): number {
+  const bytes = new Map<string, number>();
+  for (const tensor of checkpoint.tensors.values())
+    bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + byteLength(tensor));
+  const [most] = [...bytes].sort(([, a], [, b]) => b - a)[0] ?? ['F32'];
+  if (most === 'BF16') return GOLDEN_ATOL.bf16;
+  return most === 'F16' || dtype === 'fp16' ? GOLDEN_ATOL.fp16 : GOLDEN_ATOL.fp32;
+}

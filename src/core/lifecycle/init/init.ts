@@ -1,0 +1,112 @@
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { initialTensors } from '../../architectures/hpsv3/init.js';
+import type { JsonObject } from '../../bytes/json.js';
+import { withAtomicOutput } from '../../bytes/output.js';
+import type { WrittenFile } from '../../bytes/sink.js';
+import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
+import { HpsError } from '../../errors.js';
+import { BYTE_VOCABULARY, byteLevelTokenizer } from '../../onnx/tokenizer-file.js';
+import { numel } from '../../tensor/shape.js';
+import { byteLength, type Tensor } from '../../tensor/tensor.js';
+
+export interface InitOptions {
+  /** The model section of a configuration, and the base name of its file. */
+  readonly config: { readonly name: string; readonly model: JsonObject };
+  readonly seed: number;
+  /** F.safetensors, or F.pt, F.pth or F.ckpt for PyTorch's own format. */
+  readonly out: string;
+  readonly force: boolean;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface InitReport {
+  readonly out: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly seed: number;
+  /** Files written beside the checkpoint. */
+  readonly beside: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Writes a seeded random checkpoint that PyTorch loads strictly, its config.json and a byte-level tokenizer.json beside it.
+ * @throws HpsError CONFIG_INVALID, USAGE for an unknown file ending, and the OUTPUT_… codes
+ */
+export async function initCheckpoint({ config, seed, out, force, onProgress }: InitOptions): Promise<InitReport> {
+  const format = formatOf(out);
+  const tensors = initialTensors(config.model, seed);
+  const textTable = tensors.find(({ name }) => name === 'text.bert.embeddings.word_embeddings.weight');
+  const fits = textTable !== undefined && textTable.shape[0] >= BYTE_VOCABULARY;
+  const warnings =
+    textTable && !fits
+      ? [
+          `No tokenizer.json: a vocabulary of ${textTable.shape[0]} does not hold the ${BYTE_VOCABULARY} byte-level tokens.`,
+        ]
+      : [];
+
+  return withAtomicOutput(out, { force }, async (output) => {
+    const sink = await output.create();
+    const watched = watch(tensors, onProgress);
+    if (format === 'torch') await writeTorchCheckpoint(sink, watched);
+    else
+      await writeSafetensors(
+        sink,
+        watched,
+        new Map([
+          ['format', 'pt'],
+          ['config', JSON.stringify(config.model)],
+        ]),
+      );
+    const written: WrittenFile = await sink.finish();
+    const files = new Map([['config.json', `${JSON.stringify(config.model, null, 2)}\n`]]);
+    if (fits) files.set('tokenizer.json', byteLevelTokenizer());
+    for (const [name, text] of files) if (!holds(join(dirname(out), name), text)) await output.writeFile(name, text);
+    return {
+      out: basename(out),
+      sha256: written.sha256,
+      bytes: written.byteLength,
+      tensors: tensors.length,
+      parameters: tensors.reduce((sum, { shape }) => sum + numel(shape), 0),
+      seed,
+      beside: [...files.keys()],
+      warnings,
+    };
+  });
+}
+
+/** Whether a file already has this very text: several checkpoints of one configuration share their folder. */
+function holds(path: string, text: string): boolean {
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  return size === Buffer.byteLength(text) && readFileSync(path, 'utf8') === text;
+}
+
+function formatOf(out: string): 'torch' | 'safetensors' {
+  const name = basename(out);
+  if (name.endsWith('.safetensors')) return 'safetensors';
+  if (/\.(pt|pth|ckpt|bin)$/.test(name)) return 'torch';
+  throw new HpsError('USAGE', `${name}: no checkpoint format has that ending`, {
+    hint: 'Name it F.safetensors or F.pt.',
+  });
+}
+
+/** The tensors, their bytes counted as they are read. */
+function watch(tensors: readonly Tensor[], onProgress: InitOptions['onProgress']): Tensor[] {
+  if (!onProgress) return [...tensors];
+  const total = tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0);
+  let done = 0;
+  return tensors.map((tensor) => ({
+    ...tensor,
+    async *chunks() {
+      for await (const chunk of tensor.chunks()) {
+        yield chunk;
+        done += chunk.byteLength;
+        onProgress(done, total);
+      }
+    },
+  }));
+}

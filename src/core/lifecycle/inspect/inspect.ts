@@ -1,0 +1,215 @@
+import { basename } from 'node:path';
+import { recogniseArchitecture } from '../../architectures/registry.js';
+import type { JsonValue } from '../../bytes/json.js';
+import { FileSource } from '../../bytes/source.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
+import { CHECKPOINT_FORMATS } from '../../checkpoint/registry.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { MANIFEST_KEY, type Manifest, manifestOf, TOKENIZER_KEY } from '../../onnx/manifest.js';
+import type { OnnxModel, TensorProto, TypeProto } from '../../onnx/model.js';
+import { openOnnx } from '../../onnx/read.js';
+import { dataTypeName, tensorOf } from '../../onnx/tensor-data.js';
+import { numel } from '../../tensor/shape.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { type TensorStatistics, tensorStatistics } from '../../tensor/transform.js';
+
+export interface InspectOptions {
+  readonly path: string;
+  readonly key?: string;
+  /** Only tensors whose name matches this glob: `*` any characters, `?` one. */
+  readonly match?: string;
+  /** Reads the listed tensors' values; without it only headers are read. */
+  readonly statistics: boolean;
+}
+
+export interface InspectedTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly statistics?: TensorStatistics;
+}
+
+export interface InspectReport {
+  readonly file: string;
+  /** `id` of the checkpoint format, or `onnx`. */
+  readonly format: string;
+  readonly architecture: string | null;
+  /** Elements of all tensors, those that `match` hides included. */
+  readonly parameters: number;
+  readonly tensorCount: number;
+  readonly tensors: readonly InspectedTensor[];
+  readonly checkpoint: {
+    readonly key: string;
+    readonly strippedPrefix: string;
+    readonly config: Readonly<Record<string, JsonValue>> | null;
+    readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  } | null;
+  readonly onnx: OnnxFacts | null;
+}
+
+export interface OnnxFacts {
+  readonly irVersion: number;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly producer: string;
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  readonly nodes: number;
+  /** Nodes by operator, most frequent first. */
+  readonly operators: Readonly<Record<string, number>>;
+  readonly manifest: Manifest | null;
+  readonly hasTokenizer: boolean;
+  readonly metadataKeys: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface OnnxValue {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string)[] | null;
+}
+
+/**
+ * What a checkpoint or a model holds, from its headers alone.
+ * @throws HpsError as `openCheckpoint` and `openOnnx`
+ */
+export async function inspectFile(options: InspectOptions): Promise<InspectReport> {
+  return looksLikeOnnx(options.path) ? inspectOnnx(options) : inspectCheckpoint(options);
+}
+
+/** A ModelProto opens with its IR version: field 1, a small number. The header length of a safetensors file may look alike. */
+function looksLikeOnnx(path: string): boolean {
+  let source: FileSource;
+  try {
+    source = FileSource.open(path);
+  } catch (error) {
+    if (error instanceof HpsError && error.code === 'FILE_UNREADABLE') return false; // a model folder, perhaps
+    throw error;
+  }
+  try {
+    const head = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
+    if (CHECKPOINT_FORMATS.some((format) => format.sniff(head))) return false;
+    const [tag, version] = head;
+    return (tag === 0x08 && version > 0 && version < 0x80) || path.endsWith('.onnx');
+  } finally {
+    source.close();
+  }
+}
+
+async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport> {
+  const checkpoint = await openCheckpoint(options.path, { key: options.key });
+  try {
+    const all = [...checkpoint.tensors.values()];
+    return {
+      file: basename(options.path),
+      format: checkpoint.format,
+      architecture: recogniseArchitecture(checkpoint.tensors)?.id ?? null,
+      parameters: all.reduce((sum, { shape }) => sum + numel(shape), 0),
+      tensorCount: all.length,
+      tensors: await describeTensors(all, options),
+      checkpoint: {
+        key: checkpoint.key,
+        strippedPrefix: checkpoint.strippedPrefix,
+        config: checkpoint.config,
+        ignored: checkpoint.ignored,
+      },
+      onnx: null,
+    };
+  } finally {
+    checkpoint.close();
+  }
+}
+
+async function inspectOnnx(options: InspectOptions): Promise<InspectReport> {
+  const file = openOnnx(options.path);
+  try {
+    const { model, warnings, source } = file;
+    const { initializer } = model.graph;
+    const manifest = manifestOf(model, source.name);
+    return {
+      file: source.name,
+      format: 'onnx',
+      architecture: manifest?.architecture ?? null,
+      parameters: initializer.reduce((sum, { dims }) => sum + numel(dims), 0),
+      tensorCount: initializer.length,
+      tensors: await describeInitializers(initializer, options),
+      checkpoint: null,
+      onnx: { ...onnxFacts(model), manifest, warnings },
+    };
+  } finally {
+    file.close();
+  }
+}
+
+function onnxFacts(model: OnnxModel): Omit<OnnxFacts, 'manifest' | 'warnings'> {
+  const counts = new Map<string, number>();
+  for (const { opType, domain } of model.graph.node) {
+    const name = domain && domain !== 'ai.onnx' ? `${domain}.${opType}` : opType;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const initializers = new Set(model.graph.initializer.map(({ name }) => name));
+  const keys = model.metadataProps.map(({ key }) => key);
+  return {
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries(model.opsetImport.map(({ domain, version }) => [domain || 'ai.onnx', version])),
+    producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
+    inputs: model.graph.input
+      .filter(({ name }) => !initializers.has(name))
+      .map(({ name, type }) => describeValue(name, type)),
+    outputs: model.graph.output.map(({ name, type }) => describeValue(name, type)),
+    nodes: model.graph.node.length,
+    operators: Object.fromEntries([...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))),
+    hasTokenizer: keys.includes(TOKENIZER_KEY),
+    metadataKeys: keys.filter((key) => key !== MANIFEST_KEY && key !== TOKENIZER_KEY),
+  };
+}
+
+function describeValue(name: string, type: TypeProto | undefined): OnnxValue {
+  const tensor = type?.tensorType;
+  const shape = tensor?.shape?.dim.map(({ dimValue, dimParam }) => dimValue ?? dimParam ?? '?') ?? null;
+  return { name, dtype: tensor?.elemType === undefined ? 'not a tensor' : dataTypeName(tensor.elemType), shape };
+}
+
+async function describeTensors(tensors: readonly Tensor[], options: InspectOptions): Promise<InspectedTensor[]> {
+  const described: InspectedTensor[] = [];
+  for (const tensor of tensors.filter(matcher(options.match))) {
+    const { name, dtype, shape } = tensor;
+    described.push({
+      name,
+      dtype,
+      shape,
+      ...(options.statistics && hasStatistics(dtype) ? { statistics: await tensorStatistics(tensor) } : {}),
+    });
+  }
+  return described;
+}
+
+async function describeInitializers(
+  initializers: readonly TensorProto[],
+  options: InspectOptions,
+): Promise<InspectedTensor[]> {
+  const described: InspectedTensor[] = [];
+  for (const proto of initializers.filter(({ name = '' }) => matcher(options.match)({ name }))) {
+    const info = { name: proto.name ?? '', dtype: dataTypeName(proto.dataType), shape: proto.dims };
+    const statistics =
+      options.statistics && hasStatistics(info.dtype) ? await tensorStatistics(tensorOf(proto)) : undefined;
+    described.push(statistics ? { ...info, statistics } : info);
+  }
+  return described;
+}
+
+/** Complex numbers, strings and 4-bit types have no minimum or mean here. */
+const hasStatistics = (dtype: string): boolean => /^(F64|F32|F16|BF16|[IU](8|16|32|64)|BOOL)$/.test(dtype);
+
+/** A glob over tensor names. */
+function matcher(glob: string | undefined): (tensor: { readonly name: string }) => boolean {
+  if (glob === undefined) return () => true;
+  if (glob.length > LIMITS.tensorNameLength)
+    throw new HpsError('USAGE', 'the glob is longer than any tensor name', { hint: 'Shorten --match.' });
+  const pattern = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*+/g, '.*')
+    .replace(/\?/g, '.');
+  const expression = new RegExp(`^${pattern}$`, 'u');
+  return ({ name }) => expression.test(name);
+}

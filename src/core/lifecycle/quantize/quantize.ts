@@ -1,0 +1,390 @@
+import { totalmem } from 'node:os';
+import { basename } from 'node:path';
+import { checkOutput, type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
+import { HpsError } from '../../errors.js';
+import type { Budget } from '../../gate/budget.js';
+import { type GateProgress, runGate } from '../../gate/gate.js';
+import type { GateLevel, GateReport } from '../../gate/report.js';
+import { LIMITS } from '../../limits.js';
+import type { LineageStep } from '../../onnx/manifest.js';
+import { MANIFEST_KEY } from '../../onnx/manifest-names.js';
+import { writeOnnx } from '../../onnx/write.js';
+import { type Coverage, type Equalization, probesSha256 } from '../../quantization/ranges/calibrate.js';
+import type { CalibratorId } from '../../quantization/ranges/calibrators.js';
+import { asTensors, type RowSets, rowSets, splitRows } from '../../quantization/rows.js';
+import { judgeChecks } from '../../quantization/schemes/checks.js';
+import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
+import type { Excluded } from '../../quantization/schemes/scheme.js';
+import { type AccuracyChange, compareAccuracy } from '../../quantization/search/accuracy.js';
+import { type SearchReport, searchQuantization } from '../../quantization/search/auto.js';
+import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
+import { compareLatency, type Latency } from '../../quantization/search/latency.js';
+import { paretoChart } from '../../quantization/search/pareto-chart.js';
+import { openSource, type QuantizationSource } from '../../quantization/source.js';
+import { gateFailed } from '../../release/gate-failed.js';
+import { fillHashes, type PendingLineage, settled, startLineage } from '../../release/lineage.js';
+import type { ModelLimits } from '../../runtime/child.js';
+
+export interface QuantizeOptions {
+  readonly model: string;
+  readonly out: string;
+  /** `auto` searches for the one to recommend. */
+  readonly scheme: SchemeId | 'auto';
+  readonly calibrator: CalibratorId;
+  /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
+  readonly inputs?: string;
+  /** Media of the user's own (JSONL, CSV or Parquet of samples) for the same; what raters said of them gives the accuracy. */
+  readonly samples?: string;
+  /** Folder that paths in `samples` are taken from; that of the file by default. */
+  readonly mediaRoot?: string;
+  readonly perChannel: boolean;
+  /** All 8 bits for weights of integer kernels, though processors without VNNI cut sums off. */
+  readonly fullRange: boolean;
+  /** Globs over node names. */
+  readonly exclude: readonly string[];
+  readonly budget?: Budget;
+  /** Largest file that is accepted, in bytes. */
+  readonly maxSize?: number;
+  readonly gate: GateLevel;
+  /** Let a file pass whose rows depend on their neighbours, as dynamic quantization's do. */
+  readonly allowBatchDependence: boolean;
+  /** Allow MatMulNBits where the opset has no 4-bit integers. */
+  readonly contrib: boolean;
+  readonly seed: number;
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly threads?: number;
+  readonly limits?: ModelLimits;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly onGate?: (progress: GateProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface QuantizeReport {
+  readonly scheme: SchemeId;
+  /** Base name. */
+  readonly out: string;
+  readonly sha256: string | null;
+  readonly bytes: number | null;
+  /** Bytes of the float files over bytes of the quantized ones. */
+  readonly ratio: number | null;
+  /** Measured here; null where the gate was off. */
+  readonly latency: Latency | null;
+  readonly flips: number | null;
+  readonly flipRate: number | null;
+  readonly kendall: number | null;
+  readonly maxLogitDiff: number | null;
+  /** On held-out rows that raters judged, where there are any. */
+  readonly accuracy?: AccuracyChange;
+  /** Nodes that compute with fewer bits, or whose weights have fewer. */
+  readonly quantized: number;
+  readonly excluded: readonly Excluded[];
+  readonly gate: GateReport | null;
+  readonly clipRates: Readonly<Record<string, number>>;
+  readonly calibration: CalibrationFacts | null;
+  /** Session options that the file needs, as its manifest states them. */
+  readonly session: Readonly<Record<string, string>>;
+  readonly lineage: readonly LineageStep[];
+  readonly warnings: readonly string[];
+  /** What `auto` tried. */
+  readonly search?: SearchReport;
+}
+
+export interface CalibrationFacts {
+  readonly calibrator: CalibratorId;
+  readonly rows: number;
+  readonly origin: RowSets['origin'];
+  /** Of the rows themselves. */
+  readonly sha256: string;
+  readonly equalization: Equalization;
+  readonly coverage: Readonly<Record<string, Coverage>>;
+}
+
+/**
+ * Quantizes an ONNX model and proves that it decides as before. Weights stream; the target changes only when the gate passed.
+ * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE; GATE_FAILED with the gate's report in `details`;
+ *   those of reading, running and writing
+ */
+export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
+  const source = await openSource(options.model);
+  try {
+    if (!options.dryRun) {
+      const inputs = [...source.files, ...rowFiles(options)];
+      const beside = options.scheme === 'auto' ? [REPORT, PARETO] : [REPORT];
+      checkOutput(options.out, { force: options.force, inputs }, beside);
+    }
+    if (options.scheme === 'auto') return await quantizeBest(source, options);
+    const { scheme } = options;
+    const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
+    const rows = needsRows ? await givenOrMade(source, options) : NO_ROWS;
+    const candidate = await makeCandidate(source, { ...candidateOptions(rows, options), scheme });
+    return await writeCandidate(source, candidate, rows, { ...options, scheme });
+  } finally {
+    source.close();
+  }
+}
+
+/** What is written beside the model, after its name. */
+const REPORT = '.report.json';
+const PARETO = '.pareto.svg';
+
+/** Stands where nothing is run: weight-only with the gate off. */
+const NO_ROWS: JudgedRows = {
+  calibration: { rows: 0, feeds: new Map() },
+  heldOut: { rows: 0, feeds: new Map() },
+  origin: 'probes',
+  preferred: [],
+};
+
+type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
+
+/** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
+async function quantizeBest(source: QuantizationSource, options: QuantizeOptions): Promise<QuantizeReport> {
+  const rows = await givenOrMade(source, options);
+  const halves = splitRows(rows.heldOut);
+  const { report: search, finalists } = await searchQuantization(source, {
+    ...candidateOptions(rows, options),
+    searchRows: halves[0],
+    heldOutRows: halves[1],
+  });
+  let refusal: unknown;
+  for (const { candidate, trial, calibrator } of finalists) {
+    try {
+      return await writeCandidate(source, candidate, rows, { ...options, scheme: trial.scheme, calibrator }, search);
+    } catch (error) {
+      if (!(error instanceof HpsError && error.code === 'GATE_FAILED')) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}
+
+function candidateOptions(rows: RowSets, options: QuantizeOptions) {
+  const step = options.scheme === 'auto' ? 'trials' : 'calibration';
+  let done = 0;
+  return {
+    ...options,
+    calibrationRows: rows.calibration,
+    child: childOptions(options),
+    onBatch: () => options.onGate?.({ step, done: ++done }),
+  };
+}
+
+/** The user's own model may take half of the machine; the default limit is for models of strangers. */
+const childOptions = ({ limits, signal }: QuantizeOptions) => ({
+  limits: limits ?? { memoryBytes: Math.max(LIMITS.modelMemoryBytes, Math.floor(totalmem() / 2)) },
+  signal,
+});
+
+/** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
+const AUTO_ROWS = 96;
+
+interface JudgedRows extends RowSets {
+  /** Share of votes for the left of each held-out row; empty where nothing is known. */
+  readonly preferred: readonly (number | null)[];
+}
+
+async function givenOrMade(source: QuantizationSource, options: QuantizeOptions): Promise<JudgedRows> {
+  const { inputs, samples, seed } = options;
+  if (inputs !== undefined && samples !== undefined) {
+    throw new HpsError('USAGE', '--calibration and --inputs are given together', { hint: 'Give one of them.' });
+  }
+  const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
+  if (samples !== undefined) {
+    const { readCalibrationSamples } = await import('../../quantization/sample-rows.js'); // media take longer to load than to quantize
+    const { probes, preferred } = await readCalibrationSamples(source, samples, options.mediaRoot);
+    const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
+    return { ...(await rowSets(source, { ...common, prepared: probes })), preferred: heldOut };
+  }
+  const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
+  try {
+    const rows = given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {};
+    return { ...(await rowSets(source, { ...common, ...rows })), preferred: [] };
+  } finally {
+    given?.close();
+  }
+}
+
+/** Files of the user's that rows come from. */
+const rowFiles = ({ inputs, samples }: QuantizeOptions): string[] =>
+  [inputs, samples].filter((path) => path !== undefined);
+
+async function writeCandidate(
+  source: QuantizationSource,
+  candidate: Candidate,
+  rows: JudgedRows,
+  options: FixedOptions,
+  search?: SearchReport,
+): Promise<QuantizeReport> {
+  const calibration = calibrationFacts(candidate, rows);
+  const lineage = startLineage(
+    { step: 'quantize', options: lineageOptions(candidate, calibration, options) },
+    [...source.files, ...rowFiles(options)].map((path) => ({ path })),
+    options.signal,
+  );
+  const facts = {
+    scheme: options.scheme,
+    out: basename(options.out),
+    quantized: candidate.quantized.length,
+    excluded: candidate.excluded,
+    clipRates: clipRates(calibration),
+    calibration,
+    ...(search ? { search } : {}),
+    session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
+  };
+  const warnings = [...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
+  if (options.dryRun) {
+    const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
+    return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
+  }
+  const inputs = [...source.files, ...rowFiles(options)];
+  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
+    const written = await write(output, source, candidate, lineage, options);
+    const bytes = written.model.byteLength + (written.data?.byteLength ?? 0);
+    if (options.maxSize !== undefined && bytes > options.maxSize) throw tooLarge(facts.out, bytes, options.maxSize);
+    const gate = await judge(output, source, candidate, rows, options);
+    const latency =
+      options.gate === 'off'
+        ? null
+        : await compareLatency(source.path, output.path(), rows.heldOut, {
+            child: childOptions(options),
+            threads: options.threads,
+          });
+    const accuracy =
+      options.gate === 'off' || rows.preferred.length === 0
+        ? null
+        : await compareAccuracy(source.path, output.path(), rows.heldOut, rows.preferred, childOptions(options));
+    const report: QuantizeReport = {
+      ...facts,
+      ...(accuracy ? { accuracy } : {}),
+      sha256: written.model.sha256,
+      bytes,
+      ratio: source.bytes / bytes,
+      latency,
+      ...decisionFigures(gate),
+      gate,
+      lineage: [...(source.manifest?.lineage ?? []), await settled(lineage)],
+      warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
+    };
+    if (!gate.passed) throw gateFailed(report.out, gate);
+    if (search) await output.writeFile(`${report.out}${PARETO}`, paretoChart(search.trials, source.bytes));
+    await output.writeFile(`${report.out}${REPORT}`, `${JSON.stringify(report, null, 2)}\n`);
+    return report;
+  });
+}
+
+function write(
+  output: StagedOutput,
+  source: QuantizationSource,
+  candidate: Candidate,
+  lineage: PendingLineage,
+  { onProgress, signal }: QuantizeOptions,
+) {
+  const { manifest } = source;
+  const { model } = candidate;
+  if (manifest === null) return writeOnnx(model, output, { onProgress, signal });
+  const updated = quantizedManifest(manifest, candidate);
+  const text = JSON.stringify({ ...updated, lineage: [...updated.lineage, lineage.step] });
+  const metadataProps = model.metadataProps.filter(({ key }) => key !== MANIFEST_KEY);
+  const deferred = new Map([[MANIFEST_KEY, fillHashes(text, lineage)]]);
+  return writeOnnx({ ...model, metadataProps }, output, { deferred, onProgress, signal });
+}
+
+async function judge(
+  output: StagedOutput,
+  source: QuantizationSource,
+  candidate: Candidate,
+  rows: RowSets,
+  options: QuantizeOptions,
+): Promise<GateReport> {
+  const gate = await runGate({
+    candidate: output.path(),
+    reference: { kind: 'model', path: source.path },
+    budgetKind: 'quantize',
+    level: options.gate,
+    budget: options.budget,
+    seed: String(options.seed),
+    levels: ['disabled', 'basic', 'extended'],
+    locate: false,
+    ...(rows.origin !== 'probes'
+      ? { inputs: { file: basename(rowFiles(options)[0] ?? source.name), tensors: asTensors(rows.heldOut) } }
+      : {}),
+    threads: options.threads,
+    ...childOptions(options),
+    onProgress: options.onGate,
+  });
+  return judgeChecks(gate, candidate.scheme.determinism, options.allowBatchDependence);
+}
+
+const decisionFigures = (gate: GateReport | null) => ({
+  flips: gate?.flips ?? null,
+  flipRate: gate?.flipRate ?? null,
+  kendall: gate?.kendall ?? null,
+  maxLogitDiff: gate?.maxScoreDiff ?? null,
+});
+
+function calibrationFacts({ calibration }: Candidate, { calibration: rows, origin }: RowSets): CalibrationFacts | null {
+  if (calibration === null) return null;
+  const { calibrator, equalization, coverage } = calibration;
+  return { calibrator, rows: rows.rows, origin, sha256: probesSha256(rows), equalization, coverage };
+}
+
+const clipRates = (calibration: CalibrationFacts | null): Record<string, number> =>
+  Object.fromEntries(Object.entries(calibration?.coverage ?? {}).map(([value, { clipRate }]) => [value, clipRate]));
+
+/** Digits kept of figures that go into the file: enough to read, few enough to be the same on every machine. */
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+function lineageOptions(
+  { excluded }: Candidate,
+  calibration: CalibrationFacts | null,
+  options: FixedOptions,
+): LineageStep['options'] {
+  return {
+    scheme: options.scheme,
+    perChannel: options.perChannel,
+    ...(options.fullRange ? { fullRange: true } : {}),
+    exclude: [...options.exclude],
+    ...(options.contrib ? { contrib: true } : {}),
+    excluded: excluded.map(({ node }) => node),
+    ...(calibration === null
+      ? {}
+      : {
+          calibration: {
+            calibrator: calibration.calibrator,
+            rows: calibration.rows,
+            origin: calibration.origin,
+            ...(calibration.origin === 'probes' ? { seed: options.seed } : {}),
+            sha256: calibration.sha256,
+            equalization: { ...calibration.equalization },
+            values: Object.fromEntries(
+              Object.entries(calibration.coverage).map(([value, { clipRate, coverage }]) => [
+                value,
+                { clipRate: rounded(clipRate), coverage: rounded(coverage) },
+              ]),
+            ),
+          },
+        }),
+  };
+}
+
+/** Medians differ by this much from run to run on a busy machine. */
+const NOISE = 1.1;
+
+function speedWarnings(latency: Latency | null): string[] {
+  if (latency === null || latency.quantized <= latency.float * NOISE) return [];
+  const [float, quantized] = [latency.float, latency.quantized].map((ms) => `${ms.toPrecision(3)} ms`);
+  return [
+    `Slower here than the float model (${quantized} against ${float}): not recommended for speed on this machine.`,
+  ];
+}
+
+const sizeWarnings = (before: number, after: number): string[] =>
+  after < before ? [] : [`Larger than the float model (${after} against ${before} bytes).`];
+
+const tooLarge = (file: string, bytes: number, limit: number): HpsError =>
+  new HpsError('GATE_FAILED', `${file}: ${bytes} bytes are more than --max-size ${limit}`, {
+    hint: 'Choose a scheme with fewer bits, exclude less, or raise --max-size. Nothing was written.',
+    details: { bytes, limit },
+  });

@@ -1,0 +1,104 @@
+import { lstatSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { withAtomicFolder } from '../../bytes/output-folder.js';
+import { readReport } from '../../card/card-sources.js';
+import {
+  DOCUMENT_KINDS,
+  type DocumentKind,
+  documentKind,
+  type FoundDocument,
+  parseDocument,
+} from '../../card/documents.js';
+import { renderRunReport } from '../../card/run-page.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { writeFiles } from '../card/write.js';
+
+export interface RunReportOptions {
+  /** Folder that commands wrote their reports to. */
+  readonly folder: string;
+  /** Folder of the summary; `summary` in that folder by default. */
+  readonly out?: string;
+  readonly force: boolean;
+  readonly onProgress?: (step: string) => void;
+}
+
+export interface RunReport {
+  readonly out: string;
+  readonly files: readonly string[];
+  /** What was found, by path in the folder. */
+  readonly documents: readonly { readonly path: string; readonly kind: DocumentKind }[];
+  /** JSON files that are no report of ours, and why. */
+  readonly skipped: readonly { readonly path: string; readonly why: string }[];
+}
+
+/** The file that tells a summary from other folders. */
+const MARKER = 'summary.json';
+const DEPTH = 4;
+
+/**
+ * Summarises all reports of a folder on one page, as Markdown and HTML.
+ *
+ * @throws HpsError FILE_NOT_FOUND for no folder; DATA_INVALID where it holds no report; and the OUTPUT_… codes
+ */
+export async function reportRun({
+  folder,
+  out = join(folder, 'summary'),
+  force,
+  onProgress,
+}: RunReportOptions): Promise<RunReport> {
+  const found: FoundDocument[] = [];
+  const skipped: { path: string; why: string }[] = [];
+  for (const path of jsonFiles(folder)) {
+    onProgress?.(path);
+    try {
+      const value = await readReport(join(folder, path));
+      const kind = documentKind(value);
+      if (kind === undefined) skipped.push({ path, why: 'no report of a command' });
+      else found.push({ path, kind, report: parseDocument(kind, value, basename(path)) } as FoundDocument);
+    } catch (error) {
+      if (!(error instanceof HpsError)) throw error;
+      skipped.push({ path, why: error.message });
+    }
+  }
+  if (found.length === 0) throw nothingFound(folder, skipped);
+  const name = basename(folder);
+  const { files, pictures } = await renderRunReport({ name, documents: found, skipped });
+  const documents = found.map(({ path, kind }) => ({ path, kind }));
+  const summary = `${JSON.stringify({ documents, skipped }, null, 2)}\n`;
+  const written = await withAtomicFolder(out, { force, marker: MARKER }, (into) =>
+    writeFiles(into, new Map([...files, [MARKER, summary]]), pictures),
+  );
+  return { out: basename(out), files: written, documents, skipped };
+}
+
+/** JSON files below a folder by their path in it, sorted; links are not followed, nor summaries and cards looked into. */
+function jsonFiles(folder: string): string[] {
+  const found: string[] = [];
+  const visit = (at: string, depth: number) => {
+    const entries = readdirSync(join(folder, at), { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (depth > 0 && entries.some(({ name }) => name === MARKER || name === 'card.json')) return;
+    for (const entry of entries) {
+      const path = at === '' ? entry.name : `${at}/${entry.name}`;
+      if (found.length >= LIMITS.runReports) return;
+      if (entry.isDirectory() && depth < DEPTH && !entry.name.startsWith('.')) visit(path, depth + 1);
+      else if (entry.isFile() && entry.name.endsWith('.json')) found.push(path);
+    }
+  };
+  if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: no such folder`, {
+      hint: 'Give the folder that reports were written to.',
+      details: { folder: basename(folder) },
+    });
+  }
+  visit('', 0);
+  return found;
+}
+
+function nothingFound(folder: string, skipped: RunReport['skipped']): HpsError {
+  const known = Object.values(DOCUMENT_KINDS).map(({ made }) => made);
+  return new HpsError('DATA_INVALID', `${basename(folder)}: no report in it (${skipped.length} other JSON files)`, {
+    hint: `Reports are written by ${known.join(', ')}.`,
+    details: { skipped: skipped.slice(0, 10) },
+  });
+}

@@ -1,0 +1,325 @@
+import { basename, dirname, resolve } from 'node:path';
+import { StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { type DataFormat, formatOfName } from '../../data/read-rows.js';
+import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import type { Shard } from '../../data/shard.js';
+import { HpsError } from '../../errors.js';
+import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
+import { partsOf } from '../../samples/resolve.js';
+import type { RuntimeInfo } from '../../scoring/model.js';
+import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
+import { VERSION } from '../../version.js';
+import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
+import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
+import { chooseScorer, sampleOf } from './samples.js';
+import { createScoreWriter, type ErrorRecord, formatErrorRecord } from './score-rows.js';
+
+export interface BatchOptions extends Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
+  /** One for each modality in the input. */
+  readonly models: readonly string[];
+  readonly contract?: ScorerOptions['contract'];
+  /** Hosts and buckets that rows may name; without it addresses are refused. */
+  readonly remote?: RemoteOptions;
+  /** Path, or `-`. */
+  readonly input: string;
+  /** Without it, what the input's name says. */
+  readonly from?: DataFormat;
+  /** Path, or `-`. */
+  readonly out: string;
+  /** Without it, what the output's name says. */
+  readonly to?: DataFormat;
+  /** File for rows without a score; by default `OUT.errors.jsonl`. */
+  readonly errors?: string;
+  readonly batchSize: number;
+  readonly shard?: Shard;
+  /** Go on with an unfinished run. */
+  readonly resume: boolean;
+  readonly force: boolean;
+  readonly streams: StandardStreams;
+  readonly onProgress?: (progress: BatchProgress) => void;
+}
+
+export interface BatchProgress {
+  readonly done: number;
+  /** Rows of the whole input, by the size of those read so far; null where it has no known size. */
+  readonly expected: number | null;
+}
+
+export interface BatchReport {
+  /** Base name; null for standard output. */
+  readonly out: string | null;
+  readonly sha256: string | null;
+  readonly format: DataFormat;
+  readonly rows: number;
+  readonly failed: number;
+  readonly failedByCode: Readonly<Record<string, number>>;
+  /** Base name of the file with the failed rows; null where there is none. */
+  readonly errors: string | null;
+  /** Rows taken over from an unfinished run. */
+  readonly resumed: number;
+  /** Rows whose context no model input reads. */
+  readonly contextIgnored: number;
+  readonly shard: Shard | null;
+  readonly models: readonly { readonly file: string; readonly sha256: string; readonly modality: string }[];
+  readonly runtime: RuntimeInfo;
+  readonly seconds: number;
+}
+
+/**
+ * Scores the rows of a file, in bounded memory whatever their number. The output appears when all is done; until then a
+ * journal beside it holds what there is, so that a killed run can go on.
+ * @throws HpsError for a model, input or output that cannot be used. Rows that cannot be scored are counted.
+ */
+export async function runBatch(options: BatchOptions): Promise<BatchReport> {
+  const started = performance.now();
+  const { out } = options;
+  const format = options.to ?? formatOfName(out);
+  if (out === STANDARD_STREAM && options.resume) {
+    throw new HpsError('USAGE', '--resume needs an output file', { hint: 'Give --output FILE instead of -.' });
+  }
+  const inputs = [...options.models, ...(options.input === STANDARD_STREAM ? [] : [options.input])];
+  const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs);
+  try {
+    if (outputs) refuseUnfinished(options);
+    const remote = options.remote && RemoteStore.open(options.remote); // one for all models
+    const scorers = await loadScorers(options, remote);
+    try {
+      const run = new BatchRun(options, scorers, remote?.rules ?? null);
+      const written = outputs ? await toFile(run, outputs, format) : await toStream(run, format);
+      return {
+        ...written,
+        format,
+        ...run.figures,
+        shard: options.shard ?? null,
+        models: scorers.map((scorer, i) => ({
+          file: basename(options.models[i]),
+          sha256: scorer.sha256,
+          modality: scorer.modality,
+        })),
+        runtime: scorers[0].runtime,
+        seconds: (performance.now() - started) / 1000,
+      };
+    } finally {
+      await Promise.all([...scorers.map((scorer) => scorer.close()), remote?.close()]);
+    }
+  } finally {
+    // What was committed is no longer staged.
+    await outputs?.scores.discard();
+    await outputs?.errors.discard();
+  }
+}
+
+/** Both are held from the start: a second writer is refused now, and a file that is in the way is found before the work. */
+interface Outputs {
+  readonly scores: StagedOutput;
+  readonly errors: StagedOutput;
+}
+
+async function openOutputs(options: BatchOptions, inputs: readonly string[]): Promise<Outputs> {
+  const { out, errors = `${out}.errors.jsonl`, force, resume } = options;
+  const scores = await StagedOutput.open(out, { force, inputs });
+  try {
+    return { scores, errors: await StagedOutput.open(errors, { force: force || resume, inputs }) };
+  } catch (error) {
+    await scores.discard();
+    throw error;
+  }
+}
+
+function refuseUnfinished({ out, resume, force }: BatchOptions): void {
+  if (resume || force || !Journal.exists(journalPath(out))) return;
+  throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: an unfinished run is there`, {
+    hint: 'Give --resume to go on with it, or --force to start again.',
+    details: { file: basename(journalPath(out)) },
+  });
+}
+
+async function loadScorers(options: BatchOptions, remote: RemoteStore | undefined): Promise<HPSv3Scorer[]> {
+  const { input, mediaRoot = input === STANDARD_STREAM ? '.' : dirname(resolve(input)) } = options;
+  const scorers: HPSv3Scorer[] = [];
+  try {
+    for (const path of options.models) scorers.push(await HPSv3Scorer.load(path, { ...options, mediaRoot, remote }));
+    return scorers;
+  } catch (error) {
+    await Promise.all(scorers.map((scorer) => scorer.close()));
+    throw error;
+  }
+}
+
+/** Where results go, in the order of the rows. */
+type Take = (entry: JournalEntry) => Promise<void>;
+
+/** The pass over the input, with its counts. */
+class BatchRun {
+  private readonly read: InputProgress = { rows: 0, bytes: 0 };
+  private readonly failedByCode = new Map<string, number>();
+  private rows = 0;
+  private failed = 0;
+  private resumed = 0;
+  private contextIgnored = 0;
+  private inputBytes: number | null = null;
+
+  constructor(
+    readonly options: BatchOptions,
+    private readonly scorers: readonly HPSv3Scorer[],
+    /** What is fetched, as the store says it; null for nothing. */
+    private readonly remote: string | null,
+  ) {}
+
+  get figures() {
+    const { rows, failed, resumed, contextIgnored } = this;
+    const byCode = [...this.failedByCode].sort(([a], [b]) => (a < b ? -1 : 1));
+    return { rows, failed, failedByCode: Object.fromEntries(byCode), resumed, contextIgnored };
+  }
+
+  /** All that decides the output. */
+  get identity(): RunIdentity {
+    const { models, batchSize, shard, contract, to, out } = this.options;
+    const [{ runtime }] = this.scorers;
+    return {
+      tool: VERSION,
+      models: this.scorers.map(({ sha256 }) => sha256).join(' '),
+      preprocessing: this.scorers.map(({ preprocessingSha256 }) => preprocessingSha256).join(' '),
+      calibrator: this.scorers[0].calibratorSha256,
+      contract: contract ? JSON.stringify(contract.value) : null,
+      batchSize,
+      shard: shard ? `${shard.index}/${shard.count}` : null,
+      format: to ?? formatOfName(out),
+      files: models.length,
+      remote: this.remote,
+      ...runtime,
+    };
+  }
+
+  /** Scores every row that `done` does not hold, and gives everything to `take` in order. */
+  async score(take: Take, done: AsyncIterator<JournalEntry> | null): Promise<void> {
+    const { input, from, shard, streams } = this.options;
+    await withInput(input, streams, async (data) => {
+      this.inputBytes = data.source?.byteLength ?? null;
+      const rows = this.watched(readInputRows(data, { format: from, shard }, this.read));
+      const left = done ? this.withoutDone(rows, done) : rows;
+      for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, left, (row) => this.scoreRow(row))) {
+        const { line, crc } = sample;
+        const id = sample.row?.id ?? sample.error?.id ?? null;
+        const entry: JournalEntry = result
+          ? { line, crc, score: { id: id!, row: line, ...result } }
+          : { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
+        this.count(entry);
+        await take(entry);
+        this.options.onProgress?.({ done: this.rows, expected: this.expectedRows() });
+      }
+    });
+  }
+
+  private async scoreRow({ row, error }: InputRow) {
+    // Said again by `score`, which knows the row's own error: this one only keeps its place.
+    if (!row) throw new HpsError('DATA_INVALID', error!.message);
+    return chooseScorer(row, this.scorers).scoreSample(sampleOf(row));
+  }
+
+  private async *watched(rows: AsyncIterable<InputRow>): AsyncGenerator<InputRow> {
+    const readsText = this.scorers.some(({ modality }) => partsOf(modality).includes('text'));
+    for await (const row of rows) {
+      if (row.row?.context !== undefined && !readsText) this.contextIgnored++;
+      yield row;
+    }
+  }
+
+  /** Skips the rows of an unfinished run, after checking that they are the same rows. */
+  private async *withoutDone(
+    rows: AsyncGenerator<InputRow>,
+    done: AsyncIterator<JournalEntry>,
+  ): AsyncGenerator<InputRow> {
+    let finished = await done.next();
+    for await (const row of rows) {
+      if (finished.done) {
+        yield row;
+        continue;
+      }
+      const entry = finished.value;
+      if (entry.line !== row.line || entry.crc !== row.crc) throw changedInput(this.options.input, row.line);
+      this.count(entry);
+      this.resumed++;
+      finished = await done.next();
+    }
+    if (!finished.done) throw changedInput(this.options.input, finished.value.line);
+  }
+
+  private count({ error }: JournalEntry): void {
+    this.rows++;
+    if (!error) return;
+    this.failed++;
+    this.failedByCode.set(error.code, (this.failedByCode.get(error.code) ?? 0) + 1);
+  }
+
+  private expectedRows(): number | null {
+    const { rows, bytes } = this.read;
+    if (this.inputBytes === null || bytes === 0) return null;
+    const all = Math.round((rows * this.inputBytes) / bytes);
+    return Math.max(this.rows, Math.round(all / (this.options.shard?.count ?? 1)));
+  }
+}
+
+function changedInput(input: string, line: number): HpsError {
+  return new HpsError('USAGE', `${basename(input)}: line ${line} is not what the unfinished run has read there`, {
+    hint: 'Give the same input to go on with the run, or --force to start again.',
+    details: { file: basename(input), line },
+  });
+}
+
+type Written = Pick<BatchReport, 'out' | 'sha256' | 'errors'>;
+
+async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Promise<Written> {
+  const { out, resume, force } = run.options;
+  const path = journalPath(out);
+  const goesOn = resume && !force && Journal.exists(path);
+  const journal = goesOn ? await Journal.resume(path, run.identity) : await Journal.begin(path, run.identity);
+  try {
+    await run.score((entry) => journal.append(entry), goesOn ? readJournal(path) : null);
+  } finally {
+    await journal.close();
+  }
+  const errors = run.figures.failed === 0 ? null : await writeErrors(outputs.errors, path);
+  const sink = await outputs.scores.create();
+  const writer = createScoreWriter(sink, format);
+  for await (const { score } of readJournal(path)) if (score) await writer.write(score);
+  await writer.finish();
+  const { sha256 } = await sink.finish();
+  await outputs.scores.commit();
+  await journal.remove();
+  return { out: basename(out), sha256, errors };
+}
+
+async function writeErrors(output: StagedOutput, journal: string): Promise<string> {
+  const sink = await output.create();
+  for await (const { error } of readJournal(journal)) {
+    if (error) await sink.write(Buffer.from(formatErrorRecord(error)));
+  }
+  await sink.finish();
+  await output.commit();
+  return output.name;
+}
+
+/** Without a file there is nothing to go on with: results go out as they come. */
+async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
+  const { errors, force, streams } = run.options;
+  const writer = createScoreWriter(streams.stdout, format);
+  const score = async (onError: (error: ErrorRecord) => Promise<void>): Promise<void> => {
+    await run.score(async ({ score, error }) => {
+      if (score) await writer.write(score);
+      if (score && format === 'jsonl') await writer.finish(); // a reader may be waiting for it
+      if (error) await onError(error);
+    }, null);
+    if (format !== 'jsonl') await writer.finish();
+  };
+  if (errors === undefined) {
+    await score(async ({ line, code, message }) => run.options.onWarning?.(`Line ${line}: ${message} (${code})`));
+    return { out: null, sha256: null, errors: null };
+  }
+  return withAtomicOutput(errors, { force }, async (output) => {
+    const sink = await output.create();
+    await score((error) => sink.write(Buffer.from(formatErrorRecord(error))));
+    const { name } = await sink.finish();
+    return { out: null, sha256: null, errors: name };
+  });
+}

@@ -1,0 +1,140 @@
+import { dirname, resolve } from 'node:path';
+import { StagedOutput } from '../../bytes/output.js';
+import type { DataInput } from '../../data/input.js';
+import type { DataFormat } from '../../data/read-rows.js';
+import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import { HpsError } from '../../errors.js';
+import type { RuntimeInfo } from '../../scoring/model.js';
+import { HPSv3Scorer, type ItemSample, type ScorerOptions } from '../../scoring/scorer.js';
+import { createEmbeddingWriter, type EmbeddingFormat, embeddingFormatOf } from './embedding-files.js';
+import { readInputRows } from './input-rows.js';
+import { type ErrorRecord, formatErrorRecord } from './score-rows.js';
+
+export interface EmbedOptions extends ScorerOptions {
+  readonly model: string;
+  /** Path, or `-`. */
+  readonly input: string;
+  readonly from?: DataFormat;
+  /** F.npy (with its ids in F.npy.ids.jsonl), F.parquet or F.safetensors. */
+  readonly out: string;
+  /** File for rows without an embedding; by default `OUT.errors.jsonl`. */
+  readonly errors?: string;
+  readonly batchSize: number;
+  readonly force: boolean;
+  readonly streams: StandardStreams;
+  readonly onProgress?: (done: number) => void;
+}
+
+export interface EmbedReport {
+  readonly out: string;
+  readonly sha256: string;
+  readonly format: EmbeddingFormat;
+  /** Items embedded: a pair has two, `ID#left` and `ID#right`. */
+  readonly rows: number;
+  /** Length of an embedding; 0 where there is none. */
+  readonly dimensions: number;
+  readonly failed: number;
+  readonly errors: string | null;
+  readonly model: string;
+  readonly runtime: RuntimeInfo;
+}
+
+/**
+ * Writes the pooled latents of every item of a file, in its order, in bounded memory.
+ * @throws HpsError as `HPSv3Scorer.load`; ONNX_UNSUPPORTED for a model without embeddings; the OUTPUT_… codes
+ */
+export async function embedFile(options: EmbedOptions): Promise<EmbedReport> {
+  const { out, errors = `${out}.errors.jsonl`, force, input } = options;
+  const format = embeddingFormatOf(out);
+  const inputs = [options.model, ...(input === STANDARD_STREAM ? [] : [input])];
+  const mediaRoot = options.mediaRoot ?? (input === STANDARD_STREAM ? '.' : dirname(resolve(input)));
+  const output = await StagedOutput.open(out, { force, inputs });
+  try {
+    const failures = await StagedOutput.open(errors, { force, inputs });
+    try {
+      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot });
+      try {
+        return await withInput(input, options.streams, (data) =>
+          embedRows(data, { options, scorer, format, output, failures }),
+        );
+      } finally {
+        await scorer.close();
+      }
+    } finally {
+      await failures.discard();
+    }
+  } finally {
+    await output.discard();
+  }
+}
+
+interface EmbedRun {
+  readonly options: EmbedOptions;
+  readonly scorer: HPSv3Scorer;
+  readonly format: EmbeddingFormat;
+  readonly output: StagedOutput;
+  readonly failures: StagedOutput;
+}
+
+async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
+  const { options, scorer, format, output, failures } = run;
+  const writer = await createEmbeddingWriter(output, format, new Map([['model', scorer.sha256]]));
+  const errorSink = await failures.create();
+  let rows = 0;
+  let failed = 0;
+  let dimensions = 0;
+  const outcomes = HPSv3Scorer.each([scorer], itemsOf(data, options.from), (each) => embedOne(scorer, each));
+  for await (const { sample, result, error } of outcomes) {
+    if (result) {
+      rows++;
+      dimensions = result.length;
+      await writer.write(sample.id!, result);
+    } else {
+      failed++;
+      const { id, line } = sample;
+      const record = sample.error ?? { line, id, code: error.code, message: error.message };
+      await errorSink.write(Buffer.from(formatErrorRecord(record)));
+    }
+    options.onProgress?.(rows + failed);
+  }
+  const { name, sha256 } = await writer.finish();
+  await errorSink.finish();
+  if (failed > 0) await failures.commit();
+  await output.commit();
+  return {
+    out: name,
+    sha256,
+    format,
+    rows,
+    dimensions,
+    failed,
+    errors: failed > 0 ? failures.name : null,
+    model: scorer.sha256,
+    runtime: scorer.runtime,
+  };
+}
+
+/** An item in its place, or a row that is refused. */
+interface EmbedItem {
+  readonly line: number;
+  readonly id: string | null;
+  readonly sample?: ItemSample;
+  readonly error?: ErrorRecord;
+}
+
+async function* itemsOf(data: DataInput, format: DataFormat | undefined): AsyncGenerator<EmbedItem> {
+  for await (const { line, row, error } of readInputRows(data, { format })) {
+    if (!row) yield { line, id: error?.id ?? null, error };
+    else if (row.kind === 'absolute') yield { line, id: row.id, sample: { item: row.item, context: row.context } };
+    else {
+      yield { line, id: `${row.id}#left`, sample: { item: row.left, context: row.context } };
+      yield { line, id: `${row.id}#right`, sample: { item: row.right, context: row.context } };
+    }
+  }
+}
+
+function embedOne(scorer: HPSv3Scorer, { sample, error }: EmbedItem): Promise<Float32Array> {
+  // Said again by the caller, which knows the row's own error: this one only keeps its place.
+  if (!sample) return Promise.reject(new HpsError('DATA_INVALID', error?.message ?? 'refused'));
+  return scorer.embedSample(sample);
+}

@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { outputError } from '../../bytes/output-error.js';
+import { FileSource } from '../../bytes/source.js';
+import { readJsonLines } from '../../data/json-lines.js';
+import { HpsError } from '../../errors.js';
+import type { ErrorRecord, ScoreRecord } from './score-rows.js';
+
+const JOURNAL_SCHEMA = 'hpsv3/batch-journal@1';
+
+/** What came of one row of the input. */
+export interface JournalEntry {
+  /** 1-based line of a text file, or row of a Parquet file. */
+  readonly line: number;
+  /** CRC-32 of the row: a journal goes on only with the input it was begun with. */
+  readonly crc: number;
+  readonly score?: ScoreRecord;
+  readonly error?: ErrorRecord;
+}
+
+/** What decides the results of a run; a journal of another identity is not gone on with. */
+export type RunIdentity = Readonly<Record<string, string | number | null>>;
+
+/** The journal of a run, beside its output. */
+export const journalPath = (out: string): string => `${out}.journal`;
+
+/**
+ * Everything a run has done so far, on the disk: one line of JSON for each row, in the order of the input. A killed run
+ * leaves whole lines and at most one torn one, which is cut off.
+ */
+export class Journal {
+  private text = '';
+
+  private constructor(
+    private readonly path: string,
+    private readonly file: FileHandle,
+  ) {}
+
+  /** Begins a journal, over one that may be there. @throws HpsError the OUTPUT_… codes */
+  static async begin(path: string, identity: RunIdentity): Promise<Journal> {
+    const journal = new Journal(path, await openFile(path, 'w'));
+    await journal.flush(`${JSON.stringify({ schema: JOURNAL_SCHEMA, identity })}\n`);
+    return journal;
+  }
+
+  /**
+   * Goes on with a journal, its torn last line cut off.
+   * @throws HpsError USAGE where model or options are others than those it was begun with; DATA_INVALID where it is damaged
+   */
+  static async resume(path: string, identity: RunIdentity): Promise<Journal> {
+    let end = 0;
+    for await (const { value, end: lineEnd, line } of linesOf(path)) {
+      if (line === 1) assertSameRun(value, identity, path);
+      else if (value === undefined) throw damaged(path, line);
+      end = lineEnd;
+    }
+    if (end === 0) return Journal.begin(path, identity); // killed before its first line was whole
+    await truncate(path, end);
+    return new Journal(path, await openFile(path, 'a'));
+  }
+
+  /** Whether a run was begun here and not finished. */
+  static exists(path: string): boolean {
+    return existsSync(path);
+  }
+
+  async append(entry: JournalEntry): Promise<void> {
+    this.text += `${JSON.stringify(entry)}\n`;
+    if (this.text.length >= FLUSH_CHARACTERS) await this.flush();
+  }
+
+  /** Hands everything to the system, which keeps it though this process be killed. */
+  async flush(more = ''): Promise<void> {
+    const text = this.text + more;
+    this.text = '';
+    if (text === '') return;
+    try {
+      await this.file.appendFile(text);
+    } catch (error) {
+      throw outputError(basename(this.path), error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await this.file.close();
+  }
+
+  /** The run is finished: its output is in place. */
+  async remove(): Promise<void> {
+    await rm(this.path, { force: true });
+  }
+}
+
+/** Text collected before it is written: some fifty rows, which a killed run then does again. */
+const FLUSH_CHARACTERS = 16 * 1024;
+
+/** What a journal holds, in order; a torn last line is left out. @throws HpsError DATA_INVALID */
+export async function* readJournal(path: string): AsyncGenerator<JournalEntry> {
+  for await (const { value, line } of linesOf(path)) {
+    if (line === 1) continue;
+    if (value === undefined) throw damaged(path, line);
+    yield value as JournalEntry;
+  }
+}
+
+async function* linesOf(path: string) {
+  const source = FileSource.open(path);
+  try {
+    yield* readJsonLines(source);
+  } finally {
+    source.close();
+  }
+}
+
+async function openFile(path: string, flags: 'w' | 'a'): Promise<FileHandle> {
+  try {
+    return await open(path, flags);
+  } catch (error) {
+    throw outputError(basename(path), error);
+  }
+}
+
+function assertSameRun(header: unknown, identity: RunIdentity, path: string): void {
+  const { schema, identity: begun } = (header ?? {}) as { schema?: unknown; identity?: RunIdentity };
+  if (schema !== JOURNAL_SCHEMA || typeof begun !== 'object') throw damaged(path, 1);
+  const names = [...new Set([...Object.keys(begun), ...Object.keys(identity)])];
+  const changed = names.filter((name) => begun[name] !== identity[name]);
+  if (changed.length === 0) return;
+  throw new HpsError('USAGE', `${basename(path)}: the run was begun with another ${changed.join(', ')}`, {
+    hint: 'Give the same model, input and options to go on with it, or --force to start again.',
+    details: {
+      changed: Object.fromEntries(
+        changed.map((name) => [name, { begun: begun[name] ?? null, now: identity[name] ?? null }]),
+      ),
+    },
+  });
+}
+
+const damaged = (path: string, line: number): HpsError =>
+  new HpsError('DATA_INVALID', `${basename(path)}: line ${line} is no line of a journal`, {
+    hint: 'Start again with --force.',
+    details: { file: basename(path), line },
+  });

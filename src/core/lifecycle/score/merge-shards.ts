@@ -1,0 +1,195 @@
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import * as z from 'zod';
+import { StagedOutput } from '../../bytes/output.js';
+import { FileSource } from '../../bytes/source.js';
+import { fileInput } from '../../data/input.js';
+import { readJsonLines } from '../../data/json-lines.js';
+import { type DataFormat, formatOfName } from '../../data/read-rows.js';
+import { scoreRowSchema } from '../../data/schema.js';
+import { HpsError } from '../../errors.js';
+import { readInputRows } from './input-rows.js';
+import { choiceOf } from './samples.js';
+import { createScoreWriter, type ErrorRecord, formatErrorRecord, type ScoreRecord } from './score-rows.js';
+
+export interface MergeOptions {
+  /** JSONL files that `batch --shard` wrote; the failed rows of each lie beside it as `FILE.errors.jsonl`. */
+  readonly shards: readonly string[];
+  /** The file that was scored: what must be there, and in which order. */
+  readonly input: string;
+  readonly from?: DataFormat;
+  readonly out: string;
+  readonly to?: DataFormat;
+  /** File for failed rows; by default `OUT.errors.jsonl`. */
+  readonly errors?: string;
+  readonly force: boolean;
+}
+
+export interface MergeReport {
+  readonly out: string;
+  readonly sha256: string;
+  readonly format: DataFormat;
+  readonly shards: number;
+  readonly rows: number;
+  readonly failed: number;
+  readonly errors: string | null;
+}
+
+/**
+ * Joins the outputs of shards in the order of their input, in bounded memory, and proves on the way that every row of the
+ * input is there exactly once, under its own id, and rows of one kind by one model.
+ * @throws HpsError DATA_INVALID naming the row that is missing, repeated or another's; the OUTPUT_… codes
+ */
+export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
+  const { shards, input, out, errors = `${out}.errors.jsonl`, force } = options;
+  const format = options.to ?? formatOfName(out);
+  const inputs = [input, ...shards];
+  const scores = await StagedOutput.open(out, { force, inputs });
+  try {
+    const failures = await StagedOutput.open(errors, { force, inputs });
+    try {
+      const sink = await scores.create();
+      const writer = createScoreWriter(sink, format);
+      const errorSink = await failures.create();
+      let rows = 0;
+      let failed = 0;
+      for await (const { score, error } of provenRows(options)) {
+        rows++;
+        if (score) await writer.write(score);
+        else {
+          failed++;
+          await errorSink.write(Buffer.from(formatErrorRecord(error)));
+        }
+      }
+      await writer.finish();
+      const { name, sha256 } = await sink.finish();
+      await errorSink.finish();
+      if (failed > 0) await failures.commit();
+      await scores.commit();
+      return {
+        out: name,
+        sha256,
+        format,
+        shards: shards.length,
+        rows,
+        failed,
+        errors: failed > 0 ? failures.name : null,
+      };
+    } finally {
+      await failures.discard();
+    }
+  } finally {
+    await scores.discard();
+  }
+}
+
+/** A line of a shard: where it belongs, and what it says. */
+type ShardRow = { readonly line: number; readonly id: string | null; readonly file: string } & (
+  | { readonly score: ScoreRecord; readonly error?: undefined }
+  | { readonly score?: undefined; readonly error: ErrorRecord }
+);
+
+async function* provenRows({ shards, input, from }: MergeOptions): AsyncGenerator<ShardRow> {
+  const source = FileSource.open(input);
+  const merged = mergeByLine(shards.flatMap(partsOf));
+  const models = new Map<string, string>();
+  try {
+    for await (const { line, row, error } of readInputRows(fileInput(source), { format: from })) {
+      const next = await merged.next();
+      const id = row?.id ?? error?.id ?? null;
+      if (next.done || next.value.line > line) throw unproven(`line ${line} of the input${named(id)} is in no shard`);
+      const found: ShardRow = next.value;
+      if (found.line < line)
+        throw unproven(`line ${found.line} is in ${found.file} a second time, or is no row of the input`);
+      if (found.id !== id)
+        throw unproven(`line ${line} is${named(id)} in the input, and${named(found.id)} in ${found.file}`);
+      if (row && found.score) {
+        const choice = choiceOf(row);
+        const { model } = found.score;
+        if ((models.get(choice) ?? model) !== model) {
+          throw unproven(`line ${line} in ${found.file} was scored by another model than those before it`);
+        }
+        models.set(choice, model);
+      }
+      yield found;
+    }
+    const rest = await merged.next();
+    if (!rest.done) throw unproven(`line ${rest.value.line} in ${rest.value.file} is no row of the input`);
+  } finally {
+    await merged.return(undefined);
+    source.close();
+  }
+}
+
+const named = (id: string | null): string => (id === null ? ' (without an id)' : ` (id ${JSON.stringify(id)})`);
+
+const partsOf = (shard: string): AsyncGenerator<ShardRow>[] => {
+  const failures = `${shard}.errors.jsonl`;
+  return [readScores(shard), ...(existsSync(failures) ? [readErrors(failures)] : [])];
+};
+
+/** Several ordered streams as one; a line that two of them have comes twice. */
+async function* mergeByLine(streams: readonly AsyncGenerator<ShardRow>[]): AsyncGenerator<ShardRow> {
+  try {
+    const heads = await Promise.all(streams.map((stream) => stream.next()));
+    for (;;) {
+      let first = -1;
+      for (const [i, head] of heads.entries()) {
+        if (!head.done && (first < 0 || head.value.line < (heads[first].value as ShardRow).line)) first = i;
+      }
+      if (first < 0) return;
+      yield heads[first].value as ShardRow;
+      heads[first] = await streams[first].next();
+    }
+  } finally {
+    for (const stream of streams) await stream.return(undefined);
+  }
+}
+
+const scoreLine = scoreRowSchema.extend({ row: z.number().int().positive(), model: z.string() });
+const errorLine = z.object({
+  line: z.number().int().positive(),
+  id: z.string().nullable(),
+  code: z.string(),
+  message: z.string(),
+});
+
+const readScores = (path: string): AsyncGenerator<ShardRow> =>
+  readOrdered(path, (value, file) => {
+    const parsed = scoreLine.safeParse(value);
+    if (!parsed.success) return null;
+    const score = value as ScoreRecord;
+    return { line: score.row, id: score.id, file, score };
+  });
+
+const readErrors = (path: string): AsyncGenerator<ShardRow> =>
+  readOrdered(path, (value, file) => {
+    const parsed = errorLine.safeParse(value);
+    return parsed.success ? { line: parsed.data.line, id: parsed.data.id, file, error: parsed.data } : null;
+  });
+
+/** @throws HpsError DATA_INVALID for a line that is none of the format, or not in order */
+async function* readOrdered(
+  path: string,
+  parse: (value: unknown, file: string) => ShardRow | null,
+): AsyncGenerator<ShardRow> {
+  const file = basename(path);
+  const source = FileSource.open(path);
+  try {
+    let last = 0;
+    for await (const { value, line } of readJsonLines(source)) {
+      const row = parse(value, file);
+      if (!row) throw unproven(`${file}: line ${line} is no line that batch wrote as JSONL`);
+      if (row.line <= last) throw unproven(`${file}: line ${line} is not in the order of the input`);
+      last = row.line;
+      yield row;
+    }
+  } finally {
+    source.close();
+  }
+}
+
+const unproven = (message: string): HpsError =>
+  new HpsError('DATA_INVALID', message, {
+    hint: 'Give every shard of one run once, as `batch --shard` wrote it, and the input they were made from.',
+  });

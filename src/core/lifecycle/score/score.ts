@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { withAtomicOutput } from '../../bytes/output.js';
+import { FileSource } from '../../bytes/source.js';
+import { parseJsonlRow } from '../../data/jsonl.js';
+import { parseDataRow } from '../../data/parse-row.js';
+import type { DataRow } from '../../data/rows.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import type { Score } from '../../scoring/result.js';
+import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
+import { sampleOf } from './samples.js';
+
+/** What is scored: a sample in a file, or one put together from the command line. */
+export type ScoreInput = { readonly file: string } | { readonly sample: Sample };
+
+export interface ScoreFileOptions extends Omit<ScorerOptions, 'batchSize'> {
+  readonly model: string;
+  readonly input: ScoreInput;
+  /** JSON file for the result; none if not given. */
+  readonly out?: string;
+  readonly force: boolean;
+}
+
+export type ScoreReport = Score & {
+  /** Worth knowing before the score is used, one sentence each. */
+  readonly warnings: readonly string[];
+};
+
+/**
+ * Scores one pair or one item.
+ * @throws HpsError as `HPSv3Scorer.load` and `scorePair`; DATA_INVALID for a file that is no sample; the OUTPUT_… codes
+ */
+export async function scoreOne(options: ScoreFileOptions): Promise<ScoreReport> {
+  const { out } = options;
+  if (out === undefined) return computeScore(options);
+  const inputs = [options.model, ...('file' in options.input ? [options.input.file] : [])];
+  return withAtomicOutput(out, { force: options.force, inputs }, async (output) => {
+    const report = await computeScore(options);
+    await output.writeFile(output.name, `${JSON.stringify(report, null, 2)}\n`);
+    return report;
+  });
+}
+
+async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
+  const sample = 'file' in input ? sampleOf(await readSample(input.file)) : input.sample;
+  const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
+  const warnings: string[] = [];
+  const onWarning = (warning: string): void => {
+    warnings.push(warning);
+    options.onWarning?.(warning);
+  };
+  const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning });
+  try {
+    return { ...(await scorer.scoreSample(sample)), warnings };
+  } finally {
+    await scorer.close();
+  }
+}
+
+/** One row of a data file as a JSON document of its own; id and type of a pair may be left out. */
+async function readSample(path: string): Promise<DataRow> {
+  const source = FileSource.open(path);
+  source.close();
+  const { name } = source;
+  if (source.byteLength > LIMITS.rowBytes) throw invalidSample(name, `longer than ${LIMITS.rowBytes} bytes`);
+  const parsed = parseJsonlRow(await readFile(path), 1, (fields, line) => {
+    const withDefaults = new Map([
+      ['id', 'sample'],
+      ...(fields.has('left') ? [['type', 'pair'] as const] : []),
+      ...fields,
+    ]);
+    return parseDataRow(withDefaults, line, new Map());
+  });
+  if (parsed?.row) return parsed.row;
+  throw invalidSample(name, parsed ? `${parsed.message} (${parsed.code})` : 'is empty');
+}
+
+const invalidSample = (name: string, rule: string): HpsError =>
+  new HpsError('DATA_INVALID', `${name}: ${rule}`, {
+    hint: 'A pair is {"left": …, "right": …, "context": …}; an item {"type": "abs", "content": …}.',
+    details: { file: name },
+  });

@@ -1,0 +1,563 @@
+import { mkdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { hashFile, sha256Hex } from '../../bytes/hash.js';
+import type { JsonObject } from '../../bytes/json.js';
+import { StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { removeCalibrator } from '../../calibration/embed.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
+import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
+import { HpsError } from '../../errors.js';
+import type { GateLevel, GateReport } from '../../gate/report.js';
+import { checkModel } from '../../onnx/check.js';
+import { type LineageStep, type Manifest, manifestOf } from '../../onnx/manifest.js';
+import { MANIFEST_KEY, type Modality, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import { metadataOf, type OnnxModel } from '../../onnx/model.js';
+import { openOnnx } from '../../onnx/read.js';
+import { maskTokenOf, parseTokenizer } from '../../onnx/tokenizer-file.js';
+import { weightOfTensor } from '../../onnx/weight.js';
+import { writeOnnx } from '../../onnx/write.js';
+import { gateFailed } from '../../release/gate-failed.js';
+import { fillHashes, settled, startLineage } from '../../release/lineage.js';
+import { parseDevice } from '../../runtime/device.js';
+import { runtimeVersion } from '../../runtime/ort.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { transposeMatrix } from '../../tensor/transform.js';
+import type { TrainingEngine } from '../../training/engines/engine.js';
+import { type OpenedForward, openForward } from '../../training/graph/onnx-forward.js';
+import { type Comparison, compareJudged } from '../../training/run/compare.js';
+import type { TrainingConfig } from '../../training/run/config.js';
+import type { ModalityData } from '../../training/run/dataset.js';
+import { Evaluator } from '../../training/run/evaluator.js';
+import { cutFrozen } from '../../training/run/frozen.js';
+import { labelSources, readTrainingData, splitData } from '../../training/run/labelled-data.js';
+import { runTraining, type TrainingOutcome, type TrainingProgress } from '../../training/run/run.js';
+import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
+import { Trainer } from '../../training/run/trainer.js';
+import { isBuffer, Parameters } from '../../training/update/parameters.js';
+import { trainSelector } from '../../training/update/selection.js';
+import { TOOL } from '../../version.js';
+import { exportModel } from '../export/export.js';
+import { drawTrainingCurve } from './curve.js';
+
+export interface FinetuneOptions {
+  /** A model of mode pair or item; or a checkpoint, which is exported first. */
+  readonly source:
+    | { readonly model: string }
+    | {
+        readonly checkpoint: string;
+        readonly modality?: Modality;
+        readonly tokenizer?: string;
+        readonly config?: { readonly name: string; readonly model: JsonObject };
+      };
+  /** Files of labels, or folders of `hpsv3 synth`. */
+  readonly labels: readonly string[];
+  readonly validation: readonly string[];
+  /** Labels of what the model could do before, to see what it forgets. */
+  readonly old: readonly string[];
+  /** Largest accepted loss of AUC on `old`. */
+  readonly forget: number;
+  readonly mediaRoot?: string;
+  /** Folder where prepared media are kept for the next run. */
+  readonly cache?: string;
+  readonly out: string;
+  readonly checkpointOut?: string;
+  /** `head`, `fusion` (and the head), `all`, or a glob of checkpoint names. */
+  readonly train: string;
+  readonly training: TrainingConfig;
+  /** Passes over the labels; sets the number of steps where `steps` is not given. */
+  readonly epochs: number;
+  readonly steps?: number;
+  readonly engine: TrainingEngine;
+  readonly device: string;
+  readonly threads?: number;
+  readonly seed: number;
+  readonly gate: GateLevel;
+  readonly force: boolean;
+  /** Folder for log and state, kept and resumable; a temporary one by default. */
+  readonly run?: string;
+  readonly resume: boolean;
+  readonly onPrepare?: (modality: Modality, done: number, of: number) => void;
+  readonly onProgress?: (progress: TrainingProgress) => void;
+  readonly onNote?: (note: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface FinetuneReport {
+  readonly out: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly checkpoint: { readonly name: string; readonly sha256: string } | null;
+  readonly modality: Modality;
+  readonly engine: string;
+  readonly device: string;
+  readonly trained: { readonly tensors: number; readonly parameters: number; readonly selection: string };
+  /** Where the graph was cut because all before it is frozen; null where it was run whole. */
+  readonly frozenUpTo: readonly string[] | null;
+  readonly steps: number;
+  readonly bestStep: number | null;
+  readonly ended: TrainingOutcome['ended'];
+  readonly gained: Comparison;
+  readonly forgotten: Comparison | null;
+  /** Whether the held-out AUC rose by more than chance. */
+  readonly helped: boolean;
+  readonly gate: GateReport | null;
+  readonly lineage: readonly LineageStep[];
+  readonly skippedRows: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Adapts a model to a domain by a few hundred labels; the result is the same graph with new weights.
+ * @throws HpsError DATA_INVALID, TOO_FEW_CLUSTERS, USAGE where nothing is trained, TRAINING_DIVERGED; GATE_FAILED where more than
+ *   `forget` is lost on the old labels: the target is then as it was
+ */
+export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneReport> {
+  if (options.resume && (options.run === undefined || !hasState(options.run))) {
+    throw new HpsError('USAGE', 'there is no saved state to resume', {
+      hint: 'Give --run with the folder of a run that was stopped.',
+    });
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-finetune-'));
+  try {
+    const path = await modelPath(options, folder);
+    const opened = openOnnx(path);
+    try {
+      const { model } = opened;
+      const file = 'model' in options.source ? basename(path) : basename(options.source.checkpoint);
+      checkModel(model, file);
+      const manifest = manifestOf(model, file);
+      if (manifest === null) {
+        throw new HpsError('ONNX_UNSUPPORTED', `${file}: carries no manifest, so nothing says what its inputs mean`, {
+          hint: 'Export the checkpoint with hpsv3, then fine-tune that file.',
+          details: { file },
+        });
+      }
+      const run = options.run ?? join(folder, 'run');
+      mkdirSync(run, { recursive: true });
+      return await new Finetuning(options, {
+        path,
+        file,
+        ...removeCalibrator(model, manifest),
+        hadCalibrator: manifest.calibrator !== null,
+        files: [path, ...opened.externalFiles.map(({ path: data }) => data)],
+        run,
+      }).go();
+    } finally {
+      opened.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function modelPath({ source, seed }: FinetuneOptions, folder: string): Promise<string> {
+  if ('model' in source) return source.model;
+  const out = join(folder, 'model.onnx');
+  await exportModel({
+    ...source,
+    out,
+    opset: 14,
+    mode: 'pair',
+    dtype: 'fp32',
+    gate: 'off',
+    seed,
+    optimize: false,
+    externalData: false,
+    allowNonfinite: false,
+    force: false,
+    dryRun: false,
+  });
+  return out;
+}
+
+interface Source {
+  readonly path: string;
+  readonly file: string;
+  readonly model: OnnxModel;
+  readonly manifest: Manifest;
+  /** Whether a calibrator was embedded, which `model` and `manifest` are without. */
+  readonly hadCalibrator: boolean;
+  readonly files: readonly string[];
+  readonly run: string;
+}
+
+interface Sets {
+  readonly train: ModalityData;
+  readonly validation: ModalityData;
+  readonly old: ModalityData | null;
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+class Finetuning {
+  private readonly opened: OpenedForward;
+  private readonly warnings: string[] = [];
+
+  constructor(
+    private readonly options: FinetuneOptions,
+    private readonly source: Source,
+  ) {
+    this.opened = openForward(source.model, source.manifest, source.file);
+    if (source.hadCalibrator) {
+      this.warn(
+        `The calibrator of ${source.file} is left out: it was fitted to scores of the old weights. Score labels with the tuned file, then run \`hpsv3 calibrate\` again.`,
+      );
+    }
+    if (this.opened.hasWayBack) return;
+    const reason = `${source.file} was folded across parameters: its weights have no names of a checkpoint any more`;
+    if (options.checkpointOut !== undefined) {
+      throw new HpsError('ONNX_UNSUPPORTED', `${reason}, so no checkpoint can be written`, {
+        hint: 'Fine-tune the checkpoint, or a file exported without --optimize; or leave --checkpoint-out out.',
+        details: { file: source.file },
+      });
+    }
+    this.warn(`${reason}. The tuned file has no way back to one.`);
+  }
+
+  async go(): Promise<FinetuneReport> {
+    const { options } = this;
+    const isTrained = this.selected();
+    const sets = await this.data();
+    const config = this.configFor(sets.train);
+    const all = [sets.train, sets.validation, ...(sets.old ? [sets.old] : [])];
+    const engineOptions = { device: parseDevice(options.device), threads: options.threads };
+    const cut = await cutFrozen(this.opened.forward, (name) => isTrained(this.keyOf(name)), all, engineOptions);
+    const forward = cut?.forward ?? this.opened.forward;
+    const [train, validation, old] = cut?.data ?? all;
+    const parameters = await Parameters.read(this.opened, [forward], {
+      isTrained,
+      decayVectors: config.decay_vectors,
+      average: config.ema_decay > 0,
+      loraRank: config.lora_rank,
+    });
+    const { modality } = forward;
+    const text = metadataOf(this.source.model, TOKENIZER_KEY);
+    const trainer = new Trainer({
+      ...engineOptions,
+      engine: options.engine,
+      config,
+      seed: options.seed,
+      forwards: new Map([[modality, forward]]),
+      parameters,
+      train: [train],
+      validation: [validation],
+      maskToken: text === undefined ? null : maskTokenOf(parseTokenizer(Buffer.from(text), 'tokenizer.json')),
+      onNote: options.onNote,
+    });
+    const oldEvaluator = old
+      ? await Evaluator.open(forward, old, {
+          ...engineOptions,
+          slabs: parameters.slabsOf.get(modality)!,
+          pairs: trainer.pairsPerRun,
+        })
+      : null;
+    try {
+      const judge = async () => ({
+        fresh: (await trainer.evaluate()).judged[0],
+        old: oldEvaluator && (await oldEvaluator.judge(parameters.feeds(true))),
+      });
+      const before = await judge();
+      const outcome = await this.train(trainer, parameters, config);
+      if (outcome.best) await this.takeBest(parameters, outcome.best.file);
+      const after = await judge();
+      const gained = compareJudged(before.fresh, after.fresh, options.seed);
+      const forgotten = before.old && after.old ? compareJudged(before.old, after.old, options.seed) : null;
+      this.refuseForgetting(forgotten);
+      const helped = gained.auc.verdict === 'better';
+      if (!helped) this.warn('Fine-tuning did not help: the held-out AUC did not rise by more than chance.');
+      return await this.write(parameters, sets, {
+        modality,
+        engine: options.engine.id,
+        device: options.device,
+        trained: {
+          tensors: parameters.states.reduce((sum, { slab }) => sum + slab.entries.length, 0),
+          parameters: parameters.count,
+          selection: options.train,
+        },
+        frozenUpTo: cut?.frontier ?? null,
+        steps: outcome.steps,
+        bestStep: outcome.best?.step ?? null,
+        ended: outcome.ended,
+        gained,
+        forgotten,
+        helped,
+        skippedRows: Object.fromEntries(sets.skipped),
+      });
+    } finally {
+      await trainer.release();
+      await oldEvaluator?.release();
+    }
+  }
+
+  /** @throws HpsError USAGE where the selection has no tensor */
+  private selected(): (key: string) => boolean {
+    const matches = trainSelector(this.options.train);
+    const keys = Array.from(this.opened.forward.parameters.values(), ({ key }) => key).filter((key) => !isBuffer(key));
+    if (keys.some(matches)) return matches;
+    throw new HpsError(
+      'USAGE',
+      `--train ${this.options.train} leaves everything frozen: it names no tensor of the model`,
+      {
+        hint: 'Choose head, fusion, all, or a glob of checkpoint names such as "visual.blocks.*".',
+        details: { train: this.options.train, tensors: keys.slice(0, 20) },
+      },
+    );
+  }
+
+  private keyOf(initializer: string): string {
+    return this.opened.forward.parameters.get(initializer)?.key ?? initializer;
+  }
+
+  private async data(): Promise<Sets> {
+    const { options, source } = this;
+    const { modality, inputs, item } = this.opened.forward;
+    const classes = item.graph.output.find(({ name }) => name === 'quality')?.type?.tensorType?.shape?.dim?.[1]
+      ?.dimValue;
+    const read = async (paths: readonly string[]) =>
+      readTrainingData({
+        sources: paths.flatMap((path) => labelSources(path, options.mediaRoot)),
+        contracts: new Map([[modality, { inputs, tokenizer: metadataOf(source.model, TOKENIZER_KEY) ?? null }]]),
+        balance: options.training.balance,
+        scoreRange: options.training.score_range,
+        classes: { quality: classes ?? Number.MAX_SAFE_INTEGER },
+        cache: options.cache,
+        onProgress: options.onPrepare,
+      });
+    const fresh = await read(options.labels);
+    const [all] = fresh.modalities;
+    if (!all) throw noData(`no row of ${modality} has a label`, { skipped: Object.fromEntries(fresh.skipped) });
+    const held = options.validation.length > 0 ? (await read(options.validation)).modalities : null;
+    const parts = held
+      ? { train: [all], validation: held }
+      : splitData([all], options.training.val_fraction, options.seed);
+    const [train] = parts.train;
+    const [validation] = parts.validation;
+    if (train.pairs.length + train.absolutes.length === 0) throw noData('no row is left to train on', {});
+    checkHeldOut(validation);
+    refuseUndecided(train);
+    const old = options.old.length > 0 ? (await read(options.old)).modalities[0] : undefined;
+    if (options.old.length > 0 && !old?.pairs.length) throw noData(`the old labels have no pair of ${modality}`, {});
+    return { train, validation, old: old ?? null, skipped: fresh.skipped };
+  }
+
+  /** Steps and evaluations by the number of examples: an evaluation an epoch. */
+  private configFor({ pairs, absolutes }: ModalityData): TrainingConfig {
+    const { training, steps, epochs } = this.options;
+    const examples = pairs.length + Math.ceil(absolutes.length / 2);
+    const batch = Math.min(training.batch_size, examples);
+    const perEpoch = Math.max(1, Math.ceil(examples / batch));
+    const total = steps ?? epochs * perEpoch;
+    return {
+      ...training,
+      batch_size: batch,
+      steps: total,
+      eval_every: Math.min(perEpoch, total),
+      checkpoint_every: Math.min(perEpoch, total),
+      warmup_steps: Math.min(training.warmup_steps, Math.floor(total / 10)),
+      modality_mix: { [this.opened.forward.modality]: 1 },
+      keep_top: 1,
+    };
+  }
+
+  private async train(trainer: Trainer, parameters: Parameters, config: TrainingConfig): Promise<TrainingOutcome> {
+    const { options, source } = this;
+    const labels = [...options.labels, ...options.validation].flatMap((path) =>
+      labelSources(path).map((each) => each.path),
+    );
+    const hashes = await Promise.all([...source.files, ...labels].map(async (path) => (await hashFile(path)).sha256));
+    const fingerprint = sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes])));
+    const progress: Progress = options.resume
+      ? await readState(source.run, parameters, fingerprint)
+      : newProgress(trainer.pairsPerRun, fingerprint);
+    await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
+    const outcome = await runTraining({
+      folder: source.run,
+      trainer,
+      parameters,
+      config,
+      progress,
+      header: {
+        tool: TOOL,
+        onnxruntime: await runtimeVersion(),
+        engine: options.engine.id,
+        device: options.device,
+        seed: options.seed,
+        training: config,
+        parameters: parameters.count,
+      },
+      writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
+      onProgress: options.onProgress,
+      onNote: options.onNote,
+      signal: options.signal,
+    });
+    if (options.run !== undefined) await drawTrainingCurve(source.run);
+    if (outcome.ended === 'not-finite' && !outcome.best) {
+      throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${outcome.steps}`, {
+        hint: 'Lower --lr. Nothing was written.',
+        details: { step: outcome.steps },
+      });
+    }
+    return outcome;
+  }
+
+  private async takeBest(parameters: Parameters, file: string): Promise<void> {
+    const kept = await openCheckpoint(join(this.source.run, file));
+    try {
+      await parameters.set(kept);
+    } finally {
+      kept.close();
+    }
+  }
+
+  private refuseForgetting(forgotten: Comparison | null): void {
+    const { difference, before, after } = forgotten?.auc ?? { difference: null, before: null, after: null };
+    if (difference === null || -difference <= this.options.forget) return;
+    throw new HpsError(
+      'GATE_FAILED',
+      `the AUC on the old labels fell from ${before!.toFixed(4)} to ${after!.toFixed(4)}, more than --forget ${this.options.forget}`,
+      {
+        hint: 'Lower --lr, train less (--train head, fewer --epochs), mix old labels in, or raise --forget. Nothing was written.',
+        details: { forgotten },
+      },
+    );
+  }
+
+  private async write(
+    parameters: Parameters,
+    { skipped }: Sets,
+    facts: Omit<FinetuneReport, 'out' | 'sha256' | 'bytes' | 'checkpoint' | 'gate' | 'lineage' | 'warnings'>,
+  ): Promise<FinetuneReport> {
+    const { options, source, warnings } = this;
+    const labels = [...options.labels, ...options.validation].flatMap((path) =>
+      labelSources(path).map((each) => each.path),
+    );
+    const origin = 'model' in options.source ? source.files : [options.source.checkpoint];
+    const lineage = startLineage(
+      { step: 'finetune', options: this.lineageOptions() },
+      [...origin, ...labels].map((path) => ({ path })),
+      options.signal,
+    );
+    const trained = parameters.tensors();
+    const model = this.withWeights(trained);
+    const text = JSON.stringify({ ...source.manifest, lineage: [...source.manifest.lineage, lineage.step] });
+    const metadataProps = model.metadataProps.filter(({ key }) => key !== MANIFEST_KEY);
+    const inputs = [...source.files, ...labels];
+    const checkpoint =
+      options.checkpointOut === undefined
+        ? null
+        : await StagedOutput.open(options.checkpointOut, { force: options.force, inputs });
+    try {
+      const report = await withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
+        const deferred = new Map([[MANIFEST_KEY, fillHashes(text, lineage)]]);
+        const written = await writeOnnx({ ...model, metadataProps }, output, { deferred, signal: options.signal });
+        const { runGate } = await import('../../gate/gate.js');
+        const gate = await runGate({
+          candidate: output.path(),
+          reference: { kind: 'none' },
+          level: options.gate,
+          seed: String(options.seed),
+          signal: options.signal,
+        });
+        if (!gate.passed) throw gateFailed(basename(options.out), gate);
+        const result: FinetuneReport = {
+          out: basename(options.out),
+          sha256: written.model.sha256,
+          bytes: written.model.byteLength,
+          checkpoint: checkpoint && { name: checkpoint.name, sha256: await this.writeCheckpoint(checkpoint, trained) },
+          ...facts,
+          gate,
+          lineage: [...source.manifest.lineage, await settled(lineage)],
+          skippedRows: Object.fromEntries(skipped),
+          warnings,
+        };
+        await output.writeFile(`${output.name}.report.json`, `${JSON.stringify(result, null, 2)}\n`);
+        return result;
+      });
+      await checkpoint?.commit();
+      return report;
+    } finally {
+      await checkpoint?.discard();
+    }
+  }
+
+  /** The graph as it was, with the trained tensors in place of its own. */
+  private withWeights(trained: ReadonlyMap<string, Tensor>): OnnxModel {
+    const { model } = this.source;
+    const { parameters } = this.opened.forward;
+    const initializer = model.graph.initializer.map((tensor) => {
+      const from = parameters.get(tensor.name ?? '');
+      const tuned = from && trained.get(from.key);
+      if (!tuned) return tensor;
+      const oriented = from.transform === 'transpose' ? transposeMatrix(tuned) : tuned;
+      return { name: tensor.name, dims: tensor.dims, dataType: tensor.dataType, rawData: weightOfTensor(oriented) };
+    });
+    return { ...model, graph: { ...model.graph, initializer } };
+  }
+
+  /** @returns its sha256 */
+  private async writeCheckpoint(output: StagedOutput, trained: ReadonlyMap<string, Tensor>): Promise<string> {
+    const { source } = this.options;
+    const original = 'checkpoint' in source ? await openCheckpoint(source.checkpoint) : null;
+    try {
+      const all = original?.tensors ?? this.opened.tensors;
+      const tensors = Array.from(all.values(), (tensor) => trained.get(tensor.name) ?? tensor);
+      const sink = await output.create();
+      if (/\.(pt|pth|ckpt|bin)$/.test(output.name)) await writeTorchCheckpoint(sink, tensors);
+      else await writeSafetensors(sink, tensors, new Map([['format', 'pt']]));
+      return (await sink.finish()).sha256;
+    } finally {
+      original?.close();
+    }
+  }
+
+  private lineageOptions(): LineageStep['options'] {
+    const { train, seed, training, epochs, steps, engine } = this.options;
+    return {
+      train,
+      seed,
+      engine: engine.id,
+      epochs: steps === undefined ? epochs : null,
+      steps: steps ?? null,
+      training,
+    };
+  }
+
+  private warn(warning: string): void {
+    this.warnings.push(warning);
+  }
+}
+
+const noData = (reason: string, details: Record<string, unknown>): HpsError =>
+  new HpsError('DATA_INVALID', reason, {
+    hint: 'Give rows with votes or scores, of the modality of the model.',
+    details,
+  });
+
+function checkHeldOut(validation: ModalityData | undefined): void {
+  const clusters = new Set(validation?.pairs.map(({ cluster }) => cluster)).size;
+  if (clusters >= 2) return;
+  throw new HpsError(
+    'TOO_FEW_CLUSTERS',
+    `${clusters} clusters of pairs are held out: nothing would tell when to stop`,
+    {
+      hint: 'Give --val with labelled pairs, more prompts in --labels, or a larger training.val_fraction.',
+      details: { clusters },
+    },
+  );
+}
+
+/** Pairs that are all ties say nothing of either side. */
+function refuseUndecided({ pairs, absolutes }: ModalityData): void {
+  if (pairs.length === 0 || absolutes.length > 0 || pairs.some(({ votes: [left, right] }) => left !== right)) return;
+  throw noData('every pair is tied: there is nothing to learn a preference from', { pairs: pairs.length });
+}
+
+async function writeTensors(path: string, tensors: Iterable<Tensor>, force: boolean): Promise<void> {
+  await withAtomicOutput(path, { force }, async (output) => {
+    const sink = await output.create();
+    await writeSafetensors(sink, tensors);
+    await sink.finish();
+  });
+}

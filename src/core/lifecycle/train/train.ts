@@ -1,0 +1,398 @@
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { ArchitectureExporter } from '../../architectures/architecture.js';
+import { initialTensors } from '../../architectures/hpsv3/init.js';
+import { chooseArchitecture } from '../../architectures/registry.js';
+import { hashFile } from '../../bytes/hash.js';
+import type { JsonObject } from '../../bytes/json.js';
+import { withAtomicOutput } from '../../bytes/output.js';
+import { outputError } from '../../bytes/output-error.js';
+import { isStaging } from '../../bytes/staging.js';
+import type { Checkpoint } from '../../checkpoint/checkpoint.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
+import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { HpsError } from '../../errors.js';
+import type { Modality } from '../../onnx/manifest.js';
+import {
+  byteLevelTokenizer,
+  maskTokenOf,
+  parseTokenizer,
+  readTokenizer,
+  type Tokenizer,
+  tokenizerBeside,
+  withTokenizer,
+} from '../../onnx/tokenizer-file.js';
+import { parseDevice } from '../../runtime/device.js';
+import { runtimeVersion } from '../../runtime/ort.js';
+import type { Tensor } from '../../tensor/tensor.js';
+import { tensorFromBytes } from '../../tensor/tensor.js';
+import { bytesOf } from '../../tensor/values.js';
+import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
+import { observeBatchNorms } from '../../training/graph/batch-norm.js';
+import { buildForward, type ForwardModel } from '../../training/graph/forward.js';
+import { ItemBatch } from '../../training/run/batch.js';
+import type { TrainingConfig } from '../../training/run/config.js';
+import { type ModalityData, streamsOf } from '../../training/run/dataset.js';
+import {
+  labelSources,
+  type ModalityContract,
+  readTrainingData,
+  splitData,
+  type TrainingData,
+} from '../../training/run/labelled-data.js';
+import {
+  isCheckpointName,
+  LOG_FILE,
+  runTraining,
+  type TrainingOutcome,
+  type TrainingProgress,
+} from '../../training/run/run.js';
+import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
+import { Trainer } from '../../training/run/trainer.js';
+import { Parameters } from '../../training/update/parameters.js';
+import { TOOL } from '../../version.js';
+import { drawTrainingCurve } from './curve.js';
+
+export interface TrainOptions {
+  /** Model and training sections, and the base name of their file. */
+  readonly config: { readonly name: string; readonly model: JsonObject; readonly training: TrainingConfig };
+  /** Folders of `hpsv3 synth`, or files of labels. */
+  readonly data: readonly string[];
+  /** The same, held out; without any, a share of the clusters of `data`. */
+  readonly validation: readonly string[];
+  readonly mediaRoot?: string;
+  /** Folder where prepared media are kept for the next run. */
+  readonly cache?: string;
+  /** A checkpoint to go on from; without it, weights are drawn. */
+  readonly checkpoint?: string;
+  readonly tokenizer?: string;
+  readonly out: string;
+  readonly seed: number;
+  readonly device: string;
+  readonly threads?: number;
+  /** Goes on where the run in `out` was stopped. */
+  readonly resume: boolean;
+  readonly force: boolean;
+  readonly onProgress?: (progress: TrainingProgress) => void;
+  readonly onPrepare?: (modality: Modality, done: number, of: number) => void;
+  readonly onNote?: (note: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainReport extends TrainingOutcome {
+  /** Base name of the folder. */
+  readonly out: string;
+  readonly checkpoint: { readonly name: string; readonly sha256: string };
+  readonly seed: number;
+  readonly trainedParameters: number;
+  readonly examples: Readonly<
+    Record<string, { readonly pairs: number; readonly absolutes: number; readonly validationPairs: number }>
+  >;
+  readonly skippedRows: Readonly<Record<string, number>>;
+  readonly device: string;
+}
+
+const CHECKPOINT_FILE = 'checkpoint.safetensors';
+
+/**
+ * Trains a model from scratch, or on from a checkpoint, on labelled pairs and items of several modalities.
+ * The folder gets checkpoint.safetensors (the best by validation AUC, else the last), config.json, tokenizer.json, log.jsonl
+ * and state.safetensors, from which the run goes on bit for bit after it was stopped.
+ * @throws HpsError CONFIG_INVALID, DATA_INVALID, TRAINING_DIVERGED, and the OUTPUT_… codes
+ */
+export async function trainModel(options: TrainOptions): Promise<TrainReport> {
+  const { config, out, seed } = options;
+  checkFolder(options);
+  const tokenizer = findTokenizer(options);
+  const initial = await openInitial(options);
+  try {
+    const exporter = await chooseArchitecture(initial, 'hpsv3').load();
+    const request = { config: config.model, configOrigin: config.name };
+    const wanted = wantedModalities(initial, exporter, config.training);
+    const contracts = new Map<Modality, ModalityContract>();
+    for (const modality of wanted) {
+      const { inputs } = await buildForward(initial, exporter, { modality, ...request });
+      contracts.set(modality, { inputs: withTokenizer(inputs, tokenizer), tokenizer: tokenizer?.json ?? null });
+    }
+    const { train, validation, skipped } = await readData(options, contracts);
+    const used = train.map(({ modality }) => modality);
+    let checkpoint = initial;
+    if (options.checkpoint === undefined && config.training.batch_norm_items > 0)
+      checkpoint = await startNormalized(initial, exporter, request, train, options);
+    const forwards = new Map<Modality, ForwardModel>();
+    for (const modality of used)
+      forwards.set(modality, await buildForward(checkpoint, exporter, { modality, ...request }));
+    const parameters = await Parameters.read(checkpoint, [...forwards.values()], {
+      isTrained: () => true,
+      decayVectors: config.training.decay_vectors,
+      average: config.training.ema_decay > 0,
+      loraRank: config.training.lora_rank,
+    });
+    const trainer = new Trainer({
+      engine: onnxruntimeEngine,
+      device: parseDevice(options.device),
+      threads: options.threads,
+      config: config.training,
+      seed,
+      forwards,
+      parameters,
+      train,
+      validation,
+      maskToken: tokenizer ? maskTokenOf(tokenizer) : null,
+      onNote: options.onNote,
+    });
+    try {
+      const fingerprint = await fingerprintOf(options);
+      const progress: Progress = options.resume
+        ? await readState(out, parameters, fingerprint)
+        : newProgress(trainer.pairsPerRun, fingerprint);
+      await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
+      await openFolder(options, tokenizer);
+      const writeCheckpoint = (name: string): Promise<void> =>
+        writeModel(join(out, name), checkpoint, parameters, config.model);
+      const examples = countExamples(train, validation);
+      const outcome = await runTraining({
+        folder: out,
+        trainer,
+        parameters,
+        config: config.training,
+        progress,
+        header: {
+          tool: TOOL,
+          onnxruntime: await runtimeVersion(),
+          device: options.device,
+          seed,
+          model: config.model,
+          training: config.training,
+          examples,
+          parameters: parameters.count,
+        },
+        writeCheckpoint,
+        onProgress: options.onProgress,
+        onNote: options.onNote,
+        signal: options.signal,
+      });
+      if (outcome.best) copyFileSync(join(out, outcome.best.file), join(out, CHECKPOINT_FILE));
+      else if (outcome.ended !== 'not-finite') await writeCheckpoint(CHECKPOINT_FILE);
+      await drawTrainingCurve(out);
+      refuseDiverged(outcome);
+      const { sha256 } = await hashFile(join(out, CHECKPOINT_FILE));
+      return {
+        out: basename(out),
+        ...outcome,
+        checkpoint: { name: CHECKPOINT_FILE, sha256 },
+        seed,
+        trainedParameters: parameters.count,
+        examples,
+        skippedRows: Object.fromEntries(skipped),
+        device: options.device,
+      };
+    } finally {
+      await trainer.release();
+    }
+  } finally {
+    initial.close();
+  }
+}
+
+const CONFIG_FILE = 'config.json';
+const TOKENIZER_FILE = 'tokenizer.json';
+
+/** Refuses, before anything is read, a folder that the run may not write into. */
+function checkFolder({ out, resume, force }: TrainOptions): void {
+  if (resume && !hasState(out)) {
+    throw new HpsError('FILE_NOT_FOUND', `${basename(out)}: has no saved state to resume`, {
+      hint: 'Give the folder of a run that was stopped, or leave --resume out.',
+      details: { folder: basename(out) },
+    });
+  }
+  if (!resume && !(force && isRun(out)) && entriesOf(out).length > 0) {
+    throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: is not empty`, {
+      hint: 'Give --resume to go on, --force to replace an earlier run, or another folder.',
+      details: { folder: basename(out) },
+    });
+  }
+}
+
+const entriesOf = (folder: string): string[] =>
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+
+/** Whether a folder is an earlier run's: that of a run killed before its first step has at most the two small files. */
+const isRun = (folder: string): boolean =>
+  hasState(folder) ||
+  existsSync(join(folder, LOG_FILE)) ||
+  entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE || isStaging(name));
+
+/** Makes the folder as training starts, with the two small files that make its checkpoint complete. */
+async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
+  try {
+    mkdirSync(out, { recursive: true });
+    // Checkpoints of a run that is replaced would pass for this one's.
+    if (!resume) for (const name of entriesOf(out).filter(isCheckpointName)) rmSync(join(out, name));
+  } catch (error) {
+    throw outputError(basename(out), error);
+  }
+  await withAtomicOutput(join(out, CONFIG_FILE), { force: true }, async (output) => {
+    await output.writeFile(CONFIG_FILE, `${JSON.stringify(config.model, null, 2)}\n`);
+    if (tokenizer) await output.writeFile(TOKENIZER_FILE, tokenizer.json);
+  });
+}
+
+function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokenizer | null {
+  const { modalities } = config.model;
+  if (Array.isArray(modalities) && !modalities.includes('text')) return null;
+  const given = tokenizer ?? (checkpoint === undefined ? undefined : tokenizerBeside(checkpoint));
+  return given === undefined ? parseTokenizer(Buffer.from(byteLevelTokenizer()), TOKENIZER_FILE) : readTokenizer(given);
+}
+
+/** The checkpoint to start from: one that is there, or drawn weights that read like one. */
+const openInitial = async ({ checkpoint, config, seed }: TrainOptions): Promise<Checkpoint> =>
+  checkpoint === undefined ? drawnCheckpoint(config.model, seed) : openCheckpoint(checkpoint);
+
+/** The weights of `initialTensors` as a checkpoint that was read. */
+export function drawnCheckpoint(model: JsonObject, seed: number): Checkpoint {
+  const tensors = initialTensors(model, seed);
+  return {
+    format: 'init',
+    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
+    config: null,
+    configOrigin: null,
+    key: '',
+    strippedPrefix: '',
+    ignored: [],
+    files: [],
+    records: [],
+    close: () => {},
+  };
+}
+
+function wantedModalities(checkpoint: Checkpoint, exporter: ArchitectureExporter, config: TrainingConfig): Modality[] {
+  const available = exporter.modalities(checkpoint);
+  const wanted = (Object.keys(config.modality_mix) as Modality[]).filter(
+    (modality) => config.modality_mix[modality]! > 0,
+  );
+  return wanted.filter((modality) => available.includes(modality));
+}
+
+interface SplitData {
+  readonly train: readonly ModalityData[];
+  readonly validation: readonly ModalityData[];
+  readonly skipped: TrainingData['skipped'];
+}
+
+async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, ModalityContract>): Promise<SplitData> {
+  const { training, model } = options.config;
+  const read = (paths: readonly string[]): Promise<TrainingData> =>
+    readTrainingData({
+      sources: paths.flatMap((path) => labelSources(path, options.mediaRoot)),
+      contracts,
+      balance: training.balance,
+      scoreRange: training.score_range,
+      classes: { quality: Number(model.quality_classes) },
+      cache: options.cache,
+      onProgress: options.onPrepare,
+    });
+  const all = await read(options.data);
+  const held = options.validation.length > 0 ? await read(options.validation) : null;
+  const { train, validation } = held
+    ? { train: all.modalities, validation: held.modalities }
+    : splitData(all.modalities, training.val_fraction, options.seed);
+  const filled = train.filter(({ pairs, absolutes }) => pairs.length + absolutes.length > 0);
+  if (filled.length === 0) {
+    throw new HpsError('DATA_INVALID', 'no labelled row can be trained on', {
+      hint: 'Give rows with votes or scores, of a modality in training.modality_mix.',
+      details: { skipped: Object.fromEntries(all.skipped), modalities: [...contracts.keys()] },
+    });
+  }
+  const limited = validation
+    .filter(({ modality, pairs }) => pairs.length > 0 && filled.some((data) => data.modality === modality))
+    .map((data) => ({ ...data, pairs: data.pairs.slice(0, training.val_pairs) }));
+  if (limited.length === 0)
+    options.onNote?.('No pair is held out: the last weights are kept, and nothing says how good they are.');
+  return { train: filled, validation: limited, skipped: all.skipped };
+}
+
+/** The drawn weights with the statistics of their batch norms taken from the data. */
+async function startNormalized(
+  initial: Checkpoint,
+  exporter: ArchitectureExporter,
+  request: { readonly config: JsonObject; readonly configOrigin: string },
+  train: readonly ModalityData[],
+  { config, threads }: TrainOptions,
+): Promise<Checkpoint> {
+  const tensors = new Map<string, Tensor>(initial.tensors);
+  const settled = new Set<string>();
+  // A tower alone before two together.
+  const ordered = train.toSorted((a, b) => a.modality.split('-').length - b.modality.split('-').length);
+  for (const data of ordered) {
+    const [stream] = streamsOf(data);
+    const rows = Math.min(config.training.batch_norm_items, data.items.length);
+    const batch = new ItemBatch(data.inputs, rows, stream.shape);
+    const indices = [
+      ...new Set(stream.pairs.flatMap(({ left, right }) => [left, right])),
+      ...stream.absolutes.map(({ item }) => item),
+    ];
+    for (let row = 0; row < rows; row++) batch.set(row, data.items[indices[row % indices.length]]);
+    const forward = await buildForward({ ...initial, tensors }, exporter, { modality: data.modality, ...request });
+    for (const [key, values] of await observeBatchNorms(forward, batch.feeds, threads)) {
+      if (settled.has(key)) continue;
+      settled.add(key);
+      tensors.set(key, tensorFromBytes({ name: key, dtype: 'F32', shape: [values.length] }, bytesOf(values)));
+    }
+  }
+  return { ...initial, tensors };
+}
+
+async function writeModel(
+  path: string,
+  checkpoint: Checkpoint,
+  parameters: Parameters,
+  model: JsonObject,
+): Promise<void> {
+  const trained = parameters.tensors();
+  const tensors = Array.from(checkpoint.tensors.values(), (tensor) => trained.get(tensor.name) ?? tensor);
+  await withAtomicOutput(path, { force: true }, async (output) => {
+    const sink = await output.create();
+    await writeSafetensors(
+      sink,
+      tensors,
+      new Map([
+        ['format', 'pt'],
+        ['config', JSON.stringify(model)],
+      ]),
+    );
+    await sink.finish();
+  });
+}
+
+/** Identifies what a run was started with, so that a state is not put into another. */
+async function fingerprintOf({ config, seed, data, validation, checkpoint, mediaRoot }: TrainOptions): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify([config.model, config.training, seed]));
+  const labels = [...data, ...validation].flatMap((path) => labelSources(path, mediaRoot).map((source) => source.path));
+  for (const path of [...labels, ...(checkpoint === undefined ? [] : [checkpoint])])
+    hash.update((await hashFile(path)).sha256);
+  return hash.digest('hex');
+}
+
+const countExamples = (train: readonly ModalityData[], validation: readonly ModalityData[]): TrainReport['examples'] =>
+  Object.fromEntries(
+    train.map(({ modality, pairs, absolutes }) => [
+      modality,
+      {
+        pairs: pairs.length,
+        absolutes: absolutes.length,
+        validationPairs: validation.find((data) => data.modality === modality)?.pairs.length ?? 0,
+      },
+    ]),
+  );
+
+function refuseDiverged({ ended, steps, best }: TrainingOutcome): void {
+  if (ended !== 'not-finite') return;
+  throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${steps}`, {
+    hint: best
+      ? `The best checkpoint, of step ${best.step}, is kept. Lower training.lr, or raise training.warmup_steps.`
+      : 'Lower training.lr, raise training.warmup_steps, or set training.clip_norm.',
+    details: { step: steps, best: best ? { step: best.step, auc: best.auc } : null },
+  });
+}

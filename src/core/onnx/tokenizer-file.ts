@@ -1,0 +1,166 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isJsonObject, type JsonValue, parseJson } from '../bytes/json.js';
+import { FileSource } from '../bytes/source.js';
+import { resolveModelFolder } from '../checkpoint/hf-folder.js';
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { ContractInput } from './manifest.js';
+import { TOKENIZER_KEY } from './manifest-names.js';
+
+/** A Hugging Face tokenizer.json, as far as a release needs to know it. */
+export interface Tokenizer {
+  readonly name: string;
+  /** The file as it is; it travels inside the model. */
+  readonly json: string;
+  /** Id that fills up a batch. */
+  readonly pad: number;
+  /** Whether a post-processor adds special tokens around a text. */
+  readonly specialTokens: boolean;
+  /** Highest id + 1. */
+  readonly size: number;
+}
+
+const PAD_NAMES = ['[PAD]', '<pad>', '<|endoftext|>'];
+
+/** The tokenizer.json beside a checkpoint, or in the folder that is one; undefined where there is none. */
+export function tokenizerBeside(checkpoint: string): string | undefined {
+  const path = join(dirname(resolveModelFolder(checkpoint)), 'tokenizer.json');
+  return existsSync(path) ? path : undefined;
+}
+
+/** @throws HpsError FILE_NOT_FOUND, or CONFIG_INVALID for a file that is not a tokenizer.json */
+export function readTokenizer(path: string): Tokenizer {
+  const source = FileSource.open(path);
+  source.close();
+  const name = basename(path);
+  if (source.byteLength > LIMITS.jsonBytes) throw invalid(name, `is longer than ${LIMITS.jsonBytes} bytes`);
+  return parseTokenizer(readFileSync(path), name);
+}
+
+export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
+  const root = parseJson(bytes, { name, maxBytes: LIMITS.jsonBytes, code: 'CONFIG_INVALID' });
+  const model = isJsonObject(root) ? root.model : undefined;
+  if (!isJsonObject(root) || !isJsonObject(model)) throw invalid(name, 'has no model section');
+  const ids = new Map<string, number>([...vocabularyOf(model.vocab), ...addedTokens(root.added_tokens)]);
+  if (ids.size === 0) throw invalid(name, 'has no vocabulary');
+  const padding = isJsonObject(root.padding) ? root.padding.pad_id : undefined;
+  const padName = PAD_NAMES.find((candidate) => ids.has(candidate));
+  return {
+    name,
+    json: Buffer.from(bytes).toString('utf8'),
+    pad: typeof padding === 'number' ? padding : padName ? (ids.get(padName) as number) : 0,
+    specialTokens: isJsonObject(root.post_processor),
+    size: 1 + [...ids.values()].reduce((highest, id) => Math.max(highest, id), 0),
+  };
+}
+
+/** Id of the token that stands for a hidden one, else of the one that fills up a batch. */
+export function maskTokenOf({ json, pad }: Tokenizer): number {
+  const root = JSON.parse(json) as {
+    readonly model: { readonly vocab?: JsonValue };
+    readonly added_tokens?: JsonValue;
+  };
+  const ids = new Map([...vocabularyOf(root.model.vocab), ...addedTokens(root.added_tokens)]);
+  return ids.get('[MASK]') ?? ids.get('<mask>') ?? pad;
+}
+
+/** `{token: id}` (WordPiece, BPE) or `[[token, score], …]` (Unigram). */
+function* vocabularyOf(vocab: JsonValue | undefined): Generator<[string, number]> {
+  if (Array.isArray(vocab)) {
+    for (const [id, entry] of vocab.entries())
+      if (Array.isArray(entry) && typeof entry[0] === 'string') yield [entry[0], id];
+  } else if (isJsonObject(vocab)) {
+    for (const [token, id] of Object.entries(vocab)) if (typeof id === 'number') yield [token, id];
+  }
+}
+
+function* addedTokens(list: JsonValue | undefined): Generator<[string, number]> {
+  for (const entry of Array.isArray(list) ? list : []) {
+    if (isJsonObject(entry) && typeof entry.content === 'string' && typeof entry.id === 'number')
+      yield [entry.content, entry.id];
+  }
+}
+
+function invalid(name: string, rule: string): HpsError {
+  return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
+    hint: 'Give a tokenizer.json as the Hugging Face tokenizers library writes it.',
+    details: { file: name },
+  });
+}
+
+/** A contract's inputs as the tokenizer that travels with the model has them; without one, the model takes token ids. */
+export function withTokenizer(inputs: readonly ContractInput[], tokenizer: Tokenizer | null): ContractInput[] {
+  return inputs.map((input) => {
+    const { preprocess } = input;
+    if (preprocess.kind !== 'text') return input;
+    const carried = tokenizer
+      ? { tokenizer: TOKENIZER_KEY as typeof TOKENIZER_KEY, pad: tokenizer.pad, specialTokens: tokenizer.specialTokens }
+      : { tokenizer: null };
+    return { ...input, preprocess: { ...preprocess, ...carried } };
+  });
+}
+
+const SPECIAL_TOKENS = ['[PAD]', '[CLS]', '[SEP]', '[UNK]', '[MASK]'];
+
+/** Smallest vocabulary that a byte-level tokenizer fits in. */
+export const BYTE_VOCABULARY = SPECIAL_TOKENS.length + 256;
+
+/** GPT-2's printable character for each byte (openai/gpt-2, encoder.py, bytes_to_unicode). */
+function byteCharacters(): string[] {
+  const printable = (byte: number): boolean =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  let next = 256;
+  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : next++));
+}
+
+/** A tokenizer.json of bytes and special tokens: every text has tokens in it, whatever the language, before any vocabulary is learnt. */
+export function byteLevelTokenizer(): string {
+  const special = SPECIAL_TOKENS.map((content, id) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }));
+  const vocab = Object.fromEntries([...SPECIAL_TOKENS, ...byteCharacters()].map((token, id) => [token, id]));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const template = (id: string): object => ({ SpecialToken: { id, type_id: 0 } });
+  const specials = ['[CLS]', '[SEP]'].map((id) => [id, { id, ids: [SPECIAL_TOKENS.indexOf(id)], tokens: [id] }]);
+  const tokenizer = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: special,
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [template('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, template('[SEP]')],
+      pair: [
+        template('[CLS]'),
+        { Sequence: { id: 'A', type_id: 0 } },
+        template('[SEP]'),
+        { Sequence: { id: 'B', type_id: 1 } },
+        { SpecialToken: { id: '[SEP]', type_id: 1 } },
+      ],
+      special_tokens: Object.fromEntries(specials),
+    },
+    decoder: byteLevel,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges: [],
+    },
+  };
+  return `${JSON.stringify(tokenizer, null, 2)}\n`;
+}

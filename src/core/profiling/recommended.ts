@@ -1,0 +1,46 @@
+import { basename } from 'node:path';
+import { hashFile } from '../bytes/hash.js';
+import { withSource } from '../bytes/source.js';
+import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { parseProfile } from './document.js';
+import { MODEL_VARIANT } from './names.js';
+import type { Profile, Setting } from './schema.js';
+
+/** Reads a profile. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
+export function readProfile(path: string): Promise<Profile> {
+  return withSource(path, async (source) => {
+    if (source.byteLength > LIMITS.profileBytes) {
+      throw new HpsError('CONFIG_INVALID', `${source.name}: ${source.byteLength} bytes are no profile`, {
+        hint: 'Give a file that `hpsv3 profile` wrote.',
+        details: { file: source.name, limit: LIMITS.profileBytes },
+      });
+    }
+    return parseProfile(source.readSync(0, source.byteLength), source.name);
+  });
+}
+
+/**
+ * How a profile says to run a model over many rows.
+ * @throws HpsError MODELS_INCOMPARABLE for a profile of other files; CONFIG_INVALID for one where no setting ran
+ */
+export async function recommendedSetting(profilePath: string, modelPath: string): Promise<Setting> {
+  const profile = await readProfile(profilePath);
+  const { sha256 } = await hashFile(modelPath);
+  const file = basename(profilePath);
+  const variant =
+    profile.model.sha256 === sha256 ? MODEL_VARIANT : profile.variants.find((one) => one.sha256 === sha256)?.name;
+  if (variant === undefined) {
+    throw new HpsError('MODELS_INCOMPARABLE', `${file}: is a profile of ${profile.model.file} with other bytes`, {
+      hint: 'Profile this model: another one is fastest with another setting.',
+      details: { file, profiled: profile.model.sha256, model: sha256 },
+    });
+  }
+  const { recommended, settings } = profile.sweep;
+  if (recommended?.throughput.variant === variant) return recommended.throughput;
+  const [best] = settings
+    .filter(({ setting, samplesPerSecond }) => setting.variant === variant && samplesPerSecond !== null)
+    .sort((a, b) => b.samplesPerSecond! - a.samplesPerSecond!);
+  if (best) return best.setting;
+  throw new HpsError('CONFIG_INVALID', `${file}: no setting of ${variant} ran`, { hint: 'Profile the model again.' });
+}

@@ -1,0 +1,114 @@
+import type { Probes } from '../../gate/probes.js';
+import type { Manifest } from '../../onnx/manifest.js';
+import { MANIFEST_KEY } from '../../onnx/manifest-names.js';
+import { type OnnxModel, setMetadata } from '../../onnx/model.js';
+import { assertOpset } from '../../onnx/opset.js';
+import { type ModelProcessOptions, withModelProcess } from '../../runtime/child.js';
+import { type Calibration, chooseRanges, observe } from '../ranges/calibrate.js';
+import { type CalibratorId, calibratorOf } from '../ranges/calibrators.js';
+import { excluder } from '../schemes/exclude.js';
+import { nothingToQuantize, refuseOpset } from '../schemes/refusal.js';
+import { type SchemeId, schemeOf } from '../schemes/registry.js';
+import type { ObservedModel, QuantizationScheme, QuantizedModel, SchemeRequest } from '../schemes/scheme.js';
+import { sparedNodes } from '../schemes/spared.js';
+import type { QuantizationSource } from '../source.js';
+
+export interface CandidateOptions {
+  readonly scheme: SchemeId;
+  readonly calibrator: CalibratorId;
+  readonly perChannel: boolean;
+  /** See `SchemeRequest`. */
+  readonly fullRange: boolean;
+  readonly exclude: readonly string[];
+  /** Nodes left out by name, each with the reason. */
+  readonly excludeNamed?: ReadonlyMap<string, string>;
+  readonly contrib: boolean;
+  readonly calibrationRows: Probes;
+  /** Ranges known already; the model is then not run. */
+  readonly calibration?: Calibration;
+  readonly child: ModelProcessOptions;
+  readonly threads?: number;
+  readonly onBatch?: () => void;
+}
+
+/** A quantized model, not yet written. */
+export interface Candidate extends QuantizedModel {
+  readonly scheme: QuantizationScheme;
+  /** Null for schemes that look at no activations. */
+  readonly calibration: Calibration | null;
+}
+
+/**
+ * Quantizes a model by a scheme.
+ * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE, or what running it for calibration throws
+ */
+export async function makeCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
+  const scheme = schemeOf(options.scheme);
+  const { contrib, fullRange, perChannel } = options;
+  if (source.opset < scheme.minOpset && !(scheme.id === 'int4' && contrib))
+    throw refuseOpset(source.name, `--scheme ${scheme.id}`, source.opset, scheme.minOpset);
+  const model = await source.prepared(scheme.foldsNorms);
+  const request: SchemeRequest = {
+    perChannel,
+    fullRange,
+    contrib,
+    exclude: excluder(options.exclude, new Map([...sparedNodes(model.graph, scheme), ...(options.excludeNamed ?? [])])),
+    hasManifest: source.manifest !== null,
+  };
+  const calibration = options.calibration ?? (await calibrated());
+  const quantized = await scheme.apply(calibration?.model ?? model, { ...request, ranges: calibration?.ranges });
+  if (quantized.quantized.length === 0)
+    throw nothingToQuantize(source.name, `--scheme ${scheme.id}`, quantized.excluded);
+  assertOpset(quantized.model, source.opset, source.name);
+  return { ...quantized, scheme, calibration };
+
+  async function calibrated(): Promise<Calibration | null> {
+    const observed = scheme.observes?.(model, request);
+    return observed && observed.values.length > 0
+      ? (await calibrateModel(source, observed, [scheme.id === 'static' ? options.calibrator : 'minmax'], options))[0]
+      : null;
+  }
+}
+
+/** Ranges by several calibrators, from one look at the activations. */
+export async function calibrateModel(
+  { path, keyOf }: QuantizationSource,
+  observed: ObservedModel,
+  calibrators: readonly CalibratorId[],
+  {
+    child,
+    threads,
+    onBatch,
+    calibrationRows,
+  }: Pick<CandidateOptions, 'child' | 'threads' | 'onBatch' | 'calibrationRows'>,
+): Promise<Calibration[]> {
+  const histograms = calibrators.some((id) => calibratorOf(id).choose !== undefined);
+  const options = { threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
+  const seen = await withModelProcess(child, (process) =>
+    observe(observed, calibrationRows, { ...options, child: process }),
+  );
+  return calibrators.map((id) => chooseRanges(seen, id));
+}
+
+/** The manifest of the quantized file: which options it needs, what is left of the way back to the checkpoint. */
+export function quantizedManifest(manifest: Manifest, candidate: Candidate): Manifest {
+  const { scheme, model, session } = candidate;
+  const left = new Set(model.graph.initializer.map(({ name = '' }) => name));
+  const { parameters, ...rest } = manifest;
+  const traceable = Object.entries(parameters ?? {}).filter(([name]) => left.has(name));
+  return {
+    ...rest,
+    dtype: scheme.id === 'fp16' ? 'fp16' : manifest.dtype,
+    session: { ...manifest.session, ...session },
+    // Folding batch norms scales what keeps its name.
+    ...(parameters && !scheme.foldsNorms ? { parameters: Object.fromEntries(traceable) } : {}),
+  };
+}
+
+/** The model with a manifest in its metadata, for trials; models without one stay without. */
+export function withManifest(model: OnnxModel, manifest: Manifest | null): OnnxModel {
+  if (manifest === null) return model;
+  const copy = { ...model, metadataProps: model.metadataProps.map((entry) => ({ ...entry })) };
+  setMetadata(copy, MANIFEST_KEY, JSON.stringify(manifest));
+  return copy;
+}

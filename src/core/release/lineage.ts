@@ -1,0 +1,80 @@
+import { basename } from 'node:path';
+import { type ChecksummedRecord, hashFile } from '../bytes/hash.js';
+import { corruptFile } from '../bytes/refusal.js';
+import type { LineageStep } from '../onnx/manifest.js';
+import type { WeightSource } from '../onnx/model.js';
+import { TOOL } from '../version.js';
+
+/** Stands for a hash that is still being computed: as long as one, and no hash. */
+const PENDING = '-'.repeat(64);
+
+/** A lineage whose input hashes may still be unknown: `finish` gives the text once they are there. */
+export interface PendingLineage {
+  /** With stand-ins of the right length where a hash is due. */
+  readonly step: LineageStep;
+  /** The hashes, in the order of the inputs. */
+  readonly hashes: Promise<readonly string[]>;
+}
+
+/**
+ * Hashes the inputs of a step in threads of their own while the step goes on; their checksums are verified on the way.
+ * A rejected hash is reported by whoever awaits `hashes`.
+ */
+export function startLineage(
+  step: Pick<LineageStep, 'step' | 'options'>,
+  inputs: readonly { readonly path: string; readonly records?: readonly ChecksummedRecord[] }[],
+  signal?: AbortSignal,
+): PendingLineage {
+  const hashes = hashAll(inputs, signal);
+  hashes.catch(() => undefined); // awaited later; until then it must not count as unhandled
+  const date = sourceDate();
+  return {
+    step: {
+      step: step.step,
+      inputs: inputs.map(({ path }) => ({ name: basename(path), sha256: PENDING })),
+      options: step.options,
+      tool: TOOL,
+      ...(date === undefined ? {} : { date }),
+    },
+    hashes,
+  };
+}
+
+/** One file after the other: a second reader on one disk would only slow the first. */
+async function hashAll(
+  inputs: readonly { readonly path: string; readonly records?: readonly ChecksummedRecord[] }[],
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const hashes: string[] = [];
+  for (const { path, records } of inputs) {
+    const { sha256, badRecords } = await hashFile(path, { records, signal });
+    const [bad] = badRecords;
+    if (bad) throw corruptFile(basename(path), `record ${bad.name} does not have the CRC-32 that the archive states`);
+    hashes.push(sha256);
+  }
+  return hashes;
+}
+
+/** `text` with the hashes put in place of their stand-ins, as bytes that are ready when the hashes are. */
+export function fillHashes(text: string, { hashes }: PendingLineage): WeightSource {
+  return {
+    byteLength: Buffer.byteLength(text),
+    async *chunks() {
+      let filled = text;
+      for (const hash of await hashes) filled = filled.replace(PENDING, hash);
+      yield Buffer.from(filled);
+    },
+  };
+}
+
+/** The step with its hashes, once they are known. */
+export async function settled({ step, hashes }: PendingLineage): Promise<LineageStep> {
+  const known = await hashes;
+  return { ...step, inputs: step.inputs.map(({ name }, i) => ({ name, sha256: known[i] })) };
+}
+
+/** The date a reproducible build asked for (reproducible-builds.org, SOURCE_DATE_EPOCH), or undefined. */
+function sourceDate(): string | undefined {
+  const epoch = Number(process.env.SOURCE_DATE_EPOCH);
+  return process.env.SOURCE_DATE_EPOCH && Number.isFinite(epoch) ? new Date(epoch * 1000).toISOString() : undefined;
+}

@@ -1,0 +1,142 @@
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, HpsError } from '../errors.js';
+import type { MediaItem } from '../media/item.js';
+import { openPreparer, type PreparedItem, type Preparer, type PreparerOptions } from '../media/preparer.js';
+
+export interface PrepareRequest {
+  readonly id: number;
+  readonly item: MediaItem;
+}
+
+export type PrepareReply =
+  | { readonly id: number; readonly prepared: PreparedItem }
+  | {
+      readonly id: number;
+      readonly failed: {
+        readonly code: ErrorCode;
+        readonly message: string;
+        readonly hint: string | undefined;
+        readonly details: Readonly<Record<string, unknown>>;
+      };
+    };
+
+/** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
+const ENTRY = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../../dist/core/samples/preparer-main.js' : './preparer-main.js',
+    import.meta.url,
+  ),
+);
+
+/** Items given to a thread at a time: one is computed while files of others are read. */
+const ITEMS_PER_THREAD = 3;
+
+/**
+ * A preparer that works beside inference: pictures, sound and clips are decoded in threads of their own. Text alone takes
+ * microseconds and stays in this thread.
+ * @throws HpsError as `openPreparer`
+ */
+export async function openPreparerPool(options: PreparerOptions): Promise<Preparer> {
+  const local = await openPreparer(options); // for its errors, and for its hash
+  const textOnly = options.inputs.every(({ preprocess: { kind } }) => kind === 'text' || kind === 'text-mask');
+  return textOnly ? local : new PreparerPool(options, local.contractSha256);
+}
+
+interface Pending {
+  resolve(item: PreparedItem): void;
+  reject(error: Error): void;
+}
+
+class PreparerThread {
+  readonly pending = new Map<number, Pending>();
+  private readonly worker: Worker;
+  private ended: Error | undefined;
+
+  constructor(options: PreparerOptions) {
+    this.worker = new Worker(ENTRY, { execArgv: [], workerData: options });
+    this.worker.unref();
+    this.worker.on('message', (reply: PrepareReply) => this.settle(reply));
+    this.worker.on('error', (error) => this.end(error));
+    this.worker.on('exit', () => this.end(new Error('a thread that prepares items has ended')));
+  }
+
+  prepare(request: PrepareRequest): Promise<PreparedItem> {
+    if (this.ended) return Promise.reject(this.ended);
+    return new Promise((resolve, reject) => {
+      this.worker.ref();
+      this.pending.set(request.id, { resolve, reject });
+      this.worker.postMessage(request);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private settle(reply: PrepareReply): void {
+    const waiting = this.pending.get(reply.id);
+    this.pending.delete(reply.id);
+    if (this.pending.size === 0) this.worker.unref();
+    if ('prepared' in reply) waiting?.resolve(reply.prepared);
+    else {
+      const { code, message, hint, details } = reply.failed;
+      waiting?.reject(new HpsError(code, message, { hint, details }));
+    }
+  }
+
+  private end(reason: Error): void {
+    this.ended ??= reason;
+    for (const { reject } of this.pending.values()) reject(this.ended);
+    this.pending.clear();
+  }
+}
+
+class PreparerPool implements Preparer {
+  private readonly threads: PreparerThread[] = [];
+  private readonly queue: { item: MediaItem; pending: Pending }[] = [];
+  private readonly size = availableParallelism();
+  private sent = 0;
+
+  constructor(
+    private readonly options: PreparerOptions,
+    readonly contractSha256: string,
+  ) {}
+
+  prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem> {
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      this.queue.push({ item, pending: { resolve, reject } });
+      this.pump();
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.threads.map((thread) => thread.close()));
+  }
+
+  private pump(): void {
+    while (this.queue.length > 0) {
+      const thread = this.freeThread();
+      if (!thread) return;
+      const { item, pending } = this.queue.shift()!;
+      thread
+        .prepare({ id: this.sent++, item })
+        .then(pending.resolve, pending.reject)
+        .finally(() => this.pump());
+    }
+  }
+
+  /** The least busy one; a new one while all there are have work and there may be more. */
+  private freeThread(): PreparerThread | undefined {
+    const [least] = this.threads.toSorted((a, b) => a.pending.size - b.pending.size);
+    if (least?.pending.size === 0) return least;
+    if (this.threads.length < this.size) {
+      const thread = new PreparerThread(this.options);
+      this.threads.push(thread);
+      return thread;
+    }
+    return least.pending.size < ITEMS_PER_THREAD ? least : undefined;
+  }
+}

@@ -1,0 +1,188 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../../../src/core/bytes/random.js';
+import { calibrateFiles } from '../../../../src/core/lifecycle/calibrate/calibrate.js';
+import { checkCalibrator } from '../../../../src/core/lifecycle/calibrate/check.js';
+import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.js';
+import { hasShared, SHARED } from '../../../helpers/shared.js';
+import { tempFolder } from '../../../helpers/temp.js';
+
+interface PairOptions {
+  readonly prompts: number;
+  /** True log-odds a logit. */
+  readonly truth: number;
+  /** The score of group b says nothing. */
+  readonly blindGroup?: boolean;
+}
+
+/** Labels and scores of a model, three pairs a prompt, in a folder of their own. */
+function writePairs({ prompts, truth, blindGroup = false }: PairOptions) {
+  const random = new Random(`pairs ${truth}`);
+  const folder = tempFolder();
+  const labels: object[] = [];
+  const scores: object[] = [];
+  const noise: object[] = [];
+  for (let i = 0; i < prompts * 3; i++) {
+    const logit = random.normal() * 2;
+    const group = i % 2 === 0 ? 'a' : 'b';
+    const p = 1 / (1 + Math.exp(-truth * logit));
+    const votes = Array.from({ length: 5 }, () => Number(random.uniform() < p));
+    const groups = i < 5 ? { kind: group, size: 'rare' } : { kind: group, size: 'common' };
+    labels.push({
+      id: `${i}`,
+      type: 'pair',
+      left: 'l',
+      right: 'r',
+      labels: votes,
+      prompt_id: `p${Math.floor(i / 3)}`,
+      groups,
+    });
+    scores.push({ id: `${i}`, logit: blindGroup && group === 'b' ? random.normal() : logit });
+    noise.push({ id: `${i}`, logit: random.normal() });
+  }
+  const write = (name: string, rows: object[]) => {
+    const path = join(folder, name);
+    writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    return path;
+  };
+  return { folder, labels: write('l.jsonl', labels), scores: write('s.jsonl', scores), noise: write('n.jsonl', noise) };
+}
+
+const FIT = {
+  symmetric: true,
+  strictlyMonotone: false,
+  folds: 5,
+  resamples: 100,
+  gate: 'off',
+  seed: 0,
+  force: false,
+} as const;
+const EVALUATE = { by: [], minGroup: 30, resamples: 200, seed: 0, force: false } as const;
+
+describe('evaluate', () => {
+  it('says that a score without a calibrator is uncalibrated, and counts ties and zero logits one half', async () => {
+    const folder = tempFolder();
+    const [labels, scores] = [join(folder, 'l.jsonl'), join(folder, 's.jsonl')];
+    const pair = (id: string, votes: number[]) =>
+      JSON.stringify({ id, type: 'pair', left: 'l', right: 'r', labels: votes });
+    writeFileSync(labels, [pair('1', [1, 1, 0]), pair('2', [1, 0.5]), pair('3', [0])].join('\n'));
+    writeFileSync(scores, '{"id":"1","logit":2}\n{"id":"2","logit":0}\n{"id":"3","logit":1}\n');
+    const { calibrated, overall, n, clusters } = await evaluateFiles({ ...EVALUATE, labels, scores });
+    expect({ calibrated, n, clusters }).toEqual({ calibrated: false, n: 3, clusters: 3 });
+    expect(overall['accuracy'].value).toBeCloseTo((2 + 1 + 0) / 6, 12);
+  });
+
+  it('writes what it fitted, and applies it row by row', async () => {
+    const { folder, labels, scores } = writePairs({ prompts: 80, truth: 0.4 });
+    const calibrator = join(folder, 'c.json');
+    const fitted = await calibrateFiles({ ...FIT, labels, scores, out: calibrator, method: 'platt' });
+    const outScores = join(folder, 'p.jsonl');
+    const out = join(folder, 'report.json');
+    const report = await evaluateFiles({ ...EVALUATE, labels, scores, calibrator, out, outScores });
+    expect(report.calibrated).toBe(true);
+    expect(report.overall['ece'].value!).toBeLessThan(fitted.before['ece'].value!);
+    const [first] = readFileSync(outScores, 'utf8').split('\n');
+    const row = JSON.parse(first);
+    const { slope } = fitted.parameters as { slope: number };
+    expect(row.score).toBeCloseTo(1 / (1 + Math.exp(-slope * row.logit)), 12);
+    expect(row.confidence).toBeLessThan(Math.max(row.score, 1 - row.score));
+    expect(readFileSync(out, 'utf8')).not.toMatch(/NaN|Infinity/);
+    expect(JSON.parse(readFileSync(out, 'utf8')).overall).toEqual(report.overall);
+  });
+
+  it('finds the group a score is blind in, and shows small groups as suppressed', async () => {
+    const { labels, scores } = writePairs({ prompts: 100, truth: 1, blindGroup: true });
+    const { groups, gaps, worst } = await evaluateFiles({
+      ...EVALUATE,
+      resamples: 1000,
+      labels,
+      scores,
+      by: ['groups.kind', 'size'],
+    });
+    expect(groups.find(({ value }) => value === 'rare')).toMatchObject({ n: 5, suppressed: true, metrics: null });
+    expect(groups.map(({ by }) => by)).toContain('kind × size');
+    expect(worst.find(({ metric }) => metric === 'accuracy')!.value).toMatch(/^b/);
+    const gap = gaps.find(({ value, metric }) => value === 'b' && metric === 'accuracy')!;
+    expect(gap.difference.ci![1]).toBeLessThan(0);
+    expect(gap.holm!).toBeLessThan(0.05);
+  });
+
+  it('calls a model better than noise, undecided against itself', async () => {
+    const { labels, scores, noise } = writePairs({ prompts: 60, truth: 1 });
+    const better = await evaluateFiles({ ...EVALUATE, labels, scores, baseline: noise });
+    expect(better.baseline!.verdict).toBe('better');
+    expect(better.baseline!.mcnemar!.pValue).toBeLessThan(0.001);
+    const worse = await evaluateFiles({ ...EVALUATE, labels, scores: noise, baseline: scores });
+    expect(worse.baseline!.verdict).toBe('worse');
+    const same = await evaluateFiles({ ...EVALUATE, labels, scores, baseline: scores });
+    expect(same.baseline).toMatchObject({ verdict: 'undecided', mcnemar: { pValue: 1 } });
+  });
+
+  it('names a group the labels do not have', async () => {
+    const { labels, scores } = writePairs({ prompts: 5, truth: 1 });
+    await expect(evaluateFiles({ ...EVALUATE, labels, scores, by: ['colour'] })).rejects.toMatchObject({
+      code: 'USAGE',
+      hint: expect.stringContaining('groups.kind'),
+    });
+  });
+});
+
+describe('calibrate', () => {
+  it('refuses labels that the scores share no id with', async () => {
+    const { labels, folder } = writePairs({ prompts: 5, truth: 1 });
+    const scores = join(folder, 'other.jsonl');
+    writeFileSync(scores, '{"id":"x","logit":1}\n');
+    await expect(calibrateFiles({ ...FIT, labels, scores, out: null, method: 'auto' })).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+    });
+  });
+
+  it('fits a curve a group, shrunk to the whole', async () => {
+    const { labels, scores } = writePairs({ prompts: 100, truth: 1, blindGroup: true });
+    const { groups } = await calibrateFiles({
+      ...FIT,
+      labels,
+      scores,
+      out: null,
+      method: 'temperature',
+      perGroup: 'groups.kind',
+    });
+    const slope = (value: string) => (groups.find((group) => group.value === value)!.curve as { slope: number }).slope;
+    expect(slope('b')).toBeLessThan(slope('a'));
+    expect(groups[0].ownShare).toBeCloseTo(groups[0].clusters / (groups[0].clusters + 50), 12);
+  });
+
+  it('tells a calibrator that holds from one that has gone stale', async () => {
+    const fitted = writePairs({ prompts: 120, truth: 0.4 });
+    const calibrator = join(fitted.folder, 'c.json');
+    await calibrateFiles({
+      ...FIT,
+      labels: fitted.labels,
+      scores: fitted.scores,
+      out: calibrator,
+      method: 'temperature',
+    });
+    const check = (files: { labels: string; scores: string }) =>
+      checkCalibrator({ ...files, calibrator, resamples: 100, seed: 0 });
+    expect((await check(fitted)).stale).toBe(false);
+    expect((await check(writePairs({ prompts: 120, truth: 1.2 }))).stale).toBe(true);
+  });
+});
+
+describe.skipIf(!hasShared)('calibrate --method auto on real judgements', () => {
+  it.each([
+    ['tifa-pairs', 'clip'],
+    ['t2v-alignment-pairs', 'xclip'],
+  ])(
+    'mends %s of %s out-of-fold',
+    async (set, scorer) => {
+      const [labels, scores] = [`${SHARED}data/${set}/labels.jsonl`, `${SHARED}data/${set}/scores/${scorer}.jsonl`];
+      const { before, after } = await calibrateFiles({ ...FIT, labels, scores, out: null, method: 'auto' });
+      expect(before['eceDebiased'].ci![0]).toBeGreaterThan(0.03);
+      expect(after['ece'].value!).toBeLessThanOrEqual(Math.max(0.05, 0.65 * before['ece'].value!));
+      expect(after['nll'].value! - before['nll'].value!).toBeLessThanOrEqual(0.005);
+    },
+    120_000,
+  );
+});

@@ -1,0 +1,327 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { withAtomicOutput } from '../../../../src/core/bytes/output.js';
+import { calibratedManifest, embedCalibrator } from '../../../../src/core/calibration/embed.js';
+import { finetuneTraining } from '../../../../src/core/cli/finetune-flags.js';
+import { HpsError } from '../../../../src/core/errors.js';
+import { initCheckpoint } from '../../../../src/core/lifecycle/init/init.js';
+import { type FinetuneOptions, finetuneModel } from '../../../../src/core/lifecycle/train/finetune.js';
+import { MANIFEST_KEY, manifestOf } from '../../../../src/core/onnx/manifest.js';
+import { openOnnx } from '../../../../src/core/onnx/read.js';
+import { tensorOf } from '../../../../src/core/onnx/tensor-data.js';
+import { writeOnnx } from '../../../../src/core/onnx/write.js';
+import { readTensor } from '../../../../src/core/tensor/tensor.js';
+import type { TrainingEngine } from '../../../../src/core/training/engines/engine.js';
+import { onnxruntimeEngine } from '../../../../src/core/training/engines/onnxruntime.js';
+import { tfjsEngine } from '../../../../src/core/training/engines/tfjs.js';
+import { hpsv3 } from '../../../helpers/cli.js';
+import { exportFile } from '../../../helpers/pico.js';
+import { sharedFolder } from '../../../helpers/temp.js';
+import { TEXT_MODEL, writeTextPairs } from '../../../helpers/training.js';
+
+/** Where Debian's chromium package puts its software Vulkan driver. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** A software driver takes most of a minute to compile the shaders of a training step. */
+const SHADER_COMPILE_MS = 300_000;
+
+const folder = sharedFolder();
+let checkpoint: string;
+let model: string;
+beforeAll(async () => {
+  checkpoint = join(folder, 'start.safetensors');
+  model = join(folder, 'start.onnx');
+  await initCheckpoint({ config: { name: 'tiny', model: TEXT_MODEL }, seed: 5, out: checkpoint, force: false });
+  await exportFile(model, { checkpoint, mode: 'pair', modality: 'text' });
+  writeTextPairs(join(folder, 'new.jsonl'), 48, 'blue', 'red');
+  writeTextPairs(join(folder, 'old.jsonl'), 16, 'up', 'down');
+});
+
+const options = (out: string, changes: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  source: { model },
+  labels: [join(folder, 'new.jsonl')],
+  validation: [],
+  old: [],
+  forget: 0.02,
+  out: join(folder, out),
+  train: 'all',
+  training: finetuneTraining(undefined, { lr: 3e-3, batch_size: 8, mixup: 0, patience: 0, val_fraction: 0.4 }),
+  epochs: 6,
+  engine: onnxruntimeEngine,
+  device: 'cpu',
+  threads: 1,
+  seed: 1,
+  gate: 'off',
+  force: false,
+  resume: false,
+  ...changes,
+});
+
+async function weights(path: string): Promise<Map<string, string>> {
+  const file = openOnnx(path);
+  const result = new Map<string, string>();
+  for (const tensor of file.model.graph.initializer)
+    result.set(tensor.name ?? '', Buffer.from(await readTensor(tensorOf(tensor))).toString('base64'));
+  file.close();
+  return result;
+}
+
+function nodes(path: string): unknown {
+  const file = openOnnx(path);
+  try {
+    return file.model.graph.node;
+  } finally {
+    file.close();
+  }
+}
+
+/** The model with a calibrator inside. */
+async function writeCalibrated(path: string): Promise<void> {
+  const file = openOnnx(model);
+  try {
+    const manifest = manifestOf(file.model, model)!;
+    const fit = { kind: 'pair', decision: null, parameters: { kind: 'sigmoid', slope: 1, intercept: 0 } } as const;
+    const facts = { method: 'platt', symmetric: true, band: null, n: 9, clusters: 3, dataSha256: '0'.repeat(64) };
+    const text = JSON.stringify(calibratedManifest(manifest, { ...fit, ...facts } as never));
+    const metadataProps = file.model.metadataProps.map(({ key, value }) => ({
+      key,
+      value: key === MANIFEST_KEY ? text : value,
+    }));
+    const embedded = embedCalibrator(file.model, manifest, fit, model);
+    await withAtomicOutput(path, {}, (output) => writeOnnx({ ...embedded, metadataProps }, output));
+  } finally {
+    file.close();
+  }
+}
+
+/** Number of rows left by elimination with pivots that are not rounding. */
+function rankOf(matrix: readonly (readonly number[])[]): number {
+  const rows = matrix.map((row) => [...row]);
+  const largest = Math.max(...rows.flat().map(Math.abs));
+  let rank = 0;
+  for (let column = 0; column < rows[0].length && rank < rows.length; column++) {
+    const pivot = rows
+      .slice(rank)
+      .reduce((best, row, i) => (Math.abs(row[column]) > Math.abs(rows[best][column]) ? rank + i : best), rank);
+    if (Math.abs(rows[pivot][column]) < 1e-3 * largest) continue;
+    [rows[rank], rows[pivot]] = [rows[pivot], rows[rank]];
+    for (let i = rank + 1; i < rows.length; i++) {
+      const factor = rows[i][column] / rows[rank][column];
+      rows[i] = rows[i].map((value, j) => value - factor * rows[rank][j]);
+    }
+    rank++;
+  }
+  return rank;
+}
+
+describe('finetuneModel', () => {
+  it('gains on the new labels by more than chance, and its checkpoint exports to the same weights', async () => {
+    const out = 'tuned.onnx';
+    const checkpointOut = join(folder, 'tuned.pt');
+    const report = await finetuneModel(
+      options(out, { source: { checkpoint, modality: 'text' }, checkpointOut, gate: 'quick', epochs: 15 }),
+    );
+    expect(report.helped).toBe(true);
+    expect(report.gained.auc.after).toBeGreaterThan(0.9);
+    expect(report.gained.auc.ci![0]).toBeGreaterThan(0);
+    expect(report.frozenUpTo).toBeNull();
+    expect(report.lineage.map(({ step }) => step)).toEqual(['export', 'finetune']);
+    const again = join(folder, 'again.onnx');
+    await exportFile(again, {
+      checkpoint: checkpointOut,
+      mode: 'pair',
+      modality: 'text',
+      config: { name: 'tiny', model: TEXT_MODEL },
+    });
+    expect(await weights(again)).toEqual(await weights(join(folder, out)));
+    expect(nodes(again)).toEqual(nodes(join(folder, out)));
+    expect(JSON.parse(readFileSync(join(folder, 'tuned.onnx.report.json'), 'utf8')).sha256).toBe(report.sha256);
+  });
+
+  it('trains the head on embeddings that were computed once, and leaves the rest as it was', async () => {
+    const report = await finetuneModel(options('head.onnx', { train: 'head', epochs: 2 }));
+    expect(report.frozenUpTo).toEqual(['embedding']);
+    const [before, after] = [await weights(model), await weights(join(folder, 'head.onnx'))];
+    const changed = [...after].filter(([name, value]) => before.get(name) !== value).map(([name]) => name);
+    expect(changed.length).toBeGreaterThan(0);
+    expect(changed.every((name) => name.startsWith('head.'))).toBe(true);
+  });
+
+  it('adapts matrices by low-rank factors, merged at the end', async () => {
+    const training = { ...options('').training, lora_rank: 2 };
+    await finetuneModel(options('lora.onnx', { train: 'text.*,head.*', training, epochs: 4 }));
+    const read = async (path: string) => {
+      const file = openOnnx(path);
+      const tensor = tensorOf(file.model.graph.initializer.find(({ name }) => name === 'head.pair1.weight')!);
+      const bytes = await readTensor(tensor);
+      file.close();
+      return { shape: tensor.shape, values: new Float32Array(bytes.slice().buffer) };
+    };
+    const [before, after] = [await read(model), await read(join(folder, 'lora.onnx'))];
+    const [rows, columns] = after.shape;
+    const change = Array.from({ length: rows }, (_, i) =>
+      Array.from({ length: columns }, (__, j) => after.values[i * columns + j] - before.values[i * columns + j]),
+    );
+    expect(rankOf(change)).toBe(2);
+    const start = await weights(model);
+    const vectors = [...(await weights(join(folder, 'lora.onnx')))].filter(([name]) => name.endsWith('.bias'));
+    for (const [name, value] of vectors) expect(value, name).toBe(start.get(name));
+  });
+
+  it('trains by TensorFlow.js to the same weights', async () => {
+    const settings = { train: 'head', epochs: 1 } as const;
+    await finetuneModel(options('ort.onnx', settings));
+    await finetuneModel(options('tfjs.onnx', { ...settings, engine: tfjsEngine }));
+    const [ours, theirs] = [await weights(join(folder, 'ort.onnx')), await weights(join(folder, 'tfjs.onnx'))];
+    for (const [name, value] of ours) {
+      // The bias of utilities cancels between two items: its gradient is rounding alone, which Adam scales to a whole step.
+      if (!name.startsWith('head.') || name === 'head.abs2.bias') continue;
+      const [a, b] = [value, theirs.get(name)!].map((text) => {
+        const bytes = Buffer.from(text, 'base64');
+        return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+      });
+      expect(a, name).toBeAllClose(b, { atol: 1e-3 });
+    }
+  });
+
+  it.skipIf(!existsSync(SWIFTSHADER))(
+    'trains on WebGPU (skipped where there is no software Vulkan driver)',
+    async () => {
+      const args = [
+        'finetune',
+        '--model',
+        model,
+        '--labels',
+        join(folder, 'new.jsonl'),
+        '--out',
+        join(folder, 'gpu.onnx'),
+      ];
+      const settings = [
+        '--train',
+        'head',
+        '--steps',
+        '1',
+        '--batch-size',
+        '4',
+        '--gate',
+        'off',
+        '--device',
+        'webgpu',
+        '--json',
+      ];
+      const { code, stdout, stderr } = await hpsv3([...args, ...settings], { env: { VK_ICD_FILENAMES: SWIFTSHADER } });
+      expect(stderr).not.toContain('Error');
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ device: 'webgpu', steps: 1, frozenUpTo: ['embedding'] });
+    },
+    SHADER_COMPILE_MS,
+  );
+
+  it('gives the same bytes of the same seed, and does not write when it forgets too much', async () => {
+    const [a, b] = [
+      await finetuneModel(options('a.onnx', { epochs: 1 })),
+      await finetuneModel(options('b.onnx', { epochs: 1 })),
+    ];
+    expect(b.sha256).toBe(a.sha256);
+    const forgetting = options('c.onnx', { old: [join(folder, 'old.jsonl')], forget: -2, epochs: 1 });
+    await expect(finetuneModel(forgetting)).rejects.toMatchObject({ code: 'GATE_FAILED', exitCode: 3 });
+    expect(existsSync(join(folder, 'c.onnx'))).toBe(false);
+  });
+
+  it('takes a file folded across parameters, without a way back to a checkpoint', async () => {
+    const folded = join(folder, 'folded.onnx');
+    await exportFile(folded, { checkpoint, mode: 'pair', modality: 'text', optimize: true });
+    const source = { model: folded };
+    const report = await finetuneModel(options('unfolded.onnx', { source, epochs: 1 }));
+    expect(report.warnings.join()).toContain('folded across parameters');
+    const wanted = options('no.onnx', { source, checkpointOut: join(folder, 'no.pt') });
+    await expect(finetuneModel(wanted)).rejects.toMatchObject({ code: 'ONNX_UNSUPPORTED', exitCode: 2 });
+  });
+
+  it('leaves out a calibrator, which belongs to the old weights, and says so', async () => {
+    const calibrated = join(folder, 'calibrated.onnx');
+    await writeCalibrated(calibrated);
+    const report = await finetuneModel(options('recalibrate.onnx', { source: { model: calibrated }, epochs: 1 }));
+    expect(report.warnings.join()).toContain('run `hpsv3 calibrate` again');
+    const [start, tuned] = [openOnnx(model), openOnnx(join(folder, 'recalibrate.onnx'))];
+    onTestFinished(() => {
+      start.close();
+      tuned.close();
+    });
+    expect(manifestOf(tuned.model, 'tuned')).toMatchObject({ calibrator: null });
+    expect(tuned.model.graph.output).toEqual(start.model.graph.output);
+    expect(tuned.model.graph.node).toEqual(start.model.graph.node);
+  });
+
+  it('halves the batch where memory runs out, says so, and goes on', async () => {
+    const cramped: TrainingEngine = {
+      id: 'onnxruntime',
+      async open(lossModel, engineOptions) {
+        const session = await onnxruntimeEngine.open(lossModel, engineOptions);
+        const run: typeof session.run = async (feeds) => {
+          if (feeds.get('input_ids')!.shape[0] <= 4) return session.run(feeds);
+          throw new HpsError('MODEL_OUT_OF_MEMORY', 'no memory is left for a step');
+        };
+        return { ...session, run };
+      },
+    };
+    const notes: string[] = [];
+    const run = join(folder, 'cramped');
+    const settings = { engine: cramped, steps: 2, run, onNote: (note: string) => void notes.push(note) };
+    const report = await finetuneModel(options('cramped.onnx', settings));
+    expect(report.steps).toBe(2);
+    expect(notes).toEqual([
+      'Out of memory: 4 pairs in a run from step 1 on, and more runs a step.',
+      'Out of memory: 2 pairs in a run from step 1 on, and more runs a step.',
+    ]);
+    expect(readFileSync(join(run, 'log.jsonl'), 'utf8')).toContain('"event":"out-of-memory","pairs_per_run":2');
+  });
+
+  it('names an operator without a gradient, and its node', async () => {
+    const odd = join(folder, 'odd.onnx');
+    const file = openOnnx(model);
+    const node = file.model.graph.node.flatMap((each) => {
+      if (!each.output.includes('left_embedding')) return [each];
+      const elu = { name: 'odd', opType: 'Elu', input: ['left_raw'], output: ['left_embedding'], attribute: [] };
+      return [{ ...each, output: ['left_raw'] }, elu];
+    });
+    await withAtomicOutput(odd, {}, (output) =>
+      writeOnnx({ ...file.model, graph: { ...file.model.graph, node } }, output),
+    );
+    file.close();
+    const error = await finetuneModel(options('no.onnx', { source: { model: odd } })).catch((caught) => caught);
+    expect(error).toMatchObject({ code: 'GRADIENT_UNSUPPORTED', exitCode: 2 });
+    expect(error.message).toMatch(/Elu.*odd|odd.*Elu/);
+  });
+
+  const rows = (name: string, row: (i: number) => object): string => {
+    const path = join(folder, name);
+    writeFileSync(path, Array.from({ length: 8 }, (_, i) => JSON.stringify(row(i))).join('\n'));
+    return path;
+  };
+  const pair = { type: 'pair', left: 'a', right: 'b', modality: 'text' };
+  it.each([
+    ['a selection that names nothing', () => ({ train: 'visual.*' }), 'USAGE'],
+    [
+      'one cluster alone',
+      () => ({ labels: [rows('one.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [1], prompt_id: 'p' }))] }),
+      /TOO_FEW_CLUSTERS|DATA_INVALID/,
+    ],
+    [
+      'ties alone',
+      () => ({ labels: [rows('ties.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [0.5], prompt_id: `p${i}` }))] }),
+      /DATA_INVALID|TOO_FEW_CLUSTERS/,
+    ],
+    [
+      'rows of another modality',
+      () => ({ labels: [rows('other.jsonl', (i) => ({ ...pair, id: `${i}`, labels: [1], modality: 'image' }))] }),
+      'DATA_INVALID',
+    ],
+  ])('refuses %s', async (_, changes, code) => {
+    const error = await finetuneModel(options('refused.onnx', changes())).catch((caught) => caught);
+    expect(error.code).toMatch(code);
+    expect(error.exitCode).toBe(2);
+    expect(existsSync(join(folder, 'refused.onnx'))).toBe(false);
+  });
+});

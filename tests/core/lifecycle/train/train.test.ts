@@ -1,0 +1,116 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { trainModel } from '../../../../src/core/lifecycle/train/train.js';
+import { readLog } from '../../../../src/core/training/run/run.js';
+import { exportFile } from '../../../helpers/pico.js';
+import { tempFolder } from '../../../helpers/temp.js';
+import { tinyRun } from '../../../helpers/training.js';
+
+const bytes = (...path: string[]): Buffer => readFileSync(join(...path));
+
+describe('trainModel', () => {
+  it('learns what raters prefer, and writes a checkpoint that exports', async () => {
+    const folder = tempFolder();
+    const report = await trainModel(
+      tinyRun(folder, { steps: 60, eval_every: 20, mixup: 0, dropout: 0, token_mask: 0 }),
+    );
+    expect(report).toMatchObject({ ended: 'steps', steps: 60, examples: { text: { absolutes: 0 } } });
+    expect(report.best!.auc).toBeGreaterThan(0.9);
+    const log = readLog(report.out === 'run' ? join(folder, 'run') : '');
+    expect(log[0]).toMatchObject({ seed: 3, device: 'cpu' });
+    expect(bytes(folder, 'run/curve.svg').toString()).toContain('<svg');
+    expect(bytes(folder, 'run/curve.png').subarray(1, 4).toString()).toBe('PNG');
+    expect(log[3].loss as number).toBeLessThan(log[1].loss as number);
+    const exported = await exportFile(join(folder, 'model.onnx'), {
+      checkpoint: join(folder, 'run/checkpoint.safetensors'),
+      mode: 'pair',
+      modality: 'text',
+      gate: 'quick',
+    });
+    expect(exported.gate!.passed).toBe(true);
+  });
+
+  it.each([
+    ['steps one by one', {}],
+    ['several steps in a run', { steps_per_run: 5, micro_batch_size: 8 }],
+    ['products in float16', { precision: 'float16' }],
+  ])('gives the same bytes when it is killed between two saved states and resumed: %s', async (_, settings) => {
+    const [whole, broken] = [tempFolder(), tempFolder()];
+    await trainModel(tinyRun(whole, settings));
+    const controller = new AbortController();
+    const options = {
+      ...tinyRun(broken, settings),
+      signal: controller.signal,
+      onProgress: ({ step }: { step: number }) => {
+        if (step === 8) controller.abort(new Error('killed'));
+      },
+    };
+    await expect(trainModel(options)).rejects.toThrow('killed');
+    const resumed = await trainModel({ ...tinyRun(broken, settings), resume: true });
+    expect(resumed.steps).toBe(12);
+    for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl'])
+      expect(bytes(broken, 'run', file).equals(bytes(whole, 'run', file)), file).toBe(true);
+  });
+
+  it('refuses to resume under another configuration, and to write over another run', async () => {
+    const folder = tempFolder();
+    await trainModel(tinyRun(folder, { steps: 3 }));
+    await expect(trainModel({ ...tinyRun(folder, { steps: 4 }), resume: true })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    await expect(trainModel(tinyRun(folder))).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+  });
+
+  it('leaves no folder where it is stopped before training starts', async () => {
+    const folder = tempFolder();
+    const onPrepare = () => {
+      throw new Error('stopped');
+    };
+    await expect(trainModel({ ...tinyRun(folder), onPrepare })).rejects.toThrow('stopped');
+    expect(existsSync(join(folder, 'run'))).toBe(false);
+  });
+
+  it('takes, with --force, a folder in which a run was killed before its first step, and no other without a run', async () => {
+    const folder = tempFolder();
+    const options = { ...tinyRun(folder, { steps: 1 }), force: true };
+    mkdirSync(options.out);
+    writeFileSync(join(options.out, 'config.json'), '{}');
+    await expect(trainModel({ ...options, force: false })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    await trainModel(options);
+    expect(JSON.parse(bytes(options.out, 'config.json').toString())).toEqual(options.config.model);
+    expect(bytes(options.out, 'tokenizer.json').length).toBeGreaterThan(0);
+    const other = { ...options, out: join(folder, 'other') };
+    mkdirSync(other.out);
+    writeFileSync(join(other.out, 'notes.txt'), 'mine');
+    await expect(trainModel(other)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+    expect(existsSync(join(other.out, 'config.json'))).toBe(false);
+  });
+
+  it('stops at a loss that is no number, keeps the best checkpoint and exits 3', async () => {
+    const folder = tempFolder();
+    const options = tinyRun(folder, { lr: 1e30, warmup_steps: 0, clip_norm: 0, eval_every: 1, schedule: 'constant' });
+    await expect(trainModel(options)).rejects.toMatchObject({ code: 'TRAINING_DIVERGED', exitCode: 3 });
+    const log = readLog(join(folder, 'run'));
+    expect(log[log.length - 1]).toMatchObject({ event: 'not-finite' });
+  });
+
+  it.each([
+    ['no label', '{"id":"1","type":"pair","left":"a","right":"b","modality":"text"}', 'DATA_INVALID'],
+    [
+      'a score out of range',
+      '{"id":"1","type":"abs","item":"text","content":"a","score":7,"modality":"text"}',
+      'DATA_INVALID',
+    ],
+    [
+      'a class the model has not',
+      '{"id":"1","type":"abs","item":"text","content":"a","score":0.5,"aux":{"quality":9},"modality":"text"}',
+      'DATA_INVALID',
+    ],
+  ])('refuses rows with %s', async (_, row, code) => {
+    const folder = tempFolder();
+    const options = tinyRun(folder);
+    writeFileSync(options.data[0], `${row}\n`);
+    await expect(trainModel(options)).rejects.toMatchObject({ code, exitCode: 2 });
+  });
+});
