@@ -1,5 +1,6 @@
 import type { Value } from './graph-core.js';
-import { type ConvolutionOptions, GraphOps } from './graph-ops.js';
+import { GraphIndexOps } from './graph-index-ops.js';
+import type { ConvolutionOptions } from './graph-ops.js';
 import { floatAttribute, intAttribute } from './model.js';
 
 /** PyTorch's default for BatchNorm. */
@@ -10,29 +11,63 @@ const floatDtype = (x: Value): 'F32' | 'F16' => {
   return x.dtype;
 };
 
+/** How modules spell their weight and bias: nn.Linear and most, nn.MultiheadAttention, TensorFlow's LayerNorm. */
+const SPELLINGS = [
+  { weight: '.weight', bias: '.bias' },
+  { weight: '_weight', bias: '_bias' },
+  { weight: '.gamma', bias: '.beta' },
+] as const;
+
+/** What a layer's parameters must be; without it they are taken as the checkpoint has them. */
+export interface LinearShape {
+  readonly outputs: number;
+  readonly bias: boolean;
+}
+
 /**
  * A graph that reads like the model: layers take the state-dict prefix of their parameters.
  * The dtype of the arithmetic is that of the data: a float16 input takes float16 weights. What is delicate in float16
  * (the statistics of a norm, a softmax) is computed in float32 all the same.
  */
-export class GraphBuilder extends GraphOps {
+export class GraphBuilder extends GraphIndexOps {
+  /** Names of a module's parameters, in the spelling that the checkpoint has: `key.weight`, `key_weight` or `key.gamma`. */
+  parameterNames(key: string): { weight: string; bias: string } {
+    if (key === '') return { weight: 'weight', bias: 'bias' };
+    const spelling = SPELLINGS.find(({ weight }) => this.has(key + weight)) ?? SPELLINGS[0];
+    return { weight: key + spelling.weight, bias: key + spelling.bias };
+  }
+
   /** x W^T + b over the last axis, with `key.weight` [outputs, inputs] and, where present, `key.bias`. */
-  linear(x: Value, key: string): Value {
+  linear(x: Value, key: string, expected?: LinearShape): Value {
     return this.scope(key.slice(key.lastIndexOf('.') + 1), () => {
       const dtype = floatDtype(x);
-      const bias = this.has(`${key}.bias`) ? this.parameter(`${key}.bias`, dtype) : null;
+      const names = this.parameterNames(key);
+      const shape = expected && [expected.outputs, x.shape[x.shape.length - 1] as number];
+      const hasBias = expected ? expected.bias : this.has(names.bias);
+      const bias = hasBias ? this.parameter(names.bias, dtype, 'identity', expected && [expected.outputs]) : null;
       // Two axes: Gemm takes the weight as the checkpoint has it. More: MatMul, over a transposed copy.
-      if (x.shape.length === 2) return this.gemm(x, this.parameter(`${key}.weight`, dtype), bias);
-      const product = this.matmul(x, this.parameter(`${key}.weight`, dtype, 'transpose'));
+      if (x.shape.length === 2) return this.gemm(x, this.parameter(names.weight, dtype, 'identity', shape), bias);
+      const product = this.matmul(x, this.parameter(names.weight, dtype, 'transpose', shape));
       return bias ? this.add(product, bias) : product;
     });
   }
 
+  /** x P over the last axis, with the parameter `key` [inputs, outputs] as it is: projections that are stored transposed. */
+  project(x: Value, key: string, outputs: number): Value {
+    const shape = [x.shape[x.shape.length - 1] as number, outputs];
+    return this.matmul(x, this.parameter(key, floatDtype(x), 'identity', shape));
+  }
+
   /** Convolution with `key.weight` and, where present, `key.bias`. */
-  convolution(x: Value, key: string, options: ConvolutionOptions): Value {
+  convolution(
+    x: Value,
+    key: string,
+    options: ConvolutionOptions & { readonly shape?: readonly number[]; readonly bias?: boolean },
+  ): Value {
     const dtype = floatDtype(x);
-    const bias = this.has(`${key}.bias`) ? this.parameter(`${key}.bias`, dtype) : null;
-    return this.conv(x, this.parameter(`${key}.weight`, dtype), bias, options);
+    const { shape, bias: expected = this.has(`${key}.bias`) } = options;
+    const bias = expected ? this.parameter(`${key}.bias`, dtype, 'identity', shape && [shape[0]]) : null;
+    return this.conv(x, this.parameter(`${key}.weight`, dtype, 'identity', shape), bias, options);
   }
 
   /** BatchNorm in eval mode, by its running statistics. */
@@ -51,8 +86,10 @@ export class GraphBuilder extends GraphOps {
   layerNorm(x: Value, key: string, epsilon: number): Value {
     return this.scope(key.slice(key.lastIndexOf('.') + 1), () => {
       const wide = this.cast(x, 'F32');
-      const weight = this.parameter(`${key}.weight`, 'F32');
-      const bias = this.parameter(`${key}.bias`, 'F32');
+      const names = this.parameterNames(key);
+      const shape = [x.shape[x.shape.length - 1] as number];
+      const weight = this.parameter(names.weight, 'F32', 'identity', shape);
+      const bias = this.parameter(names.bias, 'F32', 'identity', shape);
       if (this.opset >= 17) {
         const attributes = [intAttribute('axis', -1), floatAttribute('epsilon', epsilon)];
         const [normed] = this.node('LayerNormalization', [wide, weight, bias], [wide], { attributes });
@@ -65,37 +102,27 @@ export class GraphBuilder extends GraphOps {
     });
   }
 
+  /**
+   * x / sqrt(mean(x^2) + epsilon) * w over the last axis, in float32, w being `key.weight` plus `offset` (Gemma's norms are
+   * stored as their difference from 1).
+   */
+  rmsNorm(x: Value, key: string, epsilon: number, offset = 0): Value {
+    return this.scope(key.slice(key.lastIndexOf('.') + 1), () => {
+      const wide = this.cast(x, 'F32');
+      const stored = this.parameter(`${key}.weight`, 'F32', 'identity', [x.shape[x.shape.length - 1] as number]);
+      const weight = offset === 0 ? stored : this.add(stored, this.scalar(offset, 'F32'));
+      const square = this.reduceMean(this.mul(wide, wide), -1, true);
+      const normed = this.div(wide, this.sqrt(this.add(square, this.scalar(epsilon, 'F32'))));
+      return this.cast(this.mul(normed, weight), floatDtype(x));
+    });
+  }
+
   /** x Phi(x), exact (erf) form; one operator since opset 20. */
   gelu(x: Value): Value {
     if (this.opset >= 20) return this.node('Gelu', [x], [x])[0];
     return this.scope('gelu', () => {
       const erf = this.erf(this.div(x, this.scalar(Math.SQRT2, x.dtype)));
       return this.mul(this.mul(x, this.add(erf, this.scalar(1, x.dtype))), this.scalar(0.5, x.dtype));
-    });
-  }
-
-  /** [batch, tokens, width] -> [batch, heads, tokens, width / heads]; `transposed` puts the tokens last, as keys are used. */
-  splitHeads(x: Value, heads: number, transposed = false): Value {
-    const width = x.shape[2] as number;
-    const parts = this.reshape(x, [0, 0, heads, width / heads]);
-    return this.transpose(parts, transposed ? [0, 2, 3, 1] : [0, 2, 1, 3]);
-  }
-
-  /**
-   * softmax(q k / sqrt(d) + bias) v, heads joined again: [batch, queries, width].
-   * @param q - [batch, heads, queries, d]; a batch of 1 is broadcast
-   * @param k - [batch, heads, d, tokens]
-   * @param v - [batch, heads, tokens, d]
-   * @param bias - [batch, 1, 1, tokens], 0 where a token counts and -10000 where it is hidden; null where all count
-   */
-  attend(q: Value, k: Value, v: Value, bias: Value | null): Value {
-    return this.scope('attend', () => {
-      const width = q.shape[3] as number;
-      const scores = this.div(this.matmul(q, k), this.scalar(Math.sqrt(width), q.dtype));
-      const masked = bias ? this.add(this.cast(scores, 'F32'), bias) : this.cast(scores, 'F32');
-      const weights = this.cast(this.softmax(masked), floatDtype(q));
-      const joined = this.transpose(this.matmul(weights, v), [0, 2, 1, 3]);
-      return this.reshape(joined, [0, 0, (q.shape[1] as number) * width]);
     });
   }
 }

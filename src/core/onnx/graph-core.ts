@@ -1,3 +1,4 @@
+import { sha256Hex } from '../bytes/hash.js';
 import { DTYPES, type Dtype } from '../tensor/dtype.js';
 import { formatShape, numel } from '../tensor/shape.js';
 import { byteLength, type Tensor } from '../tensor/tensor.js';
@@ -27,6 +28,17 @@ export interface NodeOptions {
 const IR_VERSION: Readonly<Record<number, number>> = { 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10 };
 export const OPSETS: readonly number[] = Object.keys(IR_VERSION).map(Number);
 
+/** Constants of more elements are named by a hash of their values. */
+const SPELLED_OUT = 64;
+
+function constantName(shape: readonly number[], values: ArrayLike<number>): string {
+  if (shape.length === 0) return String(values[0]);
+  if (values.length > SPELLED_OUT)
+    return `${formatShape(shape)}.${sha256Hex(bytesOf(Float64Array.from(values))).slice(0, 16)}`;
+  // The shape of a row of values is their number; of any other it is said, since equal values may lie in several shapes.
+  return `${shape.length > 1 ? formatShape(shape) : ''}[${Array.from(values).join(',')}]`;
+}
+
 /** The element type and shape of a value, as ONNX writes them. */
 export function typeProto(dtype: Dtype, shape: readonly Dim[]): TypeProto {
   const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
@@ -43,6 +55,7 @@ export class GraphCore {
   private readonly outputs: { name: string; value: Value }[] = [];
   private readonly initializers = new Map<string, TensorProto>();
   private readonly usedParameters = new Map<string, { key: string; transform: ParameterTransform }>();
+  private readonly expectations = new Map<string, readonly number[]>();
   private readonly names = new Map<string, number>();
   private readonly aliases = new Map<string, string>();
   private readonly frontiers: ValueInfoProto[] = [];
@@ -120,12 +133,13 @@ export class GraphCore {
   }
 
   /** A constant; equal constants are stored once. */
-  constant(dtype: 'F32' | 'F16' | 'I64', shape: readonly number[], values: readonly number[]): Value {
+  constant(dtype: 'F32' | 'F16' | 'I64', shape: readonly number[], values: ArrayLike<number>): Value {
     if (values.length !== numel(shape))
       throw new RangeError(`${values.length} values do not fill ${formatShape(shape)}`);
-    const name = `const.${dtype.toLowerCase()}.${shape.length > 0 ? `[${values.join(',')}]` : values[0]}`;
+    const name = `const.${dtype.toLowerCase()}.${constantName(shape, values)}`;
     if (!this.initializers.has(name)) {
-      const raw = dtype === 'I64' ? bytesOf(BigInt64Array.from(values, BigInt)) : bytesOf(Float32Array.from(values));
+      const raw =
+        dtype === 'I64' ? bytesOf(BigInt64Array.from(Array.from(values), BigInt)) : bytesOf(Float32Array.from(values));
       const tensor: Tensor = {
         name,
         dtype: dtype === 'I64' ? 'I64' : 'F32',
@@ -153,9 +167,24 @@ export class GraphCore {
     return this.parameters.has(key);
   }
 
-  /** A tensor of the checkpoint, converted to `dtype`; stored once however often it is asked for. */
-  parameter(key: string, dtype: 'F32' | 'F16', transform: ParameterTransform = 'identity'): Value {
+  /**
+   * A tensor of the checkpoint, converted to `dtype`; stored once however often it is asked for.
+   * @param shape - its shape in the checkpoint. Where it is another one, or the tensor is missing or no float, the graph goes on
+   *   as if it were right, and `expectedTensors` tells: so that all that is wrong with a checkpoint is told at once
+   * @throws RangeError for a tensor that is not there, where no shape was given
+   */
+  parameter(
+    key: string,
+    dtype: 'F32' | 'F16',
+    transform: ParameterTransform = 'identity',
+    shape?: readonly number[],
+  ): Value {
     const source = this.parameters.get(key);
+    if (shape) {
+      this.expectations.set(key, shape);
+      const fits = source && DTYPES[source.dtype].kind === 'float' && formatShape(source.shape) === formatShape(shape);
+      if (!fits) return { name: key, dtype, shape: transform === 'transpose' ? shape.toReversed() : shape };
+    }
     if (!source) throw new RangeError(`the checkpoint has no tensor ${key}`);
     const known = this.usedParameters.get(key);
     if (known && known.transform !== transform) throw new RangeError(`${key} is used both as it is and transposed`);
@@ -171,6 +200,11 @@ export class GraphCore {
   /** Initializer names and how each came from the checkpoint, in the order of first use. */
   get parametersUsed(): ReadonlyMap<string, { readonly key: string; readonly transform: ParameterTransform }> {
     return this.usedParameters;
+  }
+
+  /** Tensors that were asked for with their shapes, in that order, whether the checkpoint has them so or not. */
+  get expectedTensors(): ReadonlyMap<string, readonly number[]> {
+    return this.expectations;
   }
 
   /** The finished model, weights still where they were. */

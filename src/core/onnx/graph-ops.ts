@@ -3,13 +3,21 @@ import { formatShape } from '../tensor/shape.js';
 import { type Dim, GraphCore, type NodeOptions, type Value } from './graph-core.js';
 import { DATA_TYPE, floatAttribute, intAttribute, intsAttribute } from './model.js';
 
-const ONNX_TYPE = { F32: DATA_TYPE.FLOAT, F16: DATA_TYPE.FLOAT16, I64: DATA_TYPE.INT64 } as const;
+const ONNX_TYPE = {
+  F32: DATA_TYPE.FLOAT,
+  F16: DATA_TYPE.FLOAT16,
+  I64: DATA_TYPE.INT64,
+  I32: DATA_TYPE.INT32,
+  BOOL: DATA_TYPE.BOOL,
+} as const;
 
 export interface ConvolutionOptions {
   /** One a spatial axis. */
   readonly strides: readonly number[];
   /** Padding before and after, one a spatial axis. */
   readonly pads: readonly number[];
+  /** Groups that channels are divided into; one by default. */
+  readonly groups?: number;
 }
 
 /** Shape of an elementwise result by ONNX's (NumPy's) broadcasting. */
@@ -46,28 +54,33 @@ function product(dims: readonly Dim[], divisor = 1): Dim {
 
 /** One method an ONNX operator, with its shape rule; each emits the form that the graph's opset has. */
 export class GraphOps extends GraphCore {
-  private unary(opType: string, x: Value, options?: NodeOptions): Value {
+  protected unary(opType: string, x: Value, options?: NodeOptions): Value {
     return this.node(opType, [x], [x], options)[0];
   }
 
-  private binary(opType: string, a: Value, b: Value): Value {
+  protected binary(opType: string, a: Value, b: Value, dtype: Dtype = a.dtype): Value {
     if (a.dtype !== b.dtype) throw new RangeError(`${opType} of ${a.dtype} and ${b.dtype}`);
-    return this.node(opType, [a, b], [{ dtype: a.dtype, shape: broadcast(a.shape, b.shape) }])[0];
+    return this.node(opType, [a, b], [{ dtype, shape: broadcast(a.shape, b.shape) }])[0];
   }
 
   add = (a: Value, b: Value): Value => this.binary('Add', a, b);
   sub = (a: Value, b: Value): Value => this.binary('Sub', a, b);
   mul = (a: Value, b: Value): Value => this.binary('Mul', a, b);
   div = (a: Value, b: Value): Value => this.binary('Div', a, b);
-  /** Elementwise maximum. */
+  /** Elementwise maximum and minimum. */
+  min = (a: Value, b: Value): Value => this.binary('Min', a, b);
   max = (a: Value, b: Value): Value => this.binary('Max', a, b);
   pow = (a: Value, b: Value): Value => this.binary('Pow', a, b);
   relu = (x: Value): Value => this.unary('Relu', x);
   tanh = (x: Value): Value => this.unary('Tanh', x);
   sigmoid = (x: Value): Value => this.unary('Sigmoid', x);
+  neg = (x: Value): Value => this.unary('Neg', x);
+  exp = (x: Value): Value => this.unary('Exp', x);
   sqrt = (x: Value): Value => this.unary('Sqrt', x);
   log = (x: Value): Value => this.unary('Log', x);
   erf = (x: Value): Value => this.unary('Erf', x);
+  cos = (x: Value): Value => this.unary('Cos', x);
+  sin = (x: Value): Value => this.unary('Sin', x);
   softmax = (x: Value): Value => this.unary('Softmax', x, { attributes: [intAttribute('axis', -1)] });
 
   cast(x: Value, dtype: keyof typeof ONNX_TYPE): Value {
@@ -102,9 +115,9 @@ export class GraphOps extends GraphCore {
   }
 
   /** Convolution over one, two or three spatial axes: x [batch, channels, …]. */
-  conv(x: Value, weight: Value, bias: Value | null, { strides, pads }: ConvolutionOptions): Value {
+  conv(x: Value, weight: Value, bias: Value | null, { strides, pads, groups = 1 }: ConvolutionOptions): Value {
     const kernel = weight.shape.slice(2) as number[];
-    if (x.shape.length !== weight.shape.length || x.shape[1] !== weight.shape[1]) {
+    if (x.shape.length !== weight.shape.length || x.shape[1] !== (weight.shape[1] as number) * groups) {
       throw new RangeError(`Conv of ${formatShape(x.shape)} with ${formatShape(weight.shape)}`);
     }
     const spatial = kernel.map((size, i) => slidingSize(x.shape[i + 2], size, strides[i], pads[i]));
@@ -112,6 +125,7 @@ export class GraphOps extends GraphCore {
       intsAttribute('kernel_shape', kernel),
       intsAttribute('pads', [...pads, ...pads]),
       intsAttribute('strides', strides),
+      ...(groups === 1 ? [] : [intAttribute('group', groups)]),
     ];
     const inputs = bias ? [x, weight, bias] : [x, weight];
     return this.node('Conv', inputs, [{ dtype: x.dtype, shape: [x.shape[0], weight.shape[0], ...spatial] }], {
@@ -253,14 +267,19 @@ export class GraphOps extends GraphCore {
     return this.node('Pad', [x, pads], [{ dtype: x.dtype, shape: [...x.shape.slice(0, last), padded] }])[0];
   }
 
-  reduceMean(x: Value, axis: number, keepDims: boolean): Value {
+  reduceMean = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceMean', 18, x, axis, keepDims);
+  reduceSum = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceSum', 13, x, axis, keepDims);
+  /** Euclidean norm. */
+  reduceL2 = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceL2', 18, x, axis, keepDims);
+
+  /** @param axesAreInput - the opset since which the axes are an input, not an attribute */
+  private reduce(opType: string, axesAreInput: number, x: Value, axis: number, keepDims: boolean): Value {
     const at = axis < 0 ? axis + x.shape.length : axis;
     const shape = keepDims ? x.shape.map((size, i) => (i === at ? 1 : size)) : x.shape.filter((_, i) => i !== at);
     const keep = intAttribute('keepdims', keepDims ? 1 : 0);
     const result = [{ dtype: x.dtype as Dtype, shape }];
-    // Since opset 18 the axes are an input.
-    return this.opset >= 18
-      ? this.node('ReduceMean', [x, this.ints([axis])], result, { attributes: [keep] })[0]
-      : this.node('ReduceMean', [x], result, { attributes: [intsAttribute('axes', [axis]), keep] })[0];
+    return this.opset >= axesAreInput
+      ? this.node(opType, [x, this.ints([axis])], result, { attributes: [keep] })[0]
+      : this.node(opType, [x], result, { attributes: [intsAttribute('axes', [axis]), keep] })[0];
   }
 }

@@ -1,12 +1,16 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
+import { attend, splitHeads } from '../blocks/attention.js';
+import { keyMask } from '../blocks/masks.js';
+import type { Norm } from '../blocks/norms.js';
+import { stack, transformerBlock } from '../blocks/transformer.js';
 import type { Dimensions } from './dimensions.js';
 import { hasDownsample } from './parameters.js';
 
 /** The encoders of each modality, as graphs: inputs to tokens [batch, tokens, D]. Matched to the PyTorch reference module by module. */
 
-const BLOCK_EPSILON = 1e-5; // torch.nn.LayerNorm's default
-const BERT_EPSILON = 1e-12; // BertConfig.layer_norm_eps
+const BLOCK_NORM: Norm = { kind: 'layer', epsilon: 1e-5 }; // torch.nn.LayerNorm's default
+const BERT_NORM: Norm = { kind: 'layer', epsilon: 1e-12 }; // BertConfig.layer_norm_eps
 /** What the reference adds to the scores of a hidden token. */
 const HIDDEN = -10000;
 /** Floor of the mel power before its logarithm. */
@@ -14,41 +18,18 @@ const POWER_FLOOR = 1e-6;
 
 const same = (rank: number, value: number): number[] => new Array<number>(rank).fill(value);
 
-/** attention_mask [batch, tokens] -> additive bias [batch, 1, 1, tokens]: 0 where it is 1, -10000 where it is 0. */
-export function maskBias(graph: GraphBuilder, mask: Value): Value {
-  return graph.scope('mask', () => {
-    const hidden = graph.sub(graph.scalar(1, 'F32'), graph.cast(mask, 'F32'));
-    return graph.unsqueeze(graph.mul(hidden, graph.scalar(HIDDEN, 'F32')), [1, 2]);
-  });
-}
-
-/** Pre-norm Transformer block: x + attention(norm x), then x + feed-forward(norm x). */
-function block(graph: GraphBuilder, x: Value, key: string, heads: number): Value {
-  const attended = graph.scope('attn', () => {
-    const [q, k, v] = graph.split(
-      graph.linear(graph.layerNorm(x, `${key}.norm1`, BLOCK_EPSILON), `${key}.attn.qkv`),
-      2,
-      3,
-    );
-    const joined = graph.attend(
-      graph.splitHeads(q, heads),
-      graph.splitHeads(k, heads, true),
-      graph.splitHeads(v, heads),
-      null,
-    );
-    return graph.linear(joined, `${key}.attn.out`);
-  });
-  const middle = graph.add(x, attended);
-  const wide = graph.gelu(graph.linear(graph.layerNorm(middle, `${key}.norm2`, BLOCK_EPSILON), `${key}.fc1`));
-  return graph.add(middle, graph.linear(wide, `${key}.fc2`));
-}
+export const maskBias = (graph: GraphBuilder, mask: Value): Value => keyMask(graph, mask, HIDDEN);
 
 function blocks(graph: GraphBuilder, x: Value, key: string, count: number, heads: number): Value {
-  let tokens = x;
-  for (let i = 0; i < count; i++) {
-    tokens = graph.scope(`${key.slice(key.indexOf('.') + 1)}.${i}`, () => block(graph, tokens, `${key}.${i}`, heads));
-  }
-  return tokens;
+  return stack(graph, x, { count, scope: key.slice(key.indexOf('.') + 1) }, (tokens, i) =>
+    transformerBlock(graph, tokens, `${key}.${i}.`, {
+      place: 'pre',
+      norm: BLOCK_NORM,
+      norms: { attention: 'norm1', feedForward: 'norm2' },
+      attention: { names: { qkv: 'attn.qkv', out: 'attn.out' }, heads, bias: null },
+      feedForward: { names: { up: 'fc1', down: 'fc2' }, activation: 'gelu' },
+    }),
+  );
 }
 
 function bottleneck(graph: GraphBuilder, x: Value, key: string, stride: number, downsample: boolean): Value {
@@ -96,28 +77,6 @@ export function imageTokens(graph: GraphBuilder, d: Dimensions, pixels: Value): 
   });
 }
 
-function bertLayer(graph: GraphBuilder, x: Value, key: string, heads: number, bias: Value): Value {
-  const attended = graph.scope('attention', () => {
-    const [q, k, v] = ['query', 'key', 'value'].map((name) => graph.linear(x, `${key}.attention.self.${name}`));
-    const joined = graph.attend(
-      graph.splitHeads(q, heads),
-      graph.splitHeads(k, heads, true),
-      graph.splitHeads(v, heads),
-      bias,
-    );
-    const output = graph.linear(joined, `${key}.attention.output.dense`);
-    return graph.layerNorm(graph.add(output, x), `${key}.attention.output.LayerNorm`, BERT_EPSILON);
-  });
-  const wide = graph.scope('intermediate', () => graph.gelu(graph.linear(attended, `${key}.intermediate.dense`)));
-  return graph.scope('output', () =>
-    graph.layerNorm(
-      graph.add(graph.linear(wide, `${key}.output.dense`), attended),
-      `${key}.output.LayerNorm`,
-      BERT_EPSILON,
-    ),
-  );
-}
-
 /** input_ids [batch, T], mask bias [batch, 1, 1, T] -> tokens [batch, T, D]: BERT without pooler, then a projection. */
 export function textTokens(graph: GraphBuilder, d: Dimensions, ids: Value, bias: Value, dtype: 'F32' | 'F16'): Value {
   return graph.scope('text', () => {
@@ -129,13 +88,28 @@ export function textTokens(graph: GraphBuilder, d: Dimensions, ids: Value, bias:
       return graph.layerNorm(
         graph.add(graph.add(words, positions), type),
         'text.bert.embeddings.LayerNorm',
-        BERT_EPSILON,
+        BERT_NORM.epsilon,
       );
     });
-    let x = embedded;
-    for (let i = 0; i < d.text_layers; i++) {
-      x = graph.scope(`layer.${i}`, () => bertLayer(graph, x, `text.bert.encoder.layer.${i}`, d.text_heads, bias));
-    }
+    const x = stack(graph, embedded, { count: d.text_layers, scope: 'layer' }, (tokens, i) =>
+      transformerBlock(graph, tokens, `text.bert.encoder.layer.${i}.`, {
+        place: 'post',
+        norm: BERT_NORM,
+        norms: { attention: 'attention.output.LayerNorm', feedForward: 'output.LayerNorm' },
+        attention: {
+          names: {
+            q: 'attention.self.query',
+            k: 'attention.self.key',
+            v: 'attention.self.value',
+            out: 'attention.output.dense',
+          },
+          heads: d.text_heads,
+          bias,
+        },
+        feedForward: { names: { up: 'intermediate.dense', down: 'output.dense' }, activation: 'gelu' },
+        scopes: { attention: 'attention', up: 'intermediate', down: 'output' },
+      }),
+    );
     return graph.linear(x, 'text.proj');
   });
 }
@@ -209,7 +183,7 @@ export function fuse(graph: GraphBuilder, d: Dimensions, tokens: Value, bias: Va
         gatedCrossAttention(graph, x, tokens, bias, `fusion.layers.${i}`, d.fusion_heads),
       );
     }
-    return graph.reduceMean(graph.layerNorm(x, 'fusion.norm', BLOCK_EPSILON), 1, false);
+    return graph.reduceMean(graph.layerNorm(x, 'fusion.norm', BLOCK_NORM.epsilon), 1, false);
   });
 }
 
@@ -224,11 +198,15 @@ function gatedCrossAttention(
 ): Value {
   const gated = (name: string, value: Value): Value =>
     graph.mul(graph.tanh(graph.parameter(`${key}.${name}`, floatOf(x))), value);
-  const q = graph.splitHeads(graph.linear(graph.layerNorm(x, `${key}.norm_q`, BLOCK_EPSILON), `${key}.q`), heads);
-  const [k, v] = graph.split(graph.linear(graph.layerNorm(tokens, `${key}.norm_kv`, BLOCK_EPSILON), `${key}.kv`), 2, 2);
-  const joined = graph.attend(q, graph.splitHeads(k, heads, true), graph.splitHeads(v, heads), bias);
+  const q = splitHeads(graph, graph.linear(graph.layerNorm(x, `${key}.norm_q`, BLOCK_NORM.epsilon), `${key}.q`), heads);
+  const [k, v] = graph.split(
+    graph.linear(graph.layerNorm(tokens, `${key}.norm_kv`, BLOCK_NORM.epsilon), `${key}.kv`),
+    2,
+    2,
+  );
+  const joined = attend(graph, q, splitHeads(graph, k, heads, true), splitHeads(graph, v, heads), { bias });
   const attended = graph.add(x, gated('gate_attn', graph.linear(joined, `${key}.out`)));
-  const wide = graph.gelu(graph.linear(graph.layerNorm(attended, `${key}.norm_ff`, BLOCK_EPSILON), `${key}.fc1`));
+  const wide = graph.gelu(graph.linear(graph.layerNorm(attended, `${key}.norm_ff`, BLOCK_NORM.epsilon), `${key}.fc1`));
   return graph.add(attended, gated('gate_ff', graph.linear(wide, `${key}.fc2`)));
 }
 

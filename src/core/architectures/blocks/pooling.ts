@@ -1,0 +1,42 @@
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { Value } from '../../onnx/graph-core.js';
+
+/** Which token stands for a text: x [batch, tokens, width] -> [batch, width]. */
+
+/** The first token. */
+export const firstToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, 0);
+
+/** The token with the highest id of its row, the first of equals: CLIP's end of text, whose id is the highest of the plain vocabulary. */
+export const atHighestId = (graph: GraphBuilder, x: Value, ids: Value): Value =>
+  graph.scope('pool', () => graph.tokenAt(x, graph.argMax(graph.cast(ids, 'I32'), 1)));
+
+/** The first token with the given id; the first of the row where none has it. */
+export const atFirstOf = (graph: GraphBuilder, x: Value, ids: Value, id: number): Value =>
+  graph.scope('pool', () => graph.tokenAt(x, firstPlaceOf(graph, ids, id)));
+
+/** Place int64 [batch] of the first token with the given id. */
+export const firstPlaceOf = (graph: GraphBuilder, ids: Value, id: number): Value =>
+  graph.argMax(graph.cast(graph.equal(ids, graph.scalar(id, 'I64')), 'I32'), 1);
+
+/** The last token whose id is not `pad`, wherever the padding lies (transformers' rule: by id, not by mask). */
+export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number): Value =>
+  graph.scope('pool', () => {
+    const isText = graph.cast(graph.not(graph.equal(ids, graph.scalar(pad, 'I64'))), 'I64');
+    const place = graph.mul(graph.positionsOf(ids, 1), isText);
+    return graph.tokenAt(x, graph.argMax(graph.cast(place, 'I32'), 1));
+  });
+
+/** The last token of the row, padding or not. */
+export const lastToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, -1);
+
+/** Mean of the tokens that the mask [batch, tokens] keeps; of all without one. */
+export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null): Value {
+  if (mask === null) return graph.reduceMean(x, 1, false);
+  return graph.scope('pool', () => {
+    const wide = graph.cast(x, 'F32');
+    const kept = graph.unsqueeze(graph.cast(mask, 'F32'), [2]);
+    const count = graph.max(graph.reduceSum(kept, 1, false), graph.scalar(1e-9, 'F32')); // sentence-transformers' floor
+    const mean = graph.div(graph.reduceSum(graph.mul(wide, kept), 1, false), count);
+    return graph.cast(mean, x.dtype === 'F16' ? 'F16' : 'F32');
+  });
+}
