@@ -1,8 +1,10 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['tests/**/*.test.ts'],
+    // Long runs (soaks, kill loops, engines, fuzzing): npm run test:slow.
+    exclude: [...configDefaults.exclude, 'tests/**/*.slow.test.ts'],
     setupFiles: ['tests/helpers/setup.ts'],
     testTimeout: 180_000,
     pool: 'forks',

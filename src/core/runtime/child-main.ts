@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { BinCounter } from '../tensor/bins.js';
 import type { ModelReply, ModelRequest } from './messages.js';
-import { openSession, runtimeVersion } from './ort.js';
+import { loadRuntime, openSession } from './ort.js';
 import type { Session } from './session.js';
 import { cycleOf, turnsOf } from './turns.js';
 import { floatsOf, type TensorValue } from './value.js';
@@ -15,7 +15,7 @@ const counters = new Map<number, Map<string, BinCounter>>();
 async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   if (request.kind === 'prepare') {
     const started = performance.now();
-    const version = await runtimeVersion();
+    const version = await loadRuntime();
     return { kind: 'prepared', version, prepareMs: performance.now() - started };
   }
   if (request.kind === 'time') return { kind: 'timed', times: await timeInTurn(request) };
@@ -115,6 +115,6 @@ process.on('message', async (request: ModelRequest) => {
 // The parent is gone, or has hung up.
 process.on('disconnect', () => process.exit());
 // Nobody waits for it yet. A runtime that cannot be loaded is reported by the request that needs it.
-if (process.argv[3] === 'ahead') runtimeVersion().catch(() => undefined);
+if (process.argv[3] === 'ahead') loadRuntime().catch(() => undefined);
 // A run holds this thread, and with it every event, maybe for good: another thread has to notice.
 new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();

@@ -26,6 +26,12 @@ export type ModelRequest =
   | { readonly kind: 'counts'; readonly session: number }
   | { readonly kind: 'release'; readonly session: number };
 
+/** What the caller asks of a session's thread; answered in order, one at a time. */
+export type WorkerRequest =
+  | { readonly kind: 'load'; readonly path: string; readonly options: SessionOptions }
+  | { readonly kind: 'run'; readonly feeds: ReadonlyMap<string, TensorValue> }
+  | { readonly kind: 'release' };
+
 export interface ModelReply {
   /** Highest resident memory of the process so far. */
   readonly peakRssBytes: number;

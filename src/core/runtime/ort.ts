@@ -1,9 +1,11 @@
+import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HpsError } from '../errors.js';
 import { CPU, type Device, formatDevice } from './device.js';
 import { runtimeError } from './ort-errors.js';
 import type { Session, SessionOptions, ValueInfo } from './session.js';
+import { switchTelemetryOff } from './telemetry.js';
 import type { TensorValue, ValueData, ValueDtype } from './value.js';
 
 type Ort = typeof import('onnxruntime-node');
@@ -51,9 +53,13 @@ export interface LocalSession extends Session {
   runInto(feeds: ReadonlyMap<string, TensorValue>, targets: ReadonlyMap<string, TensorValue>): Promise<void>;
 }
 
-/** onnxruntime-node, loaded on first use. Its telemetry is switched off before its library loads. */
+/** onnxruntime-node, loaded on first use, never with its telemetry on. */
 async function loadOrt(): Promise<Ort> {
-  process.env['ORT_DISABLE_TELEMETRY'] = '1';
+  if (!switchTelemetryOff()) {
+    throw new HpsError('BACKEND_UNAVAILABLE', 'onnxruntime would load into this worker thread with its telemetry on', {
+      hint: 'Start the program with ORT_DISABLE_TELEMETRY=1 in its environment, or do this in the main thread.',
+    });
+  }
   try {
     const module = await import('onnxruntime-node');
     module.env.logLevel = 'fatal';
@@ -66,11 +72,18 @@ async function loadOrt(): Promise<Ort> {
   }
 }
 
-/** The version of onnxruntime behind the sessions: its results may differ from one to the next. */
-export async function runtimeVersion(): Promise<string> {
+/**
+ * Loads the runtime, and tells its version: its results may differ from one to the next.
+ * @throws HpsError BACKEND_UNAVAILABLE
+ */
+export async function loadRuntime(): Promise<string> {
   const { env } = await loadOrt();
   return env.versions.node ?? env.versions.common;
 }
+
+/** The version of onnxruntime behind the sessions, which need not be loaded for it. */
+export const runtimeVersion = (): string =>
+  (createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }).version;
 
 /**
  * Opens a model in this process. Only for models we made: one from a stranger belongs in a `ModelProcess`.

@@ -72,7 +72,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
       contract,
       tokenizer: metadataOf(model, TOKENIZER_KEY) ?? null,
       runtime: {
-        version: await runtimeVersion(),
+        version: runtimeVersion(),
         device: formatDevice(device),
         threads: threadsOf(options),
         optimization: options.optimization ?? 'all',

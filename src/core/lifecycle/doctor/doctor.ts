@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, release, tmpdir, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { HpsError } from '../../errors.js';
+import { telemetryIsOff } from '../../runtime/telemetry.js';
 
 /** What hpsv3 finds on this machine, and what to do about what it does not find. */
 export interface Diagnosis {
@@ -52,7 +53,7 @@ const NVIDIA_DRIVER = '/proc/driver/nvidia/version';
 
 /** Looks at this machine. What is missing is reported, never thrown; only onnxruntime is loaded, the rest is looked up. */
 export async function diagnose(): Promise<Diagnosis> {
-  const { version: hpsv3, engines } = require('../../../package.json');
+  const { version: hpsv3, engines } = require('../../../../package.json');
   const { loads, advice: runtimeAdvice } = await tryRuntime();
   const node = {
     version: process.versions.node,
@@ -93,15 +94,15 @@ export async function diagnose(): Promise<Diagnosis> {
     devices,
     tools: [{ name: 'ffmpeg', found: ffmpeg, use: 'decoding compressed sound and video' }],
     temporaryFiles,
-    telemetry: process.env['ORT_DISABLE_TELEMETRY'] === '1' ? 'off' : 'on',
+    telemetry: telemetryIsOff() ? 'off' : 'on',
     advice,
   };
 }
 
 async function tryRuntime(): Promise<{ loads: boolean; advice: string[] }> {
   try {
-    const { runtimeVersion } = await import('../../runtime/ort.js');
-    await runtimeVersion();
+    const { loadRuntime } = await import('../../runtime/ort.js');
+    await loadRuntime();
     return { loads: true, advice: [] };
   } catch (error) {
     if (!(error instanceof HpsError)) throw error;

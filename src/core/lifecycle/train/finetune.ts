@@ -380,7 +380,7 @@ class Finetuning {
       progress,
       header: {
         tool: TOOL,
-        onnxruntime: await runtimeVersion(),
+        onnxruntime: runtimeVersion(),
         engine: options.engine.id,
         device: options.device,
         seed: options.seed,

@@ -160,7 +160,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
         progress,
         header: {
           tool: TOOL,
-          onnxruntime: await runtimeVersion(),
+          onnxruntime: runtimeVersion(),
           device: options.device,
           seed,
           model: config.model,
