@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { weightsElsewhere } from '../checkpoint/elsewhere.js';
 import { HpsError } from '../errors.js';
 import type { TensorInfo } from '../tensor/tensor.js';
 import type { Architecture } from './architecture.js';
@@ -15,10 +16,17 @@ export function recogniseArchitecture(tensors: ReadonlyMap<string, TensorInfo>):
 
 /**
  * The architecture of a checkpoint: the one asked for, or the one its tensors show.
- * @throws HpsError USAGE for an id that does not exist; ARCHITECTURE_UNKNOWN with the first tensor names
+ * @throws HpsError USAGE for an id that does not exist; CHECKPOINT_UNSUPPORTED where the weights are not in the file;
+ *   ARCHITECTURE_UNKNOWN with the first tensor names
  */
 export function chooseArchitecture(checkpoint: Checkpoint, id: string | undefined): Architecture {
   const known = ARCHITECTURES.map((each) => each.id);
+  const elsewhere = weightsElsewhere(checkpoint.tensors);
+  if (elsewhere)
+    throw new HpsError('CHECKPOINT_UNSUPPORTED', elsewhere.what, {
+      hint: elsewhere.hint,
+      details: { tensors: elsewhere.tensors.slice(0, 16) },
+    });
   if (id !== undefined) {
     const wanted = ARCHITECTURES.find((each) => each.id === id);
     if (wanted) return wanted;

@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { isJsonObject, type JsonObject, parseJson } from '../bytes/json.js';
+import { isJsonObject, parseJson } from '../bytes/json.js';
 import { FileSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import type { Checkpoint } from './checkpoint.js';
+import type { Checkpoint, CheckpointConfig } from './checkpoint.js';
 import type { RawCheckpoint } from './format.js';
 import { resolveModelFolder } from './hf-folder.js';
 import { openRaw } from './registry.js';
@@ -28,14 +28,15 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
   try {
     const name = basename(file);
     const stateDict = chooseStateDict(raw.root, name, key);
-    const found = ownConfig(stateDict, raw, name) ?? { config: readConfigBeside(file), origin: CONFIG_FILE };
+    const configs = [ownConfig(stateDict, raw, name), configBeside(file)].filter((found) => found !== null);
     return {
       format: format.id,
       tensors: stateDict.tensors,
-      config: found.config,
-      configOrigin: found.config && found.origin,
+      config: joined(configs),
+      configs,
       key: stateDict.key,
       strippedPrefix: stateDict.strippedPrefix,
+      strippedInside: stateDict.strippedInside,
       ignored: [...raw.ignored, ...stateDict.ignored],
       files: raw.files,
       records: raw.records,
@@ -47,12 +48,18 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
   }
 }
 
+/** Configurations as one, the first that has a field; fromEntries keeps `__proto__` a key like any other. */
+function joined(configs: readonly CheckpointConfig[]): Checkpoint['config'] {
+  if (configs.length === 0) return null;
+  return Object.fromEntries([...configs].reverse().flatMap(({ config }) => Object.entries(config)));
+}
+
 /** The configuration in the file itself: beside the state dict, or as JSON in the metadata of a safetensors file. */
 function ownConfig(
   { config, configKey }: StateDict,
   { metadata }: RawCheckpoint,
   name: string,
-): { config: Checkpoint['config']; origin: string } | null {
+): CheckpointConfig | null {
   if (config) return { config, origin: `${name}:${configKey}` };
   const text = metadata?.get('config');
   if (text === undefined) return null;
@@ -62,7 +69,7 @@ function ownConfig(
 }
 
 /** The config.json in the checkpoint's folder; null without one. */
-function readConfigBeside(file: string): JsonObject | null {
+function configBeside(file: string): CheckpointConfig | null {
   const path = join(dirname(file), CONFIG_FILE);
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return null;
   const source = FileSource.open(path);
@@ -76,7 +83,7 @@ function readConfigBeside(file: string): JsonObject | null {
       throw invalid(`${source.byteLength} bytes, at most ${LIMITS.configBytes} are read`);
     const config = parseJson(source.readSync(0, source.byteLength), { name: CONFIG_FILE, code: 'CONFIG_INVALID' });
     if (!isJsonObject(config)) throw invalid('not a JSON object');
-    return config;
+    return { config, origin: CONFIG_FILE };
   } finally {
     source.close();
   }

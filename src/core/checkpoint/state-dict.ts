@@ -4,6 +4,7 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { CheckpointNode } from './format.js';
+import { type Ignored, unwrapNames } from './wrappers.js';
 
 /** Keys under which training code keeps the state dict, the preferred first; averaged copies come after the model itself. */
 const STATE_DICT_KEYS = [
@@ -25,20 +26,14 @@ const STATE_DICT_KEYS = [
 /** Keys of what else a training run saves: tensors below them are not the model's. */
 const TRAINING_STATE = /(^|_)(optim\w*|lr_schedulers?|schedulers?|scaler|amp|rng|callbacks|loops)(_|$)/i;
 
-const CONFIG_KEYS = ['config', 'hparams', 'hyper_parameters', 'args', 'cfg', 'opt'] as const;
-
-/** Prefixes that wrappers (DataParallel, torch.compile, trainers) put before every name. */
-const WRAPPER_PREFIXES = ['module.', '_orig_mod.', 'model.'] as const;
-
-export interface Ignored {
-  readonly name: string;
-  readonly reason: string;
-}
+/** Keys under which training code keeps its settings, those of the model alone first. */
+const CONFIG_KEYS = ['config', 'cfg', 'hparams', 'hyper_parameters', 'args', 'opt'] as const;
 
 export interface StateDict {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly key: string;
   readonly strippedPrefix: string;
+  readonly strippedInside: readonly string[];
   readonly config: Readonly<Record<string, JsonValue>> | null;
   /** Key of `config` in the file, or null. */
   readonly configKey: string | null;
@@ -57,31 +52,61 @@ interface Place {
  * moving average; nested maps and lists of tensors become dotted names.
  *
  * @param file - what errors call the file
- * @param key - path to the state dict, its steps separated by dots or slashes
+ * @param key - path to the state dict, its steps separated by dots or slashes; or the first steps of the names in a flat one
  * @throws HpsError TENSOR_NOT_FOUND where `key` leads nowhere or nothing is found, CHECKPOINT_CORRUPT where two names are the same
  */
 export function chooseStateDict(root: CheckpointNode, file: string, key?: string): StateDict {
-  const ignored: Ignored[] = [];
   const config = findConfig(root);
-  const place =
-    key === undefined ? descend({ node: root, key: '' }, config?.key ?? null, ignored) : follow(root, file, key);
-  const flat = new Map<string, Tensor>();
-  flatten(place.node, '', { file, flat, ignored, configKey: place.key === '' ? (config?.key ?? null) : null });
-  if (flat.size === 0) throw nothingFound(root, file, key);
-  const strippedPrefix = sharedPrefix([...flat.keys()]);
+  const found = locate(root, file, config?.key ?? null, key);
+  if (found === null || found.flat.size === 0) throw nothingFound(root, file, key);
+  const { names, strippedPrefix, strippedInside, ignored } = unwrapNames(found.flat);
   const tensors = new Map<string, Tensor>();
-  for (const [name, tensor] of flat) {
-    const short = name.slice(strippedPrefix.length);
-    tensors.set(short, renamed(tensor, short));
-  }
+  for (const [name, short] of names) tensors.set(short, renamed(found.flat.get(name)!, short));
   return {
     tensors,
-    key: place.key,
+    key: found.key,
     strippedPrefix,
+    strippedInside,
     config: config?.value ?? null,
     configKey: config?.key ?? null,
-    ignored,
+    ignored: [...found.ignored, ...ignored],
   };
+}
+
+/** Tensors by their dotted names below `key`. */
+interface Located {
+  readonly flat: ReadonlyMap<string, Tensor>;
+  readonly key: string;
+  readonly ignored: readonly Ignored[];
+}
+
+function locate(root: CheckpointNode, file: string, configKey: string | null, key?: string): Located | null {
+  const ignored: Ignored[] = [];
+  const node = key === undefined ? null : follow(root, key);
+  if (key !== undefined && node === null) return selectNames(locate(root, file, configKey)!, key);
+  const place = node === null ? descend({ node: root, key: '' }, configKey, ignored) : { node, key: key! };
+  const flat = new Map<string, Tensor>();
+  flatten(place.node, '', { file, flat, ignored, configKey: place.key === '' ? configKey : null });
+  return { flat, key: place.key, ignored };
+}
+
+/** Those of a flat state dict whose names begin with the steps of `key`; null where none does. */
+function selectNames(all: Located, key: string): Located | null {
+  const steps = key.replace(/\.$/, '');
+  const prefix = `${steps.startsWith(`${all.key}.`) ? steps.slice(all.key.length + 1) : steps}.`;
+  const flat = new Map<string, Tensor>();
+  const others = new Map<string, { name: string; count: number }>();
+  for (const [name, tensor] of all.flat) {
+    const [first] = name.split('.', 1);
+    if (name.startsWith(prefix) && name.length > prefix.length) flat.set(name.slice(prefix.length), tensor);
+    else others.set(first, { name, count: (others.get(first)?.count ?? 0) + 1 });
+  }
+  if (flat.size === 0) return null;
+  const beside = [...others].map(([first, { name, count }]) => ({
+    name: count === 1 ? name : `${first}.*`,
+    reason: `outside ${steps}: ${count === 1 ? 'a tensor' : `${count} tensors`}`,
+  }));
+  return { flat, key: steps, ignored: [...all.ignored, ...beside] };
 }
 
 /** Follows well-known keys while the map has one that leads to tensors; the entries beside it are noted. */
@@ -107,8 +132,8 @@ function descend(start: Place, configKey: string | null, ignored: Ignored[]): Pl
   }
 }
 
-/** The node at a path; a key may itself hold dots or slashes, so every way to split is tried, the longest step first. */
-function follow(root: CheckpointNode, file: string, path: string): Place {
+/** The node at a path that leads to tensors, or null; a key may itself hold dots or slashes, so every way to split is tried, the longest step first. */
+function follow(root: CheckpointNode, path: string): CheckpointNode | null {
   const find = (node: CheckpointNode | undefined, rest: string): CheckpointNode | undefined => {
     if (node === undefined) return undefined;
     const whole = child(node, rest);
@@ -121,8 +146,7 @@ function follow(root: CheckpointNode, file: string, path: string): Place {
     return undefined;
   };
   const node = path.length > LIMITS.tensorNameLength ? undefined : find(root, path);
-  if (node === undefined || !holdsTensors(node)) throw nothingFound(root, file, path);
-  return { node, key: path };
+  return node !== undefined && holdsTensors(node) ? node : null;
 }
 
 function child(node: CheckpointNode, key: string): CheckpointNode | undefined {
@@ -164,18 +188,6 @@ function addTensor(name: string, tensor: Tensor, { file, flat }: Flattening): vo
   if (flat.has(name)) throw corruptFile(file, `two tensors are named ${JSON.stringify(name)}`);
   if (flat.size >= LIMITS.tensors) throw corruptFile(file, `more than ${LIMITS.tensors} tensors`);
   flat.set(name, tensor);
-}
-
-/** The wrapper prefixes all names share, one after another; never the whole of a name. */
-function sharedPrefix(names: readonly string[]): string {
-  let prefix = '';
-  for (;;) {
-    const next = WRAPPER_PREFIXES.find((wrapper) =>
-      names.every((name) => name.startsWith(prefix + wrapper) && name.length > prefix.length + wrapper.length),
-    );
-    if (next === undefined) return prefix;
-    prefix += next;
-  }
 }
 
 function findConfig(root: CheckpointNode): { key: string; value: Record<string, JsonValue> } | null {
@@ -240,8 +252,9 @@ function summary(node: CheckpointNode): string {
 }
 
 function nothingFound(root: CheckpointNode, file: string, key: string | undefined): HpsError {
-  const keys =
-    root.kind === 'map' ? [...root.entries].filter(([, node]) => holdsTensors(node)).map(([name]) => name) : [];
+  const entries = root.kind === 'map' ? [...root.entries].filter(([, node]) => holdsTensors(node)) : [];
+  // Of a flat dict, the first steps of its names.
+  const keys = [...new Set(entries.map(([name, { kind }]) => (kind === 'tensor' ? name.split('.', 1)[0] : name)))];
   const shown = keys.slice(0, 10).join(', ');
   return new HpsError(
     'TENSOR_NOT_FOUND',

@@ -16,7 +16,8 @@ export function formatInspect(report: InspectReport): string {
   ];
   const parts = [
     facts.map(([name, value]) => `${String(name).padEnd(LABEL_WIDTH)}${text(value)}`).join('\n'),
-    ...(onnx ? [formatValues(onnx), ...onnx.warnings.map((line) => `Warning: ${printable(line)}`)] : []),
+    ...(onnx ? [formatValues(onnx)] : []),
+    ...(onnx ?? checkpoint)!.warnings.map((line) => `Warning: ${printable(line)}`),
     ...(report.tensors.length > 0 ? [formatTensors(report)] : []),
   ];
   return parts.join('\n\n');
@@ -26,10 +27,12 @@ const LABEL_WIDTH = 14;
 
 const text = (value: Cell): string => (typeof value === 'number' ? formatCount(value) : printable(String(value)));
 
-function checkpointFacts({ key, strippedPrefix, config, ignored }: NonNullable<InspectReport['checkpoint']>): Cell[][] {
+function checkpointFacts(checkpoint: NonNullable<InspectReport['checkpoint']>): Cell[][] {
+  const { key, strippedPrefix, strippedInside, config, ignored } = checkpoint;
   return [
     ...(key ? [['key', key]] : []),
     ...(strippedPrefix ? [['prefix', `${strippedPrefix} (stripped)`]] : []),
+    ...(strippedInside.length > 0 ? [['in names', `${strippedInside.join(', ')} (stripped)`]] : []),
     ...(config ? [['config', `${Object.keys(config).length} keys`]] : []),
     ...ignored.map(({ name, reason }) => ['ignored', `${name}: ${reason}`]),
   ];

@@ -93,13 +93,18 @@ describe('what the hpsv3 exporter asks of a checkpoint', () => {
     change: (tensors: Map<string, Checkpoint['tensors'] extends ReadonlyMap<string, infer T> ? T : never>) => void,
     asked: Partial<ExportRequest> = {},
     config?: Checkpoint['config'],
+    beside?: Checkpoint['config'],
   ) =>
     withCheckpoint(async (checkpoint) => {
       const tensors = new Map(checkpoint.tensors);
       change(tensors);
       const graph = new GraphBuilder(14, tensors);
+      const configs = [
+        { config, origin: 'x.ckpt:config' },
+        { config: beside, origin: 'config.json' },
+      ].filter((each) => each.config) as Checkpoint['configs'];
       return hpsv3Exporter.buildGraph(
-        { ...checkpoint, tensors, config: config === undefined ? checkpoint.config : config },
+        { ...checkpoint, tensors, configs: config === undefined ? checkpoint.configs : configs },
         graph,
         request(asked),
       );
@@ -131,6 +136,18 @@ describe('what the hpsv3 exporter asks of a checkpoint', () => {
     await expect(contradictory).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(/text_hidden is 8 by .*word_embeddings.* but 48 by/),
+    });
+  });
+
+  it('takes what one configuration does not say from the next, and refuses two that say different things', async () => {
+    const { text_heads, ...rest } = config;
+    const both = await changed(() => undefined, { modality: 'text' }, { lr: 1e-4, ...rest }, { text_heads });
+    expect(both.outputs.length).toBeGreaterThan(0);
+    await expect(
+      changed(() => undefined, { modality: 'text' }, config, { text_heads: 2 * text_heads }),
+    ).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/text_heads is \d by x.ckpt:config but \d by config.json/),
     });
   });
 

@@ -88,7 +88,7 @@ describe('initialTensors', () => {
     const tensors = byName(initialTensors(shallow, 0));
     for (const modality of ['image-text', 'audio-text', 'video-text'] as const) {
       const graph = new GraphBuilder(14, tensors);
-      const checkpoint = { tensors, config: shallow, configOrigin: 'config.json' } as unknown as Checkpoint;
+      const checkpoint = { tensors, configs: [{ config: shallow, origin: 'config.json' }] } as unknown as Checkpoint;
       const request = {
         modality,
         mode: 'pair' as const,

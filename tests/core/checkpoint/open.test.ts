@@ -55,7 +55,11 @@ describe('openCheckpoint', () => {
     put('pytorch_model.bin.index.json', JSON.stringify({ weight_map: weightMap }));
     put('config.json', '{"depth": 3}');
     const checkpoint = await openCheckpoint(folder);
-    expect(checkpoint).toMatchObject({ format: 'shard-index', config: { depth: 3 }, configOrigin: 'config.json' });
+    expect(checkpoint).toMatchObject({
+      format: 'shard-index',
+      config: { depth: 3 },
+      configs: [{ origin: 'config.json' }],
+    });
     expect([...checkpoint.tensors.keys()]).toEqual(names);
     expect(checkpoint.files).toHaveLength(2);
     checkpoint.close();
@@ -67,7 +71,7 @@ describe('openCheckpoint', () => {
     expect(checkpoint).toMatchObject({
       key: 'model',
       strippedPrefix: 'module._orig_mod.',
-      configOrigin: 'training.ckpt:args',
+      configs: [{ origin: 'training.ckpt:args' }],
     });
     expect(Object.entries(checkpoint.config!)).toEqual([
       ['lr', 0.1],
@@ -83,11 +87,12 @@ describe('openCheckpoint', () => {
     ema.close();
   });
 
-  it('prefers the configuration in the checkpoint to the one beside it', async () => {
+  it('joins the configuration in the checkpoint with the one beside it, each with its origin', async () => {
     cpSync(`${GOLDEN}torch/training.ckpt`, join(folder, 'x.ckpt'));
-    put('config.json', '{"depth": 3}');
+    put('config.json', '{"depth": 3, "name": "beside"}');
     const checkpoint = await openCheckpoint(join(folder, 'x.ckpt'));
-    expect(checkpoint.configOrigin).toBe('x.ckpt:args');
+    expect(checkpoint.configs.map(({ origin }) => origin)).toEqual(['x.ckpt:args', 'config.json']);
+    expect(checkpoint.config).toMatchObject({ depth: 3, name: 'nano', lr: 0.1 });
     checkpoint.close();
   });
 

@@ -129,6 +129,32 @@ describe('chooseStateDict', () => {
     );
   });
 
+  describe('with the first steps of names as a key', () => {
+    const flat = { 'model.a': TENSOR, 'model.b.c': TENSOR, 'ema_model.module.a': TENSOR, 'loss.w': TENSOR };
+
+    it.each([
+      ['model', ['a', 'b.c'], ['ema_model.module.a', 'loss.w']],
+      ['model.', ['a', 'b.c'], ['ema_model.module.a', 'loss.w']],
+      ['model.b', ['c'], ['model.a', 'ema_model.module.a', 'loss.w']],
+      ['ema_model', ['a'], ['model.*', 'loss.w']],
+    ])('%s selects by it', (key, names, ignoredNames) => {
+      const found = choose(flat, key);
+      expect(found).toMatchObject({ names, ignoredNames });
+      expect(`${found.key}.`).toBe(`${key}.`.replace('..', '.'));
+    });
+
+    it('selects in the state dict of a training checkpoint too, by its path or without', () => {
+      for (const key of ['ema_model', 'state_dict.ema_model'])
+        expect(choose({ epoch: 1, state_dict: flat }, key)).toMatchObject({ key, names: ['a'] });
+    });
+
+    it.each(['mod', 'loss.w.', 'model..', 'a'])('%s selects nothing, which names the first steps there are', (key) => {
+      const error = failure(() => choose(flat, key));
+      expect(error.code).toBe('TENSOR_NOT_FOUND');
+      expect(error.hint).toContain('tensors lie under: model, ema_model, loss.');
+    });
+  });
+
   describe('prefixes', () => {
     it.each([
       [['module.a', 'module.b'], 'module.', ['a', 'b']],

@@ -330,7 +330,7 @@ describe.skipIf(!hasShared)('real checkpoints', () => {
       expect(checkpoint).toMatchObject({
         key: 'model_state_dict',
         strippedPrefix: 'module.',
-        configOrigin: 'checkpoint-wrapped.ckpt:config',
+        configs: [{ origin: 'checkpoint-wrapped.ckpt:config' }, { origin: 'config.json' }],
       });
       expect(checkpoint.ignored.map(({ name }) => name)).toEqual(['optimizer', 'epoch', 'step', 'val_auc']);
     });

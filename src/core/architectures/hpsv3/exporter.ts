@@ -77,7 +77,7 @@ function checkedDimensions(checkpoint: Checkpoint, towers: readonly Tower[], req
   const parts = request.mode === 'head' ? (['head'] as const) : ([...towers, 'fusion', 'head'] as const);
   const dimensions = readDimensions(checkpoint.tensors, parts, [
     { config: request.config, origin: request.configOrigin },
-    { config: checkpoint.config, origin: checkpoint.configOrigin },
+    ...checkpoint.configs,
   ]);
   const elsewhere = [
     ...TOWERS.filter((tower) => !towers.includes(tower)).map((tower) => TOWER_PREFIX[tower]),

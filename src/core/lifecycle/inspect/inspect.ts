@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { recogniseArchitecture } from '../../architectures/registry.js';
 import type { JsonValue } from '../../bytes/json.js';
 import { FileSource } from '../../bytes/source.js';
+import { weightsElsewhere } from '../../checkpoint/elsewhere.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { CHECKPOINT_FORMATS } from '../../checkpoint/registry.js';
 import { HpsError } from '../../errors.js';
@@ -42,8 +43,11 @@ export interface InspectReport {
   readonly checkpoint: {
     readonly key: string;
     readonly strippedPrefix: string;
+    /** Steps of wrappers removed inside of names, e.g. `_orig_mod`. */
+    readonly strippedInside: readonly string[];
     readonly config: Readonly<Record<string, JsonValue>> | null;
     readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+    readonly warnings: readonly string[];
   } | null;
   readonly onnx: OnnxFacts | null;
 }
@@ -100,6 +104,7 @@ async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport
   const checkpoint = await openCheckpoint(options.path, { key: options.key });
   try {
     const all = [...checkpoint.tensors.values()];
+    const elsewhere = weightsElsewhere(checkpoint.tensors);
     return {
       file: basename(options.path),
       format: checkpoint.format,
@@ -110,8 +115,10 @@ async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport
       checkpoint: {
         key: checkpoint.key,
         strippedPrefix: checkpoint.strippedPrefix,
+        strippedInside: checkpoint.strippedInside,
         config: checkpoint.config,
         ignored: checkpoint.ignored,
+        warnings: elsewhere ? [`${elsewhere.what}. ${elsewhere.hint}`] : [],
       },
       onnx: null,
     };
