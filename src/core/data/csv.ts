@@ -1,124 +1,85 @@
-import { Readable } from 'node:stream';
-import { type CsvError, type Info, parse } from 'csv-parse';
 import { stringify } from 'csv-stringify/sync';
 import { HpsError } from '../errors.js';
-import { LIMITS } from '../limits.js';
+import { type CsvRecord, CsvScanner } from './csv-records.js';
 import { type FlatCell, FlatColumns, flattenRow, isNumericColumn } from './flat.js';
 import type { DataInput } from './input.js';
 import { badRow, type RowParser } from './jsonl.js';
 import { type IgnoredFields, parseDataRow } from './parse-row.js';
-import { type DataRow, RowError, type RowResult } from './rows.js';
+import { type BadRow, type DataRow, RowError, type RowResult } from './rows.js';
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+const COMMA = 0x2c;
 /** Rows handed over at a time. */
 const BATCH_ROWS = 1000;
 
 /** Text that a spreadsheet would run: OWASP's list of first characters, full-width forms included. */
 const FORMULA = /^'*[=+\-@\t\r＝＋－＠]/;
+/** A negative number is a number in a spreadsheet too. */
+const NEGATIVE_NUMBER = /^-(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const ESCAPED_FORMULA = /^'+[=+\-@\t\r＝＋－＠]/;
 
 /** Puts an apostrophe before text that a spreadsheet would take for a formula; `unescapeFormula` undoes it. */
-export const escapeFormula = (text: string): string => (FORMULA.test(text) ? `'${text}` : text);
+export const escapeFormula = (text: string): string =>
+  FORMULA.test(text) && !NEGATIVE_NUMBER.test(text) ? `'${text}` : text;
 
 /** Takes off the apostrophe that `escapeFormula` put. */
 export const unescapeFormula = (text: string): string => (ESCAPED_FORMULA.test(text) ? text.slice(1) : text);
 
-interface CsvRecord {
-  readonly record: readonly Buffer[];
-  /** `lines` is the number of the line the record ends on. */
-  readonly info: Info;
-}
-
 /**
- * Rows of a CSV file with a header. Lines are those on which records end.
+ * Rows of a CSV file with a header. Lines are those on which records begin.
  *
- * @throws HpsError DATA_INVALID for a header with repeated columns or without `type`, and for a quote that is never closed
+ * @throws HpsError DATA_INVALID for a header that is damaged, has repeated columns, or none of the name `type`
  */
 export async function* readCsvRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
   const parseRow: RowParser<DataRow> = (fields, line) => parseDataRow(fields, line, ignored);
   let columns: FlatColumns | undefined;
   let batch: RowResult<DataRow>[] = [];
-  for await (const result of readRecords(input)) {
-    if (!('record' in result)) batch.push(result);
-    else if (columns) batch.push(toRow(result, columns, parseRow));
-    else columns = new FlatColumns(decodeHeader(result.record, input.name), input.name);
-    if (batch.length < BATCH_ROWS) continue;
-    yield batch;
-    batch = [];
+  for await (const records of readRecords(input)) {
+    for (const record of records) {
+      if (!columns) columns = new FlatColumns(headerOf(record, input.name), input.name);
+      else if (batch.push('cells' in record ? toRow(record, columns, parseRow) : record) === BATCH_ROWS) {
+        yield batch;
+        batch = [];
+      }
+    }
   }
   yield batch;
 }
 
-/** Records, and the bad rows that csv-parse skipped. */
-async function* readRecords(input: DataInput): AsyncGenerator<CsvRecord | RowResult<never>> {
-  const skipped: RowResult<never>[] = [];
-  let broken: HpsError | undefined;
-  const parser = parse({
-    encoding: null, // cells as bytes: csv-parse would turn invalid UTF-8 into U+FFFD
-    info: true,
-    max_record_size: LIMITS.rowBytes,
-    record_delimiter: ['\n', '\r\n'],
-    relax_column_count: true,
-    skip_empty_lines: true,
-    skip_records_with_error: true,
-    on_skip: (error: CsvError | undefined) => {
-      const line = Number(error?.lines);
-      if (error?.code === 'CSV_MAX_RECORD_SIZE' || error?.code === 'CSV_QUOTE_NOT_CLOSED')
-        broken ??= unclosed(input, line);
-      else skipped.push({ line, code: 'INVALID_CSV', message: `not valid CSV: ${error?.code ?? 'unknown error'}` });
-      return undefined;
-    },
-  });
-  const chunks = Readable.from(copies(input));
-  chunks.on('error', (error) => parser.destroy(error));
-  for await (const record of chunks.pipe(parser) as AsyncIterable<CsvRecord>) {
-    yield* skipped.splice(0);
-    if (broken) throw broken;
-    yield record;
-  }
-  yield* skipped;
-  if (broken) throw broken;
+async function* readRecords(input: DataInput): AsyncGenerator<Iterable<CsvRecord | BadRow>> {
+  const scanner = new CsvScanner({ delimiter: COMMA, carriageReturns: false });
+  for await (const chunk of withoutMark(input.chunks())) yield scanner.push(chunk);
+  yield scanner.finish();
 }
 
-/** Chunks without the file's byte order mark; copies, because csv-parse holds on to what it is given. */
-async function* copies(input: DataInput): AsyncGenerator<Buffer> {
+/** The bytes without the file's byte order mark. */
+async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let opening: Buffer | undefined = Buffer.alloc(0);
-  for await (const chunk of input.chunks()) {
-    if (!opening) yield Buffer.from(chunk);
+  for await (const chunk of chunks) {
+    if (!opening) yield chunk;
     else {
       opening = Buffer.concat([opening, chunk]);
       if (opening.byteLength < BYTE_ORDER_MARK.byteLength) continue;
-      yield withoutMark(opening);
+      yield opening.indexOf(BYTE_ORDER_MARK) === 0 ? opening.subarray(BYTE_ORDER_MARK.byteLength) : opening;
       opening = undefined;
     }
   }
   if (opening) yield opening;
 }
 
-const withoutMark = (bytes: Buffer): Buffer =>
-  bytes.indexOf(BYTE_ORDER_MARK) === 0 ? bytes.subarray(BYTE_ORDER_MARK.byteLength) : bytes;
-
-function toRow({ record, info }: CsvRecord, columns: FlatColumns, parse: RowParser<DataRow>): RowResult<DataRow> {
-  const line = info.lines;
+function toRow({ line, cells }: CsvRecord, columns: FlatColumns, parse: RowParser<DataRow>): RowResult<DataRow> {
   try {
-    if (record.length !== columns.names.length) {
-      throw new RowError('COLUMNS_MISMATCH', `has ${record.length} cells where the header has ${columns.names.length}`);
+    if (cells.length !== columns.names.length) {
+      throw new RowError('COLUMNS_MISMATCH', `has ${cells.length} cells where the header has ${columns.names.length}`);
     }
-    const cells = record.map((cell, i) => decodeCell(cell, columns.names[i]));
-    return { line, row: parse(columns.toFields(cells), line) };
+    return { line, row: parse(columns.toFields(cells.map((cell, i) => decodeCell(cell, columns.names[i]))), line) };
   } catch (error) {
     return badRow(error, line);
   }
 }
 
-function decodeCell(bytes: Buffer, column: string): FlatCell {
-  let text: string;
-  try {
-    text = UTF8.decode(bytes);
-  } catch {
-    throw new RowError('INVALID_UTF8', `${column} is not valid UTF-8`);
-  }
+function decodeCell(text: string | null, column: string): FlatCell {
+  if (text === null) throw new RowError('INVALID_UTF8', `${column} is not valid UTF-8`);
   if (text.includes('\0')) throw new RowError('FIELD_INVALID', `${column} has a NUL character`);
   return isNumericColumn(column) ? parseNumber(text.trim()) : unescapeFormula(text);
 }
@@ -131,21 +92,16 @@ function parseNumber(text: string): FlatCell {
   return value;
 }
 
-function decodeHeader(record: readonly Buffer[], file: string): string[] {
-  try {
-    return record.map((cell) => UTF8.decode(cell).trim());
-  } catch {
-    throw new HpsError('DATA_INVALID', `${file}: the header is not valid UTF-8`, {
-      hint: 'Save the file as UTF-8.',
-      details: { file },
+function headerOf(record: CsvRecord | BadRow, file: string): string[] {
+  const refuse = (rule: string, hint: string): HpsError =>
+    new HpsError('DATA_INVALID', `${file}: line ${record.line}: the header is not valid: ${rule}`, {
+      hint,
+      details: { file, line: record.line },
     });
-  }
-}
-
-function unclosed(input: DataInput, line: number): HpsError {
-  return new HpsError('DATA_INVALID', `${input.name}: a quote opened before line ${line} is never closed`, {
-    hint: `Close the quote; one record may have at most ${LIMITS.rowBytes} bytes.`,
-    details: { file: input.name, line },
+  if (!('cells' in record)) throw refuse(record.message, 'Correct the quotes of the header.');
+  return record.cells.map((cell) => {
+    if (cell === null) throw refuse('not UTF-8', 'Save the file as UTF-8.');
+    return cell.trim();
   });
 }
 
