@@ -66,6 +66,17 @@ export interface HpsErrorOptions {
   cause?: unknown;
 }
 
+/** Characters of a message or a hint: what a file puts into them must not fill a terminal or a log. */
+const MESSAGE_CHARACTERS = 2000;
+
+/** `text` cut in the middle, since what a message quotes from a file stands there; how much is missing is said. */
+function bounded(text: string): string {
+  const excess = text.length - MESSAGE_CHARACTERS;
+  if (excess <= 0) return text;
+  const half = MESSAGE_CHARACTERS / 2;
+  return `${text.slice(0, half)} … (${excess} characters left out) … ${text.slice(-half)}`;
+}
+
 /** An expected failure: bad input or a missing capability. Anything else that escapes is a bug and keeps its stack. */
 export class HpsError extends Error {
   override readonly name = 'HpsError';
@@ -77,8 +88,8 @@ export class HpsError extends Error {
     message: string,
     options: HpsErrorOptions = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.hint = options.hint;
+    super(bounded(message), options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint === undefined ? undefined : bounded(options.hint);
     this.details = options.details ?? {};
   }
 

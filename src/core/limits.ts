@@ -73,7 +73,7 @@ export const LIMITS = {
   /** ONNX: nodes in all graphs together, subgraph nesting, bytes of the protobuf around the weights. */
   onnxNodes: 1_000_000,
   onnxDepth: 64,
-  onnxStructureBytes: 512 * MiB,
+  onnxStructureBytes: 384 * MiB,
   /** protobuf cannot hold more in one message; above it weights go to external data. */
   onnxFileBytes: 2 * GiB - 1,
 

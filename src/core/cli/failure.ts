@@ -49,7 +49,19 @@ export function internalError(error: unknown): HpsError {
 }
 
 export function errorJson({ code, message, hint, details }: HpsError): ErrorJson {
-  return { error: { code, message, hint: hint ?? null, details } };
+  return { error: { code, message, hint: hint ?? null, details: boundedDetails(details) } };
+}
+
+/** Elements of one list, and characters of one string, among an error's details: a file may have put millions there. */
+const DETAIL = { elements: 10_000, characters: 10_000 } as const;
+
+function boundedDetails(details: HpsError['details']): HpsError['details'] {
+  const bound = (_key: string, value: unknown) => {
+    if (typeof value === 'string' && value.length > DETAIL.characters) return `${value.slice(0, DETAIL.characters)}…`;
+    if (!Array.isArray(value) || value.length <= DETAIL.elements) return value;
+    return [...value.slice(0, DETAIL.elements), `… ${value.length - DETAIL.elements} more`];
+  };
+  return JSON.parse(JSON.stringify(details, bound));
 }
 
 /** The same failure for oclif to print: it sets the exit code in whichever CLI the command runs. */

@@ -10,6 +10,8 @@ export interface TableOptions {
 
 const GAP = '  ';
 const MIN_COLUMN = 8; // a name cut shorter than this says nothing
+/** No cell is padded to more than this, however wide another of its column is: names come from files, and may be megabytes long. */
+const MAX_ALIGNED = 128;
 /** East Asian wide and full-width forms and emoji take two columns; the ranges of Unicode TR 11 that terminals agree on. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
@@ -46,12 +48,18 @@ export function formatTable(
 ) {
   const texts = [headers.map(String), ...rows.map((row) => row.map(formatCell))];
   const rightAligned = headers.map((_, column) => rows.length > 0 && rows.every((row) => isNumeric(row[column])));
-  const widths = headers.map((_, column) => texts.reduce((most, row) => Math.max(most, displayWidth(row[column])), 0));
+  const widths = headers.map((_, column) =>
+    Math.min(
+      MAX_ALIGNED,
+      texts.reduce((most, row) => Math.max(most, displayWidth(row[column])), 0),
+    ),
+  );
   shrinkToFit(widths, rightAligned, options.width ?? Number.POSITIVE_INFINITY);
+  const shorten = options.width === undefined ? (text: string) => text : truncate;
   return texts
     .map((row) =>
       row
-        .map((text, column) => pad(truncate(text, widths[column]), widths[column], rightAligned[column]))
+        .map((text, column) => pad(shorten(text, widths[column]), widths[column], rightAligned[column]))
         .join(GAP)
         .trimEnd(),
     )
@@ -72,7 +80,7 @@ function formatCell(cell: Cell): string {
 const isNumeric = (cell: Cell): boolean => typeof cell === 'number' || cell === null || cell === undefined;
 
 function pad(text: string, width: number, right: boolean): string {
-  const space = ' '.repeat(width - displayWidth(text));
+  const space = ' '.repeat(Math.max(0, width - displayWidth(text)));
   return right ? space + text : text + space;
 }
 

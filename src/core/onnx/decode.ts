@@ -1,6 +1,6 @@
 import type { ByteSource } from '../bytes/source.js';
 import { LIMITS } from '../limits.js';
-import { EXTERNAL_LOCATION, type Message, type ModelProto, type TensorProto } from './model.js';
+import { EXTERNAL_LOCATION, type Message, type ModelProto, type TensorProto, type TensorShapeProto } from './model.js';
 import { NumberList } from './number-list.js';
 import { type Field, isMessage, type MessageName, perMessage, type ScalarKind } from './schema.js';
 import { checkTensor } from './tensor-data.js';
@@ -10,8 +10,9 @@ import { WIRE, WireReader } from './wire.js';
 /** Raw data up to this size is kept in memory (shape constants, scalars); above it stays in the file. */
 const INLINE_WEIGHT_BYTES = 1024;
 /** Estimates of what a message and a string cost in memory beyond their own bytes, so that many empty ones are bounded too. */
-const MESSAGE_BYTES = 128;
+const MESSAGE_BYTES = 256;
 const VALUE_BYTES = 48;
+const ARRAY_BYTES = 256;
 
 type Target = Record<string, unknown> & Message;
 
@@ -65,6 +66,7 @@ class Decoder {
   readonly external: TensorProto[] = [];
   private readonly reader: WireReader;
   private nodes = 0;
+  private tensors = 0;
   private structureBytes = 0;
 
   constructor(private readonly source: ByteSource) {
@@ -77,13 +79,14 @@ class Decoder {
     this.enter(name, depth);
     const target: Target = {};
     for (const key of layout.lists) target[key] = [];
+    const unknown: Uint8Array[] = [];
     let chosen: string | undefined;
     while (reader.position < end) {
       const start = reader.position;
       const tag = reader.tag(end);
       const entry = layout.byId.get(tag >>> 3);
       if (entry === undefined) {
-        this.keepUnknown(target, start, tag & 7, end);
+        unknown.push(this.unknownFields(layout, start, tag & 7, end));
         continue;
       }
       const { key, field } = entry;
@@ -94,6 +97,7 @@ class Decoder {
       }
       this.value(target, name, entry, tag & 7, end, depth);
     }
+    if (unknown.length > 0) target.unknown = unknown.length === 1 ? unknown[0] : Buffer.concat(unknown);
     return this.finish(name, target, layout);
   }
 
@@ -101,6 +105,9 @@ class Decoder {
     this.spend(MESSAGE_BYTES);
     if (name === 'NodeProto' && ++this.nodes > LIMITS.onnxNodes) {
       throw this.reader.corrupt(`more than ${LIMITS.onnxNodes} nodes`);
+    }
+    if (name === 'TensorProto' && ++this.tensors > LIMITS.tensors) {
+      throw this.reader.corrupt(`more than ${LIMITS.tensors} tensors`);
     }
     if (depth > LIMITS.onnxDepth) throw this.reader.corrupt(`nested deeper than ${LIMITS.onnxDepth}`);
   }
@@ -192,13 +199,20 @@ class Decoder {
     for (; reader.position < end; this.spend(8)) list.push(this.scalar(kind, end) as number | bigint);
   }
 
-  private keepUnknown(target: Target, start: number, wireType: number, end: number): void {
+  /** The unknown field that begins at `start`, and those that follow it without a known one between: one copy for all. */
+  private unknownFields(layout: Layout, start: number, wireType: number, end: number): Uint8Array {
     const { reader } = this;
     reader.skip(wireType, end);
-    const length = reader.position - start;
-    this.spend(VALUE_BYTES + length);
-    const bytes = this.source.readSync(start, length);
-    target.unknown = target.unknown ? Buffer.concat([target.unknown, bytes]) : bytes;
+    let next = reader.position;
+    while (next < end) {
+      const tag = reader.tag(end);
+      if (layout.byId.has(tag >>> 3)) break;
+      reader.skip(tag & 7, end);
+      next = reader.position;
+    }
+    this.spend(ARRAY_BYTES + next - start);
+    reader.position = start;
+    return reader.bytes(next - start);
   }
 
   private finish(name: MessageName, target: Target, layout: Layout): Target {
@@ -210,10 +224,17 @@ class Decoder {
       if (value instanceof NumberList) target[key] = value.finish();
     }
     if (name === 'TensorProto') this.tensor(target as unknown as TensorProto);
+    if (name === 'TensorShapeProto') this.checkRank((target as unknown as TensorShapeProto).dim.length);
     return target;
   }
 
+  private checkRank(rank: number): void {
+    if (rank > LIMITS.tensorRank)
+      throw this.reader.corrupt(`a shape of ${rank} dimensions, at most ${LIMITS.tensorRank} are allowed`);
+  }
+
   private tensor(tensor: TensorProto): void {
+    this.checkRank(tensor.dims.length);
     checkTensor(tensor, this.source.name);
     if (tensor.dataLocation === EXTERNAL_LOCATION) this.external.push(tensor);
   }

@@ -103,6 +103,13 @@ describe('formatTable', () => {
     expect(truncate('漢字漢字', 5)).toBe('漢字…');
   });
 
+  it('pads nothing to the width of a name of a megabyte, and writes that name whole', () => {
+    const long = 'x'.repeat(1_000_000);
+    const table = formatTable(['name', 'n'], [[long, 1], ...Array.from({ length: 100 }, () => ['short', 2])]);
+    expect(table).toContain(`${long}  1`);
+    expect(table.length).toBeLessThan(long.length + 101 * 200);
+  });
+
   it('lets no control character of a cell through', () => {
     expect(formatTable(['name'], [['\u001b[31mred']])).toBe('name\n\\u001b[31mred');
   });

@@ -75,6 +75,18 @@ describe('fields that are not in the schema', () => {
     const file = modelFile([...tensor, ...later], later);
     expect(Uint8Array.from(await modelBytes(readModelBytes(file)))).toEqual(file);
   });
+
+  it('may be a million, with known ones between', async () => {
+    const unknown = number(900, 1);
+    const many = Array.from({ length: 500_000 }, () => unknown).flat();
+    const info = bytes(13, bytes(1, 'v'));
+    const file = modelFile([...info, ...info], many);
+    const scattered = Buffer.concat([modelFile([...unknown, ...info, ...unknown, ...info]), Uint8Array.from(many)]);
+    const ordered = Buffer.from(await modelBytes(readModelBytes(scattered)));
+    expect(ordered.includes(Buffer.from([...info, ...info, ...unknown, ...unknown]))).toBe(true);
+    expect(ordered.subarray(-many.length).equals(Uint8Array.from(many))).toBe(true);
+    expect(Uint8Array.from(await modelBytes(readModelBytes(file)))).toEqual(file);
+  });
 });
 
 describe('writing then reading', () => {
@@ -176,17 +188,41 @@ const HOSTILE: readonly (readonly [string, Uint8Array])[] = [
   ['floats in the field of integers', tensorOfFields(number(1, 1), number(2, 1), bytes(5, [0]))],
   ['half a float', tensorOfFields(number(1, 1), number(2, 1), bytes(4, [0, 0]))],
   ['raw strings', tensorOfFields(number(1, 1), number(2, 8), f32(4))],
+  [
+    'a tensor of a million dimensions',
+    tensorOfFields(bytes(1, new Uint8Array(1_000_000).fill(1)), number(2, 1), f32(4)),
+  ],
+  [
+    'a value of 65 dimensions',
+    modelFile(
+      bytes(13, [...bytes(1, 'v'), ...bytes(2, bytes(1, bytes(2, new Array(65).fill(bytes(1, number(1, 1))).flat())))]),
+    ),
+  ],
+  ['more tensors than any model has', manyOf(bytes(5, [...bytes(8, 'w'), ...number(1, 0), ...number(2, 1)]), 250_001)],
 ];
 
-/** A graph of five million equal small fields. */
-function manyOf(field: number[]): Uint8Array {
-  const graph = Buffer.alloc(field.length * 5_000_000, Uint8Array.from(field));
+/** A graph of many equal small fields. */
+function manyOf(field: number[], count = 5_000_000): Uint8Array {
+  const graph = Buffer.alloc(field.length * count, Uint8Array.from(field));
   return Buffer.concat([Uint8Array.from([...number(1, 8), 0x3a, ...varint(graph.length)]), graph]);
 }
 
 describe('hostile models', () => {
+  it('bounds what a message quotes of them', () => {
+    const file = modelFile(initializer(number(1, 1), number(2, 1), bytes(8, 'w'.repeat(3_000_000))));
+    expect(() => readModelBytes(file)).toThrow(/^.{1,2100}$/);
+  });
+
   it.each(HOSTILE)('refuses %s as corrupt', (_, file) => {
     expect(() => readModelBytes(file)).toThrow(expect.objectContaining({ code: 'ONNX_CORRUPT' }));
+  });
+
+  it.each(HOSTILE)('says so of %s in few words', (_, file) => {
+    try {
+      readModelBytes(file);
+    } catch (error) {
+      expect((error as Error).message.length).toBeLessThan(500);
+    }
   });
 
   it('reads 60 subgraphs in each other', () => {

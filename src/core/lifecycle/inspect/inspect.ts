@@ -196,7 +196,8 @@ async function describeInitializers(
   options: InspectOptions,
 ): Promise<InspectedTensor[]> {
   const described: InspectedTensor[] = [];
-  for (const proto of initializers.filter(({ name = '' }) => matcher(options.match)({ name }))) {
+  const matches = matcher(options.match);
+  for (const proto of initializers.filter(({ name = '' }) => matches({ name }))) {
     const info = { name: proto.name ?? '', dtype: dataTypeName(proto.dataType), shape: proto.dims };
     const statistics =
       options.statistics && hasStatistics(info.dtype) ? await tensorStatistics(tensorOf(proto)) : undefined;
