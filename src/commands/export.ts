@@ -70,7 +70,8 @@ implementation are compared; without it only the file's own invariances are, and
     })(),
     key: Flags.string({
       helpValue: 'PATH',
-      description: 'State dict inside a nested checkpoint, e.g. model_state_dict',
+      description:
+        'State dict inside a nested checkpoint, e.g. model_state_dict, or the first steps of names in a flat one',
     }),
     config: configFlag,
     optimize: Flags.boolean({

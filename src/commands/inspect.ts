@@ -22,7 +22,8 @@ export default class Inspect extends HpsCommand<InspectReport> {
     stats: Flags.boolean({ description: 'Read the listed tensors and show minimum, maximum, mean, deviation' }),
     key: Flags.string({
       helpValue: 'PATH',
-      description: 'State dict inside a nested checkpoint, e.g. model_state_dict',
+      description:
+        'State dict inside a nested checkpoint, e.g. model_state_dict, or the first steps of names in a flat one',
     }),
   };
 

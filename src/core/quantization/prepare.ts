@@ -1,6 +1,7 @@
 import {
   DATA_TYPE,
   findAttribute,
+  type GraphProto,
   type NodeProto,
   type OnnxModel,
   subgraphsOf,
@@ -38,12 +39,31 @@ function firstQuantized(nodes: readonly NodeProto[]): NodeProto | undefined {
   return undefined;
 }
 
-/** Before IR version 4 every initializer had to be an input as well; now that would make it one a caller may replace. */
+/** What preparing a model takes from it, one sentence each. */
+export function preparationNotes(model: OnnxModel): string[] {
+  const names = model.irVersion < FREE_INITIALIZERS_IR ? [] : [...replaceableWeights(model.graph)];
+  if (names.length === 0) return [];
+  const listed = names.slice(0, 3).join(', ') + (names.length > 3 ? `, … (${names.length} in all)` : '');
+  return [`Initializers that are graph inputs too, which a caller could replace, are constants here: ${listed}.`];
+}
+
+/** Before IR version 4 every initializer had to be an input as well; since then that makes it one a caller may replace. */
 function freeInitializers(model: OnnxModel): OnnxModel {
-  if (model.irVersion >= FREE_INITIALIZERS_IR) return model;
-  const initializers = new Set(model.graph.initializer.map(({ name }) => name));
-  const input = model.graph.input.filter(({ name }) => !initializers.has(name));
-  return { ...model, irVersion: FREE_INITIALIZERS_IR, graph: { ...model.graph, input } };
+  const weights = replaceableWeights(model.graph);
+  if (weights.size === 0) return model;
+  const input = model.graph.input.filter(({ name }) => !weights.has(name));
+  return { ...model, irVersion: Math.max(model.irVersion, FREE_INITIALIZERS_IR), graph: { ...model.graph, input } };
+}
+
+/** Names of initializers that are inputs too, of just their shape: one that may have another is a default for what callers give. */
+function replaceableWeights({ initializer, input }: GraphProto): Set<string> {
+  const shapes = new Map(input.map(({ name, type }) => [name, type?.tensorType?.shape?.dim]));
+  const isWeight = ({ name = '', dims }: TensorProto): boolean => {
+    if (!shapes.has(name)) return false;
+    const stated = shapes.get(name);
+    return stated === undefined || dims.every((size, axis) => stated[axis]?.dimValue === size);
+  };
+  return new Set(initializer.filter(isWeight).map(({ name = '' }) => name));
 }
 
 /** Float tensors of Constant nodes as initializers: some exporters keep all weights there. */

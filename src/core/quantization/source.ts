@@ -3,7 +3,7 @@ import type { Manifest } from '../onnx/manifest.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
 import { readManifest } from '../onnx/read-manifest.js';
-import { prepareModel } from './prepare.js';
+import { preparationNotes, prepareModel } from './prepare.js';
 import { pairKey } from './ranges/calibrate.js';
 
 /** The float model that is quantized; its weights stay in its files until it is closed. */
@@ -18,6 +18,8 @@ export interface QuantizationSource {
   readonly files: readonly string[];
   /** Bytes of all its files. */
   readonly bytes: number;
+  /** What preparing it takes from it, one sentence each. */
+  readonly notes: readonly string[];
   /** The model as schemes read it. @throws HpsError ALREADY_QUANTIZED */
   prepared(foldNorms: boolean): Promise<OnnxModel>;
   /** Under which name a value's range is kept; see `ObserveOptions.keyOf`. */
@@ -53,6 +55,7 @@ function describe(path: string, file: OnnxFile, manifest: Manifest | null): Quan
       prepared.set(foldNorms, known);
       return known;
     },
+    notes: preparationNotes(model),
     keyOf: (values) => (manifest?.mode === 'pair' ? pairKey(values) : (value) => value),
     close: file.close,
   };

@@ -233,7 +233,7 @@ async function writeCandidate(
     ...(search ? { search } : {}),
     session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
   };
-  const warnings = [...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
+  const warnings = [...source.notes, ...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
   if (options.dryRun) {
     const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
     return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };

@@ -240,19 +240,46 @@ describe.each(['weight-only', 'dynamic', 'static'] as const)('%s of a third-part
     expect(all).toBeAllClose(float, { atol: 0.15 * spread(float) });
   });
 
-  it('reads one of IR version 3, whose weights are inputs too', async () => {
+  it.each([
+    [3, 4],
+    [8, 8],
+  ])('reads one of IR version %i whose weights are inputs too', async (irVersion, written) => {
     const path = await changed('mlp', (model) => {
       const weights = model.graph.initializer.map(({ name = '', dims, dataType: elemType }) => ({
         name,
         type: { tensorType: { elemType, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
       }));
       const graph = { ...model.graph, input: [...model.graph.input, ...weights] };
-      return { ...atOpset(13)(model), irVersion: 3, graph };
+      return { ...atOpset(13)(model), irVersion, graph };
     });
     const { candidate, float, all } = await quantize(path, scheme);
+    expect(candidate.model.irVersion).toBe(written);
     expect(candidate.model.graph.input.map(({ name }) => name)).toEqual(['embedding']);
     expect(all).toBeAllClose(float, { atol: 0.15 * spread(float) });
   });
+});
+
+it('tells which weights a caller could replace before, and leaves a default whose shape is open', async () => {
+  const tensorType = (dim: object[]) => ({ tensorType: { elemType: DATA_TYPE.FLOAT, shape: { dim } } });
+  const path = await changed('mlp', (model) => {
+    const [weight] = model.graph.initializer;
+    const state = { name: 'state', dims: [2], dataType: DATA_TYPE.FLOAT, rawData: new Uint8Array(8) };
+    const input = [
+      ...model.graph.input,
+      { name: weight.name!, type: tensorType(weight.dims.map((dimValue) => ({ dimValue }))) },
+      { name: 'state', type: tensorType([{ dimParam: 'n' }]) },
+    ];
+    return { ...model, graph: { ...model.graph, input, initializer: [...model.graph.initializer, state] } };
+  });
+  const source = await openSource(path);
+  expect(source.notes).toEqual([
+    expect.stringMatching(/^Initializers that are graph inputs too, .* are constants here: \S+\.$/),
+  ]);
+  expect((await source.prepared(false)).graph.input.map(({ name }) => name)).toEqual(['embedding', 'state']);
+  source.close();
+  const plain = await openSource(mlp);
+  expect(plain.notes).toEqual([]);
+  plain.close();
 });
 
 it('says that rows cannot be made for a model that keeps its batch on another axis', async () => {
