@@ -5,7 +5,7 @@ import { prepareAuc } from '../../dist/core/stats/auc.js';
 import { bootstrap } from '../../dist/core/stats/bootstrap.js';
 import { prepareEce } from '../../dist/core/stats/calibration-error.js';
 import { spearman } from '../../dist/core/stats/correlation.js';
-import { fitIsotonic } from '../../dist/core/stats/isotonic.js';
+import { fitIsotonic, knotIndices } from '../../dist/core/stats/isotonic.js';
 import { sigmoid } from '../../dist/core/stats/logistic.js';
 
 const [task, folder] = process.argv.slice(2);
@@ -21,7 +21,7 @@ function outcomes() {
 }
 
 const TASKS = {
-  isotonic: () => fitIsotonic(column('scores'), column('labels')).x.length,
+  isotonic: () => knotIndices(fitIsotonic(column('scores'), column('labels'))).length,
   auc: () => prepareAuc(column('scores'), outcomes())(),
   spearman: () => spearman(column('scores'), column('ratings')),
   ece: () => prepareEce(column('scores').map(sigmoid), outcomes())(),

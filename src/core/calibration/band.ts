@@ -20,8 +20,8 @@ export interface BandOptions {
 }
 
 /**
- * The pointwise band of a curve by cluster bootstrap: the method is fitted again to resampled clusters, and the middle 90 % of
- * its values taken. The curve itself is always inside.
+ * The pointwise band of a curve by cluster bootstrap: the method is fitted again to resampled clusters, with the votes it imagines
+ * drawn anew, and the middle 90 % of its values taken. The curve itself is always inside.
  */
 export function bootstrapBand<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
@@ -35,13 +35,14 @@ export function bootstrapBand<Rows extends ClusteredRows>(
   const values = x.map(() => new Float64Array(refits));
   const resample = task.prepareResample(rows, BAND_CELLS);
   const random = new Random(seed);
+  const imagined = new Random(`${seed}/prior`);
   const { names, codes } = rows.cluster;
   const draws = new Float64Array(names.length);
   const weights = new Float64Array(codes.length);
   for (let i = 0; i < refits; i++) {
     drawClusters(random, draws);
     for (let row = 0; row < weights.length; row++) weights[row] = draws[codes[row]];
-    const refitted = method.fit(resample(weights));
+    const refitted = method.fit(resample(weights, imagined));
     for (const [point, at] of x.entries()) values[point][i] = applyCurve(refitted, at);
   }
   const tail = (1 - BAND_LEVEL) / 2;

@@ -35,6 +35,8 @@ const ROWS = { quick: 8, full: 24 } as const;
 const BATCH = 8;
 /** Logits the added graph alone is compared on, from well below its first knot to well above its last. */
 const GRID_POINTS = 20_001;
+/** Logits between two knots and at both: a regular grid would step over knots that crowd beside one far out. */
+const STRETCH_POINTS = 17;
 
 /** Levels of optimisation that are tried. */
 const LEVELS: Record<EmbeddedCheck['level'], readonly OptimizationLevel[]> = {
@@ -65,7 +67,7 @@ export async function checkEmbedded(options: EmbeddedCheck): Promise<GateCheck[]
   const logits = gridOf(options.curve);
   for (const [level, values] of await runGrid(logits, options)) {
     differences.push({
-      what: `${GRID_POINTS} logits at level ${level}`,
+      what: `${logits.length} logits at level ${level}`,
       difference: compare(options.curve, logits, values),
     });
   }
@@ -138,15 +140,20 @@ async function runProbes(
   });
 }
 
-/** Where a curve is tried: its knots, and a regular grid over half its width beyond either end. */
+/** Where a curve is tried: a regular grid over half its width beyond either end, and of knots each stretch between two. */
 function gridOf(curve: Curve): Float32Array {
   const [low, high] = extent(curve);
   const margin = (high - low) / 2;
-  const from = low - margin;
-  const step = (high - low + 2 * margin) / (GRID_POINTS - 1);
-  const grid = Array.from({ length: GRID_POINTS }, (_, i) => from + i * step);
-  return Float32Array.from(curve.kind === 'knots' ? [...grid, ...curve.x] : grid);
+  const regular = ranged(low - margin, high + margin, GRID_POINTS);
+  if (curve.kind !== 'knots') return Float32Array.from(regular);
+  const { x } = curve;
+  const stretches = x.slice(1).flatMap((to, i) => ranged(x[i], to, STRETCH_POINTS));
+  return Float32Array.from([...regular, ...stretches, ...stretches.map((at) => -at)]);
 }
+
+/** `count` numbers at equal distances, both ends among them. */
+const ranged = (from: number, to: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) => from + (i * (to - from)) / (count - 1));
 
 /** The logits over which a curve changes. */
 function extent(curve: Curve): [number, number] {

@@ -114,7 +114,7 @@ export function fitCalibrator<Rows extends ClusteredRows>(
   if (options.auto && method.id === FITS_NOTHING) {
     warnings.push('Calibration did not help: no method beats the raw score by more than one standard error.');
   }
-  warnings.push(...curveWarnings(curve));
+  if (method.id !== FITS_NOTHING) warnings.push(...task.cautions(rows), ...curveWarnings(curve));
   return { method: method.id, curve, band, n, clusters, folds, repeats, choice: losses, groups, warnings, ...figures };
 }
 

@@ -1,12 +1,23 @@
 import { argsort } from '../stats/argsort.js';
 import type { Outcomes } from '../stats/outcomes.js';
 
+/**
+ * Votes imagined for either side beside those that were cast. One for each is Laplace's rule: n votes of n for one side make a
+ * probability of (n + 1) / (n + 2), so that votes which nothing contradicts do not end in certainty.
+ */
+export interface PriorVotes {
+  readonly left: number;
+  readonly right: number;
+}
+
 /** Pair logits of one scorer, and the votes on each pair as weights. */
 export interface JudgedLogits {
   /** Finite. */
   readonly logits: Float64Array;
   /** Votes for the left and for the right; a tie counts one half on each side. */
   readonly outcomes: Outcomes;
+  /** Imagined votes, where a refit draws them; else a method imagines its own. */
+  readonly prior?: PriorVotes;
 }
 
 /** The values of rows, in the given order. A loop: `Float64Array.from` with a function takes ten times as long. */

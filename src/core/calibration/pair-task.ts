@@ -1,8 +1,18 @@
+import { formatCount } from '../bytes/format.js';
 import { selectCoded } from '../data/columns.js';
 import type { JoinedPairs } from '../data/join.js';
 import { logit } from '../stats/logistic.js';
 import { PAIR_METRICS } from '../stats/metric.js';
-import { gatherCells, type JudgedLogits, judgedRows, reweighted, sumCells } from './judged.js';
+import {
+  favouredSide,
+  gatherCells,
+  type JudgedLogits,
+  judgedRows,
+  reweighted,
+  sumCells,
+  totalVotes,
+} from './judged.js';
+import { drawPrior } from './prior-votes.js';
 import type { CalibrationTask, ClusteredRows } from './task.js';
 
 /** Judged pairs of one scorer. */
@@ -17,6 +27,27 @@ export const votesOf = ({ logit, votesLeft, votesRight, cluster, clusterNames }:
 /** Probabilities are kept this far from 0 and 1 in a logarithm. */
 const EPSILON = 2 ** -52;
 
+/** Votes that leave open how steep a curve is: those the score has all right, or a side of a logit tells apart. */
+function cautions({ logits, outcomes }: ClusteredVotes): string[] {
+  const { positive, negative } = totalVotes({ logits, outcomes });
+  const held = `so the curve is held to what ${formatCount(positive + negative)} votes allow`;
+  if (negative === 0 || positive === 0) {
+    return [
+      `All votes are for the ${negative === 0 ? 'left' : 'right'}: how steep the curve is cannot be told, ${held}.`,
+    ];
+  }
+  const against = totalVotes(favouredSide({ logits, outcomes })).negative;
+  if (against === 0) return [`No vote is against the score: how steep the curve is cannot be told, ${held}.`];
+  let lowestLeft = Number.POSITIVE_INFINITY;
+  let highestRight = Number.NEGATIVE_INFINITY;
+  for (const [row, logit] of logits.entries()) {
+    if (outcomes.positive[row] > 0) lowestLeft = Math.min(lowestLeft, logit);
+    if (outcomes.negative[row] > 0) highestRight = Math.max(highestRight, logit);
+  }
+  if (lowestLeft < highestRight) return [];
+  return [`A logit of ${lowestLeft} separates all votes for the left from all for the right, ${held}.`];
+}
+
 /** Pairs: the loss is the negative log likelihood of the votes. */
 export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   kind: 'pair',
@@ -25,8 +56,13 @@ export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   reweight: (rows, weights) => ({ ...reweighted(rows, weights), cluster: rows.cluster }),
   prepareResample: (rows, limit) => {
     const cells = gatherCells(rows.logits, limit);
-    return (weights) => ({ ...sumCells(rows, cells, weights), cluster: rows.cluster });
+    return (weights, random) => ({
+      ...sumCells(rows, cells, weights),
+      prior: drawPrior(random),
+      cluster: rows.cluster,
+    });
   },
+  cautions,
   losses: ({ outcomes: { positive, negative } }, predicted) => ({
     weights: positive.map((votes, i) => votes + negative[i]),
     losses: predicted.map((value, i) => {

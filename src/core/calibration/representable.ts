@@ -1,10 +1,18 @@
 import { type KnotCurve, MAX_KNOTS } from '../onnx/curve.js';
-import { interpolate, type Knots } from '../stats/isotonic.js';
+import { argsort } from '../stats/argsort.js';
+import { type FittedPoints, type Knots, knotIndices } from '../stats/isotonic.js';
 
-/** Knots stand at least this share of the range of x apart: a steeper step is lost in the rounding of float32. */
-export const LEAST_SPACING = 1e-3;
+/** Logits further out would overflow in a float32 graph, and nearer to 0 their differences vanish; no score is either. */
+const LARGEST_LOGIT = 1e30;
+const SMALLEST_LOGIT = 1e-30;
+
 /** How much of a strictly increasing line is mixed into a curve that may have no flat stretch. */
 const RAMP_SHARE = 0.01;
+/** Of that line, what it rises beyond either end of the data. */
+const RAMP_TAIL = 0.05;
+
+/** Share of the knots to be dropped that go at once, between two looks at what each costs. */
+const DROPPED_AT_ONCE = 0.25;
 
 /** Where values are kept. */
 export interface YRange {
@@ -14,96 +22,108 @@ export interface YRange {
 
 export interface RepresentableOptions {
   readonly range: YRange;
-  /** The knots are those of x >= 0, from (0, 0.5) on. */
+  /** The points are those of x >= 0, from (0, 0.5) on. */
   readonly mirrored: boolean;
   readonly strictlyMonotone: boolean;
 }
 
+/** Logits as a graph in float32 sees them: what it cannot tell apart is equal before anything is fitted. */
+export const singlePrecision = (logits: Float64Array): Float64Array =>
+  logits.map((logit) =>
+    Math.abs(logit) < SMALLEST_LOGIT ? 0 : Math.fround(Math.min(Math.max(logit, -LARGEST_LOGIT), LARGEST_LOGIT)),
+  );
+
 /**
- * An isotonic map as a curve that a float32 graph can hold to 1e-5: at most 256 knots, no nearer than 1e-3 of the range,
- * values inside `range`. Where knots stand far enough apart and are few enough, it is the map itself.
+ * An isotonic regression as a curve that a float32 graph can hold: at most 256 knots, values inside `range`. With few enough
+ * knots it is the regression itself, however near they stand: a stretch between float32 neighbours is exact in float32. Else those
+ * stay whose loss would change the most for the most rows.
+ *
+ * @param points - at float32 positions, as `singlePrecision` gives them
  */
-export function representable(knots: Knots, { range, mirrored, strictlyMonotone }: RepresentableOptions): KnotCurve {
-  const width = (knots.x[knots.x.length - 1] - knots.x[0]) * (mirrored ? 2 : 1);
+export function representable(
+  { x, y, weights }: FittedPoints,
+  { range: { low, high }, mirrored, strictlyMonotone }: RepresentableOptions,
+): KnotCurve {
+  const points = { x, y: y.map((value) => Math.min(Math.max(value, low), high)), weights };
   const tails = strictlyMonotone ? (mirrored ? 1 : 2) : 0;
-  const most = (mirrored ? MAX_KNOTS / 2 : MAX_KNOTS) - tails;
-  const single = singlePrecision(withFewKnots(spaced(knots, LEAST_SPACING * width), most));
-  const curve = clamped(single, range);
-  const { x, y } = strictlyMonotone ? withRamp(curve, range, mirrored) : curve;
-  return { kind: 'knots', ...atLeastTwo(x, y), mirrored };
+  const kept = fewPoints(points, (mirrored ? MAX_KNOTS / 2 : MAX_KNOTS) - tails);
+  const knots = { x: Float64Array.from(kept, (i) => points.x[i]), y: Float64Array.from(kept, (i) => points.y[i]) };
+  const curve = strictlyMonotone ? withRamp(knots, massUpTo(points, kept), { low, high }, mirrored) : knots;
+  return { kind: 'knots', ...atLeastTwo(curve), mirrored };
 }
 
-const clamped = ({ x, y }: Knots, { low, high }: YRange): Knots => ({
-  x,
-  y: y.map((value) => Math.min(Math.max(value, low), high)),
-});
+/** Indices of the points to keep: those the map needs, and of more than `most` those that matter to the most rows. */
+function fewPoints(points: FittedPoints, most: number): Uint32Array {
+  let kept = knotIndices(points);
+  const costAt = (i: number): number =>
+    i === 0 || i === kept.length - 1
+      ? Number.POSITIVE_INFINITY
+      : costOfLine(points, kept[i - 1], kept[i + 1]) - costOfLine(points, kept[i - 1], kept[i], kept[i + 1]);
+  let costs = Float64Array.from(kept, (_, i) => (kept.length > most ? costAt(i) : 0));
+  while (kept.length > most) {
+    const atOnce = Math.ceil((kept.length - most) * DROPPED_AT_ONCE);
+    const dropped = new Uint8Array(kept.length);
+    let count = 0;
+    for (const i of argsort(costs)) {
+      // The cost of a knot is told with its neighbours in place: of two neighbours only one goes.
+      if (dropped[i - 1] === 1 || dropped[i + 1] === 1) continue;
+      dropped[i] = 1;
+      if (++count === atOnce) break;
+    }
+    const stale = costs.map((_, i) => dropped[i - 1] || dropped[i + 1] || 0).filter((_, i) => dropped[i] === 0);
+    kept = kept.filter((_, i) => dropped[i] === 0);
+    costs = costs.filter((_, i) => dropped[i] === 0).map((cost, i) => (stale[i] === 1 ? costAt(i) : cost));
+  }
+  return kept;
+}
+
+/** How far the points between two are from the lines through the given ones: the weighted sum of squares. */
+function costOfLine({ x, y, weights }: FittedPoints, ...through: readonly number[]): number {
+  let sum = 0;
+  for (let k = 1; k < through.length; k++) {
+    const [from, to] = [through[k - 1], through[k]];
+    for (let i = from + 1; i < to; i++) {
+      const on = y[from] + ((y[to] - y[from]) * (x[i] - x[from])) / (x[to] - x[from]);
+      sum += weights[i] * (on - y[i]) ** 2;
+    }
+  }
+  return sum;
+}
+
+/** Share of the weight at or below each of the points. */
+function massUpTo({ weights }: FittedPoints, which: Uint32Array): Float64Array {
+  const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
+  let [mass, next] = [0, 0];
+  return Float64Array.from(which, (at) => {
+    for (; next <= at; next++) mass += weights[next];
+    return mass / total;
+  });
+}
 
 /**
- * The map at points `spacing` or more apart: its own knots, and where several stand closer, the point that far from the last.
- * So it is changed only within a spacing or two of such knots.
+ * Mixes in a line that rises with the share of the rows, and as far again beyond the data, so that the curve rises everywhere
+ * there: by as much where scores crowd as where they are rare.
  */
-function spaced(knots: Knots, spacing: number): Knots {
-  const last = knots.x[knots.x.length - 1];
-  const points = [knots.x[0]];
-  for (let i = 1; i < knots.x.length; ) {
-    const next = Math.max(knots.x[i], points[points.length - 1] + spacing);
-    if (next > last - spacing) break; // the end itself comes after it, no nearer than that
-    points.push(next);
-    while (i < knots.x.length && knots.x[i] <= next) i++;
-  }
-  if (last > points[points.length - 1]) points.push(last);
-  return { x: Float64Array.from(points), y: Float64Array.from(points, (x) => interpolate(knots, x)) };
-}
-
-/** Drops the knots that change the curve least, one by one, until `most` are left (Visvalingam and Whyatt 1993). */
-function withFewKnots({ x, y }: Knots, most: number): Knots {
-  const kept = Array.from(x, (at, i) => ({ x: at, y: y[i] }));
-  while (kept.length > most) {
-    let least = Number.POSITIVE_INFINITY;
-    let dropped = 1;
-    for (let i = 1; i < kept.length - 1; i++) {
-      const [a, b, c] = [kept[i - 1], kept[i], kept[i + 1]];
-      const area = Math.abs((b.x - a.x) * (c.y - a.y) - (c.x - a.x) * (b.y - a.y));
-      if (area < least) {
-        least = area;
-        dropped = i;
-      }
-    }
-    kept.splice(dropped, 1);
-  }
-  return { x: Float64Array.from(kept, (knot) => knot.x), y: Float64Array.from(kept, (knot) => knot.y) };
-}
-
-/** Knots at float32 positions; of those that fall together the last is kept. */
-function singlePrecision({ x, y }: Knots): Knots {
-  const at = Array.from(x, Math.fround);
-  // The first stays whatever follows: of a mirrored curve it is the middle.
-  const keep = at.map((value, i) => i === 0 || (value !== at[0] && value !== at[i + 1]));
-  return {
-    x: Float64Array.from(at.filter((_, i) => keep[i])),
-    y: y.filter((_, i) => keep[i]),
-  };
-}
-
-/** Mixes in a line over the range of the data and as much again beyond it, so that the curve rises everywhere there. */
-function withRamp({ x, y }: Knots, { low, high }: YRange, mirrored: boolean): Knots {
-  const first = x[0];
-  const last = x[x.length - 1];
-  const beyond = Math.max(last - first, Math.abs(last), Number.MIN_VALUE);
-  const end = Math.fround(last + beyond);
-  const start = mirrored ? first : Math.fround(first - beyond);
+function withRamp({ x, y }: Knots, mass: Float64Array, { low, high }: YRange, mirrored: boolean): Knots {
+  const [first, last] = [x[0], x[x.length - 1]];
+  const beyond = Math.max(last - first, Math.abs(last)) || 1;
   const bottom = mirrored ? 0.5 : low;
-  const points = [...(mirrored ? [] : [start]), ...x, end];
-  const mix = (at: number, value: number): number =>
-    (1 - RAMP_SHARE) * value + RAMP_SHARE * (bottom + ((high - bottom) * (at - start)) / (end - start));
+  const below = mirrored ? 0 : RAMP_TAIL;
+  const mix = (value: number, share: number) =>
+    (1 - RAMP_SHARE) * value + RAMP_SHARE * (bottom + (high - bottom) * share);
+  const inside = y.map((value, i) => mix(value, below + (1 - below - RAMP_TAIL) * mass[i]));
+  // A mirrored curve starts in the middle, at one half to the bit.
+  if (mirrored) inside[0] = 0.5;
+  const end = { x: Math.fround(last + beyond), y: mix(y[y.length - 1], 1) };
+  if (mirrored) return { x: Float64Array.of(...x, end.x), y: Float64Array.of(...inside, end.y) };
   return {
-    x: Float64Array.from(points),
-    y: Float64Array.from(points, (at) => (mirrored && at === 0 ? 0.5 : mix(at, interpolate({ x, y }, at)))),
+    x: Float64Array.of(Math.fround(first - beyond), ...x, end.x),
+    y: Float64Array.of(mix(y[0], 0), ...inside, end.y),
   };
 }
 
 /** A constant curve needs a second knot, somewhere. */
-function atLeastTwo(x: Float64Array, y: Float64Array): { x: number[]; y: number[] } {
+function atLeastTwo({ x, y }: Knots): { x: number[]; y: number[] } {
   if (x.length > 1) return { x: [...x], y: [...y] };
   return { x: [x[0], Math.fround(x[0] + Math.max(1, Math.abs(x[0])))], y: [y[0], y[0]] };
 }

@@ -51,6 +51,10 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
       return { logits: cells.logits, scores: means, weights, cluster: rows.cluster };
     };
   },
+  cautions: ({ scores }) =>
+    scores.every((score) => score === scores[0])
+      ? [`All items have the score ${scores[0]}: any curve to it is level.`]
+      : [],
   losses: ({ scores, weights }, predicted) => ({
     weights,
     losses: predicted.map((value, i) => weights[i] * (value - scores[i]) ** 2),

@@ -1,3 +1,4 @@
+import type { Random } from '../bytes/random.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { Curve } from '../onnx/curve.js';
 import type { Statistic } from '../stats/statistic.js';
@@ -30,10 +31,15 @@ export interface CalibrationTask<Rows extends ClusteredRows> {
   select(rows: Rows, which: Int32Array): Rows;
   /** Every row counting `weights[row]` times more. */
   reweight(rows: Rows, weights: Float64Array): Rows;
-  /** Prepares the rows for many refits: each call gives them with new weights, neighbouring logits gathered to at most `cells`. */
-  prepareResample(rows: Rows, cells: number): (weights: Float64Array) => Rows;
+  /**
+   * Prepares the rows for many refits: each call gives them with new weights, neighbouring logits gathered to at most `cells`, and
+   * with what is imagined beside them drawn from `random`.
+   */
+  prepareResample(rows: Rows, cells: number): (weights: Float64Array, random: Random) => Rows;
   /** Weight of each row, and its loss times that weight. */
   losses(rows: Rows, predicted: Float64Array): { readonly weights: Float64Array; readonly losses: Float64Array };
+  /** What these rows cannot tell, whatever is fitted to them: one sentence each. */
+  cautions(rows: Rows): readonly string[];
   /** The figures of a report. @param predicted - null for the logits as they are, uncalibrated */
   statistics(rows: Rows, predicted: Float64Array | null): NamedStatistic[];
 }

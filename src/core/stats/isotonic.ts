@@ -8,8 +8,14 @@ export interface Knots {
   readonly y: Float64Array;
 }
 
+/** A regression at every distinct x, with the weight of the rows there. */
+export interface FittedPoints extends Knots {
+  /** Positive. */
+  readonly weights: Float64Array;
+}
+
 /** Distinct x in ascending order, each with the weighted mean of its y and its weight; rows of weight 0 are left out. */
-function meansByValue(x: Float64Array, y: Float64Array, weights?: Float64Array): Knots & { weights: Float64Array } {
+function meansByValue(x: Float64Array, y: Float64Array, weights?: Float64Array): FittedPoints {
   const order = argsort(x);
   const values = new Float64Array(order.length);
   const means = new Float64Array(order.length);
@@ -27,28 +33,27 @@ function meansByValue(x: Float64Array, y: Float64Array, weights?: Float64Array):
   return { x: values.subarray(0, count), y: means.subarray(0, count), weights: totals.subarray(0, count) };
 }
 
-/** The same map with as few knots: of a stretch of equal y only its ends are needed. */
-function withoutInnerKnots({ x, y }: Knots): Knots {
+/** Indices of the points that make the map: of a stretch of equal y only its ends are needed. */
+export function knotIndices({ x, y }: Knots): Uint32Array {
   let count = 0;
   const keep = new Uint32Array(x.length);
   for (let i = 0; i < x.length; i++) {
     const inner = i > 0 && i < x.length - 1 && y[i - 1] === y[i] && y[i] === y[i + 1];
     if (!inner) keep[count++] = i;
   }
-  const kept = keep.subarray(0, count);
-  return { x: Float64Array.from(kept, (i) => x[i]), y: Float64Array.from(kept, (i) => y[i]) };
+  return keep.subarray(0, count);
 }
 
 /**
- * Isotonic regression of y on x: the non-decreasing map closest in weighted least squares, between its knots linear.
- * Equal x are averaged first.
+ * Isotonic regression of y on x: the non-decreasing values closest in weighted least squares, at each distinct x. Equal x are
+ * averaged first.
  *
  * @param weights - finite and not negative; rows of weight 0 are left out
- * @returns no knots where no row counts
+ * @returns no points where no row counts
  * @throws RangeError if a number is not finite or a weight is negative
- * @see sklearn.isotonic.IsotonicRegression: X_thresholds_, y_thresholds_
+ * @see sklearn.isotonic.IsotonicRegression
  */
-export function fitIsotonic(x: Float64Array, y: Float64Array, weights?: Float64Array): Knots {
+export function fitIsotonic(x: Float64Array, y: Float64Array, weights?: Float64Array): FittedPoints {
   assertFinite('x', x);
   assertLength('y', y, x.length);
   if (weights !== undefined) {
@@ -56,7 +61,7 @@ export function fitIsotonic(x: Float64Array, y: Float64Array, weights?: Float64A
     assertWeights(weights);
   }
   const means = meansByValue(x, y, weights);
-  return withoutInnerKnots({ x: means.x, y: poolAdjacentViolators(means.y, means.weights) });
+  return { ...means, y: poolAdjacentViolators(means.y, means.weights) };
 }
 
 /**

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { applyCurve } from '../../../src/core/calibration/curve.js';
 import type { JudgedLogits } from '../../../src/core/calibration/judged.js';
 import { CALIBRATION_METHODS } from '../../../src/core/calibration/methods/registry.js';
-import { LEAST_SPACING } from '../../../src/core/calibration/representable.js';
 import { curveSchema, MAX_KNOTS } from '../../../src/core/onnx/curve.js';
 
 const judged = (rows: readonly (readonly [logit: number, left: number, right: number])[]): JudgedLogits => ({
@@ -175,13 +174,12 @@ describe('the isotonic curve', () => {
     }),
   );
 
-  it.each([true, false])('has few knots, far enough apart, inside (0, 1), when symmetric is %s', (symmetric) => {
+  it.each([true, false])('has few knots, each a float32, inside (0, 1), when symmetric is %s', (symmetric) => {
     const curve = isotonic.fit(steep, { symmetric, strictlyMonotone: false });
     if (curve.kind !== 'knots') throw new TypeError('isotonic gives knots');
     const { x, y } = curve;
-    const range = (x[x.length - 1] - x[0]) * (symmetric ? 2 : 1);
     expect(x.length).toBeLessThanOrEqual(symmetric ? MAX_KNOTS / 2 : MAX_KNOTS);
-    for (let i = 1; i < x.length; i++) expect(x[i] - x[i - 1]).toBeGreaterThan(LEAST_SPACING * range * 0.999);
+    for (let i = 1; i < x.length; i++) expect(x[i]).toBeGreaterThan(x[i - 1]);
     for (const at of x) expect(Math.fround(at)).toBe(at);
     for (const value of y) expect(value >= 1 / 4002 && value <= 1 - 1 / 4002).toBe(true);
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitIsotonic, interpolate } from '../../../src/core/stats/isotonic.js';
+import { fitIsotonic, interpolate, knotIndices } from '../../../src/core/stats/isotonic.js';
 import { poolAdjacentViolators } from '../../../src/core/stats/pava.js';
 import { finite, tiedLogit } from './arbitraries.js';
 
@@ -85,10 +85,12 @@ describe('poolAdjacentViolators', () => {
 describe('fitIsotonic', () => {
   const column = (values: readonly number[]) => Float64Array.from(values);
 
-  it('averages equal x, and keeps the ends of a flat stretch only', () => {
-    const { x, y } = fitIsotonic(column([3, 1, 2, 3, 4, 5]), column([1, 0, 0, 0, 0.5, 0.5]));
-    expect(Array.from(x)).toEqual([1, 2, 3, 5]);
-    expect(Array.from(y)).toEqual([0, 0, 0.5, 0.5]);
+  it('averages equal x, and needs the ends of a flat stretch only', () => {
+    const points = fitIsotonic(column([3, 1, 2, 3, 4, 5]), column([1, 0, 0, 0, 0.5, 0.5]));
+    expect(Array.from(points.x)).toEqual([1, 2, 3, 4, 5]);
+    expect(Array.from(points.y)).toEqual([0, 0, 0.5, 0.5, 0.5]);
+    expect(Array.from(points.weights)).toEqual([1, 1, 2, 1, 1]);
+    expect(Array.from(knotIndices(points))).toEqual([0, 1, 2, 4]);
   });
 
   it('leaves rows of weight 0 out', () => {

@@ -1,5 +1,6 @@
 import { softplus } from '../../stats/logistic.js';
 import { fitLogistic } from '../logistic-fit.js';
+import { withPriorVotes } from '../prior-votes.js';
 import { type CalibrationMethod, FEW_PARAMETERS } from './method.js';
 
 /**
@@ -9,10 +10,11 @@ import { type CalibrationMethod, FEW_PARAMETERS } from './method.js';
 export const beta: CalibrationMethod = {
   id: 'beta',
   label: 'Beta',
-  source: 'Kull, Silva Filho and Flach (2017); betacal.BetaCalibration(parameters="abm")',
+  source: 'Kull, Silva Filho and Flach (2017), with Laplace\'s two votes; betacal.BetaCalibration(parameters="abm")',
   freedom: (symmetric) => (symmetric ? 1 : 3),
   minClusters: FEW_PARAMETERS,
-  fit: ({ logits, outcomes }, { symmetric }) => {
+  fit: (data, { symmetric }) => {
+    const { logits, outcomes } = withPriorVotes(data, symmetric);
     if (symmetric) {
       const [slope] = fitLogistic([logits], outcomes);
       return { kind: 'sigmoid', slope: Math.max(0, slope), intercept: 0 };

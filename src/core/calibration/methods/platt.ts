@@ -1,5 +1,6 @@
 import { type JudgedLogits, totalVotes } from '../judged.js';
 import { fitLogistic } from '../logistic-fit.js';
+import { LAPLACE } from '../prior-votes.js';
 import { type CalibrationMethod, FEW_PARAMETERS } from './method.js';
 
 /**
@@ -10,9 +11,9 @@ function plattTargets(data: JudgedLogits, symmetric: boolean): JudgedLogits {
   const { positive, negative } = totalVotes(data);
   const half = (positive + negative) / 2;
   const [lefts, rights] = symmetric ? [half, half] : [positive, negative];
-  const high = (lefts + 1) / (lefts + 2);
-  const low = 1 / (rights + 2);
-  const { outcomes } = data;
+  const { outcomes, prior: { left, right } = LAPLACE } = data;
+  const high = (lefts + left) / (lefts + left + right);
+  const low = left / (rights + left + right);
   const soften = (onHigh: Float64Array, a: number, onLow: Float64Array, b: number) =>
     onHigh.map((votes, i) => votes * a + onLow[i] * b);
   return {

@@ -1,8 +1,7 @@
 import type { Curve } from '../../onnx/curve.js';
 import { fitIsotonic } from '../../stats/isotonic.js';
-import { representable } from '../representable.js';
+import { representable, singlePrecision } from '../representable.js';
 import type { ScoredItems } from '../scale-task.js';
-import { boundedLogits } from './isotonic.js';
 import { type CalibrationMethod, FEW_PARAMETERS } from './method.js';
 
 /** A way to turn utility logits into places on a human scale. */
@@ -28,9 +27,9 @@ function fitLine({ logits, scores, weights }: ScoredItems): Curve {
 }
 
 function fitScaleIsotonic({ logits, scores, weights }: ScoredItems, strictlyMonotone: boolean): Curve {
-  const knots = fitIsotonic(boundedLogits(logits), scores, weights);
-  const range = { low: knots.y[0], high: knots.y[knots.y.length - 1] };
-  return representable(knots, { range, mirrored: false, strictlyMonotone });
+  const points = fitIsotonic(singlePrecision(logits), scores, weights);
+  const range = { low: points.y[0], high: points.y[points.y.length - 1] };
+  return representable(points, { range, mirrored: false, strictlyMonotone });
 }
 
 /** From the simplest to the most flexible. */

@@ -1,8 +1,9 @@
 import { sigmoid } from '../../stats/logistic.js';
 import type { JudgedLogits } from '../judged.js';
+import { withPriorVotes } from '../prior-votes.js';
 import { type CalibrationMethod, FEW_PARAMETERS } from './method.js';
 
-/** Bounds of the logarithm of the inverse temperature, as in scikit-learn: they keep separable votes finite. */
+/** Bounds of the logarithm of the inverse temperature, as in scikit-learn: scores that raters contradict end at the lower one. */
 const LOG_SCALE = [-10, 10] as const;
 const MAX_STEPS = 100;
 const TOLERANCE = 1e-12;
@@ -43,16 +44,20 @@ function increasingRoot(f: (x: number) => number, [from, to]: readonly [number, 
   return (low + high) / 2;
 }
 
-/** sigmoid(scale * logit), the scale by maximum likelihood: antisymmetric whatever the votes. */
+/**
+ * sigmoid(scale * logit), the scale by maximum likelihood of the votes and one imagined for either side: antisymmetric whatever
+ * the votes, and finite where they are separable.
+ */
 export const temperature: CalibrationMethod = {
   id: 'temperature',
   label: 'Temperature',
   source:
-    'Guo et al. (2017): one positive scale by maximum likelihood; sklearn CalibratedClassifierCV(method="temperature")',
+    'Guo et al. (2017): one positive scale by maximum likelihood, with Laplace\'s two votes; sklearn CalibratedClassifierCV(method="temperature")',
   freedom: () => 1,
   minClusters: FEW_PARAMETERS,
   fit: (data) => {
-    const logScale = increasingRoot((x) => slopeOfLoss(data, Math.exp(x)), LOG_SCALE);
+    const votes = withPriorVotes(data, true);
+    const logScale = increasingRoot((x) => slopeOfLoss(votes, Math.exp(x)), LOG_SCALE);
     return { kind: 'sigmoid', slope: Math.exp(logScale), intercept: 0 };
   },
 };
