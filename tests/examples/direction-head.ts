@@ -1,4 +1,5 @@
 import type { Architecture, ArchitectureExporter } from '../../src/core/architectures/architecture.js';
+import { exampleInputs } from '../../src/core/architectures/example-inputs.js';
 
 /** A score that is the embedding's component along one learned direction: tensors `direction` [D] and `offset` [1]. */
 export const directionHead: Architecture = {
@@ -52,4 +53,7 @@ const directionHeadExporter: ArchitectureExporter = {
       ignored: [],
     };
   },
+
+  exampleInputs: ({ inputs }, seed) => exampleInputs(inputs, { rows: 2, seed }),
+  parityTolerance: 1e-5,
 };

@@ -32,8 +32,8 @@ describe('the worked examples of docs/tasks.md', () => {
     const tensors = new Map<string, Tensor>(
       [floatTensor('direction', [3], [1, -2, 0.5]), floatTensor('offset', [1], [0.25])].map((one) => [one.name, one]),
     );
-    expect(directionHead.recognise(tensors)).toBe(true);
-    expect(directionHead.recognise(new Map([...tensors].slice(0, 1)))).toBe(false);
+    expect(directionHead.recognise(tensors, null)).toBe(true);
+    expect(directionHead.recognise(new Map([...tensors].slice(0, 1)), null)).toBe(false);
     const exporter = await directionHead.load();
     const rows = [
       [1, 1, 1],
@@ -48,7 +48,7 @@ describe('the worked examples of docs/tasks.md', () => {
         config: null,
         configOrigin: null,
         dtype: 'F32',
-        activation: undefined,
+        options: {},
       };
       const contract = exporter.buildGraph({ tensors } as unknown as Checkpoint, graph, request as ExportRequest);
       const model = graph.build('direction-head');

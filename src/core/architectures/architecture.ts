@@ -1,21 +1,26 @@
-import type { JsonValue } from '../bytes/json.js';
+import type * as z from 'zod';
+import type { JsonObject } from '../bytes/json.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { HpsError } from '../errors.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { ContractInput, ContractOutput, Decision, Modality, Mode } from '../onnx/manifest.js';
-import type { TensorInfo } from '../tensor/tensor.js';
+import type { Tensor, TensorInfo } from '../tensor/tensor.js';
+import type { ExampleValue } from './example-inputs.js';
+
+export type TensorInfos = ReadonlyMap<string, TensorInfo>;
 
 export interface ExportRequest {
   /** Undefined lets the architecture choose its most useful modality. */
   readonly modality: Modality | undefined;
   readonly mode: Mode;
-  /** What `--config` says of the model; goes over the checkpoint's own config. */
-  readonly config: Readonly<Record<string, JsonValue>> | null;
+  /** What `--config` says of the model. */
+  readonly config: JsonObject | null;
   /** Name of the file `config` came from, for messages. */
   readonly configOrigin: string | null;
   /** Element type of weights and of matrix arithmetic; inputs, outputs, norms and the head stay float32. */
   readonly dtype: 'F32' | 'F16';
-  /** Activation between the linear layers of a score head, which its file cannot tell. */
-  readonly activation: 'none' | 'relu' | undefined;
+  /** What the architecture is told beside that, as `ArchitectureExporter.options` describes it. */
+  readonly options: JsonObject;
 }
 
 /** What a graph promises, for the manifest. */
@@ -27,13 +32,23 @@ export interface Contract {
   readonly outputs: readonly ContractOutput[];
   /** Tensors of the checkpoint that the graph does not use, each with the reason. */
   readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  /** Files beside the checkpoint that the graph or its contract depends on: lineage names them. */
+  readonly sources?: readonly string[];
 }
 
-/** A family of models, recognised by tensor names and shapes alone, never by a file's name. */
+/** Weights of a model that has not been trained. */
+export interface InitialModel {
+  readonly tensors: readonly Tensor[];
+  /** Rows of its table of words; null for a model that reads no text. */
+  readonly vocabSize: number | null;
+}
+
+/** A family of models. It is recognised by what a checkpoint holds, never by a file's name. */
 export interface Architecture {
   readonly id: string;
   readonly label: string;
-  recognise(tensors: ReadonlyMap<string, TensorInfo>): boolean;
+  /** By tensor names and shapes; by the checkpoint's configuration only where tensors of two families look the same. */
+  recognise(tensors: TensorInfos, config: JsonObject | null): boolean;
   /** Loads the exporter on first use, so that `--help` imports nothing heavy. */
   load(): Promise<ArchitectureExporter>;
 }
@@ -41,10 +56,48 @@ export interface Architecture {
 export interface ArchitectureExporter {
   /** Modalities the checkpoint can be exported for, the most useful first; empty where the notion does not apply. */
   modalities(checkpoint: Checkpoint): readonly Modality[];
+  /** Schema of `ExportRequest.options`; absent where the architecture takes none. */
+  readonly options?: z.ZodType<object>;
   /**
    * Builds the graph of one modality and mode.
    * @throws HpsError TENSORS_MISMATCH listing every missing, unexpected and mis-shaped tensor; CONFIG_INVALID naming both
    *   sides of a contradiction; MODALITY_MISSING
    */
   buildGraph(checkpoint: Checkpoint, graph: GraphBuilder, request: ExportRequest): Contract;
+  /**
+   * A new model of the sizes a configuration states, for `init` and `train`; absent where models of the family are only converted.
+   * @throws HpsError CONFIG_INVALID
+   */
+  initialModel?(config: JsonObject, seed: number): InitialModel;
+  /** Seeded inputs of the contract for the conformance test that runs over every registered architecture. */
+  exampleInputs(contract: Contract, seed: number): ReadonlyMap<string, ExampleValue>;
+  /** Largest accepted |exported - reference| of a score, in its own units, for weights in float32. */
+  readonly parityTolerance: number;
 }
+
+/**
+ * What an architecture was told, typed by its schema.
+ * @throws HpsError USAGE for an option it does not take or a value it does not know
+ */
+export function parseOptions<O extends object>(
+  architecture: string,
+  schema: z.ZodType<O> | undefined,
+  options: JsonObject,
+): O {
+  if (!schema) {
+    const [extra] = Object.keys(options);
+    if (extra === undefined) return {} as O;
+    throw optionRefused(architecture, extra, 'is not one it takes');
+  }
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const name = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
+  throw optionRefused(architecture, name, issue.code === 'unrecognized_keys' ? 'is not one it takes' : issue.message);
+}
+
+const optionRefused = (architecture: string, option: string, rule: string): HpsError =>
+  new HpsError('USAGE', `architecture ${architecture}: option ${option} ${rule}`, {
+    hint: 'Leave the option out, or see `hpsv3 export --help` for what it is for.',
+    details: { architecture, option },
+  });

@@ -1,9 +1,10 @@
 import type { ChecksummedRecord } from '../bytes/hash.js';
-import type { JsonValue } from '../bytes/json.js';
+import type { JsonObject } from '../bytes/json.js';
 import type { Tensor } from '../tensor/tensor.js';
+import type { FilesBeside } from './beside.js';
 
 export interface CheckpointConfig {
-  readonly config: Readonly<Record<string, JsonValue>>;
+  readonly config: JsonObject;
   /** Where it was found, for messages: `last.ckpt:hyper_parameters`, `config.json`. */
   readonly origin: string;
 }
@@ -15,9 +16,11 @@ export interface Checkpoint {
   /** Tensors in the order of the file, by their names in it with a prefix shared by all removed (see `strippedPrefix`). */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The model's configuration as the checkpoint itself and a config.json beside it carry it: `configs` as one, the first that has a field; null where there is none. */
-  readonly config: Readonly<Record<string, JsonValue>> | null;
+  readonly config: JsonObject | null;
   /** What `config` was made from: what the file itself says, then the config.json beside it. */
   readonly configs: readonly CheckpointConfig[];
+  /** Other files of the folder it lies in. */
+  readonly beside: FilesBeside;
   /** Where in a nested file the state dict was found, e.g. `model_state_dict`; empty for the root. */
   readonly key: string;
   /** Prefix removed from every name, e.g. `module.`; empty when none was. */

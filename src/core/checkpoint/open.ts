@@ -1,9 +1,7 @@
-import { statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { isJsonObject, parseJson } from '../bytes/json.js';
-import { FileSource } from '../bytes/source.js';
-import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { type FilesBeside, filesBeside } from './beside.js';
 import type { Checkpoint, CheckpointConfig } from './checkpoint.js';
 import type { RawCheckpoint } from './format.js';
 import { resolveModelFolder } from './hf-folder.js';
@@ -27,13 +25,15 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
   const { format, raw } = await openRaw(file);
   try {
     const name = basename(file);
+    const beside = filesBeside(dirname(file));
     const stateDict = chooseStateDict(raw.root, name, key);
-    const configs = [ownConfig(stateDict, raw, name), configBeside(file)].filter((found) => found !== null);
+    const configs = [ownConfig(stateDict, raw, name), configBeside(beside)].filter((found) => found !== null);
     return {
       format: format.id,
       tensors: stateDict.tensors,
       config: joined(configs),
       configs,
+      beside,
       key: stateDict.key,
       strippedPrefix: stateDict.strippedPrefix,
       strippedInside: stateDict.strippedInside,
@@ -69,22 +69,7 @@ function ownConfig(
 }
 
 /** The config.json in the checkpoint's folder; null without one. */
-function configBeside(file: string): CheckpointConfig | null {
-  const path = join(dirname(file), CONFIG_FILE);
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return null;
-  const source = FileSource.open(path);
-  try {
-    const invalid = (rule: string) =>
-      new HpsError('CONFIG_INVALID', `${CONFIG_FILE}: ${rule}`, {
-        hint: 'Correct the file beside the checkpoint, or move the checkpoint away from it.',
-        details: { file: CONFIG_FILE },
-      });
-    if (source.byteLength > LIMITS.configBytes)
-      throw invalid(`${source.byteLength} bytes, at most ${LIMITS.configBytes} are read`);
-    const config = parseJson(source.readSync(0, source.byteLength), { name: CONFIG_FILE, code: 'CONFIG_INVALID' });
-    if (!isJsonObject(config)) throw invalid('not a JSON object');
-    return { config, origin: CONFIG_FILE };
-  } finally {
-    source.close();
-  }
+function configBeside(beside: FilesBeside): CheckpointConfig | null {
+  const config = beside.json(CONFIG_FILE);
+  return config && { config, origin: CONFIG_FILE };
 }

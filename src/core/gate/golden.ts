@@ -25,7 +25,8 @@ export interface GoldenModel {
 
 /**
  * Reads what a golden file holds for a model: `MODALITY/in|out/NAME` for items, `MODALITY/pair/in|out/NAME` for pairs,
- * `head/in|out/NAME` for heads, or `in|out/NAME` in a file of one model. Outputs that the model does not have are left out.
+ * `head/in|out/NAME` for heads, `item/in|out/NAME` and `pair/in|out/NAME` where the modality is clear, or `in|out/NAME` in a file
+ * of one model. Outputs that the model does not have are left out.
  * @throws HpsError TENSOR_NOT_FOUND listing what the file has; DATA_INVALID for a file beyond the limits or of odd dtypes
  */
 export async function readGolden(
@@ -93,7 +94,8 @@ function choosePrefix(tensors: ReadonlyMap<string, Tensor>, model: GoldenModel):
 function expectedPrefixes(tensors: ReadonlyMap<string, Tensor>, manifest: Manifest | null): string[] {
   if (!manifest) return prefixesOf(tensors);
   if (manifest.mode === 'head') return ['head/', ''];
-  return [manifest.mode === 'pair' ? `${manifest.modality}/pair/` : `${manifest.modality}/`, ''];
+  const { mode, modality } = manifest;
+  return [mode === 'pair' ? `${modality}/pair/` : `${modality}/`, `${mode}/`, ''];
 }
 
 function prefixesOf(tensors: ReadonlyMap<string, Tensor>): string[] {

@@ -1,10 +1,18 @@
+import {
+  drawAudio,
+  drawEmbedding,
+  drawFrames,
+  drawMask,
+  drawTokens,
+  drawTypes,
+  textLength,
+} from '../architectures/draw.js';
 import { Random } from '../bytes/random.js';
 import { HpsError } from '../errors.js';
 import type { Manifest, Preprocess } from '../onnx/manifest.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { castValue, concatRows, float32Value, type TensorValue } from '../runtime/value.js';
 import { formatShape, numel } from '../tensor/shape.js';
-import { drawAudio, drawEmbedding, drawFrames, drawMask, drawTokens, textLength } from './draw.js';
 
 /** Inputs of `rows` samples, each value with the samples along its first dimension (a scalar input is the same for all). */
 export interface Probes {
@@ -41,7 +49,7 @@ export function makeProbes(
   const feeds = new Map<string, TensorValue>();
   const open: OpenDimensions = new Map();
   const described = inputs.map((input) => ({ input, preprocess: preprocessOf(input, manifest) }));
-  // Masks last: they take the length of the text they go with, by the symbol both have.
+  // Masks and types last: they take the length of the text they go with, by the symbol both have.
   for (const { input, preprocess } of described.sort((a, b) => isMask(a.preprocess) - isMask(b.preprocess))) {
     if (input.shape.length === 0) {
       feeds.set(input.name, scalarProbe(input, preprocess));
@@ -58,7 +66,7 @@ export function makeProbes(
 /** Sizes chosen for symbolic dimensions so far: one symbol, one size. */
 type OpenDimensions = Map<string, number>;
 
-const isMask = ({ kind }: Preprocess): number => Number(kind === 'text-mask');
+const isMask = ({ kind }: Preprocess): number => Number(kind === 'text-mask' || kind === 'text-types');
 
 const preprocessOf = (input: ValueInfo, manifest: Manifest | null): Preprocess =>
   manifest?.inputs.find(({ name }) => name === input.name)?.preprocess ?? guess(input);
@@ -100,6 +108,8 @@ function drawRow(preprocess: Preprocess, shape: readonly number[], { seed, name,
       };
     case 'text-mask':
       return { dtype: 'I64', shape: [1, ...shape], data: drawMask(count, lengthOf(name, seed, row, count)) };
+    case 'text-types':
+      return { dtype: 'I64', shape: [1, ...shape], data: drawTypes(count, lengthOf(name, seed, row, count)) };
     case 'embedding':
       return float32Value([1, ...shape], drawEmbedding(random, count, preprocess));
   }
@@ -131,6 +141,7 @@ function openDimension(preprocess: Preprocess, axis: number, rank: number): numb
     case 'text':
       return Math.min(TOKENS, preprocess.maxTokens);
     case 'text-mask':
+    case 'text-types':
       return TOKENS;
     case 'audio':
       return Math.max(preprocess.minSamples, Math.min(preprocess.maxSamples, preprocess.sampleRate));

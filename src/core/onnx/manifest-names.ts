@@ -6,6 +6,8 @@ export const MANIFEST_KEY = 'hpsv3.manifest';
 /** The tokenizer.json of a model that reads text, as a second key: it is too large to sit inside the manifest. */
 export const TOKENIZER_KEY = 'hpsv3.tokenizer';
 export const MANIFEST_SCHEMA = 'hpsv3/manifest@1';
+/** A manifest that uses fields which the first schema lacks: tools that do not know them must not read the file. */
+export const NEWER_MANIFEST_SCHEMA = 'hpsv3/manifest@2';
 
 export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
 export const MODES = ['item', 'pair', 'head'] as const;

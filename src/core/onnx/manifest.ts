@@ -1,7 +1,15 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { bandSchema, curveSchema } from './curve.js';
-import { DECISIONS, MANIFEST_KEY, MANIFEST_SCHEMA, MODALITIES, MODES, TOKENIZER_KEY } from './manifest-names.js';
+import {
+  DECISIONS,
+  MANIFEST_KEY,
+  MANIFEST_SCHEMA,
+  MODALITIES,
+  MODES,
+  NEWER_MANIFEST_SCHEMA,
+  TOKENIZER_KEY,
+} from './manifest-names.js';
 import { metadataOf, type OnnxModel } from './model.js';
 import { corruptOnnx } from './refusal.js';
 
@@ -16,19 +24,34 @@ const shape = z.array(z.union([z.number().int().nonnegative(), z.string()]));
  * A picture, or a frame of a clip, in the order of the fields. It is read as 8-bit RGB: EXIF orientation applied, ICC profile not,
  * 16-bit samples by their high byte, grey in three channels, CMYK as (255 - c)(255 - k) / 255, what is transparent over white,
  * of an animation the first frame. Resizing rounds to 8 bits after each of its two passes, as Pillow does.
+ * Fields marked @2 are of the second schema; a manifest without them is of the first.
  */
 const frames = {
   color: z.literal('RGB'),
+  /** @2. `drop`: the colour under what is transparent counts, as Pillow's convert("RGB") has it. */
+  transparency: z.literal('drop').optional(),
+  /** @2. `nearest`: a picture with a palette is resized before it is converted, which Pillow does without interpolation. */
+  palette: z.literal('nearest').optional(),
   resize: z.strictObject({
     /** Target of the shorter side (the longer is rounded down), or [height, width]; neither leaves the size as it is. */
     shorterSide: positive.optional(),
+    /** @2. Target of the longer side; the shorter is rounded, halves to even. */
+    longestSide: positive.optional(),
     exact: z.tuple([positive, positive]).optional(),
+    /** @2. Sides to multiples of `factor`, their product between `min` and `max` (Qwen2-VL's smart_resize). */
+    pixels: z.strictObject({ factor: positive, min: positive, max: positive }).optional(),
     kernel: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
     /** Whether the kernel widens with the reduction; Pillow's always does. */
     antialias: z.boolean(),
+    /** @2. `float`: no rounding to 8 bits after a pass, and values may leave their range, as torch resizes tensors. */
+    arithmetic: z.literal('float').optional(),
   }),
   /** Centre crop [height, width] in pixels after the resize, black where the picture is smaller; null for none. */
   crop: z.tuple([positive, positive]).nullable(),
+  /** @2. First pixel of the crop: floor of half the margin (transformers), not half of it rounded to even (torchvision). */
+  cropRule: z.literal('floor').optional(),
+  /** @2. Centred in [height, width], the odd pixel right and below; black before, or zero after, mean and std. */
+  pad: z.strictObject({ size: z.tuple([positive, positive]), fill: z.enum(['black', 'zero']) }).optional(),
   /** Factor from 8-bit values to the range that mean and std are stated in. */
   scale: z.number(),
   mean: z.tuple([z.number(), z.number(), z.number()]),
@@ -49,9 +72,35 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
     pad: z.number().int().nonnegative(),
     /** Whether the tokenizer's own template adds its special tokens. */
     specialTokens: z.boolean(),
+    /** @2. Every row is filled up with `pad` to this many tokens. */
+    length: positive.optional(),
+    /** @2. Id of the token that ends a text and that the model is read at. */
+    end: z.number().int().nonnegative().optional(),
+    /** @2. Added tokens that a row may write; any other special token written in a row is ordinary text. */
+    addedTokens: z.array(z.string()).optional(),
+    /** @2. A row's context and text are two texts of one row, by the tokenizer's template for two, cut longest first. */
+    pair: z.boolean().optional(),
+    /** @2. What is done to a text before it is tokenized, in this order. */
+    clean: z.array(z.enum(['html-unescape'])).optional(),
+    /** @2. What a row is put into; the template's special tokens are tokens, those written in the row are ordinary text. */
+    template: z
+      .discriminatedUnion('kind', [
+        /** Jinja over `messages`, with these further variables. */
+        z.strictObject({
+          kind: z.literal('chat'),
+          source: z.string(),
+          variables: z.record(z.string(), z.json()),
+          generationPrompt: z.boolean(),
+        }),
+        /** The row's text stands at `{prompt}`. */
+        z.strictObject({ kind: z.literal('prompt'), source: z.string() }),
+      ])
+      .optional(),
   }),
   /** The mask that goes with a text input of the same side. */
   z.strictObject({ kind: z.literal('text-mask') }),
+  /** @2. Which of two texts a token belongs to, for the text input of the same side: 0 or 1, as the tokenizer's template says. */
+  z.strictObject({ kind: z.literal('text-types') }),
   z.strictObject({
     kind: z.literal('audio'),
     sampleRate: positive,
@@ -112,7 +161,7 @@ const lineageSchema = z.strictObject({
 });
 
 export const manifestSchema = z.strictObject({
-  schema: z.literal(MANIFEST_SCHEMA),
+  schema: z.enum([MANIFEST_SCHEMA, NEWER_MANIFEST_SCHEMA]),
   architecture: z.string(),
   modality: z.enum(MODALITIES).nullable(),
   mode: z.enum(MODES),

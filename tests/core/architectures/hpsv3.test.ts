@@ -24,7 +24,7 @@ const request = (overrides: Partial<ExportRequest>): ExportRequest => ({
   config: null,
   configOrigin: null,
   dtype: 'F32',
-  activation: undefined,
+  options: {},
   ...overrides,
 });
 

@@ -95,7 +95,7 @@ describe('initialTensors', () => {
         config: null,
         configOrigin: null,
         dtype: 'F32' as const,
-        activation: undefined,
+        options: {},
       };
       expect(hpsv3Exporter.buildGraph(checkpoint, graph, request).outputs.at(-1)?.name).toBe('pair_logit');
     }

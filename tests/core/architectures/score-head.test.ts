@@ -36,7 +36,7 @@ const asked = (overrides: Partial<ExportRequest>): ExportRequest => ({
   config: null,
   configOrigin: null,
   dtype: 'F32',
-  activation: undefined,
+  options: {},
   ...overrides,
 });
 
@@ -60,10 +60,13 @@ describe('score heads', () => {
       ['layers.2', 2, 3],
       ['layers.10', 3, 1],
     ]);
-    expect(recogniseArchitecture(tensors('0', '2'))?.id).toBe('score-head');
-    expect(recogniseArchitecture(new Map([['weight', floatTensor('weight', [1, 4], [1, 2, 3, 4])]]))?.id).toBe(
-      'score-head',
-    );
+    expect(recogniseArchitecture({ tensors: tensors('0', '2'), config: null })?.id).toBe('score-head');
+    expect(
+      recogniseArchitecture({
+        tensors: new Map([['weight', floatTensor('weight', [1, 4], [1, 2, 3, 4])]]),
+        config: null,
+      })?.id,
+    ).toBe('score-head');
   });
 
   it('are not recognised where a tensor does not belong to the chain', () => {
@@ -79,7 +82,7 @@ describe('score heads', () => {
   });
 
   it.each(['none', 'relu'] as const)('compute what the formula says with activation %s', async (activation) => {
-    const { model } = build(tensors('0', '2'), asked({ activation }));
+    const { model } = build(tensors('0', '2'), asked({ options: { activation } }));
     const result = await runModel(model, tempFolder(), new Map([['embedding', rows]]));
     expect(floats(result, 'utility_logit')).toBeAllClose(
       ROWS.map((row) => score(row, activation === 'relu')),
@@ -88,7 +91,7 @@ describe('score heads', () => {
   });
 
   it('have no activation between neighbours of a Sequential: there is no room for one', async () => {
-    const { model } = build(tensors('layers.6', 'layers.7'), asked({ activation: 'relu' }));
+    const { model } = build(tensors('layers.6', 'layers.7'), asked({ options: { activation: 'relu' } }));
     expect(model.graph.node.some(({ opType }) => opType === 'Relu')).toBe(false);
   });
 
@@ -99,7 +102,7 @@ describe('score heads', () => {
   });
 
   it.each(['pair', 'head'] as const)('decide pairs by the difference of scores in mode %s', async (mode) => {
-    const { model, contract } = build(tensors('0', '2'), asked({ mode, activation: 'relu' }));
+    const { model, contract } = build(tensors('0', '2'), asked({ mode, options: { activation: 'relu' } }));
     expect(contract.decision).toBe('utility-difference');
     const [left, right] = contract.inputs.map(({ name }) => name);
     const swapped = float32Value([3, 2], Float32Array.from([...ROWS].reverse().flat()));
@@ -116,7 +119,7 @@ describe('score heads', () => {
   });
 
   it('refuse a modality, and pairs where the head has several outputs', () => {
-    expect(() => build(tensors('0', '2'), asked({ activation: 'none', modality: 'image' }))).toThrowError(
+    expect(() => build(tensors('0', '2'), asked({ options: { activation: 'none' }, modality: 'image' }))).toThrowError(
       expect.objectContaining({ code: 'USAGE' }),
     );
     const wide = new Map([['weight', floatTensor('weight', [2, 2], [1, 2, 3, 4])]]);

@@ -1,7 +1,7 @@
 import type { JsonValue } from '../../bytes/json.js';
 import { HpsError } from '../../errors.js';
-import { formatShape } from '../../tensor/shape.js';
-import type { TensorInfo } from '../../tensor/tensor.js';
+import type { TensorInfos } from '../architecture.js';
+import { type Reading as AnyReading, axisOf, countModules, describeTensor, modulesOf } from '../readings.js';
 
 /** The towers a checkpoint may have, in the order of the fusion's modality embedding. */
 export const TOWERS = ['image', 'text', 'audio', 'video'] as const;
@@ -73,33 +73,10 @@ const UNTOLD: ReadonlySet<DimensionName> = new Set([
 /** No size of a real model comes near it; it keeps products of sizes exact. */
 const MAX_SIZE = 100_000_000;
 
-type Tensors = ReadonlyMap<string, TensorInfo>;
+type Tensors = TensorInfos;
 
 /** How each size is read off the tensors: the value, and the tensor that shows it. Undefined where that tensor is absent. */
-type Reading = { readonly value: number | readonly number[]; readonly from: string } | undefined;
-
-function axis(tensors: Tensors, name: string, index: number): Reading {
-  const tensor = tensors.get(name);
-  return tensor && index < tensor.shape.length ? { value: tensor.shape[index], from: describe(tensor) } : undefined;
-}
-
-const describe = (tensor: TensorInfo): string => `${tensor.name} ${formatShape(tensor.shape)}`;
-
-/** Number of consecutive `PREFIX.0`, `PREFIX.1`, … that hold at least one tensor. */
-function countModules(tensors: Tensors, prefix: string): number {
-  const indices = new Set<number>();
-  for (const name of tensors.keys()) {
-    const index = name.startsWith(prefix) ? /^(\d{1,4})\./.exec(name.slice(prefix.length))?.[1] : undefined;
-    if (index !== undefined) indices.add(Number(index));
-  }
-  let count = 0;
-  while (indices.has(count)) count++;
-  return count;
-}
-
-function modules(tensors: Tensors, prefix: string): Reading {
-  return { value: countModules(tensors, prefix), from: `the modules ${prefix}*` };
-}
+type Reading = AnyReading<number | readonly number[]> | undefined;
 
 /** First axis of `name(0)`, `name(1)`, … as long as they exist. */
 function widths(tensors: Tensors, name: (index: number) => string, first: readonly string[] = []): Reading {
@@ -118,37 +95,37 @@ function widths(tensors: Tensors, name: (index: number) => string, first: readon
 function gridSide(tensors: Tensors, name: string, pixelsPerSide: number): Reading {
   const tensor = tensors.get(name);
   const side = Math.sqrt(tensor?.shape[1] ?? Number.NaN);
-  return tensor && Number.isInteger(side) ? { value: side * pixelsPerSide, from: describe(tensor) } : undefined;
+  return tensor && Number.isInteger(side) ? { value: side * pixelsPerSide, from: describeTensor(tensor) } : undefined;
 }
 
 const READINGS: Readonly<Partial<Record<DimensionName, (tensors: Tensors) => Reading>>> = {
-  hidden_dim: (t) => axis(t, 'fusion.norm.weight', 0) ?? axis(t, 'head.abs1.weight', 1),
+  hidden_dim: (t) => axisOf(t, 'fusion.norm.weight', 0) ?? axisOf(t, 'head.abs1.weight', 1),
   image_size: (t) => gridSide(t, 'visual.pos', 32),
   resnet_layers: (t) => ({
     value: [1, 2, 3, 4].map((stage) => countModules(t, `visual.trunk.layer${stage}.`)),
     from: 'the modules visual.trunk.layer1.* to layer4.*',
   }),
-  resnet_planes: (t) => axis(t, 'visual.trunk.conv1.weight', 0),
-  visual_blocks: (t) => modules(t, 'visual.blocks.'),
-  vocab_size: (t) => axis(t, 'text.bert.embeddings.word_embeddings.weight', 0),
-  text_hidden: (t) => axis(t, 'text.bert.embeddings.word_embeddings.weight', 1),
-  text_positions: (t) => axis(t, 'text.bert.embeddings.position_embeddings.weight', 0),
-  text_layers: (t) => modules(t, 'text.bert.encoder.layer.'),
-  text_intermediate: (t) => axis(t, 'text.bert.encoder.layer.0.intermediate.dense.weight', 0),
-  n_fft: (t) => axis(t, 'audio.dft_cos', 2),
-  n_mels: (t) => axis(t, 'audio.mel', 0),
+  resnet_planes: (t) => axisOf(t, 'visual.trunk.conv1.weight', 0),
+  visual_blocks: (t) => modulesOf(t, 'visual.blocks.'),
+  vocab_size: (t) => axisOf(t, 'text.bert.embeddings.word_embeddings.weight', 0),
+  text_hidden: (t) => axisOf(t, 'text.bert.embeddings.word_embeddings.weight', 1),
+  text_positions: (t) => axisOf(t, 'text.bert.embeddings.position_embeddings.weight', 0),
+  text_layers: (t) => modulesOf(t, 'text.bert.encoder.layer.'),
+  text_intermediate: (t) => axisOf(t, 'text.bert.encoder.layer.0.intermediate.dense.weight', 0),
+  n_fft: (t) => axisOf(t, 'audio.dft_cos', 2),
+  n_mels: (t) => axisOf(t, 'audio.mel', 0),
   audio_channels: (t) => widths(t, (i) => `audio.convs.${i}.weight`),
-  audio_blocks: (t) => modules(t, 'audio.blocks.'),
+  audio_blocks: (t) => modulesOf(t, 'audio.blocks.'),
   video_channels: (t) => widths(t, (i) => `video.stages.${i}.weight`, ['video.stem.weight']),
   video_size: (t) => gridSide(t, 'video.space_pos', 2 ** (1 + countModules(t, 'video.stages.'))),
   video_frames: (t) => {
-    const rows = axis(t, 'video.time_pos', 1);
+    const rows = axisOf(t, 'video.time_pos', 1);
     return rows && { value: 2 * (rows.value as number), from: rows.from };
   },
-  video_blocks: (t) => modules(t, 'video.space.'),
-  fusion_latents: (t) => axis(t, 'fusion.latents', 1),
-  fusion_layers: (t) => modules(t, 'fusion.layers.'),
-  quality_classes: (t) => axis(t, 'head.quality.weight', 0),
+  video_blocks: (t) => modulesOf(t, 'video.space.'),
+  fusion_latents: (t) => axisOf(t, 'fusion.latents', 1),
+  fusion_layers: (t) => modulesOf(t, 'fusion.layers.'),
+  quality_classes: (t) => axisOf(t, 'head.quality.weight', 0),
 };
 
 const sameSize = (a: JsonValue | undefined, b: number | readonly number[]): boolean =>

@@ -5,15 +5,19 @@ import type { Value } from '../../onnx/graph-core.js';
 import type { ContractInput, ContractOutput, Modality } from '../../onnx/manifest.js';
 import { TOKENIZER_KEY } from '../../onnx/manifest-names.js';
 import type { ArchitectureExporter, ExportRequest } from '../architecture.js';
+import { exampleInputs } from '../example-inputs.js';
 import { checkTensors } from '../tensor-check.js';
 import { type Dimensions, dimensionsOf, readDimensions, TOWER_PREFIX, TOWERS, type Tower } from './dimensions.js';
 import { type HeadOutput, itemOutputs, pairOutputs } from './head.js';
+import { initialTensors } from './init.js';
 import { AUDIO_POSITIONS, parametersOf } from './parameters.js';
 import { audioTokens, fuse, imageTokens, maskBias, tagTokens, textTokens, videoTokens } from './towers.js';
 
 /** Most useful first: what `export` takes when it is not told. */
 const PREFERENCE: readonly Modality[] = ['image-text', 'image', 'text', 'video-text', 'audio-text', 'video', 'audio'];
 
+/** The table of words of the text tower. */
+const WORDS = 'text.bert.embeddings.word_embeddings.weight';
 const SAMPLE_RATE = 16_000;
 const MAX_AUDIO_SECONDS = 30;
 /** torchvision's ImageNet statistics. */
@@ -53,6 +57,14 @@ export const hpsv3Exporter: ArchitectureExporter = {
       ignored: ignoredTensors(checkpoint, graph, towers, request.mode),
     };
   },
+
+  initialModel(config, seed) {
+    const tensors = initialTensors(config, seed);
+    return { tensors, vocabSize: tensors.find(({ name }) => name === WORDS)?.shape[0] ?? null };
+  },
+
+  exampleInputs: ({ inputs }, seed) => exampleInputs(inputs, { rows: 3, seed }),
+  parityTolerance: 1e-5,
 };
 
 function chooseModality(checkpoint: Checkpoint, wanted: Modality | undefined): Modality {

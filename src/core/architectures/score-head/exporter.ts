@@ -1,13 +1,20 @@
+import * as z from 'zod';
 import type { JsonValue } from '../../bytes/json.js';
 import { HpsError } from '../../errors.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
 import type { ContractInput, ContractOutput } from '../../onnx/manifest.js';
-import type { ArchitectureExporter, ExportRequest } from '../architecture.js';
+import { type ArchitectureExporter, type ExportRequest, parseOptions } from '../architecture.js';
+import { exampleInputs } from '../example-inputs.js';
 import { type LinearLayer, linearChain } from './chain.js';
+
+const ACTIVATIONS = ['none', 'relu'] as const;
+/** `activation`: what stands between the linear layers, which the file cannot tell. */
+const optionsSchema = z.strictObject({ activation: z.enum(ACTIVATIONS).optional() });
 
 export const scoreHeadExporter: ArchitectureExporter = {
   modalities: () => [],
+  options: optionsSchema,
 
   buildGraph(checkpoint, graph, request) {
     const layers = linearChain(checkpoint.tensors);
@@ -47,12 +54,16 @@ export const scoreHeadExporter: ArchitectureExporter = {
       ignored: [],
     };
   },
+
+  exampleInputs: ({ inputs }, seed) => exampleInputs(inputs, { rows: 3, seed }),
+  parityTolerance: 1e-5,
 };
 
 /** @throws HpsError CONFIG_INVALID where layers could have activations between them and nobody said whether they do */
 function chosenActivation(layers: readonly LinearLayer[], request: ExportRequest): 'none' | 'relu' {
   if (layers.length === 1) return 'none';
-  const configured = request.activation ?? request.config?.activation;
+  const told = parseOptions('score-head', optionsSchema, request.options).activation;
+  const configured = told ?? request.config?.activation;
   if (configured === 'none' || configured === 'relu') return configured;
   throw new HpsError(
     'CONFIG_INVALID',

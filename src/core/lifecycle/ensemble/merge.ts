@@ -13,7 +13,6 @@ import {
   type Decision,
   type LineageStep,
   MANIFEST_KEY,
-  MANIFEST_SCHEMA,
   type Manifest,
   type Modality,
   type Mode,
@@ -253,7 +252,7 @@ function memberGraph({ model, source }: OnnxFile): MemberGraph {
 function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel, { step }: PendingLineage): Manifest {
   const [{ manifest: first }] = members;
   return {
-    schema: MANIFEST_SCHEMA,
+    schema: first.schema,
     architecture: 'ensemble',
     modality: first.modality,
     mode: first.mode,

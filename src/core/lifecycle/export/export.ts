@@ -1,5 +1,10 @@
 import { basename } from 'node:path';
-import type { ArchitectureExporter, Contract, ExportRequest } from '../../architectures/architecture.js';
+import {
+  type Architecture,
+  type Contract,
+  type ExportRequest,
+  parseOptions,
+} from '../../architectures/architecture.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
@@ -12,7 +17,8 @@ import type { GateLevel, GateReport } from '../../gate/report.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { OPSETS } from '../../onnx/graph-core.js';
 import type { LineageStep, Manifest } from '../../onnx/manifest.js';
-import { MANIFEST_KEY, MANIFEST_SCHEMA, type Modality, type Mode, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import { MANIFEST_KEY, type Modality, type Mode, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import { manifestSchemaFor } from '../../onnx/manifest-schema.js';
 import type { OnnxModel } from '../../onnx/model.js';
 import { assertOpset } from '../../onnx/opset.js';
 import { foldAffineChains } from '../../onnx/passes/fold-affine.js';
@@ -101,20 +107,21 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
 
 async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions): Promise<ExportReport> {
   const architecture = chooseArchitecture(checkpoint, options.arch);
-  const built = await buildModel(checkpoint, await architecture.load(), options);
+  const built = await buildModel(checkpoint, architecture, options);
   const lineage = startLineage(
     { step: 'export', options: lineageOptions(options, built) },
-    lineageInputs(checkpoint, built.tokenizer, options),
+    lineageInputs(checkpoint, built, options),
     options.signal,
   );
+  const inputs = withTokenizer(built.contract.inputs, built.tokenizer);
   const manifest: Manifest = {
-    schema: MANIFEST_SCHEMA,
+    schema: manifestSchemaFor(inputs),
     architecture: architecture.id,
     modality: built.contract.modality,
     mode: built.contract.mode,
     dtype: options.dtype,
     decision: built.contract.decision,
-    inputs: withTokenizer(built.contract.inputs, built.tokenizer),
+    inputs,
     outputs: [...built.contract.outputs],
     session: {},
     calibrator: null,
@@ -149,8 +156,8 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
       lineage: [step],
     };
   }
-  const inputs = [...checkpoint.files, ...[options.tokenizer, options.golden].filter((path) => path !== undefined)];
-  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
+  const sources = [...checkpoint.files, ...[options.tokenizer, options.golden].filter((path) => path !== undefined)];
+  return withAtomicOutput(options.out, { force: options.force, inputs: sources }, async (output) => {
     const { externalData, onProgress, signal } = options;
     const reportFile = await output.create(`${facts.out}.report.json`); // at once: a file in the way is known before the work
     const streamed = options.allowNonfinite ? model : refuseNonFinite(model);
@@ -186,17 +193,19 @@ interface BuiltModel {
 
 async function buildModel(
   checkpoint: Checkpoint,
-  exporter: ArchitectureExporter,
+  architecture: Architecture,
   options: ExportOptions,
 ): Promise<BuiltModel> {
+  const exporter = await architecture.load();
   const request: ExportRequest = {
     modality: options.modality,
     mode: options.mode,
     config: options.config?.model ?? null,
     configOrigin: options.config?.name ?? null,
     dtype: options.dtype === 'fp16' ? 'F16' : 'F32',
-    activation: options.activation,
+    options: options.activation === undefined ? {} : { activation: options.activation },
   };
+  parseOptions(architecture.id, exporter.options, request.options);
   const graph = new GraphBuilder(options.opset, checkpoint.tensors);
   const contract = exporter.buildGraph(checkpoint, graph, request);
   const parameters = graph.parametersUsed;
@@ -262,15 +271,16 @@ function lineageOptions(options: ExportOptions, { contract }: BuiltModel): Linea
 
 function lineageInputs(
   checkpoint: Checkpoint,
-  tokenizer: Tokenizer | null,
+  { tokenizer, contract }: BuiltModel,
   options: ExportOptions,
 ): { path: string; records?: Checkpoint['records'] }[] {
   const files = checkpoint.files.map((path) => ({
     path,
     records: checkpoint.records.filter(({ file }) => file === path),
   }));
+  const beside = (contract.sources ?? []).map((path) => ({ path }));
   const path = tokenizerPath(options);
-  return tokenizer && path ? [...files, { path }] : files;
+  return [...files, ...beside, ...(tokenizer && path ? [{ path }] : [])];
 }
 
 async function judge(

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { initialTensors } from '../../architectures/hpsv3/init.js';
+import { initialModel } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import type { WrittenFile } from '../../bytes/sink.js';
@@ -39,14 +39,11 @@ export interface InitReport {
  */
 export async function initCheckpoint({ config, seed, out, force, onProgress }: InitOptions): Promise<InitReport> {
   const format = formatOf(out);
-  const tensors = initialTensors(config.model, seed);
-  const textTable = tensors.find(({ name }) => name === 'text.bert.embeddings.word_embeddings.weight');
-  const fits = textTable !== undefined && textTable.shape[0] >= BYTE_VOCABULARY;
+  const { tensors, vocabSize } = await initialModel(config.model, seed);
+  const fits = vocabSize !== null && vocabSize >= BYTE_VOCABULARY;
   const warnings =
-    textTable && !fits
-      ? [
-          `No tokenizer.json: a vocabulary of ${textTable.shape[0]} does not hold the ${BYTE_VOCABULARY} byte-level tokens.`,
-        ]
+    vocabSize !== null && !fits
+      ? [`No tokenizer.json: a vocabulary of ${vocabSize} does not hold the ${BYTE_VOCABULARY} byte-level tokens.`]
       : [];
 
   return withAtomicOutput(out, { force }, async (output) => {

@@ -108,7 +108,7 @@ async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport
     return {
       file: basename(options.path),
       format: checkpoint.format,
-      architecture: recogniseArchitecture(checkpoint.tensors)?.id ?? null,
+      architecture: recogniseArchitecture(checkpoint)?.id ?? null,
       parameters: all.reduce((sum, { shape }) => sum + numel(shape), 0),
       tensorCount: all.length,
       tensors: await describeTensors(all, options),

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { ArchitectureExporter } from '../../architectures/architecture.js';
-import { initialTensors } from '../../architectures/hpsv3/init.js';
-import { chooseArchitecture } from '../../architectures/registry.js';
+import { chooseArchitecture, initialModel } from '../../architectures/registry.js';
 import { hashFile } from '../../bytes/hash.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { outputError } from '../../bytes/output-error.js';
 import { isStaging } from '../../bytes/staging.js';
+import { NOTHING_BESIDE } from '../../checkpoint/beside.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
@@ -107,7 +107,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
   const tokenizer = findTokenizer(options);
   const initial = await openInitial(options);
   try {
-    const exporter = await chooseArchitecture(initial, 'hpsv3').load();
+    const exporter = await chooseArchitecture(initial, undefined).load();
     const request = { config: config.model, configOrigin: config.name };
     const wanted = wantedModalities(initial, exporter, config.training);
     const contracts = new Map<Modality, ModalityContract>();
@@ -250,9 +250,9 @@ function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokeniz
 const openInitial = async ({ checkpoint, config, seed }: TrainOptions): Promise<Checkpoint> =>
   checkpoint === undefined ? drawnCheckpoint(config.model, seed) : openCheckpoint(checkpoint);
 
-/** The weights of `initialTensors` as a checkpoint that was read. */
-export function drawnCheckpoint(model: JsonObject, seed: number): Checkpoint {
-  const tensors = initialTensors(model, seed);
+/** The weights of a new model as a checkpoint that was read. */
+export async function drawnCheckpoint(model: JsonObject, seed: number): Promise<Checkpoint> {
+  const { tensors } = await initialModel(model, seed);
   return {
     format: 'init',
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
@@ -264,6 +264,7 @@ export function drawnCheckpoint(model: JsonObject, seed: number): Checkpoint {
     ignored: [],
     files: [],
     records: [],
+    beside: NOTHING_BESIDE,
     close: () => {},
   };
 }

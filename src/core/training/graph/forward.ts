@@ -1,5 +1,5 @@
 import type { ArchitectureExporter } from '../../architectures/architecture.js';
-import type { JsonValue } from '../../bytes/json.js';
+import type { JsonObject } from '../../bytes/json.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { extractSubgraph } from '../../onnx/extract.js';
@@ -40,7 +40,7 @@ const FORWARD_OPSET = 20;
 
 export interface ForwardRequest {
   readonly modality: Modality;
-  readonly config: Readonly<Record<string, JsonValue>> | null;
+  readonly config: JsonObject | null;
   readonly configOrigin: string | null;
 }
 
@@ -53,7 +53,7 @@ export async function buildForward(
   exporter: ArchitectureExporter,
   request: ForwardRequest,
 ): Promise<ForwardModel> {
-  const common = { ...request, dtype: 'F32', activation: undefined } as const;
+  const common = { ...request, dtype: 'F32', options: {} } as const;
   const itemGraph = new GraphBuilder(FORWARD_OPSET, checkpoint.tensors);
   const contract = exporter.buildGraph(checkpoint, itemGraph, { ...common, mode: 'item' });
   const headGraph = new GraphBuilder(FORWARD_OPSET, checkpoint.tensors);

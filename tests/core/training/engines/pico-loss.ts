@@ -28,7 +28,7 @@ export async function picoLoss(
   const golden = await openCheckpoint(`${GOLDEN}golden.safetensors`);
   try {
     const graph = new GraphBuilder(opset, checkpoint.tensors);
-    const request = { mode, config: null, configOrigin: null, dtype: 'F32', activation: undefined } as const;
+    const request = { mode, config: null, configOrigin: null, dtype: 'F32', options: {} } as const;
     const contract = hpsv3Exporter.buildGraph(checkpoint, graph, { ...request, modality: modality ?? undefined });
     const expected = await readGolden(golden.tensors, {
       file: 'golden.safetensors',

@@ -27,7 +27,7 @@ const ITEMS = 24;
 /** A trainer of the nano model on drawn items, of which the first of two is preferred. The caller releases it. */
 export async function tinyTrainer({ modalities, settings, trainer }: TinyTraining) {
   const { model } = parse(readFileSync(CONFIG, 'utf8')) as { model: JsonObject };
-  const checkpoint = drawnCheckpoint(model, 1);
+  const checkpoint = await drawnCheckpoint(model, 1);
   const request = { config: model, configOrigin: null };
   const forwards = new Map(
     await Promise.all(

@@ -110,16 +110,22 @@ export function textLength(random: Random, tokens: number): number {
   return random.integer(Math.ceil(tokens / 6), tokens + 1);
 }
 
-/** Token ids, log-uniform over the vocabulary as word frequencies roughly are (Zipf), then padding. */
+/** Token ids, log-uniform over the vocabulary as word frequencies roughly are (Zipf), the end of the text if it has one, then padding. */
 export function drawTokens(
   random: Random,
   tokens: number,
-  { vocabSize, pad }: Of<'text'>,
+  { vocabSize, pad, end }: Of<'text'>,
   length: number,
 ): BigInt64Array {
   const ids = new BigInt64Array(tokens).fill(BigInt(pad));
   for (let i = 0; i < length; i++) ids[i] = BigInt(Math.floor((vocabSize + 1) ** random.uniform()) - 1);
+  if (end !== undefined) ids[length - 1] = BigInt(end);
   return ids;
+}
+
+/** Token types of two texts in a row: 0, then 1 from the middle on, 0 in the padding. */
+export function drawTypes(tokens: number, length: number): BigInt64Array {
+  return new BigInt64Array(tokens).fill(1n, Math.ceil(length / 2), length);
 }
 
 export function drawMask(tokens: number, length: number): BigInt64Array {
