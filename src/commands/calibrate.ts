@@ -1,7 +1,15 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { CALIBRATION_METHOD_IDS } from '../core/calibration/calibrator.js';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { budgetFlag, configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import {
+  allowNonfiniteFlag,
+  budgetFlag,
+  configFlag,
+  forceFlag,
+  gateFlag,
+  quietFlag,
+  seedFlag,
+} from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
@@ -69,6 +77,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     }),
     gate: gateFlag,
     budget: budgetFlag,
+    'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -120,6 +129,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       embed: embed === undefined ? undefined : { model: embed, out: modelOut! },
       gate: flags.gate,
       budget: flags.budget,
+      allowNonfinite: flags['allow-nonfinite'],
       seed: flags.seed,
       force: flags.force,
       onProgress: (step) => onStep(step, 0),

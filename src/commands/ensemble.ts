@@ -1,7 +1,7 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
-import { budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { startProgress } from '../core/cli/progress.js';
 import {
   describeFailedRows,
@@ -77,6 +77,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
     gate: gateFlag,
     budget: budgetFlag,
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
+    'allow-nonfinite': allowNonfiniteFlag,
     seed: seedFlag,
     force: forceFlag,
     quiet: quietFlag,
@@ -124,6 +125,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
         budget: flags.budget,
         seed: flags.seed,
         externalData: flags['external-data'],
+        allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,
         onProgress: progress.update,
         onGate: progress.finish,

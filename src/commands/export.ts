@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import {
+  allowNonfiniteFlag,
   budgetFlag,
   configFlag,
   dryRunFlag,
@@ -78,7 +79,7 @@ implementation are compared; without it only the file's own invariances are, and
       description: 'Fold batch norms and affine chains; gives up the way back to checkpoint names',
     }),
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
-    'allow-nonfinite': Flags.boolean({ description: 'Export weights that hold NaN or infinities' }),
+    'allow-nonfinite': allowNonfiniteFlag,
     seed: seedFlag,
     force: forceFlag,
     'dry-run': dryRunFlag,

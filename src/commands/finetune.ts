@@ -1,7 +1,15 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { chooseEngine, finetuneTraining } from '../core/cli/finetune-flags.js';
-import { cacheFlag, configFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import {
+  allowNonfiniteFlag,
+  cacheFlag,
+  configFlag,
+  forceFlag,
+  gateFlag,
+  quietFlag,
+  seedFlag,
+} from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { startTraining } from '../core/cli/render-train.js';
@@ -101,6 +109,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     run: Flags.string({ helpValue: 'FOLDER', description: 'Keeps log and state of the run there, for --resume' }),
     resume: Flags.boolean({ description: 'Go on with the run in --run' }),
     gate: gateFlag,
+    'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -147,6 +156,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         threads: flags.threads,
         seed: flags.seed,
         gate: flags.gate,
+        allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,
         run: flags.run,
         resume: flags.resume,

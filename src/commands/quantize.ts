@@ -1,6 +1,15 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { budgetFlag, configFlag, dryRunFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import {
+  allowNonfiniteFlag,
+  budgetFlag,
+  configFlag,
+  dryRunFlag,
+  forceFlag,
+  gateFlag,
+  quietFlag,
+  seedFlag,
+} from '../core/cli/flags.js';
 import { startSteps } from '../core/cli/progress.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
 import { mediaRootFlag } from '../core/cli/scoring-flags.js';
@@ -77,6 +86,7 @@ The opset of the model is kept. The target file changes only when the gate passe
     'allow-contrib': Flags.boolean({
       description: 'Let int4 use MatMulNBits, which only onnxruntime has, where the opset has no 4-bit integers',
     }),
+    'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -104,6 +114,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         gate: flags.gate,
         allowBatchDependence: flags['allow-batch-dependence'],
         contrib: flags['allow-contrib'],
+        allowNonfinite: flags['allow-nonfinite'],
         seed: flags.seed,
         force: flags.force,
         dryRun: flags['dry-run'],

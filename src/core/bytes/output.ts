@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { FILE_SYSTEM, type OutputFileSystem } from './file-system.js';
@@ -69,13 +69,29 @@ export class StagedOutput {
    */
   async create(name = this.name): Promise<FileSink> {
     try {
-      if (name !== this.name) checkTarget(join(this.parent, name), this.options);
+      if (name !== this.name) this.check(name);
       const sink = new FileSink(await this.fileSystem.open(this.path(name), 'wx'), name);
       this.sinks.set(name, sink);
       return sink;
     } catch (error) {
       throw outputError(name, error);
     }
+  }
+
+  /** Refuses a file of the output that could not be written: as `create`, before there is anything to write. */
+  check(name: string): void {
+    try {
+      checkTarget(join(this.parent, name), this.options);
+    } catch (error) {
+      throw outputError(name, error);
+    }
+  }
+
+  /** Removes a staged file, so that it can be created again; does nothing where there is none. */
+  async drop(name: string): Promise<void> {
+    await this.sinks.get(name)?.abandon();
+    this.sinks.delete(name);
+    rmSync(this.path(name), { force: true });
   }
 
   /** A small file in one go. */
@@ -153,6 +169,15 @@ export async function withAtomicOutput<T>(
     await output.discard();
     throw outputError(output.name, error);
   }
+}
+
+/** As `withAtomicOutput`; `write` gets null where there is no path. */
+export function withOptionalOutput<T>(
+  path: string | undefined,
+  options: OutputOptions,
+  write: (output: StagedOutput | null) => Promise<T>,
+): Promise<T> {
+  return path === undefined ? write(null) : withAtomicOutput(path, options, write);
 }
 
 /**

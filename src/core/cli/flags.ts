@@ -22,6 +22,8 @@ export const dryRunFlag = Flags.boolean({
   description: 'Check everything and say what would be written, without writing',
 });
 
+export const allowNonfiniteFlag = Flags.boolean({ description: 'Accept weights that hold NaN or infinities' });
+
 export const quietFlag = Flags.boolean({ char: 'q', description: 'No progress on standard error' });
 
 export const cacheFlag = Flags.string({

@@ -1,32 +1,48 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FILE_SYSTEM, type OutputFileSystem } from '../bytes/file-system.js';
-import { withAtomicOutput } from '../bytes/output.js';
+import { FILE_SYSTEM } from '../bytes/file-system.js';
+import { outputError } from '../bytes/output-error.js';
+import { FileSink } from '../bytes/sink.js';
 import type { OnnxModel } from './model.js';
-import { writeOnnx } from './write.js';
-
-/** What lives for some seconds need not reach the disk. */
-const UNSYNCED: OutputFileSystem = {
-  ...FILE_SYSTEM,
-  open: async (path, flags) => {
-    const handle = await FILE_SYSTEM.open(path, flags);
-    return {
-      write: (buffer, offset, length) => handle.write(buffer, offset, length),
-      sync: async () => {},
-      close: () => handle.close(),
-    };
-  },
-};
+import { type ModelOutput, writeOnnx } from './write.js';
 
 /** Writes a model into a folder of its own, which is removed afterwards. Its weights stream. */
 export async function withTemporaryModel<T>(model: OnnxModel, use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'hpsv3-model-'));
   try {
-    const path = join(folder, 'model.onnx');
-    await withAtomicOutput(path, { fileSystem: UNSYNCED }, (output) => writeOnnx(model, output));
-    return await use(path);
+    return await use(await writeTemporaryModel(model, folder, 'model.onnx'));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/**
+ * Writes a model for this process alone into a temporary folder. It is no release: what lives for some seconds need not be
+ * whole when the process dies, nor reach the disk.
+ * @returns its path
+ */
+export async function writeTemporaryModel(model: OnnxModel, folder: string, name: string): Promise<string> {
+  const sinks: FileSink[] = [];
+  const output: ModelOutput = {
+    name,
+    create: async (file = name) => {
+      const sink = new FileSink(unsynced(await FILE_SYSTEM.open(join(folder, file), 'wx')), file);
+      sinks.push(sink);
+      return sink;
+    },
+  };
+  try {
+    await writeOnnx(model, output);
+  } catch (error) {
+    for (const sink of sinks) await sink.abandon();
+    throw outputError(name, error);
+  }
+  return join(folder, name);
+}
+
+const unsynced = (handle: Awaited<ReturnType<typeof FILE_SYSTEM.open>>): typeof handle => ({
+  write: (buffer, offset, length) => handle.write(buffer, offset, length),
+  sync: async () => {},
+  close: () => handle.close(),
+});

@@ -1,4 +1,3 @@
-import type { StagedOutput } from '../bytes/output.js';
 import type { FileSink, WrittenFile } from '../bytes/sink.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
@@ -20,6 +19,14 @@ import type { Piece } from './wire.js';
 const EXTERNAL_THRESHOLD_BYTES = 1024;
 /** Offsets of external data are whole pages, so that a runtime can map them. */
 const EXTERNAL_ALIGNMENT = 4096;
+
+/** Where a model and its external data are written: a staged output, or a folder of nobody else's. */
+export interface ModelOutput {
+  /** Base name of the model. */
+  readonly name: string;
+  /** A new file beside the others; of the model's own name by default. */
+  create(name?: string): Promise<FileSink>;
+}
 
 export interface WriteOnnxOptions {
   /** Weights in `NAME.data` beside the model. By default only when the model would pass `singleFileBytes`. */
@@ -44,12 +51,12 @@ interface ExternalRange {
 }
 
 /**
- * Writes a model as the main file of a staged output, weights streamed from where they are; equal models give equal bytes.
+ * Writes a model as the main file of an output, weights streamed from where they are; equal models give equal bytes.
  * @throws HpsError ONNX_UNSUPPORTED where even the structure alone is too large for protobuf; OUTPUT_WRITE_FAILED
  */
 export async function writeOnnx(
   model: OnnxModel,
-  output: StagedOutput,
+  output: ModelOutput,
   options: WriteOnnxOptions = {},
 ): Promise<WrittenOnnx> {
   const { externalData = false, singleFileBytes = LIMITS.onnxFileBytes } = options;
@@ -134,7 +141,7 @@ function withoutData(tensor: TensorProto, range: ExternalRange | undefined, loca
 }
 
 async function writeData(
-  output: StagedOutput,
+  output: ModelOutput,
   name: string,
   ranges: ReadonlyMap<TensorProto, ExternalRange>,
   progress: Progress,
@@ -150,7 +157,7 @@ async function writeData(
 }
 
 async function writePieces(
-  output: StagedOutput,
+  output: ModelOutput,
   name: string,
   { pieces }: EncodedModel,
   progress: Progress,

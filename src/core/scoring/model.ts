@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
-import { withAtomicOutput } from '../bytes/output.js';
 import { HpsError } from '../errors.js';
 import { checkModel } from '../onnx/check.js';
 import { type Cut, extractSubgraph } from '../onnx/extract.js';
@@ -10,7 +9,7 @@ import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import { metadataOf, type OnnxModel } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
-import { writeOnnx } from '../onnx/write.js';
+import { writeTemporaryModel } from '../onnx/temporary-model.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import type { OptimizationLevel } from '../runtime/session.js';
@@ -156,9 +155,7 @@ const isCuttable = ({ graph }: OnnxModel): boolean =>
 
 async function writePart({ model, folder }: Source, name: string, cut: Cut): Promise<string> {
   const part = extractSubgraph(model, cut);
-  const path = join(folder, `${name}.onnx`);
-  await withAtomicOutput(path, {}, (output) => writeOnnx({ ...part, metadataProps: [] }, output));
-  return path;
+  return writeTemporaryModel({ ...part, metadataProps: [] }, folder, `${name}.onnx`);
 }
 
 const fallback = (missing: Device, next: Device): string =>

@@ -104,4 +104,17 @@ describe('hasNonFinite', () => {
   ] as const)('sees %s %o as %s', (dtype, values, expected) => {
     expect(hasNonFinite(bytesOf(values), dtype)).toBe(expected);
   });
+
+  it.each([
+    ['F32', new Float32Array([1, Number.NEGATIVE_INFINITY]), false],
+    ['F32', new Float32Array([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]), true],
+    ['F32', new Float32Array([Number.NEGATIVE_INFINITY, Number.NaN]), true],
+    ['F16', new Uint16Array([0xfc00]), false],
+    ['F16', new Uint16Array([0x7c00]), true],
+    ['BF16', new Uint16Array([0xff80]), false],
+    ['F64', new Float64Array([Number.NEGATIVE_INFINITY]), false],
+    ['F64', new Float64Array([Number.NaN]), true],
+  ] as const)('where masks are allowed sees %s %o as %s', (dtype, values, expected) => {
+    expect(hasNonFinite(bytesOf(values), dtype, { allowMinusInfinity: true })).toBe(expected);
+  });
 });

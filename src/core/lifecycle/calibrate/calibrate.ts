@@ -1,5 +1,4 @@
-import { basename } from 'node:path';
-import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import {
   CALIBRATOR_SCHEMA,
   type CalibrationMethodId,
@@ -23,8 +22,9 @@ import type { GateProgress } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import type { Decision } from '../../onnx/manifest.js';
 import { startLineage } from '../../release/lineage.js';
+import type { ReleasedModel } from '../../release/model-release.js';
 import { TOOL } from '../../version.js';
-import { embedInModel } from './embed-calibrator.js';
+import { Embedding } from './embed-calibrator.js';
 
 export interface CalibrateOptions {
   readonly scores: string;
@@ -43,6 +43,8 @@ export interface CalibrateOptions {
   readonly embed?: { readonly model: string; readonly out: string };
   readonly gate: GateLevel;
   readonly budget?: Budget;
+  /** Accept NaN and infinities among the weights of the model. */
+  readonly allowNonfinite?: boolean;
   readonly seed: number;
   readonly force: boolean;
   readonly onProgress?: (step: string) => void;
@@ -66,7 +68,7 @@ export interface CalibrateReport extends ResampleCounts {
   readonly groups: FittedCalibrator['groups'];
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
-  /** Base name of the calibrator file, and of the model with it inside; null where not written. */
+  /** Base name of the calibrator file; null where not written, as `model`, the one with the calibrator inside. */
   readonly out: string | null;
   readonly model: { readonly out: string; readonly sha256: string; readonly bytes: number } | null;
   readonly gate: GateReport | null;
@@ -80,14 +82,30 @@ export interface CalibrateReport extends ResampleCounts {
  *   GATE_FAILED, and the OUTPUT_… codes
  */
 export async function calibrateFiles(options: CalibrateOptions): Promise<CalibrateReport> {
-  const { labels, scores, embed, out } = options;
+  const { labels, scores, embed, out, force } = options;
   const inputs = [labels, scores, ...(embed ? [embed.model] : [])];
+  return withOptionalOutput(out ?? undefined, { force, inputs }, async (output) => {
+    const embedding = embed ? await Embedding.open({ ...options, ...embed, inputs }) : null;
+    try {
+      return await fitFiles(output, embedding, inputs, options);
+    } finally {
+      await embedding?.close();
+    }
+  });
+}
+
+async function fitFiles(
+  output: StagedOutput | null,
+  embedding: Embedding | null,
+  inputs: readonly string[],
+  options: CalibrateOptions,
+): Promise<CalibrateReport> {
   const lineage = startLineage(
     { step: 'calibrate', options: lineageOptions(options) },
     inputs.map((path) => ({ path })),
     options.signal,
   );
-  const { joined, rows, modelSha256 } = await readJudgedScores({ labels, scores });
+  const { joined, rows, modelSha256 } = await readJudgedScores(options);
   const fitted = fitRows(joined, options);
   const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
   const calibrator = calibratorOf(fitted, joined, options, {
@@ -95,23 +113,9 @@ export async function calibrateFiles(options: CalibrateOptions): Promise<Calibra
     scoresSha256,
     modelSha256: boundModel(modelSha256, embeddedSha256),
   });
-  const step = {
-    ...lineage.step,
-    inputs: lineage.step.inputs.map(({ name }, i) => ({
-      name,
-      sha256: [dataSha256, scoresSha256, embeddedSha256][i]!,
-    })),
-  };
-  const writeModel = async () =>
-    embed ? embedInModel({ ...options, model: embed.model, out: embed.out, inputs, calibrator, step }) : null;
-  const embedded = await (out === null
-    ? writeModel()
-    : withAtomicOutput(out, { force: options.force, inputs }, async (output) => {
-        await writeCalibrator(output, calibrator);
-        return writeModel();
-      }));
+  await output?.writeFile(output.name, formatCalibrator(calibrator));
   const { method, n, clusters, folds, repeats, before, after, reduction, choice, groups } = fitted;
-  return {
+  const report = (embedded: ReleasedModel | null): CalibrateReport => ({
     kind: joined.kind,
     method: method as CalibrationMethodId,
     symmetric: calibrator.symmetric,
@@ -128,14 +132,12 @@ export async function calibrateFiles(options: CalibrateOptions): Promise<Calibra
     groups,
     rows,
     warnings: [...rowWarnings(rows), ...fitted.warnings],
-    out: out === null ? null : basename(out),
+    out: output?.name ?? null,
     model: embedded && { out: embedded.out, sha256: embedded.sha256, bytes: embedded.bytes },
     gate: embedded?.gate ?? null,
-  };
+  });
+  return embedding ? embedding.publish(calibrator, lineage, report) : report(null);
 }
-
-const writeCalibrator = (output: StagedOutput, calibrator: Calibrator) =>
-  output.writeFile(output.name, formatCalibrator(calibrator));
 
 /** What changes the fit, and nothing else. */
 const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: CalibrateOptions) => ({

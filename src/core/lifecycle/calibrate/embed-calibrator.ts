@@ -1,4 +1,3 @@
-import { withAtomicOutput } from '../../bytes/output.js';
 import type { Calibrator } from '../../calibration/calibrator.js';
 import { calibratedManifest, embedCalibrator, embeddedOutputs } from '../../calibration/embed.js';
 import { checkEmbedded } from '../../calibration/embed-gate.js';
@@ -7,100 +6,109 @@ import { type Budget, withDefaults } from '../../gate/budget.js';
 import { type GateProgress, runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
-import { type LineageStep, MANIFEST_KEY, manifestOf } from '../../onnx/manifest.js';
-import { opsetOf, setMetadata } from '../../onnx/model.js';
-import { openOnnx } from '../../onnx/read.js';
-import { writeOnnx } from '../../onnx/write.js';
-import { gateFailed } from '../../release/gate-failed.js';
+import { type Manifest, manifestOf } from '../../onnx/manifest.js';
+import { opsetOf } from '../../onnx/model.js';
+import { type OnnxFile, openOnnx } from '../../onnx/read.js';
+import type { PendingLineage } from '../../release/lineage.js';
+import { ModelRelease, type ReleasedModel } from '../../release/model-release.js';
 
-export interface EmbedOptions {
+export interface EmbeddingOptions {
   /** The model without the calibrator, and the one to write. */
   readonly model: string;
   readonly out: string;
   /** Files the output must not be. */
   readonly inputs: readonly string[];
-  readonly calibrator: Calibrator;
-  readonly step: LineageStep;
   readonly gate: GateLevel;
   readonly budget?: Budget;
   readonly seed: number;
+  readonly allowNonfinite?: boolean;
   readonly force: boolean;
   readonly onGate?: (progress: GateProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-export interface EmbeddedModel {
-  readonly out: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly gate: GateReport;
-}
+/** A model that waits for its calibrator, with its place kept. */
+export class Embedding {
+  private constructor(
+    private readonly file: OnnxFile,
+    private readonly manifest: Manifest,
+    private readonly release: ModelRelease,
+    private readonly options: EmbeddingOptions,
+  ) {}
 
-/**
- * Writes a model with a calibrator inside. The target changes only when the gate passed: all that the model gave before is as it
- * was, and what is new is the fitted map of it.
- *
- * @throws HpsError as `embedCalibrator`; ONNX_UNSUPPORTED for a file without a manifest; GATE_FAILED; the OUTPUT_… codes
- */
-export async function embedInModel(options: EmbedOptions): Promise<EmbeddedModel> {
-  const { calibrator, out, force, inputs } = options;
-  const file = openOnnx(options.model);
-  try {
-    const { model, source, externalFiles } = file;
-    checkModel(model, source.name);
-    const manifest = manifestOf(model, source.name);
-    if (!manifest) {
-      throw new HpsError('ONNX_UNSUPPORTED', `${source.name}: has no manifest that says what it decides by`, {
-        hint: 'Embed into a file that `hpsv3 export` wrote.',
-        details: { file: source.name },
-      });
+  /** @throws HpsError ONNX_UNSUPPORTED for a file without a manifest; as `openOnnx` and `checkModel`; the OUTPUT_… codes */
+  static async open(options: EmbeddingOptions): Promise<Embedding> {
+    const file = openOnnx(options.model);
+    try {
+      const { model, source, externalFiles } = file;
+      checkModel(model, source.name);
+      const manifest = manifestOf(model, source.name) ?? refuseForeign(source.name);
+      const inputs = [...options.inputs, ...externalFiles.map(({ path }) => path)];
+      const suffixes = externalFiles.length > 0 ? ['.data'] : [];
+      const release = await ModelRelease.reserve(options.out, { force: options.force, inputs, suffixes });
+      return new Embedding(file, manifest, release, options);
+    } catch (error) {
+      file.close();
+      throw error;
     }
-    const embedded = embedCalibrator(model, manifest, calibrator, source.name);
-    const metadataProps = embedded.metadataProps.map((entry) => ({ ...entry }));
-    const withMetadata = { ...embedded, metadataProps };
-    const lineage = [...manifest.lineage, options.step];
-    setMetadata(withMetadata, MANIFEST_KEY, JSON.stringify({ ...calibratedManifest(manifest, calibrator), lineage }));
-    return await withAtomicOutput(
-      out,
-      { force, inputs: [...inputs, ...externalFiles.map(({ path }) => path)] },
-      async (output) => {
-        const externalData = externalFiles.length > 0;
-        const written = await writeOnnx(withMetadata, output, { externalData, signal: options.signal });
-        const gate = await judge(output.path(), opsetOf(model)!, options);
-        if (!gate.passed) throw gateFailed(output.name, gate);
-        return { out: output.name, sha256: written.model.sha256, bytes: written.model.byteLength, gate };
+  }
+
+  /**
+   * Publishes the model with the calibrator inside. All that it gave before is as it was, and what is new is the fitted map of it.
+   * @throws HpsError as `embedCalibrator` and `ModelRelease.publish`
+   */
+  publish<Report>(
+    calibrator: Calibrator,
+    lineage: PendingLineage,
+    report: (released: ReleasedModel) => Report,
+  ): Promise<Report> {
+    const { file, manifest, options } = this;
+    const { model, source, externalFiles } = file;
+    const { allowNonfinite, signal } = options;
+    return this.release.publish(
+      {
+        model: embedCalibrator(model, manifest, calibrator, source.name),
+        manifest: calibratedManifest(manifest, calibrator),
+        lineage,
+        externalData: externalFiles.length > 0,
+        allowNonfinite,
       },
+      { judge: ({ path }) => judge(path, calibrator, opsetOf(model)!, options), report, signal },
     );
-  } finally {
-    file.close();
+  }
+
+  async close(): Promise<void> {
+    await this.release.close();
+    this.file.close();
   }
 }
-/** The gate of every model that is written, and what only a calibrator can be asked. */
-async function judge(candidate: string, opset: number, options: EmbedOptions): Promise<GateReport> {
-  const { model: source, calibrator, gate: level, seed, signal, onGate: onProgress } = options;
-  const budget = withDefaults('calibrate', options.budget);
-  const report = await runGate({
-    candidate,
-    reference: { kind: 'model', path: source },
-    budgetKind: 'calibrate',
-    budget: options.budget,
-    level,
-    seed: String(seed),
-    signal,
-    onProgress,
+
+function refuseForeign(file: string): never {
+  throw new HpsError('ONNX_UNSUPPORTED', `${file}: has no manifest that says what it decides by`, {
+    hint: 'Embed into a file that `hpsv3 export` wrote.',
+    details: { file },
   });
+}
+
+/** The gate of every model that is written, and what only a calibrator can be asked. */
+async function judge(
+  candidate: string,
+  calibrator: Calibrator,
+  opset: number,
+  { model: source, gate: level, seed, signal, onGate: onProgress, budget }: EmbeddingOptions,
+): Promise<GateReport> {
+  const common = { candidate, level, seed: String(seed), signal, onProgress };
+  const reference = { kind: 'model', path: source } as const;
+  const report = await runGate({ ...common, reference, budgetKind: 'calibrate', budget });
   if (level === 'off') return report;
   const checks = await checkEmbedded({
+    ...common,
+    level,
     source,
-    candidate,
     outputs: embeddedOutputs(calibrator),
     curve: calibrator.parameters,
-    level,
-    budget: budget.probability ?? 0,
+    budget: withDefaults('calibrate', budget).probability ?? 0,
     opset,
-    seed: String(seed),
-    signal,
-    onProgress,
   });
   return {
     ...report,

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
-import type { StagedOutput } from '../../bytes/output.js';
+import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { disagreementAt } from '../../ensemble/combine.js';
 import { ENSEMBLE_SCHEMA, type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
 import type { EnsembleFigures } from '../../ensemble/figures.js';
@@ -26,7 +26,6 @@ import {
   readPairLabels,
   type ScoreFile,
   usage,
-  withOptionalOutput,
   writeScores,
 } from './inputs.js';
 

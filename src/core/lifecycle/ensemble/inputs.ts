@@ -1,5 +1,5 @@
 import { sha256Hex } from '../../bytes/hash.js';
-import { type OutputOptions, type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import type { StagedOutput } from '../../bytes/output.js';
 import type { WrittenFile } from '../../bytes/sink.js';
 import { FileSource, withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
@@ -75,15 +75,6 @@ const notAnEnsemble = ({ name, byteLength }: FileSource): HpsError =>
 /** A value for each member, by name. */
 export const byName = <T>(members: readonly { readonly name: string }[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(members.map(({ name }, m) => [name, values[m]]));
-
-/** As `withAtomicOutput`; `write` gets null where nothing is to be written. */
-export function withOptionalOutput<T>(
-  path: string | undefined,
-  options: OutputOptions,
-  write: (output: StagedOutput | null) => Promise<T>,
-): Promise<T> {
-  return path === undefined ? write(null) : withAtomicOutput(path, options, write);
-}
 
 /** What an ensemble says of a row. */
 export interface EnsembleScoreRow {

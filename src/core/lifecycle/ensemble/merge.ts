@@ -1,5 +1,4 @@
 import { basename } from 'node:path';
-import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import type { MemberGraph } from '../../ensemble/contracts.js';
 import { type MergedModel, mergeModels } from '../../ensemble/merge.js';
 import { givenWeights } from '../../ensemble/weights.js';
@@ -21,10 +20,8 @@ import {
 } from '../../onnx/manifest.js';
 import { metadataOf, type OnnxModel, opsetOf } from '../../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../../onnx/read.js';
-import { type WrittenOnnx, writeOnnx } from '../../onnx/write.js';
-import { gateFailed } from '../../release/gate-failed.js';
-import { fillHashes, type PendingLineage, settled, startLineage } from '../../release/lineage.js';
-import { VERSION } from '../../version.js';
+import { startLineage } from '../../release/lineage.js';
+import { ModelRelease } from '../../release/model-release.js';
 import { readEnsemble, replacedMember, usage } from './inputs.js';
 
 /** A member by the path of its model, with its weight or its name in an ensemble file. */
@@ -43,6 +40,8 @@ export interface MergeEnsembleOptions {
   readonly budget?: Budget;
   readonly seed: number;
   readonly externalData: boolean;
+  /** Accept NaN and infinities among the weights. */
+  readonly allowNonfinite?: boolean;
   readonly force: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly onGate?: (progress: GateProgress) => void;
@@ -79,13 +78,23 @@ export interface MergeEnsembleReport {
 export async function mergeEnsemble(options: MergeEnsembleOptions): Promise<MergeEnsembleReport> {
   const weighted = weighMembers(options);
   const files: OnnxFile[] = [];
+  let release: ModelRelease | undefined;
   try {
     for (const { path } of weighted.members) files.push(openOnnx(path));
-    return await writeMerged(files, weighted, options);
+    release = await ModelRelease.reserve(options.out, {
+      force: options.force,
+      inputs: sourcePaths(files),
+      suffixes: options.externalData ? ['.data'] : [],
+    });
+    return await mergeInto(release, files, weighted, options);
   } finally {
+    await release?.close();
     for (const file of files) file.close();
   }
 }
+
+const sourcePaths = (files: readonly OnnxFile[]): string[] =>
+  files.flatMap(({ source, externalFiles }) => [source.path, ...externalFiles.map(({ path }) => path)]);
 
 interface WeightedFile {
   readonly path: string;
@@ -152,56 +161,57 @@ function weightsFrom(path: string, members: readonly ModelFile[]): Omit<Weighted
   };
 }
 
-async function writeMerged(
+async function mergeInto(
+  release: ModelRelease,
   files: readonly OnnxFile[],
   { members, slope, decision, warnings }: Weighted,
   options: MergeEnsembleOptions,
 ): Promise<MergeEnsembleReport> {
-  const { signal, out } = options;
-  const sourcePaths = files.flatMap(({ source, externalFiles }) => [
-    source.path,
-    ...externalFiles.map(({ path }) => path),
-  ]);
-  return withAtomicOutput(out, { force: options.force, inputs: sourcePaths }, async (output) => {
-    const reportFile = await output.create(`${output.name}.report.json`); // at once: a file in the way is known before the work
-    const graphs = files.map(memberGraph);
-    assertDecision(graphs[0], decision);
-    const coefficients = members.map(({ weight }) => slope * weight);
-    const merged = await mergeModels(
-      graphs.map((graph, m) => ({ ...graph, coefficient: coefficients[m] })),
-      signal,
-    );
-    const weights = members.map(({ weight }) => weight);
-    const lineage = startLineage(
-      { step: 'ensemble', options: { weights, slope } },
-      sourcePaths.map((path) => ({ path })),
-      signal,
-    );
-    const manifest = manifestOfEnsemble(graphs, merged, lineage);
-    const written = await writeModel(output, withTokenizer(merged.model, graphs[0].model), {
-      manifest,
-      lineage,
-      options,
-    });
-    const step = await settled(lineage);
-    assertNamedModels(members, new Map(sourcePaths.map((path, i) => [path, step.inputs[i].sha256])));
-    const gate = await runGate({
-      candidate: output.path(),
-      reference: { kind: 'ensemble', members: members.map(({ path }, m) => ({ path, coefficient: coefficients[m] })) },
-      level: options.gate,
-      budget: options.budget,
-      seed: String(options.seed),
-      signal,
-      onProgress: options.onGate,
-    });
-    if (!gate.passed) throw gateFailed(output.name, gate);
-    const report: MergeEnsembleReport = {
-      out: output.name,
-      sha256: written.model.sha256,
-      bytes: written.model.byteLength,
-      externalData: written.data
-        ? { name: written.data.name, sha256: written.data.sha256, bytes: written.data.byteLength }
-        : null,
+  const { externalData, allowNonfinite, onProgress, signal } = options;
+  const sources = sourcePaths(files);
+  const graphs = files.map(memberGraph);
+  assertDecision(graphs[0], decision);
+  const coefficients = members.map(({ weight }) => slope * weight);
+  const merged = await mergeModels(
+    graphs.map((graph, m) => ({ ...graph, coefficient: coefficients[m] })),
+    signal,
+  );
+  const weights = members.map(({ weight }) => weight);
+  const lineage = startLineage(
+    { step: 'ensemble', options: { weights, slope } },
+    sources.map((path) => ({ path })),
+    signal,
+  );
+  const manifest = manifestOfEnsemble(graphs, merged);
+  const draft = {
+    model: withTokenizer(merged.model, graphs[0].model),
+    manifest,
+    lineage,
+    externalData,
+    allowNonfinite,
+  };
+  return release.publish<MergeEnsembleReport>(draft, {
+    judge: async ({ path: candidate }) => {
+      const hashes = await lineage.hashes;
+      assertNamedModels(members, new Map(sources.map((path, i) => [path, hashes[i]])));
+      return runGate({
+        candidate,
+        reference: {
+          kind: 'ensemble',
+          members: members.map(({ path }, m) => ({ path, coefficient: coefficients[m] })),
+        },
+        level: options.gate,
+        budget: options.budget,
+        seed: String(options.seed),
+        signal,
+        onProgress: options.onGate,
+      });
+    },
+    report: ({ step, ...released }) => ({
+      out: released.out,
+      sha256: released.sha256,
+      bytes: released.bytes,
+      externalData: released.externalData,
       members: members.map(({ path, weight }) => ({ file: basename(path), weight })),
       slope,
       opset: opsetOf(merged.model) ?? 0,
@@ -210,13 +220,12 @@ async function writeMerged(
       decision: manifest.decision,
       nodes: merged.model.graph.node.length,
       shared: merged.shared,
-      gate,
+      gate: released.gate,
       lineage: [step],
       warnings,
-    };
-    await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
-    await reportFile.finish();
-    return report;
+    }),
+    onProgress,
+    signal,
   });
 }
 
@@ -249,7 +258,7 @@ function memberGraph({ model, source }: OnnxFile): MemberGraph {
   });
 }
 
-function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel, { step }: PendingLineage): Manifest {
+function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel): Manifest {
   const [{ manifest: first }] = members;
   return {
     schema: first.schema,
@@ -262,7 +271,7 @@ function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel
     outputs: [...merged.outputs],
     session: first.session,
     calibrator: null,
-    lineage: [...members.flatMap(({ manifest }) => manifest.lineage), step],
+    lineage: members.flatMap(({ manifest }) => manifest.lineage),
   };
 }
 
@@ -270,16 +279,5 @@ function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel
 function withTokenizer(model: OnnxModel, source: OnnxModel): OnnxModel {
   const value = metadataOf(source, TOKENIZER_KEY);
   const metadataProps = value === undefined ? [] : [{ key: TOKENIZER_KEY, value }];
-  return { ...model, producerVersion: VERSION, metadataProps };
-}
-
-function writeModel(
-  output: StagedOutput,
-  model: OnnxModel,
-  { manifest, lineage, options }: { manifest: Manifest; lineage: PendingLineage; options: MergeEnsembleOptions },
-): Promise<WrittenOnnx> {
-  const { externalData, onProgress, signal } = options;
-  checkModel(model, output.name);
-  const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
-  return writeOnnx(model, output, { externalData, deferred, onProgress, signal });
+  return { ...model, metadataProps };
 }

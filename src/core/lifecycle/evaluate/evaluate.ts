@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
-import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
 import { assertSameModel, readCalibrator } from '../../calibration/read-calibrator.js';
 import { groupColumn } from '../../data/group-column.js';
@@ -83,7 +83,28 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
  * @throws HpsError DATA_INVALID, USAGE for a group the labels do not have, CONFIG_INVALID and MODELS_INCOMPARABLE for a calibrator
  *   that is none or of another model, and the OUTPUT_… codes
  */
-export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport> {
+export function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport> {
+  const { out, outScores, force, labels, scores } = options;
+  const inputs = [labels, scores, options.calibrator, options.baseline].filter((path) => path !== undefined);
+  const output = { force, inputs };
+  // Both or neither: the report is moved into place when the scores are.
+  return withOptionalOutput(out, output, (reportOutput) =>
+    withOptionalOutput(outScores, output, async (scoresOutput) => {
+      const { report, joined, predictions } = await evaluate(options);
+      await reportOutput?.writeFile(reportOutput.name, `${JSON.stringify(report, null, 2)}\n`);
+      if (scoresOutput) await writeScoreRows(scoresOutput, joined, predictions);
+      return report;
+    }),
+  );
+}
+
+interface Evaluated {
+  readonly report: EvaluateReport;
+  readonly joined: JoinedPairs | JoinedAbsolutes;
+  readonly predictions: Predictions;
+}
+
+async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   const { seed, onProgress } = options;
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
@@ -120,8 +141,7 @@ export async function evaluateFiles(options: EvaluateOptions): Promise<EvaluateR
     out: options.out === undefined ? null : basename(options.out),
     outScores: options.outScores === undefined ? null : basename(options.outScores),
   };
-  await write(report, joined, predictions, options);
-  return report;
+  return { report, joined, predictions };
 }
 
 async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['inputs']> {
@@ -177,25 +197,6 @@ async function compare(
     });
   }
   return { file, rows: report, ...compareWithBaseline(model, joined, bootstrap) };
-}
-
-async function write(
-  report: EvaluateReport,
-  joined: JoinedPairs | JoinedAbsolutes,
-  predictions: Predictions,
-  { out, outScores, force, labels, scores }: EvaluateOptions,
-): Promise<void> {
-  const output = { force, inputs: [labels, scores] };
-  const writeScores = async () => {
-    if (outScores !== undefined)
-      await withAtomicOutput(outScores, output, (staged) => writeScoreRows(staged, joined, predictions));
-  };
-  if (out === undefined) return writeScores();
-  // Both or neither: the report is moved into place when the scores are.
-  await withAtomicOutput(out, output, async (staged) => {
-    await staged.writeFile(staged.name, `${JSON.stringify(report, null, 2)}\n`);
-    await writeScores();
-  });
 }
 
 const FLUSH_CHARACTERS = 64 * 1024;

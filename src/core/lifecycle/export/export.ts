@@ -7,7 +7,6 @@ import {
 } from '../../architectures/architecture.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
-import { type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
@@ -17,20 +16,16 @@ import type { GateLevel, GateReport } from '../../gate/report.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { OPSETS } from '../../onnx/graph-core.js';
 import type { LineageStep, Manifest } from '../../onnx/manifest.js';
-import { MANIFEST_KEY, type Modality, type Mode, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import { type Modality, type Mode, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
 import { manifestSchemaFor } from '../../onnx/manifest-schema.js';
 import type { OnnxModel } from '../../onnx/model.js';
-import { assertOpset } from '../../onnx/opset.js';
 import { foldAffineChains } from '../../onnx/passes/fold-affine.js';
 import { foldBatchNorm } from '../../onnx/passes/fold-batch-norm.js';
 import { foldConstants } from '../../onnx/passes/fold-constants.js';
 import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from '../../onnx/tokenizer-file.js';
-import { writeOnnx } from '../../onnx/write.js';
-import { gateFailed } from '../../release/gate-failed.js';
-import { fillHashes, settled, startLineage } from '../../release/lineage.js';
-import { refuseNonFinite } from '../../release/nonfinite.js';
+import { settled, startLineage } from '../../release/lineage.js';
+import { assertReleasable, ModelRelease } from '../../release/model-release.js';
 import { byteLength } from '../../tensor/tensor.js';
-import { VERSION } from '../../version.js';
 
 export interface ExportOptions {
   readonly checkpoint: string;
@@ -98,14 +93,28 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
     });
   }
   const checkpoint = await openCheckpoint(options.checkpoint, { key: options.key });
+  let release: ModelRelease | null = null;
   try {
-    return await exportCheckpoint(checkpoint, options);
+    if (!options.dryRun) release = await reserve(checkpoint, options);
+    return await exportCheckpoint(checkpoint, release, options);
   } finally {
+    await release?.close();
     checkpoint.close();
   }
 }
 
-async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions): Promise<ExportReport> {
+function reserve(checkpoint: Checkpoint, options: ExportOptions): Promise<ModelRelease> {
+  const { out, force, externalData, tokenizer, golden } = options;
+  const inputs = [...checkpoint.files, ...[tokenizer, golden].filter((path) => path !== undefined)];
+  return ModelRelease.reserve(out, { force, inputs, suffixes: externalData ? ['.data'] : [] });
+}
+
+/** @param release - null where nothing is to be written */
+async function exportCheckpoint(
+  checkpoint: Checkpoint,
+  release: ModelRelease | null,
+  options: ExportOptions,
+): Promise<ExportReport> {
   const architecture = chooseArchitecture(checkpoint, options.arch);
   const built = await buildModel(checkpoint, architecture, options);
   const lineage = startLineage(
@@ -126,12 +135,9 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
     session: {},
     calibrator: null,
     ...(options.optimize ? {} : { parameters: Object.fromEntries(built.parameters) }),
-    lineage: [lineage.step],
+    lineage: [],
   };
-  const model = { ...built.model, producerVersion: VERSION, metadataProps: tokenizerEntry(built.tokenizer) };
-
-  assertOpset(model, options.opset, basename(options.out));
-
+  const model = { ...built.model, metadataProps: tokenizerEntry(built.tokenizer) };
   const facts = {
     out: basename(options.out),
     opset: options.opset,
@@ -144,43 +150,30 @@ async function exportCheckpoint(checkpoint: Checkpoint, options: ExportOptions):
     tensors: { used: built.parameters.size, ignored: [...built.contract.ignored, ...checkpoint.ignored] },
     warnings: built.warnings,
   };
-  if (options.dryRun) {
-    const step = await settled(lineage);
-    return {
-      ...facts,
-      sha256: null,
-      bytes: null,
-      externalData: null,
-      parity: { golden: null },
-      gate: null,
-      lineage: [step],
-    };
+  if (release === null) {
+    assertReleasable(model, facts.out);
+    const nothing = { sha256: null, bytes: null, externalData: null, parity: { golden: null }, gate: null };
+    return { ...facts, ...nothing, lineage: [await settled(lineage)] };
   }
-  const sources = [...checkpoint.files, ...[options.tokenizer, options.golden].filter((path) => path !== undefined)];
-  return withAtomicOutput(options.out, { force: options.force, inputs: sources }, async (output) => {
-    const { externalData, onProgress, signal } = options;
-    const reportFile = await output.create(`${facts.out}.report.json`); // at once: a file in the way is known before the work
-    const streamed = options.allowNonfinite ? model : refuseNonFinite(model);
-    const deferred = new Map([[MANIFEST_KEY, fillHashes(JSON.stringify(manifest), lineage)]]);
-    const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
-    const written = await writeOnnx(streamed, output, { externalData, deferred, onProgress, signal });
-    const gate = await judge(await loading, output, checkpoint, options);
-    const report: ExportReport = {
-      ...facts,
-      sha256: written.model.sha256,
-      bytes: written.model.byteLength,
-      externalData: written.data
-        ? { name: written.data.name, sha256: written.data.sha256, bytes: written.data.byteLength }
-        : null,
-      parity: { golden: gate.parity.golden },
-      gate,
-      lineage: [await settled(lineage)],
-    };
-    if (!gate.passed) throw gateFailed(report.out, gate);
-    await reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
-    await reportFile.finish();
-    return report;
-  });
+  const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
+  const { externalData, allowNonfinite, onProgress, signal } = options;
+  return release.publish<ExportReport>(
+    { model, manifest, lineage, externalData, allowNonfinite },
+    {
+      judge: async ({ path }) => judge(await loading, path, checkpoint, options),
+      report: ({ sha256, bytes, externalData, gate, step }) => ({
+        ...facts,
+        sha256,
+        bytes,
+        externalData,
+        parity: { golden: gate.parity.golden },
+        gate,
+        lineage: [step],
+      }),
+      onProgress,
+      signal,
+    },
+  );
 }
 
 interface BuiltModel {
@@ -285,7 +278,7 @@ function lineageInputs(
 
 async function judge(
   { runGate }: typeof import('../../gate/gate.js'),
-  output: StagedOutput,
+  candidate: string,
   checkpoint: Checkpoint,
   options: ExportOptions,
 ): Promise<GateReport> {
@@ -300,7 +293,7 @@ async function judge(
         }
       : { kind: 'none' };
     return await runGate({
-      candidate: output.path(),
+      candidate,
       reference,
       level: options.gate,
       budget: options.budget,

@@ -1,6 +1,5 @@
 import { totalmem } from 'node:os';
 import { basename } from 'node:path';
-import { checkOutput, type StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
@@ -8,8 +7,6 @@ import { type GateProgress, runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { LIMITS } from '../../limits.js';
 import type { LineageStep } from '../../onnx/manifest.js';
-import { MANIFEST_KEY } from '../../onnx/manifest-names.js';
-import { writeOnnx } from '../../onnx/write.js';
 import { type Coverage, type Equalization, probesSha256 } from '../../quantization/ranges/calibrate.js';
 import type { CalibratorId } from '../../quantization/ranges/calibrators.js';
 import { asTensors, type RowSets, rowSets, splitRows } from '../../quantization/rows.js';
@@ -22,8 +19,8 @@ import { type Candidate, makeCandidate, quantizedManifest } from '../../quantiza
 import { compareLatency, type Latency } from '../../quantization/search/latency.js';
 import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
-import { gateFailed } from '../../release/gate-failed.js';
-import { fillHashes, type PendingLineage, settled, startLineage } from '../../release/lineage.js';
+import { settled, startLineage } from '../../release/lineage.js';
+import { assertReleasable, ModelRelease, type StagedModel } from '../../release/model-release.js';
 import type { ModelLimits } from '../../runtime/child.js';
 
 export interface QuantizeOptions {
@@ -51,6 +48,8 @@ export interface QuantizeOptions {
   readonly allowBatchDependence: boolean;
   /** Allow MatMulNBits where the opset has no 4-bit integers. */
   readonly contrib: boolean;
+  /** Accept NaN and infinities among the weights. */
+  readonly allowNonfinite?: boolean;
   readonly seed: number;
   readonly force: boolean;
   readonly dryRun: boolean;
@@ -108,25 +107,26 @@ export interface CalibrationFacts {
  */
 export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
   const source = await openSource(options.model);
+  let release: ModelRelease | null = null;
   try {
     if (!options.dryRun) {
+      const { out, force, scheme } = options;
       const inputs = [...source.files, ...rowFiles(options)];
-      const beside = options.scheme === 'auto' ? [REPORT, PARETO] : [REPORT];
-      checkOutput(options.out, { force: options.force, inputs }, beside);
+      release = await ModelRelease.reserve(out, { force, inputs, suffixes: scheme === 'auto' ? [PARETO] : [] });
     }
-    if (options.scheme === 'auto') return await quantizeBest(source, options);
+    if (options.scheme === 'auto') return await quantizeBest(source, release, options);
     const { scheme } = options;
     const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
     const rows = needsRows ? await givenOrMade(source, options) : NO_ROWS;
     const candidate = await makeCandidate(source, { ...candidateOptions(rows, options), scheme });
-    return await writeCandidate(source, candidate, rows, { ...options, scheme });
+    return await publishCandidate(release, { source, candidate, rows }, { ...options, scheme });
   } finally {
+    await release?.close();
     source.close();
   }
 }
 
-/** What is written beside the model, after its name. */
-const REPORT = '.report.json';
+/** What `auto` writes beside the model and its report, after its name. */
 const PARETO = '.pareto.svg';
 
 /** Stands where nothing is run: weight-only with the gate off. */
@@ -140,7 +140,11 @@ const NO_ROWS: JudgedRows = {
 type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
 
 /** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
-async function quantizeBest(source: QuantizationSource, options: QuantizeOptions): Promise<QuantizeReport> {
+async function quantizeBest(
+  source: QuantizationSource,
+  release: ModelRelease | null,
+  options: QuantizeOptions,
+): Promise<QuantizeReport> {
   const rows = await givenOrMade(source, options);
   const halves = splitRows(rows.heldOut);
   const { report: search, finalists } = await searchQuantization(source, {
@@ -151,7 +155,8 @@ async function quantizeBest(source: QuantizationSource, options: QuantizeOptions
   let refusal: unknown;
   for (const { candidate, trial, calibrator } of finalists) {
     try {
-      return await writeCandidate(source, candidate, rows, { ...options, scheme: trial.scheme, calibrator }, search);
+      const chosen = { ...options, scheme: trial.scheme, calibrator };
+      return await publishCandidate(release, { source, candidate, rows, search }, chosen);
     } catch (error) {
       if (!(error instanceof HpsError && error.code === 'GATE_FAILED')) throw error;
       refusal ??= error;
@@ -210,12 +215,18 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
 const rowFiles = ({ inputs, samples }: QuantizeOptions): string[] =>
   [inputs, samples].filter((path) => path !== undefined);
 
-async function writeCandidate(
-  source: QuantizationSource,
-  candidate: Candidate,
-  rows: JudgedRows,
+interface Quantized {
+  readonly source: QuantizationSource;
+  readonly candidate: Candidate;
+  readonly rows: JudgedRows;
+  readonly search?: SearchReport;
+}
+
+/** @param release - null where nothing is to be written */
+async function publishCandidate(
+  release: ModelRelease | null,
+  { source, candidate, rows, search }: Quantized,
   options: FixedOptions,
-  search?: SearchReport,
 ): Promise<QuantizeReport> {
   const calibration = calibrationFacts(candidate, rows);
   const lineage = startLineage(
@@ -234,72 +245,69 @@ async function writeCandidate(
     session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
   };
   const warnings = [...source.notes, ...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
-  if (options.dryRun) {
+  const { model } = candidate;
+  if (release === null) {
+    assertReleasable(model, facts.out);
     const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
     return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
   }
-  const inputs = [...source.files, ...rowFiles(options)];
-  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
-    const written = await write(output, source, candidate, lineage, options);
-    const bytes = written.model.byteLength + (written.data?.byteLength ?? 0);
-    if (options.maxSize !== undefined && bytes > options.maxSize) throw tooLarge(facts.out, bytes, options.maxSize);
-    const gate = await judge(output, source, candidate, rows, options);
-    const latency =
-      options.gate === 'off'
-        ? null
-        : await compareLatency(source.path, output.path(), rows.heldOut, {
-            child: childOptions(options),
-            threads: options.threads,
-          });
-    const accuracy =
-      options.gate === 'off' || rows.preferred.length === 0
-        ? null
-        : await compareAccuracy(source.path, output.path(), rows.heldOut, rows.preferred, childOptions(options));
-    const report: QuantizeReport = {
-      ...facts,
-      ...(accuracy ? { accuracy } : {}),
-      sha256: written.model.sha256,
-      bytes,
-      ratio: source.bytes / bytes,
-      latency,
-      ...decisionFigures(gate),
-      gate,
-      lineage: [...(source.manifest?.lineage ?? []), await settled(lineage)],
-      warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
-    };
-    if (!gate.passed) throw gateFailed(report.out, gate);
-    if (search) await output.writeFile(`${report.out}${PARETO}`, paretoChart(search.trials, source.bytes));
-    await output.writeFile(`${report.out}${REPORT}`, `${JSON.stringify(report, null, 2)}\n`);
-    return report;
-  });
+  const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
+  const { maxSize, allowNonfinite, onProgress, signal } = options;
+  return release.publish<QuantizeReport>(
+    { model, manifest, lineage, allowNonfinite },
+    {
+      judge: (staged) => {
+        const bytes = bytesOf(staged);
+        if (maxSize !== undefined && bytes > maxSize) throw tooLarge(facts.out, bytes, maxSize);
+        return judge(staged.path, source, candidate, rows, options);
+      },
+      report: async ({ gate, step, ...released }) => {
+        const bytes = bytesOf(released);
+        const measured = options.gate === 'off' ? null : await measure(source, released.path, rows, options);
+        const latency = measured?.latency ?? null;
+        return {
+          ...facts,
+          ...(measured?.accuracy ? { accuracy: measured.accuracy } : {}),
+          sha256: released.sha256,
+          bytes,
+          ratio: source.bytes / bytes,
+          latency,
+          ...decisionFigures(gate),
+          gate,
+          lineage: [...(source.manifest?.lineage ?? []), step],
+          warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
+        };
+      },
+      beside: search ? { [PARETO]: paretoChart(search.trials, source.bytes) } : {},
+      onProgress,
+      signal,
+    },
+  );
 }
 
-function write(
-  output: StagedOutput,
-  source: QuantizationSource,
-  candidate: Candidate,
-  lineage: PendingLineage,
-  { onProgress, signal }: QuantizeOptions,
-) {
-  const { manifest } = source;
-  const { model } = candidate;
-  if (manifest === null) return writeOnnx(model, output, { onProgress, signal });
-  const updated = quantizedManifest(manifest, candidate);
-  const text = JSON.stringify({ ...updated, lineage: [...updated.lineage, lineage.step] });
-  const metadataProps = model.metadataProps.filter(({ key }) => key !== MANIFEST_KEY);
-  const deferred = new Map([[MANIFEST_KEY, fillHashes(text, lineage)]]);
-  return writeOnnx({ ...model, metadataProps }, output, { deferred, onProgress, signal });
+/** Of all files of a model. */
+const bytesOf = ({ bytes, externalData }: Pick<StagedModel, 'bytes' | 'externalData'>): number =>
+  bytes + (externalData?.bytes ?? 0);
+
+/** How fast and how right the quantized model is, beside the float one. */
+async function measure(source: QuantizationSource, quantized: string, rows: JudgedRows, options: QuantizeOptions) {
+  const { heldOut, preferred } = rows;
+  const child = childOptions(options);
+  const latency = await compareLatency(source.path, quantized, heldOut, { child, threads: options.threads });
+  const accuracy =
+    preferred.length === 0 ? null : await compareAccuracy(source.path, quantized, heldOut, preferred, child);
+  return { latency, accuracy };
 }
 
 async function judge(
-  output: StagedOutput,
+  path: string,
   source: QuantizationSource,
   candidate: Candidate,
   rows: RowSets,
   options: QuantizeOptions,
 ): Promise<GateReport> {
   const gate = await runGate({
-    candidate: output.path(),
+    candidate: path,
     reference: { kind: 'model', path: source.path },
     budgetKind: 'quantize',
     level: options.gate,

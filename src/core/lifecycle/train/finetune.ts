@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import type { JsonObject } from '../../bytes/json.js';
-import { StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { type StagedOutput, withAtomicOutput, withOptionalOutput } from '../../bytes/output.js';
 import { removeCalibrator } from '../../calibration/embed.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
@@ -13,14 +13,13 @@ import { HpsError } from '../../errors.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
 import { type LineageStep, type Manifest, manifestOf } from '../../onnx/manifest.js';
-import { MANIFEST_KEY, type Modality, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
+import { type Modality, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
 import { metadataOf, type OnnxModel } from '../../onnx/model.js';
 import { openOnnx } from '../../onnx/read.js';
 import { maskTokenOf, parseTokenizer } from '../../onnx/tokenizer-file.js';
 import { weightOfTensor } from '../../onnx/weight.js';
-import { writeOnnx } from '../../onnx/write.js';
-import { gateFailed } from '../../release/gate-failed.js';
-import { fillHashes, settled, startLineage } from '../../release/lineage.js';
+import { startLineage } from '../../release/lineage.js';
+import { ModelRelease } from '../../release/model-release.js';
 import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -75,6 +74,8 @@ export interface FinetuneOptions {
   readonly threads?: number;
   readonly seed: number;
   readonly gate: GateLevel;
+  /** Accept NaN and infinities among the weights. */
+  readonly allowNonfinite?: boolean;
   readonly force: boolean;
   /** Folder for log and state, kept and resumable; a temporary one by default. */
   readonly run?: string;
@@ -120,6 +121,26 @@ export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneR
       hint: 'Give --run with the folder of a run that was stopped.',
     });
   }
+  const { out, checkpointOut, force } = options;
+  const inputs = [...(await sourceFiles(options.source)), ...labelFiles(options)];
+  return withOptionalOutput(checkpointOut, { force, inputs }, async (checkpoint) => {
+    const release = await ModelRelease.reserve(out, { force, inputs });
+    try {
+      return await finetuneInto({ release, checkpoint }, options);
+    } finally {
+      await release.close();
+    }
+  });
+}
+
+/** Where the results go, kept from before the training. */
+interface Places {
+  readonly release: ModelRelease;
+  /** Null where no checkpoint is asked for. */
+  readonly checkpoint: StagedOutput | null;
+}
+
+async function finetuneInto(places: Places, options: FinetuneOptions): Promise<FinetuneReport> {
   const folder = await mkdtemp(join(tmpdir(), 'hpsv3-finetune-'));
   try {
     const path = await modelPath(options, folder);
@@ -137,14 +158,15 @@ export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneR
       }
       const run = options.run ?? join(folder, 'run');
       mkdirSync(run, { recursive: true });
-      return await new Finetuning(options, {
+      const source = {
         path,
         file,
         ...removeCalibrator(model, manifest),
         hadCalibrator: manifest.calibrator !== null,
         files: [path, ...opened.externalFiles.map(({ path: data }) => data)],
         run,
-      }).go();
+      };
+      return await new Finetuning(options, source, places).go();
     } finally {
       opened.close();
     }
@@ -153,7 +175,25 @@ export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneR
   }
 }
 
-async function modelPath({ source, seed }: FinetuneOptions, folder: string): Promise<string> {
+/** All files of what is tuned. */
+async function sourceFiles(source: FinetuneOptions['source']): Promise<readonly string[]> {
+  if ('checkpoint' in source) {
+    const checkpoint = await openCheckpoint(source.checkpoint);
+    checkpoint.close();
+    return checkpoint.files;
+  }
+  const { externalFiles, close } = openOnnx(source.model);
+  close();
+  return [source.model, ...externalFiles.map(({ path }) => path)];
+}
+
+const labelFiles = ({ labels, validation }: FinetuneOptions): string[] =>
+  [...labels, ...validation].flatMap((path) => labelSources(path).map((each) => each.path));
+
+async function modelPath(
+  { source, seed, allowNonfinite = false, signal }: FinetuneOptions,
+  folder: string,
+): Promise<string> {
   if ('model' in source) return source.model;
   const out = join(folder, 'model.onnx');
   await exportModel({
@@ -166,9 +206,10 @@ async function modelPath({ source, seed }: FinetuneOptions, folder: string): Pro
     seed,
     optimize: false,
     externalData: false,
-    allowNonfinite: false,
+    allowNonfinite,
     force: false,
     dryRun: false,
+    signal,
   });
   return out;
 }
@@ -198,6 +239,7 @@ class Finetuning {
   constructor(
     private readonly options: FinetuneOptions,
     private readonly source: Source,
+    private readonly places: Places,
   ) {
     this.opened = openForward(source.model, source.manifest, source.file);
     if (source.hadCalibrator) {
@@ -363,10 +405,9 @@ class Finetuning {
 
   private async train(trainer: Trainer, parameters: Parameters, config: TrainingConfig): Promise<TrainingOutcome> {
     const { options, source } = this;
-    const labels = [...options.labels, ...options.validation].flatMap((path) =>
-      labelSources(path).map((each) => each.path),
+    const hashes = await Promise.all(
+      [...source.files, ...labelFiles(options)].map(async (path) => (await hashFile(path)).sha256),
     );
-    const hashes = await Promise.all([...source.files, ...labels].map(async (path) => (await hashFile(path)).sha256));
     const fingerprint = sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes])));
     const progress: Progress = options.resume
       ? await readState(source.run, parameters, fingerprint)
@@ -430,56 +471,40 @@ class Finetuning {
     facts: Omit<FinetuneReport, 'out' | 'sha256' | 'bytes' | 'checkpoint' | 'gate' | 'lineage' | 'warnings'>,
   ): Promise<FinetuneReport> {
     const { options, source, warnings } = this;
-    const labels = [...options.labels, ...options.validation].flatMap((path) =>
-      labelSources(path).map((each) => each.path),
-    );
+    const { release, checkpoint } = this.places;
     const origin = 'model' in options.source ? source.files : [options.source.checkpoint];
     const lineage = startLineage(
       { step: 'finetune', options: this.lineageOptions() },
-      [...origin, ...labels].map((path) => ({ path })),
+      [...origin, ...labelFiles(options)].map((path) => ({ path })),
       options.signal,
     );
     const trained = parameters.tensors();
-    const model = this.withWeights(trained);
-    const text = JSON.stringify({ ...source.manifest, lineage: [...source.manifest.lineage, lineage.step] });
-    const metadataProps = model.metadataProps.filter(({ key }) => key !== MANIFEST_KEY);
-    const inputs = [...source.files, ...labels];
-    const checkpoint =
-      options.checkpointOut === undefined
-        ? null
-        : await StagedOutput.open(options.checkpointOut, { force: options.force, inputs });
-    try {
-      const report = await withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
-        const deferred = new Map([[MANIFEST_KEY, fillHashes(text, lineage)]]);
-        const written = await writeOnnx({ ...model, metadataProps }, output, { deferred, signal: options.signal });
+    const { allowNonfinite } = options;
+    const draft = { model: this.withWeights(trained), manifest: source.manifest, lineage, allowNonfinite };
+    return release.publish<FinetuneReport>(draft, {
+      judge: async ({ path }) => {
         const { runGate } = await import('../../gate/gate.js');
-        const gate = await runGate({
-          candidate: output.path(),
+        return runGate({
+          candidate: path,
           reference: { kind: 'none' },
           level: options.gate,
           seed: String(options.seed),
           signal: options.signal,
         });
-        if (!gate.passed) throw gateFailed(basename(options.out), gate);
-        const result: FinetuneReport = {
-          out: basename(options.out),
-          sha256: written.model.sha256,
-          bytes: written.model.byteLength,
-          checkpoint: checkpoint && { name: checkpoint.name, sha256: await this.writeCheckpoint(checkpoint, trained) },
-          ...facts,
-          gate,
-          lineage: [...source.manifest.lineage, await settled(lineage)],
-          skippedRows: Object.fromEntries(skipped),
-          warnings,
-        };
-        await output.writeFile(`${output.name}.report.json`, `${JSON.stringify(result, null, 2)}\n`);
-        return result;
-      });
-      await checkpoint?.commit();
-      return report;
-    } finally {
-      await checkpoint?.discard();
-    }
+      },
+      report: async ({ out, sha256, bytes, gate, step }) => ({
+        out,
+        sha256,
+        bytes,
+        checkpoint: checkpoint && { name: checkpoint.name, sha256: await this.writeCheckpoint(checkpoint, trained) },
+        ...facts,
+        gate,
+        lineage: [...source.manifest.lineage, step],
+        skippedRows: Object.fromEntries(skipped),
+        warnings,
+      }),
+      signal: options.signal,
+    });
   }
 
   /** The graph as it was, with the trained tensors in place of its own. */

@@ -305,7 +305,7 @@ describe('mergeEnsemble', () => {
     expect(report.warnings).toEqual(['head-b.onnx has a weight of 0: left out.']);
   });
 
-  it('refuses a member that gives NaN through the gate, and writes nothing', async () => {
+  it('refuses a member with NaN, by the gate where that is allowed, and writes nothing', async () => {
     const folder = tempFolder();
     const nan = await changed(member('head', 'b'), folder, ({ graph }) => {
       const bias = graph.initializer.find(({ name }) => name === 'head.pair2.bias')!;
@@ -313,7 +313,12 @@ describe('mergeEnsemble', () => {
     });
     const out = join(folder, 'ensemble.onnx');
     const members = [both('head')[0], { path: nan, weight: 1 }];
-    await expect(merged(out, { members })).rejects.toMatchObject({ code: 'GATE_FAILED', exitCode: 3 });
+    await expect(merged(out, { members })).rejects.toMatchObject({
+      code: 'NONFINITE_WEIGHTS',
+      details: { tensor: 'member_1/head.pair2.bias' },
+    });
+    const judged = merged(out, { members, allowNonfinite: true });
+    await expect(judged).rejects.toMatchObject({ code: 'GATE_FAILED', exitCode: 3 });
     expect(existsSync(out)).toBe(false);
     expect(existsSync(`${out}.report.json`)).toBe(false);
   });

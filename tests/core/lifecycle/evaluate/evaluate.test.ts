@@ -5,6 +5,7 @@ import { Random } from '../../../../src/core/bytes/random.js';
 import { calibrateFiles } from '../../../../src/core/lifecycle/calibrate/calibrate.js';
 import { checkCalibrator } from '../../../../src/core/lifecycle/calibrate/check.js';
 import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.js';
+import { exportFile } from '../../../helpers/pico.js';
 import { hasShared, SHARED } from '../../../helpers/shared.js';
 import { tempFolder } from '../../../helpers/temp.js';
 
@@ -59,6 +60,31 @@ const FIT = {
   force: false,
 } as const;
 const EVALUATE = { by: [], minGroup: 30, resamples: 200, seed: 0, force: false } as const;
+
+describe('a target that is there', () => {
+  // Labels that cannot be read would be the error if the work came first.
+  it.each(['out', 'outScores'] as const)('is refused by evaluate before the work: %s', async (key) => {
+    const folder = tempFolder();
+    const [labels, target] = [join(folder, 'l.jsonl'), join(folder, 'there.json')];
+    for (const path of [labels, target]) writeFileSync(path, 'mine');
+    const options = { ...EVALUATE, labels, scores: labels, [key]: target };
+    await expect(evaluateFiles(options)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+  });
+
+  it.each(['c.json', 'm.onnx', 'm.onnx.report.json'])('is refused by calibrate before the work: %s', async (name) => {
+    const folder = tempFolder();
+    const at = (file: string) => join(folder, file);
+    for (const file of ['l.jsonl', name]) writeFileSync(at(file), 'mine');
+    await exportFile(at('source.onnx'), { mode: 'pair', modality: 'text' });
+    const options = { ...FIT, labels: at('l.jsonl'), scores: at('l.jsonl'), method: 'platt' } as const;
+    const embed = { model: at('source.onnx'), out: at('m.onnx') };
+    await expect(calibrateFiles({ ...options, out: at('c.json'), embed })).rejects.toMatchObject({
+      code: 'OUTPUT_EXISTS',
+      details: { file: name },
+    });
+    expect(readFileSync(at(name), 'utf8')).toBe('mine');
+  });
+});
 
 describe('evaluate', () => {
   it('says that a score without a calibrator is uncalibrated, and counts ties and zero logits one half', async () => {

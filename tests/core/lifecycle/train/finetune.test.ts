@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { withAtomicOutput } from '../../../../src/core/bytes/output.js';
 import { calibratedManifest, embedCalibrator } from '../../../../src/core/calibration/embed.js';
 import { finetuneTraining } from '../../../../src/core/cli/finetune-flags.js';
@@ -56,6 +56,24 @@ const options = (out: string, changes: Partial<FinetuneOptions> = {}): FinetuneO
   force: false,
   resume: false,
   ...changes,
+});
+
+describe('a target that cannot be written', () => {
+  it.each([
+    ['the model is there', 'OUTPUT_EXISTS', 'there.onnx', undefined],
+    ['its report is there', 'OUTPUT_EXISTS', 'reported.onnx', undefined],
+    ['its folder is not', 'OUTPUT_INVALID', 'nowhere/tuned.onnx', undefined],
+    ['the checkpoint is there', 'OUTPUT_EXISTS', 'tuned.onnx', 'there.onnx'],
+  ])('is refused before anything is read or trained: %s', async (_, code, out, checkpointOut) => {
+    writeFileSync(join(folder, 'there.onnx'), 'mine');
+    writeFileSync(join(folder, 'reported.onnx.report.json'), 'mine');
+    const [onPrepare, onProgress] = [vi.fn(), vi.fn()];
+    const more = checkpointOut === undefined ? {} : { checkpointOut: join(folder, checkpointOut) };
+    const tuned = finetuneModel(options(out, { source: { checkpoint }, onPrepare, onProgress, ...more }));
+    await expect(tuned).rejects.toMatchObject({ code });
+    expect(onPrepare).not.toHaveBeenCalled();
+    expect(onProgress).not.toHaveBeenCalled();
+  });
 });
 
 async function weights(path: string): Promise<Map<string, string>> {
