@@ -54,6 +54,8 @@ export const LIMITS = {
   jsonValues: 4_000_000,
   /** A configuration file; hand-written, so small. */
   configBytes: 1 * MiB,
+  /** Words and signs in it: five a line of key and value, and a list of the 21,000 classes of ImageNet takes 110,000. */
+  configTokens: 250_000,
   /** A calibrator file: some 40 kB a group. */
   calibratorBytes: 64 * MiB,
   /** A profile: some 300 bytes a kernel, and models have thousands. */

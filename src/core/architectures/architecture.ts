@@ -47,6 +47,8 @@ export interface InitialModel {
 export interface Architecture {
   readonly id: string;
   readonly label: string;
+  /** Keys of a configuration that it reads, or that may stand beside them: in the `model` section of a file any other is refused. */
+  readonly configKeys?: readonly string[];
   /** By tensor names and shapes; by the checkpoint's configuration only where tensors of two families look the same. */
   recognise(tensors: TensorInfos, config: JsonObject | null): boolean;
   /** Loads the exporter on first use, so that `--help` imports nothing heavy. */

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { z } from 'zod';
+import { ARCHITECTURES } from '../architectures/registry.js';
 import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js';
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml, readTextFile } from '../bytes/yaml.js';
@@ -54,9 +55,11 @@ export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfi
   }
   const section = (key: string) => (root[key] === undefined ? undefined : asObject(root[key], name, key));
   const training = section('training');
+  const model = section('model');
+  if (model) checkModel(model, name);
   return {
     name,
-    model: section('model'),
+    model,
     training: training && parseTraining(training, name),
     trainingKeys: Object.keys(training ?? {}),
     data: section('data'),
@@ -67,6 +70,13 @@ export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfi
 function asObject(value: JsonValue, name: string, what: string): JsonObject {
   if (isJsonObject(value)) return value;
   throw invalid(name, `${what} must be a mapping of keys to values`);
+}
+
+/** Of a file without sections this is not asked: a config.json holds keys of other tools. */
+function checkModel(section: JsonObject, name: string): void {
+  const known = [...new Set(ARCHITECTURES.flatMap(({ configKeys = [] }) => configKeys))];
+  const unknown = Object.keys(section).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw unknownKey(name, `model.${unknown}`, known);
 }
 
 function parseTraining(section: JsonObject, name: string): TrainingConfig {

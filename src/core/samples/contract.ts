@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { didYouMean } from '../bytes/suggest.js';
 import { HpsError } from '../errors.js';
 import {
   type ContractInput,
@@ -60,6 +61,13 @@ export function parseContract(value: unknown, name: string): ScoringContract {
   const parsed = contractSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
+    if (issue.code === 'unrecognized_keys' && issue.path.length === 0) {
+      const [key] = issue.keys;
+      throw new HpsError('CONFIG_INVALID', `${name}: unknown key ${key}`, {
+        hint: didYouMean(key, Object.keys(contractSchema.shape)),
+        details: { file: name, key },
+      });
+    }
     const at = issue.path.join('.') || 'the root';
     throw new HpsError('CONFIG_INVALID', `${name}: ${at}: ${issue.message}`, {
       hint: 'A contract has modality, inputs (name, dtype, shape, preprocess, as in a manifest) and score (output, column, range).',

@@ -76,7 +76,7 @@ describe('initialTensors', () => {
             'image_size 100 is not a multiple of 32',
             'visual_heads 5 does not divide hidden_dim 12',
             'fusion_layers is missing',
-            'colour is not known',
+            expect.stringMatching(/^colour is not known \(Known: name, modalities/),
           ],
         },
       }),

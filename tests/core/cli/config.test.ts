@@ -29,8 +29,15 @@ describe('parseConfig', () => {
   });
 
   it('reads the sections', () => {
-    const config = parse('model: {a: 1}\ndata: {b: [x]}\nflags: {opset: 14, dry_run: true}', ['opset', 'dry-run']);
-    expect(config).toMatchObject({ model: { a: 1 }, data: { b: ['x'] }, flags: { opset: 14, 'dry-run': true } });
+    const config = parse('model: {hidden_dim: 1}\ndata: {b: [x]}\nflags: {opset: 14, dry_run: true}', [
+      'opset',
+      'dry-run',
+    ]);
+    expect(config).toMatchObject({
+      model: { hidden_dim: 1 },
+      data: { b: ['x'] },
+      flags: { opset: 14, 'dry-run': true },
+    });
     expect(config.training).toBeUndefined();
   });
 
@@ -61,10 +68,21 @@ describe('parseConfig', () => {
 
   it('suggests the section, key or flag that was meant', () => {
     expect(refusal('model: {}\ntrainning: {}').hint).toBe('Did you mean training?');
+    expect(refusal('model: {hiden_dim: 1}')).toMatchObject({
+      message: 'config.yaml: unknown key model.hiden_dim',
+      hint: 'Did you mean hidden_dim?',
+    });
     expect(refusal('training: {batchsize: 1}').hint).toBe('Did you mean batch_size?');
     expect(refusal('flags: {opsett: 14}', ['opset', 'seed']).hint).toBe('Did you mean opset?');
   });
 
+  it('says where the error is', () => {
+    expect(refusal('model:\n  a: [1, 2\n').message).toMatch(/ at line 3, column 1$/);
+    expect(refusal('model: {}\n---\nb: 2').message).toBe('config.yaml: a second document begins at line 2, column 1');
+  });
+
+  const lines = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join('\n');
   const bomb = `a: &a [x, x]\n${'bcdefghi'.replace(/./g, (key) => {
     const before = String.fromCharCode(key.charCodeAt(0) - 1);
     return `${key}: &${key} [*${before}, *${before}]\n`;
@@ -93,6 +111,17 @@ describe('parseConfig', () => {
     ['5 MB', `a: ${'x'.repeat(5_000_000)}`],
     ['bytes that are not UTF-8', Uint8Array.of(0x61, 0x3a, 0x20, 0xff)],
     ['an unclosed bracket', 'model: {a: 1'],
+    ['twenty thousand unknown keys', `model:\n${lines(20_000, (i) => ` k${i}: 1`)}`],
+    ['more keys than any file has', lines(80_000, (i) => `k${i}: 1`)],
+    ['more keys than any file has, in braces', `{${lines(80_000, (i) => `k${i}: 1,`)}}`],
+    ['duplicate keys, of two types', 'model: {1: a, "1": b}'],
+    ['a duplicate key after twenty thousand others', `${lines(20_000, (i) => `k${i}: 1`)}\nk7: 1`],
+    ['an error on every line', '}: ]\n'.repeat(100_000)],
+    ['another error on every line', 'a: b: c\n'.repeat(100_000)],
+    ['an error in every list of braces', '{"a" "b": 1}\n'.repeat(50_000)],
+    ['a key of many anchors', '&a '.repeat(100_000)],
+    ['deep lists of lists', '- '.repeat(100_000)],
+    ['deep keys of keys', '? '.repeat(100_000)],
   ])('refuses %s', (_, text) => {
     const error = refusal(text);
     expect(error.code).toBe('CONFIG_INVALID');

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../../bytes/json.js';
+import { didYouMean } from '../../bytes/suggest.js';
 import { HpsError } from '../../errors.js';
 import type { TensorInfos } from '../architecture.js';
 import { type Reading as AnyReading, axisOf, countModules, describeTensor, modulesOf } from '../readings.js';
@@ -231,8 +232,17 @@ export function readDimensions(
   return result as unknown as Dimensions;
 }
 
-/** Keys of the PyTorch configuration that are not sizes of tensors. */
-const OTHER_KEYS: ReadonlySet<string> = new Set(['name', 'modalities', 'dropout']);
+/** Keys of the PyTorch configuration: the sizes, and those that no tensor has. */
+export const CONFIG_KEYS: readonly string[] = [
+  'name',
+  'modalities',
+  'dropout',
+  'hidden_dim',
+  ...Object.values(NEEDED).flat(),
+];
+
+/** Unknown keys that are named. */
+const MAX_UNKNOWN = 10;
 
 /**
  * All sizes of a model that does not exist yet, for the towers its configuration lists (all four by default).
@@ -247,7 +257,7 @@ export function parseDimensions(config: Readonly<Record<string, JsonValue>>): {
   const parts = [...towers, 'fusion', 'head'] as const;
   const names: DimensionName[] = ['hidden_dim', ...parts.flatMap((part) => NEEDED[part])];
   const sizes = config as Partial<Record<DimensionName, number | readonly number[]>>;
-  const known: ReadonlySet<string> = new Set(['hidden_dim', ...Object.values(NEEDED).flat(), ...OTHER_KEYS]);
+  const unknown = Object.keys(config).filter((key) => !CONFIG_KEYS.includes(key));
   const problems = [
     ...(Array.isArray(listed) && towers.length === listed.length && towers.length > 0
       ? []
@@ -255,7 +265,8 @@ export function parseDimensions(config: Readonly<Record<string, JsonValue>>): {
     ...names.flatMap((name) =>
       sizes[name] === undefined ? [`${name} is missing`] : (sizeProblem(name, sizes) ?? gridProblem(name, sizes) ?? []),
     ),
-    ...Object.keys(config).flatMap((key) => (known.has(key) ? [] : [`${key} is not known`])),
+    ...unknown.slice(0, MAX_UNKNOWN).map((key) => `${key} is not known (${didYouMean(key, CONFIG_KEYS)})`),
+    ...(unknown.length > MAX_UNKNOWN ? [`${unknown.length - MAX_UNKNOWN} more keys are not known`] : []),
   ];
   if (problems.length > 0) {
     throw new HpsError('CONFIG_INVALID', `the model section is not usable: ${problems.join('; ')}`, {

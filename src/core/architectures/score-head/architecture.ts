@@ -5,6 +5,7 @@ import { linearChain } from './chain.js';
 export const scoreHead: Architecture = {
   id: 'score-head',
   label: 'linear or MLP score head over an embedding',
+  configKeys: ['activation', 'encoder', 'normalize'],
   recognise: (tensors) => linearChain(tensors) !== null,
   load: async () => (await import('./exporter.js')).scoreHeadExporter,
 };
