@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   ARCHITECTURE_UNKNOWN: { exit: 2 },
   ARCHITECTURE_AMBIGUOUS: { exit: 2 },
   MODALITY_MISSING: { exit: 2 },
+  MODEL_UNRECOGNISED: { exit: 2 },
   OPSET_UNSUPPORTED: { exit: 2 },
   ONNX_UNSUPPORTED: { exit: 2 },
   GRADIENT_UNSUPPORTED: { exit: 2 },

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, read as readCallback, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read as readCallback, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { HpsError, systemErrorCode } from '../errors.js';
@@ -109,7 +109,8 @@ export class FileSource implements ByteSource {
     const name = basename(path);
     let fd: number;
     try {
-      fd = openSync(path, 'r');
+      // Without O_NONBLOCK a pipe that nobody writes to would be waited for, and never be refused.
+      fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     } catch (cause) {
       if (systemErrorCode(cause) === 'ENOENT') {
         throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { folderKind } from '../bytes/file-kind.js';
 import { HpsError } from '../errors.js';
 
 /** Files of a model folder that hold the weights, the safest and most complete first. */
@@ -22,8 +23,14 @@ export function resolveModelFolder(path: string): string {
   const found = WEIGHT_FILES.find((file) => isFile(join(path, file)));
   if (found) return join(path, found);
   const folder = basename(resolve(path));
-  throw new HpsError('CHECKPOINT_UNRECOGNISED', `${folder}: a folder without ${WEIGHT_FILES.join(', ')}`, {
-    hint: 'Give the path of the checkpoint file itself.',
-    details: { folder, lookedFor: WEIGHT_FILES },
-  });
+  const kind = folderKind(path);
+  const other = kind?.is === undefined ? kind : null;
+  throw new HpsError(
+    'CHECKPOINT_UNRECOGNISED',
+    `${folder}: ${other?.what ?? `a folder without ${WEIGHT_FILES.join(', ')}`}`,
+    {
+      hint: other?.hint ?? 'Give the path of the checkpoint file itself.',
+      details: { folder, lookedFor: WEIGHT_FILES },
+    },
+  );
 }

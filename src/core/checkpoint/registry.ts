@@ -1,3 +1,4 @@
+import { fileKind } from '../bytes/file-kind.js';
 import { FileSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
@@ -8,7 +9,6 @@ import { makeShardIndexFormat } from './shard-index.js';
 import { tfjs } from './tfjs.js';
 import { torchLegacy } from './torch-legacy.js';
 import { torchZip } from './torch-zip.js';
-import { recogniseLookalike } from './unrecognised.js';
 
 /** Formats of one file, in probe order: an .npz is a zip too, so it is asked before torch. */
 const FILE_FORMATS: readonly CheckpointFormat[] = [safetensors, npz, torchZip, torchLegacy];
@@ -34,7 +34,7 @@ export async function openRaw(path: string, formats = CHECKPOINT_FORMATS): Promi
   try {
     const head = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
     const format = formats.find((candidate) => candidate.sniff(head));
-    if (format === undefined) throw unrecognised(source.name, head, formats);
+    if (format === undefined) throw unrecognised(source, head, formats);
     return { format, raw: await format.open(source) };
   } catch (error) {
     source.close();
@@ -42,11 +42,12 @@ export async function openRaw(path: string, formats = CHECKPOINT_FORMATS): Promi
   }
 }
 
-function unrecognised(file: string, head: Uint8Array, formats: readonly CheckpointFormat[]): HpsError {
-  const lookalike = recogniseLookalike(head);
+function unrecognised(source: FileSource, head: Uint8Array, formats: readonly CheckpointFormat[]): HpsError {
+  const file = source.name;
+  const kind = fileKind(source);
   const known = formats.map(({ label }) => label).join(', ');
-  return new HpsError('CHECKPOINT_UNRECOGNISED', `${file}: ${lookalike?.what ?? 'not a known checkpoint format'}`, {
-    hint: `${lookalike?.hint ?? 'Check that it is the right file.'} Known formats: ${known}.`,
+  return new HpsError('CHECKPOINT_UNRECOGNISED', `${file}: ${kind?.what ?? 'not a known checkpoint format'}`, {
+    hint: `${kind?.hint ?? 'Check that it is the right file.'} Known formats: ${known}.`,
     details: { file, firstBytes: Buffer.from(head.subarray(0, 8)).toString('hex') },
   });
 }

@@ -68,7 +68,8 @@ export const safetensors: CheckpointFormat = {
 
 /** A damaged header is still recognised where its words show, so that the error can name what is wrong with it. */
 function sniff(head: Uint8Array): boolean {
-  if (head.byteLength <= HEADER_LENGTH_BYTES) return false;
+  if (head.byteLength < HEADER_LENGTH_BYTES) return false;
+  if (head.byteLength === HEADER_LENGTH_BYTES) return head.subarray(4).every((byte) => byte === 0); // a length and no header
   // Eight characters of text would state a length far beyond any file: this is a JSON document, say.
   if (head.subarray(0, HEADER_LENGTH_BYTES).every((byte) => byte >= 0x09 && byte < 0x7f)) return false;
   return head[HEADER_LENGTH_BYTES] === OPENING_BRACE || Buffer.from(head).includes('"data_offsets"');

@@ -1,4 +1,5 @@
 import { ByteCursor } from '../bytes/cursor.js';
+import { fileKind } from '../bytes/file-kind.js';
 import type { ChecksummedRecord } from '../bytes/hash.js';
 import { corruptFile, unsafeFile } from '../bytes/refusal.js';
 import type { FileSource } from '../bytes/source.js';
@@ -63,14 +64,11 @@ function topFolder(source: FileSource, entries: ReadonlyMap<string, ZipEntry>): 
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickles.length > 1) throw unsafeFile(source.name, `holds ${pickles.length} files data.pkl`);
   if (pickles.length === 1) return pickles[0].slice(0, pickles[0].indexOf('/'));
-  throw new HpsError(
-    'CHECKPOINT_UNRECOGNISED',
-    `${source.name}: a zip archive, but not one of torch (no data.pkl) or numpy (no .npy)`,
-    {
-      hint: 'Give the checkpoint itself; unpack the archive if the checkpoint lies in it.',
-      details: { file: source.name, entries: [...entries.keys()].slice(0, 10) },
-    },
-  );
+  const { what, hint } = fileKind(source)!;
+  throw new HpsError('CHECKPOINT_UNRECOGNISED', `${source.name}: ${what}`, {
+    hint,
+    details: { file: source.name, entries: [...entries.keys()].slice(0, 10) },
+  });
 }
 
 function refuseTorchScript(source: FileSource, entries: ReadonlyMap<string, ZipEntry>, folder: string): void {

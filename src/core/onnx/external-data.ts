@@ -1,5 +1,6 @@
 import { realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
+import { fileKind } from '../bytes/file-kind.js';
 import { FileSource } from '../bytes/source.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { numel } from '../tensor/shape.js';
@@ -46,6 +47,12 @@ export class ExternalDataResolver {
     const due = rawByteLength(tensor.dataType, numel(tensor.dims));
     const length = entry.length ?? due ?? source.byteLength - entry.offset;
     if (entry.offset + length > source.byteLength) {
+      const pointer = fileKind(source);
+      if (pointer?.is === 'pointer')
+        throw new HpsError('FILE_UNREADABLE', `${source.name}: ${pointer.what}`, {
+          hint: pointer.hint,
+          details: { file: source.name },
+        });
       const rule = `tensor ${tensor.name}: bytes ${entry.offset}+${length} are outside the ${source.byteLength} of ${source.name}`;
       throw corruptOnnx(this.model, rule);
     }

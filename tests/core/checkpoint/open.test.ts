@@ -105,6 +105,12 @@ describe('openCheckpoint', () => {
     },
   );
 
+  it.each([0, 8])('takes eight bytes of a length (%i) for a safetensors file that is cut', async (length) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeUInt8(length);
+    expect((await failure(put('x', bytes))).code).toBe('CHECKPOINT_CORRUPT');
+  });
+
   it('says that there is no such file, or only a folder without a model', async () => {
     expect((await failure(join(folder, 'none.pt'))).code).toBe('FILE_NOT_FOUND');
     mkdirSync(join(folder, 'empty'));
@@ -125,7 +131,8 @@ describe('openCheckpoint', () => {
     ['GGUF', 'GGUF\x03'],
     ['single NumPy array', Buffer.from('\x93NUMPY\x01\x00', 'latin1')],
     ['JSON document', '{"architectures": []}'],
-    ['not a known checkpoint format', 'nothing in particular'],
+    ['a text file', 'nothing in particular'],
+    ['not a known checkpoint format', Buffer.from([0, 1, 2, 3])],
   ])('says what it looks like: %s', async (what, content) => {
     const error = await failure(put('x.pt', content));
     expect(error.code).toBe('CHECKPOINT_UNRECOGNISED');

@@ -109,7 +109,8 @@ describe('safetensors, reading', () => {
     expect(head(file('{}', 0, 2n ** 63n))).toBe(true);
     expect(head(file(` ${JSON.stringify({ a: entry('U8', [1], [0, 1]) })}`, 1))).toBe(true);
     expect(head(Buffer.from('{"meta":{"data_offsets":1}}'))).toBe(false);
-    expect(head(new Uint8Array(8))).toBe(false);
+    expect(head(new Uint8Array(8))).toBe(true);
+    expect(head(new Uint8Array(8).fill(0x20))).toBe(false);
     expect(head(new Uint8Array())).toBe(false);
   });
 

@@ -72,6 +72,12 @@ describe('external data', () => {
     );
   });
 
+  it('names a git-lfs pointer in its place', () => {
+    const path = write({ location: 'w.bin', length: '16', offset: '200' });
+    writeFileSync(join(path, '../w.bin'), 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n');
+    expect(() => openOnnx(path)).toThrow(/^w.bin: a git-lfs pointer/);
+  });
+
   it('cannot belong to a model in memory', () => {
     expect(() => readModelBytes(external({ location: 'w.bin' }))).toThrow(
       expect.objectContaining({ code: 'ONNX_UNSAFE' }),
