@@ -91,15 +91,15 @@ function baselineOf({ baseline }: EvaluateReport): string[] {
   const { file, n, clusters, comparisons, mcnemar, verdict } = baseline;
   const rows = Object.entries(comparisons).map(([id, one]) => comparisonRow(id, one));
   const headers = ['metric', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
-  const right = mcnemar
+  const test = mcnemar
     ? [
-        `McNemar: only the model right ${mcnemar.onlyModel}, only the baseline ${mcnemar.onlyBaseline}, p ${mcnemar.pValue.toPrecision(2)}`,
+        `Accuracy by flipping signs of whole clusters (McNemar's test, with ties as halves): p ${mcnemar.pValue.toPrecision(2)}`,
       ]
     : [];
   return [
     '',
     `Against ${printable(file)} (${n} rows, ${clusters} clusters): ${verdict}`,
     formatTable(headers, rows, { width: terminalWidth() }),
-    ...right,
+    ...test,
   ];
 }

@@ -2,9 +2,10 @@ import { resamplesOf } from '../calibration/figures.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { type BootstrapOptions, type Estimate, estimateOf, replicate } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
-import { discordantRows, type McNemarTest, mcnemarTest } from '../stats/mcnemar.js';
 import { compareReplicates, type PairedComparison, type Verdict } from '../stats/paired.js';
-import { majorityAgreed } from '../stats/pairwise-accuracy.js';
+import { majorityAgreed, votesAgreed } from '../stats/pairwise-accuracy.js';
+import { clusterDifferences, type SignFlipTest, signFlipTest } from '../stats/sign-flip.js';
+import type { Clusters } from '../stats/statistic.js';
 import { allRows, judge } from './judged-statistics.js';
 import { predict } from './predictions.js';
 
@@ -23,8 +24,13 @@ export interface BaselineReport {
   readonly n: number;
   readonly clusters: number;
   readonly comparisons: Readonly<Record<string, MetricComparison>>;
-  /** Of pairs whose majority exactly one of the two agrees with; rows count as independent. Null for items. */
-  readonly mcnemar: (McNemarTest & { readonly onlyModel: number; readonly onlyBaseline: number }) | null;
+  /**
+   * McNemar's test of the votes each agrees with, extended to ties and clusters: signs of whole clusters are flipped. Beside it the
+   * rows where the majority agrees with one of the two only, and those where one of them has half a credit. Null for items.
+   */
+  readonly mcnemar:
+    | (SignFlipTest & { readonly onlyModel: number; readonly onlyBaseline: number; readonly half: number })
+    | null;
   /** By the first figure: accuracy for pairs, Spearman for items. */
   readonly verdict: Verdict;
 }
@@ -59,7 +65,7 @@ export function compareWithBaseline(
     n: ours.length,
     clusters: own.clusters.count,
     comparisons,
-    mcnemar: mcnemar(model, baseline, ours, theirs),
+    mcnemar: mcnemar(model, baseline, ours, theirs, own.clusters),
     verdict: compared[0].verdict,
   };
 }
@@ -76,12 +82,21 @@ function mcnemar(
   baseline: JoinedPairs | JoinedAbsolutes,
   ours: Int32Array,
   theirs: Int32Array,
+  clusters: Clusters,
 ): BaselineReport['mcnemar'] {
   if (model.kind !== 'pair' || baseline.kind !== 'pair') return null;
-  const agreed = ({ logit, votesLeft, votesRight }: JoinedPairs, rows: Int32Array) => {
+  const columns = ({ logit, votesLeft, votesRight }: JoinedPairs, rows: Int32Array) => {
     const take = (column: Float64Array) => Float64Array.from(rows, (row) => column[row]);
-    return majorityAgreed(take(logit), { positive: take(votesLeft), negative: take(votesRight) });
+    return [take(logit), { positive: take(votesLeft), negative: take(votesRight) }] as const;
   };
-  const { onlyFirst, onlySecond } = discordantRows(agreed(model, ours), agreed(baseline, theirs));
-  return { ...mcnemarTest(onlyFirst, onlySecond), onlyModel: onlyFirst, onlyBaseline: onlySecond };
+  const [own, other] = [columns(model, ours), columns(baseline, theirs)];
+  const differences = clusterDifferences(votesAgreed(...own), votesAgreed(...other), clusters);
+  const [first, second] = [majorityAgreed(...own), majorityAgreed(...other)];
+  const rowsOfLead = (lead: number) => first.filter((credit, i) => credit - second[i] === lead).length;
+  return {
+    ...signFlipTest(differences),
+    onlyModel: rowsOfLead(1),
+    onlyBaseline: rowsOfLead(-1),
+    half: rowsOfLead(0.5) + rowsOfLead(-0.5),
+  };
 }

@@ -12,6 +12,7 @@ import { concatRows, type TensorValue } from '../runtime/value.js';
 import { contractOf } from '../samples/contract.js';
 import { resolveItem } from '../samples/resolve.js';
 import { numel } from '../tensor/shape.js';
+import type { PairJudgement } from './search/accuracy.js';
 import type { QuantizationSource } from './source.js';
 
 /** Rows taken, and the bytes of inputs they may come to: ranges settle within some tens of rows. */
@@ -20,8 +21,8 @@ const MAX_BYTES = 512 * 2 ** 20;
 
 export interface CalibrationSamples {
   readonly probes: Probes;
-  /** Share of votes for the left of each row of a pair model; null where nobody voted, and for items. */
-  readonly preferred: readonly (number | null)[];
+  /** What raters said of each row of a pair model; null where nobody voted, and for items. */
+  readonly judgements: readonly (PairJudgement | null)[];
 }
 
 /**
@@ -63,7 +64,7 @@ export async function readCalibrationSamples(
 
 class RowCollector {
   private readonly values = new Map<string, TensorValue[]>();
-  private readonly preferred: (number | null)[] = [];
+  private readonly judgements: (PairJudgement | null)[] = [];
   private bytes = 0;
 
   constructor(
@@ -73,7 +74,7 @@ class RowCollector {
   ) {}
 
   get full(): boolean {
-    return this.preferred.length >= MAX_ROWS || this.bytes >= MAX_BYTES;
+    return this.judgements.length >= MAX_ROWS || this.bytes >= MAX_BYTES;
   }
 
   async add(row: DataRow, asPair: boolean): Promise<void> {
@@ -82,19 +83,19 @@ class RowCollector {
       await this.put(row.left, 'left_', context);
       await this.put(row.right, 'right_', context);
       const sum = row.votes.reduce((total, vote) => total + vote, 0);
-      this.preferred.push(row.votes.length > 0 ? sum / row.votes.length : null);
+      this.judgements.push(row.votes.length > 0 ? { leftShare: sum / row.votes.length, promptId: row.promptId } : null);
       return;
     }
     const items = row.kind === 'pair' ? [row.left, row.right] : [row.item];
     for (const item of items) {
       // A model of pairs given single items sees each beside itself.
       for (const side of asPair ? ['left_', 'right_'] : ['']) await this.put(item, side, context);
-      this.preferred.push(null);
+      this.judgements.push(null);
     }
   }
 
   finish(file: string, manifest: Manifest): CalibrationSamples {
-    if (this.preferred.length === 0) {
+    if (this.judgements.length === 0) {
       throw new HpsError('INPUTS_INVALID', `${file}: has no rows to calibrate on`, {
         hint: 'Give a file with at least one row.',
         details: { file },
@@ -102,7 +103,7 @@ class RowCollector {
     }
     const feeds = new Map<string, TensorValue>();
     for (const [name, values] of this.values) feeds.set(name, concatRows(alike(values, name, manifest)));
-    return { probes: { rows: this.preferred.length, feeds }, preferred: this.preferred };
+    return { probes: { rows: this.judgements.length, feeds }, judgements: this.judgements };
   }
 
   private async put(item: Item, side: string, context: string | undefined): Promise<void> {

@@ -16,12 +16,12 @@ import { wilsonInterval } from '../../../src/core/stats/interval.js';
 import { fitIsotonic, knotIndices } from '../../../src/core/stats/isotonic.js';
 import { kendallTau } from '../../../src/core/stats/kendall.js';
 import { prepareLogitLoss, prepareLogLoss, sigmoid } from '../../../src/core/stats/logistic.js';
-import { mcnemarTest } from '../../../src/core/stats/mcnemar.js';
 import { normalCdf, normalQuantile } from '../../../src/core/stats/normal.js';
 import { shareAndWeight } from '../../../src/core/stats/outcomes.js';
 import { poolAdjacentViolators } from '../../../src/core/stats/pava.js';
 import { prepareMae, prepareRmse } from '../../../src/core/stats/prediction-error.js';
 import { averageRanks } from '../../../src/core/stats/ranks.js';
+import { signFlipTest } from '../../../src/core/stats/sign-flip.js';
 import { prepareSmoothEce } from '../../../src/core/stats/smooth-ece.js';
 import { spiegelhalterTest } from '../../../src/core/stats/spiegelhalter.js';
 
@@ -138,10 +138,18 @@ describe('single figures', () => {
   });
 
   it.each<{ onlyFirst: number; onlySecond: number; pValue: number; midP: number }>(vectors.mcnemar)(
-    'McNemar of $onlyFirst against $onlySecond is the exact binomial',
+    'sign flips of $onlyFirst rows against $onlySecond are McNemar’s, the exact binomial',
     ({ onlyFirst, onlySecond, pValue, midP }) => {
-      const test = mcnemarTest(onlyFirst, onlySecond);
+      const differences = Float64Array.from({ length: onlyFirst + onlySecond }, (_, i) => (i < onlyFirst ? 1 : -1));
+      const test = signFlipTest(differences);
       expect([test.pValue, test.midP]).toBeAllClose([pValue, midP], { atol: 1e-12 });
+    },
+  );
+
+  it.each<{ differences: number[]; pValue: number }>(vectors.signFlips)(
+    'sign flips of the clusters $differences are scipy’s permutation test',
+    ({ differences, pValue }) => {
+      expect(signFlipTest(Float64Array.from(differences)).pValue).toBeCloseTo(pValue, 12);
     },
   );
 

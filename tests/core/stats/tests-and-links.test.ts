@@ -7,9 +7,9 @@ import { delongAuc } from '../../../src/core/stats/delong.js';
 import { holmAdjust } from '../../../src/core/stats/holm.js';
 import { wilsonInterval } from '../../../src/core/stats/interval.js';
 import { logit, logSigmoid, prepareLogitLoss, prepareLogLoss, sigmoid } from '../../../src/core/stats/logistic.js';
-import { discordantRows, mcnemarTest } from '../../../src/core/stats/mcnemar.js';
 import { erfc, normalCdf, normalQuantile } from '../../../src/core/stats/normal.js';
 import { outcomesOfLabels } from '../../../src/core/stats/outcomes.js';
+import { clusterDifferences, signFlipTest } from '../../../src/core/stats/sign-flip.js';
 import { spiegelhalterTest } from '../../../src/core/stats/spiegelhalter.js';
 import { finite, tiedProbability, toRows, tuples } from './arbitraries.js';
 
@@ -172,14 +172,23 @@ describe('tests', () => {
     expect(spiegelhalterTest(Float64Array.of(0, 0.5, 1), outcomesOfLabels([1, 1, 0]))).toBeNull();
   });
 
-  it('McNemar’s refuses counts that are not counts', () => {
-    for (const count of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect(() => mcnemarTest(count, 1)).toThrow(RangeError);
-    }
-    expect(discordantRows(Float64Array.of(1, 0.5, 0, 1), Float64Array.of(0, 0.5, 0.5, 0))).toEqual({
-      onlyFirst: 2,
-      onlySecond: 1,
-    });
+  it('sign flips of whole clusters take rows of one prompt together, and half credits as halves', () => {
+    const model = Float64Array.of(1, 1, 1, 1, 0.5, 0);
+    const baseline = Float64Array.of(0, 0, 0, 0, 0, 1);
+    const together = clusterDifferences(model, baseline, { of: Int32Array.of(0, 0, 0, 0, 1, 2), count: 3 });
+    expect(Array.from(together)).toEqual([4, 0.5, -1]);
+    expect(signFlipTest(together).pValue).toBe(0.75); // 5.5, 4.5 and 3.5 of the four sizes are 3.5 or more
+    expect(signFlipTest(Float64Array.of(0, 0))).toEqual({ pValue: 1, midP: 1 });
+    expect(() => signFlipTest(Float64Array.of(Number.NaN))).toThrow(RangeError);
+  });
+
+  it('sign flips of differences that are no halves are about normal, as those of halves beside them', () => {
+    const exact = Float64Array.from({ length: 400 }, (_, i) => (i % 9 < 5 ? 1 : -1));
+    const { pValue } = signFlipTest(exact);
+    expect(Math.abs(signFlipTest(exact.map((value) => value * 1.0001)).midP - signFlipTest(exact).midP)).toBeLessThan(
+      0.003,
+    );
+    expect(pValue).toBeGreaterThan(0.01);
   });
 
   // Vector: R 4, p.adjust(c(0.01, 0.04, 0.03, 0.005, 0.9), method = "holm")

@@ -1,6 +1,6 @@
 """Reference vectors for src/core/stats.
 
-Run with numpy, scipy, scikit-learn, netcal 1.4.0, relplot 1.0.3 and uncertainty-calibration 0.1.4 (the package of Kumar, Liang
+Run with numpy, scipy, scikit-learn, statsmodels 0.14, netcal 1.4.0, relplot 1.0.3 and uncertainty-calibration 0.1.4 (the package of Kumar, Liang
 and Ma, "verified_calibration") installed: python tests/golden/stats/make.py
 
 Cases differ in ties, votes and size. Votes are integers, so that libraries without weights can be given repeated rows.
@@ -36,6 +36,7 @@ import sklearn
 from scipy import stats
 from sklearn import metrics
 from sklearn.isotonic import IsotonicRegression, isotonic_regression
+from statsmodels.stats.contingency_tables import mcnemar
 
 sys.meta_path.insert(0, Unneeded())
 from calibration import utils as verified
@@ -154,6 +155,16 @@ def mcnemar_case(b, c):
     return {"onlyFirst": b, "onlySecond": c, "pValue": exact, "midP": 1.0 if n == 0 else 1 - middle / 2 if b == c else exact - middle}
 
 
+def sign_flip_case(differences):
+    """Every cluster's sign flipped or not, all 2^n ways. McNemar's exact test where all are 1 or -1, which statsmodels checks."""
+    d = np.array(differences, float)
+    result = stats.permutation_test((d,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided")
+    if set(differences) <= {1, -1}:
+        table = [[0, differences.count(1)], [differences.count(-1), 0]]
+        assert abs(result.pvalue - mcnemar(table, exact=True).pvalue) < 1e-12
+    return {"differences": differences, "pValue": result.pvalue}
+
+
 def plain(value):
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -188,6 +199,9 @@ def main():
         "normal": {"x": points, "cdf": stats.norm.cdf(points), "p": tails, "quantile": stats.norm.ppf(tails)},
         "bootstrap": bootstrap_case(random),
         "mcnemar": [mcnemar_case(b, c) for b, c in ((0, 0), (3, 3), (1, 9), (12, 5), (40, 61), (900, 1050), (0, 2000))],
+        "signFlips": [sign_flip_case(d) for d in (
+            [1, 1, 1, 1, 1, -1], [1, -1, 1, 1, 1, 1, 1, 1, -1, 1], [0.5, 0.5, 0.5, 0.5, -0.5], [3, 0.5, -1, 2, 1, -0.5, 1.5, 1],
+            [10, -1, -1, -1, -1, 0], [2, 2, 2, -1, 0.5, 4, 1, 3, 0.5, 1, 2.5])],
         "wilson": [{"successes": k, "trials": n, "ci": list(stats.binomtest(k, n).proportion_ci(method="wilson"))}
                    for k, n in ((0, 5), (3, 7), (50, 100), (999, 1000))],
     }

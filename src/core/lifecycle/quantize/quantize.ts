@@ -13,7 +13,7 @@ import { asTensors, type RowSets, rowSets, splitRows } from '../../quantization/
 import { judgeChecks } from '../../quantization/schemes/checks.js';
 import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
 import type { Excluded } from '../../quantization/schemes/scheme.js';
-import { type AccuracyChange, compareAccuracy } from '../../quantization/search/accuracy.js';
+import { type AccuracyChange, compareAccuracy, type PairJudgement } from '../../quantization/search/accuracy.js';
 import { type SearchReport, searchQuantization } from '../../quantization/search/auto.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
 import { compareLatency, type Latency } from '../../quantization/search/latency.js';
@@ -134,7 +134,7 @@ const NO_ROWS: JudgedRows = {
   calibration: { rows: 0, feeds: new Map() },
   heldOut: { rows: 0, feeds: new Map() },
   origin: 'probes',
-  preferred: [],
+  judgements: [],
 };
 
 type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
@@ -186,8 +186,8 @@ const childOptions = ({ limits, signal }: QuantizeOptions) => ({
 const AUTO_ROWS = 96;
 
 interface JudgedRows extends RowSets {
-  /** Share of votes for the left of each held-out row; empty where nothing is known. */
-  readonly preferred: readonly (number | null)[];
+  /** What raters said of each held-out row; empty where nothing is known. */
+  readonly judgements: readonly (PairJudgement | null)[];
 }
 
 async function givenOrMade(source: QuantizationSource, options: QuantizeOptions): Promise<JudgedRows> {
@@ -198,14 +198,14 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
   const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
   if (samples !== undefined) {
     const { readCalibrationSamples } = await import('../../quantization/sample-rows.js'); // media take longer to load than to quantize
-    const { probes, preferred } = await readCalibrationSamples(source, samples, options.mediaRoot);
-    const heldOut = probes.rows < 2 ? preferred : preferred.filter((_, row) => row % 2 === 1);
-    return { ...(await rowSets(source, { ...common, prepared: probes })), preferred: heldOut };
+    const { probes, judgements } = await readCalibrationSamples(source, samples, options.mediaRoot);
+    const heldOut = probes.rows < 2 ? judgements : judgements.filter((_, row) => row % 2 === 1);
+    return { ...(await rowSets(source, { ...common, prepared: probes })), judgements: heldOut };
   }
   const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
   try {
     const rows = given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {};
-    return { ...(await rowSets(source, { ...common, ...rows })), preferred: [] };
+    return { ...(await rowSets(source, { ...common, ...rows })), judgements: [] };
   } finally {
     given?.close();
   }

@@ -3,7 +3,7 @@ import { readFacts } from '../../gate/model.js';
 import type { Probes } from '../../gate/probes.js';
 import { firstRows, rowRunner } from '../../gate/rows.js';
 import { type ModelProcessOptions, withModelProcess } from '../../runtime/child.js';
-import { discordantRows, mcnemarTest } from '../../stats/mcnemar.js';
+import { clusterDifferences, signFlipTest } from '../../stats/sign-flip.js';
 import { rowBatches } from '../rows.js';
 
 /** Agreement with human majorities, before and after. */
@@ -11,26 +11,40 @@ export interface AccuracyChange {
   readonly pairs: number;
   readonly float: number;
   readonly quantized: number;
-  /** McNemar's exact test that both are right equally often, two-sided. */
+  /** McNemar's exact test that both are right equally often, two-sided, extended to ties of a model and rows of one prompt. */
   readonly pValue: number;
+}
+
+/** What raters said of a pair. */
+export interface PairJudgement {
+  /** Share of votes for the left. */
+  readonly leftShare: number;
+  readonly promptId: string;
 }
 
 /**
  * Accuracy of two models of pairs on rows that raters judged; a tie of the model counts half, rows where raters tie are left out.
- * @param preferred - share of votes for the left of each row, or null
+ * @param judgements - of each row; null where nobody voted
  * @returns null where no row has a majority
  */
 export async function compareAccuracy(
   floatPath: string,
   quantizedPath: string,
   rows: Probes,
-  preferred: readonly (number | null)[],
+  judgements: readonly (PairJudgement | null)[],
   child: ModelProcessOptions,
 ): Promise<AccuracyChange | null> {
-  const judged = preferred.flatMap((share, row) =>
-    share === null || share === 0.5 ? [] : [{ row, left: share > 0.5 }],
+  const judged = judgements.flatMap((judgement, row) =>
+    judgement === null || judgement.leftShare === 0.5
+      ? []
+      : [{ row, left: judgement.leftShare > 0.5, promptId: judgement.promptId }],
   );
   if (judged.length === 0) return null;
+  const prompts = [...new Set(judged.map(({ promptId }) => promptId))];
+  const clusters = {
+    of: Int32Array.from(judged, ({ promptId }) => prompts.indexOf(promptId)),
+    count: prompts.length,
+  };
   const [float, quantized] = await Promise.all(
     [floatPath, quantizedPath].map(async (path) => {
       const logits = await pairLogits(path, rows, child);
@@ -38,12 +52,11 @@ export async function compareAccuracy(
     }),
   );
   const mean = (credits: Float64Array): number => credits.reduce((sum, each) => sum + each, 0) / credits.length;
-  const { onlyFirst, onlySecond } = discordantRows(float, quantized);
   return {
     pairs: judged.length,
     float: mean(float),
     quantized: mean(quantized),
-    pValue: mcnemarTest(onlyFirst, onlySecond).pValue,
+    pValue: signFlipTest(clusterDifferences(float, quantized, clusters)).pValue,
   };
 }
 

@@ -145,6 +145,31 @@ describe('evaluate', () => {
     expect(same.baseline).toMatchObject({ verdict: 'undecided', mcnemar: { pValue: 1 } });
   });
 
+  it('takes ties as halves and rows of one prompt together when it compares', async () => {
+    const folder = tempFolder();
+    const file = (name: string, rows: readonly object[]) => {
+      writeFileSync(join(folder, name), rows.map((row) => JSON.stringify(row)).join('\n'));
+      return join(folder, name);
+    };
+    // Six rows of one prompt that the model has right, and four prompts in which it ties or errs.
+    const logits = [1, 1, 1, 1, 1, 1, 0, 0, -1, 1];
+    const others = [-1, -1, -1, -1, -1, -1, 1, 1, 1, 1];
+    const pair = (_: number, i: number) => ({
+      id: `${i}`,
+      type: 'pair',
+      left: 'l',
+      right: 'r',
+      prompt_id: i < 6 ? 'p' : `q${i}`,
+      labels: [1],
+    });
+    const labels = file('l.jsonl', logits.map(pair));
+    const rowsOf = (values: readonly number[]) => values.map((logit, i) => ({ id: `${i}`, logit }));
+    const [scores, baseline] = [file('s.jsonl', rowsOf(logits)), file('b.jsonl', rowsOf(others))];
+    const { mcnemar } = (await evaluateFiles({ ...EVALUATE, labels, scores, baseline })).baseline!;
+    // Of the clusters 6, -0.5, -0.5, -1 and 0 half of all sign flips come to 4 or more in size on either side: no evidence at all.
+    expect(mcnemar).toMatchObject({ onlyModel: 6, onlyBaseline: 1, half: 2, pValue: 1 });
+  });
+
   it('names a group the labels do not have', async () => {
     const { labels, scores } = writePairs({ prompts: 5, truth: 1 });
     await expect(evaluateFiles({ ...EVALUATE, labels, scores, by: ['colour'] })).rejects.toMatchObject({
