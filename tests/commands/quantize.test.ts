@@ -135,6 +135,21 @@ describe('static', () => {
     expect(Object.keys(options['values'] as object)).toEqual(values);
   });
 
+  it('says what rests on inputs that nobody gave, and nothing of the kind where they were given', async () => {
+    const made = async (options: Partial<QuantizeOptions>) =>
+      (await quantized({ dryRun: true, ...options })).warnings.filter((warning) =>
+        warning.startsWith('Made-up inputs'),
+      );
+    expect(await made({ scheme: 'static' })).toEqual([
+      expect.stringContaining('ranges of activations: give --calibration'),
+    ]);
+    expect(await made({ scheme: 'weight-only' })).toEqual([]);
+    expect(await made({ scheme: 'weight-only', gate: 'quick', dryRun: false })).toEqual([
+      expect.stringContaining('the gate, decisions and speed: give --calibration'),
+    ]);
+    expect(await made({ scheme: 'static', inputs: await saveRows('own.safetensors', 4) })).toEqual([]);
+  });
+
   it('calibrates on rows of the user, holds every second one out, and names the file in the lineage', async () => {
     const inputs = await saveRows('rows.safetensors', 10);
     const report = await quantized({ scheme: 'static', inputs });

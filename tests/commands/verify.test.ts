@@ -81,7 +81,7 @@ describe('hpsv3 verify', () => {
     await exportFile(optimized, { modality: 'image', optimize: true });
     const { code, stdout } = await hpsv3(['verify', model, optimized, '--quick']);
     expect(code).toBe(0);
-    expect(stdout).toContain('Verified against the source model.');
+    expect(stdout).toContain('Verified against model.onnx, on 8 made-up inputs.');
   });
 
   it('compares one file with golden outputs', async () => {

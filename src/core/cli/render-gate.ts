@@ -13,11 +13,24 @@ export function formatVerify(report: VerifyReport): string {
     ...(orderBias === undefined ? [] : [`order bias ${orderBias.toPrecision(3)}`]),
   ];
   const subject = models.map(printable).join(' and ');
-  return `${subject}${figures.length > 0 ? `: ${figures.join(', ')}` : ''}\n\n${formatGate(report)}`;
+  const lines = [
+    `${subject}${figures.length > 0 ? `: ${figures.join(', ')}` : ''}`,
+    ...(orderBias === undefined ? [] : [ORDER_BIAS]),
+    '',
+    formatGate(report, printable(models[0])),
+  ];
+  return lines.join('\n');
 }
 
-/** One line a check, then the verdict; a model that was compared with nothing is never called verified. */
-export function formatGate(gate: GateReport): string {
+const ORDER_BIAS =
+  'Order bias: by how much the head, asked both ways, contradicts itself: the mean of |head(left, right) + head(right, left)| in logits. Decisions are free of it: they take half the difference of the two.';
+
+/**
+ * One line a check, then the verdict; a model that was compared with nothing is never called verified.
+ *
+ * @param source - what to call the model it was compared with
+ */
+export function formatGate(gate: GateReport, source = 'the source model'): string {
   const rows = gate.checks.map(({ name, passed, maxAbsDiff, detail }) => [
     name,
     passed ? 'pass' : 'FAIL',
@@ -26,7 +39,7 @@ export function formatGate(gate: GateReport): string {
   ]);
   const checks =
     rows.length === 0 ? [] : [formatTable(['check', 'result', 'max diff', 'detail'], rows, { width: terminalWidth() })];
-  return [...checks, ...gate.notes, ...describeMoved(gate), verdict(gate)].join('\n');
+  return [...checks, ...gate.notes, ...describeMoved(gate), verdict(gate, source)].join('\n');
 }
 
 function describeMoved({ firstMoved, firstDivergence }: GateReport): string[] {
@@ -43,16 +56,13 @@ function describeMoved({ firstMoved, firstDivergence }: GateReport): string[] {
   ];
 }
 
-const VERIFIED_AGAINST = {
-  golden: 'the golden outputs',
-  source: 'the source model',
-  members: 'the weighted average of its members',
-} as const;
-
-function verdict({ passed, level, reference }: GateReport): string {
+function verdict({ passed, level, reference, comparedOn }: GateReport, source: string): string {
   if (level === 'off') return 'The gate was off: nothing was checked.';
   if (!passed) return 'The gate said no.';
   if (reference === 'none')
     return 'The model agrees with itself; it was compared with no other (give --golden to verify it).';
-  return `Verified against ${VERIFIED_AGAINST[reference]}.`;
+  const against = { golden: 'the golden outputs', source, members: 'the weighted average of its members' }[reference];
+  const rows =
+    comparedOn && `${formatCount(comparedOn.rows)} ${comparedOn.origin === 'probes' ? 'made-up' : 'given'} inputs`;
+  return `Verified against ${against}${rows ? `, on ${rows}` : ''}.`;
 }

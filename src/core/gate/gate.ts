@@ -50,6 +50,14 @@ export async function runGate(options: GateOptions): Promise<GateReport> {
     passed: checks.every(({ passed }) => passed),
     level: options.level,
     reference: REPORTED_REFERENCE[options.reference.kind],
+    ...(expected
+      ? {
+          comparedOn: {
+            rows: expected.probes.rows,
+            origin: options.inputs ? ('inputs' as const) : ('probes' as const),
+          },
+        }
+      : {}),
     budget: budgetOf(options),
     seed: seedOf(options),
     ...decisionFigures(verdict),

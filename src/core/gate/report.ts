@@ -14,6 +14,8 @@ export interface GateReport {
   readonly level: GateLevel;
   /** What the model was compared with; `none` is never called verified. */
   readonly reference: 'golden' | 'source' | 'members' | 'none';
+  /** The rows it was compared on with other models: how many, and whether they are the user's or made up. Absent where with none. */
+  readonly comparedOn?: { readonly rows: number; readonly origin: 'inputs' | 'probes' };
   readonly budget: Budget;
   readonly seed: string;
   /** Pairs decided by both; with them the figures below. Null where nothing was compared. */

@@ -26,6 +26,9 @@ describe('the text of the gate', () => {
     const lines = formatGate(report).split('\n');
     expect(lines[1]).toMatch(/^batch size\s+pass\s+1\.00e-7\s+sizes 1, 2, 3, 8$/);
     expect(lines.at(-1)).toBe('Verified against the source model.');
+    const on = (origin: 'probes' | 'inputs') => formatGate({ ...report, comparedOn: { rows: 24, origin } });
+    expect(on('probes')).toContain('Verified against the source model, on 24 made-up inputs.');
+    expect(on('inputs')).toContain('Verified against the source model, on 24 given inputs.');
   });
 
   it('never says verified of a model that was compared with nothing, or not checked at all', () => {
@@ -43,6 +46,11 @@ describe('the text of the gate', () => {
 
   it('sums up what two models were compared by', () => {
     const text = formatVerify({ ...report, models: ['a.onnx', 'b.onnx'] });
+    expect(text).toContain('Verified against a.onnx.');
+    expect(text).not.toContain('rder bias');
+    expect(formatVerify({ ...report, orderBias: 0.2, models: ['a.onnx', 'b.onnx'] })).toContain(
+      'order bias 0.200\nOrder bias: by how much the head',
+    );
     expect(text).toContain(
       'a.onnx and b.onnx: 276 pairs, 0 flips, Kendall 1.000000, largest score difference 0.00000150',
     );

@@ -16,7 +16,7 @@ import type { Excluded } from '../../quantization/schemes/scheme.js';
 import { type AccuracyChange, compareAccuracy, type PairJudgement } from '../../quantization/search/accuracy.js';
 import { type SearchReport, searchQuantization } from '../../quantization/search/auto.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
-import { compareLatency, type Latency } from '../../quantization/search/latency.js';
+import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
 import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
@@ -244,7 +244,12 @@ async function publishCandidate(
     ...(search ? { search } : {}),
     session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
   };
-  const warnings = [...source.notes, ...candidate.notes, ...(candidate.calibration?.warnings ?? [])];
+  const warnings = [
+    ...madeUpRows(candidate, rows, options),
+    ...source.notes,
+    ...candidate.notes,
+    ...(candidate.calibration?.warnings ?? []),
+  ];
   const { model } = candidate;
   if (release === null) {
     assertReleasable(model, facts.out);
@@ -291,11 +296,11 @@ const bytesOf = ({ bytes, externalData }: Pick<StagedModel, 'bytes' | 'externalD
 
 /** How fast and how right the quantized model is, beside the float one. */
 async function measure(source: QuantizationSource, quantized: string, rows: JudgedRows, options: QuantizeOptions) {
-  const { heldOut, preferred } = rows;
+  const { heldOut, judgements } = rows;
   const child = childOptions(options);
   const latency = await compareLatency(source.path, quantized, heldOut, { child, threads: options.threads });
   const accuracy =
-    preferred.length === 0 ? null : await compareAccuracy(source.path, quantized, heldOut, preferred, child);
+    judgements.length === 0 ? null : await compareAccuracy(source.path, quantized, heldOut, judgements, child);
   return { latency, accuracy };
 }
 
@@ -377,14 +382,15 @@ function lineageOptions(
   };
 }
 
-/** Medians differ by this much from run to run on a busy machine. */
-const NOISE = 1.1;
-
-function speedWarnings(latency: Latency | null): string[] {
-  if (latency === null || latency.quantized <= latency.float * NOISE) return [];
-  const [float, quantized] = [latency.float, latency.quantized].map((ms) => `${ms.toPrecision(3)} ms`);
+/** What rests on rows that nobody gave: such a file may do worse on those it is for. */
+function madeUpRows({ calibration }: Candidate, rows: RowSets, { gate, dryRun }: FixedOptions): string[] {
+  const resting = [
+    ...(calibration === null ? [] : ['ranges of activations']),
+    ...(gate === 'off' || dryRun ? [] : ['the gate, decisions and speed']),
+  ];
+  if (rows.origin !== 'probes' || resting.length === 0) return [];
   return [
-    `Slower here than the float model (${quantized} against ${float}): not recommended for speed on this machine.`,
+    `Made-up inputs, not data of yours, stand behind ${resting.join(' and ')}: give --calibration FILE (samples) or --inputs FILE.`,
   ];
 }
 

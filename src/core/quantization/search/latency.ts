@@ -74,3 +74,12 @@ async function timeInTurn(sessions: readonly RemoteSession[], { feeds }: Probes)
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 const latencyOf = ([float, quantized]: readonly number[]): Latency => ({ float, quantized, ratio: float / quantized });
+
+/** What to say of a file that is not faster: one sentence, or none. */
+export function speedWarnings(latency: Latency | null): string[] {
+  if (latency === null || latency.quantized < latency.float) return [];
+  const [float, quantized] = [latency.float, latency.quantized].map((ms) => `${ms.toPrecision(3)} ms`);
+  return [
+    `Not faster here than the float model (${quantized} against ${float}): not recommended for speed on this machine.`,
+  ];
+}
