@@ -58,6 +58,20 @@ export class GraphIndexOps extends GraphOps {
     return this.squeeze(this.node('GatherElements', [x, index], [{ dtype: x.dtype, shape }], { attributes })[0], 1);
   }
 
+  /** Values of `x` along its last axis (`axis`), each row of [batch, heads, rows] by its own indices int64 [rows, places]. */
+  gatherAlong(x: Value, indices: Value, axis: number): Value {
+    const [batch, heads] = x.shape;
+    const shape = [batch, heads, ...indices.shape];
+    const target = this.concat(
+      [this.sizeOf(x, 0), this.ints([heads as number]), this.sizeOf(indices, 0), this.sizeOf(indices, 1)],
+      0,
+    );
+    const [each] = this.node('Expand', [indices, target], [{ dtype: 'I64', shape }]);
+    return this.node('GatherElements', [x, each], [{ dtype: x.dtype, shape }], {
+      attributes: [intAttribute('axis', axis)],
+    })[0];
+  }
+
   /** `x`, whose first axis is 1, once for each row of `like`. */
   repeatRows(x: Value, like: Value): Value {
     const target = this.concat([this.sizeOf(like, 0), this.ints(x.shape.slice(1) as number[])], 0);

@@ -34,6 +34,7 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] {
 
 function slidingSize(size: Dim, kernel: number, stride: number, pad: number): Dim {
   if (typeof size === 'number') return Math.floor((size + 2 * pad - kernel) / stride) + 1;
+  if (stride === 1 && 2 * pad + 1 === kernel) return size;
   return `(${size}${2 * pad - kernel < 0 ? ' - ' : ' + '}${Math.abs(2 * pad - kernel)}) / ${stride} + 1`;
 }
 

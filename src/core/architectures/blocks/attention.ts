@@ -22,6 +22,8 @@ export interface AttentionOptions {
   readonly biases?: { readonly qkv: boolean; readonly out: boolean };
   /** Added to the scores: a mask [batch or 1, heads or 1, queries or 1, keys], relative positions, or both; null where all keys count. */
   readonly bias: Value | null;
+  /** A further bias that q [batch, heads, queries, headDim] and k [batch, heads, headDim, keys] give (DeBERTa's places). */
+  readonly biasOf?: (q: Value, k: Value) => Value;
   /** cap tanh(scores / cap), before the bias. */
   readonly softCap?: number;
   /** Norm of each head of q and k, by the keys of their weights [headDim]. */
@@ -63,7 +65,9 @@ export function attention(graph: GraphBuilder, x: Value, prefix: string, options
     k = splitKeys(graph, k, groups, true);
   }
   v = splitKeys(graph, v, groups, false);
-  const joined = attend(graph, q, k, v, options);
+  const extra = options.biasOf?.(q, k);
+  const bias = extra && options.bias ? graph.add(extra, options.bias) : (extra ?? options.bias);
+  const joined = attend(graph, q, k, v, { ...options, bias });
   return graph.linear(joined, prefix + names.out, biases && { outputs: width, bias: biases.out });
 }
 

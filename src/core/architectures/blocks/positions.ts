@@ -16,6 +16,22 @@ export function positionsAfterPadding(graph: GraphBuilder, ids: Value, pad: numb
   });
 }
 
+/**
+ * What `place` says of the distance i - j from each key j to each query i of `like` (its axis 1): int64 [tokens, tokens], from a
+ * table of the distances that rows of `positions` tokens have.
+ */
+export function relativeTable(
+  graph: GraphBuilder,
+  like: Value,
+  positions: number,
+  place: (distance: number) => number,
+): Value {
+  const values = Array.from({ length: 2 * positions - 1 }, (_, i) => place(i - (positions - 1)));
+  const places = graph.positionsOf(like, 1);
+  const distance = graph.sub(graph.unsqueeze(places, [1]), graph.unsqueeze(places, [0]));
+  return graph.gather(graph.ints(values), graph.add(distance, graph.scalar(positions - 1, 'I64')));
+}
+
 /** How the frequencies of rotary positions are stretched, as configurations name it. */
 export type RotaryScaling =
   | { readonly kind: 'default' }
