@@ -4,6 +4,7 @@ export const ORDER = [
   'limits.ts',
   'version.ts',
   'bytes',
+  'documents',
   'tensor',
   'checkpoint',
   'onnx',

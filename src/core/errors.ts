@@ -4,6 +4,7 @@ export const ERROR_CODES = {
 
   USAGE: { exit: 2 },
   CONFIG_INVALID: { exit: 2 },
+  MADE_BY_NEWER: { exit: 2 },
   FILE_NOT_FOUND: { exit: 2 },
   FILE_UNREADABLE: { exit: 2 },
   OUTPUT_EXISTS: { exit: 2 },

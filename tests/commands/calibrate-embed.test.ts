@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { calibrate as apply, calibratorSchema } from '../../src/core/calibration/calibrator.js';
+import { calibrate as apply, calibratorDocument } from '../../src/core/calibration/calibrator.js';
 import { makeProbes } from '../../src/core/gate/probes.js';
 import { manifestOf } from '../../src/core/onnx/manifest.js';
 import { openOnnx } from '../../src/core/onnx/read.js';
@@ -32,7 +32,7 @@ const embed = (model: string, method: string, ...args: string[]) =>
   );
 
 const calibrator = (mode: string) =>
-  calibratorSchema.parse(JSON.parse(readFileSync(join(folder, `${mode}.json`), 'utf8')));
+  calibratorDocument.schema.parse(JSON.parse(readFileSync(join(folder, `${mode}.json`), 'utf8')));
 
 function readManifest(path: string) {
   const file = openOnnx(path);

@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { calibrate as apply, calibratorSchema } from '../../src/core/calibration/calibrator.js';
+import { calibrate as apply, calibratorDocument } from '../../src/core/calibration/calibrator.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { drawItems, drawPairs, jsonLines, nullsOf, type Row, writeJudged } from '../helpers/judged.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -23,7 +23,7 @@ const calibrate = (...args: string[]) =>
   hpsv3(['calibrate', ...files, '--resamples', '100', '--quiet', ...args], { cwd: folder });
 const fitBy = (method: string, ...args: string[]) => calibrate('--method', method, '--out', 'c.json', ...args);
 const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-const calibrator = (name = 'c.json') => calibratorSchema.parse(JSON.parse(read(name)));
+const calibrator = (name = 'c.json') => calibratorDocument.schema.parse(JSON.parse(read(name)));
 const failure = (stdout: string): { code: string; hint: string } => JSON.parse(stdout).error;
 
 describe('hpsv3 calibrate', () => {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ensembleSchema } from '../../src/core/ensemble/ensemble-file.js';
+import { ensembleDocument } from '../../src/core/ensemble/ensemble-file.js';
 import { drawnPairs, type JudgedPair, labelLines, scoreLines } from '../core/ensemble/helpers.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { hasShared, SHARED } from '../helpers/shared.js';
@@ -66,7 +66,7 @@ describe('hpsv3 ensemble --fit', () => {
     expect((await fitted('--out', 'b.json')).code).toBe(0);
     const text = readFileSync(join(folder, 'a.json'), 'utf8');
     expect(readFileSync(join(folder, 'b.json'), 'utf8')).toBe(text);
-    expect(() => ensembleSchema.parse(JSON.parse(text))).not.toThrow();
+    expect(() => ensembleDocument.schema.parse(JSON.parse(text))).not.toThrow();
     expect(text).not.toContain(folder);
     const again = await fitted('--out', 'a.json', '--json');
     expect([again.code, failure(again.stdout).code]).toEqual([2, 'OUTPUT_EXISTS']);
@@ -231,7 +231,8 @@ describe('hpsv3 ensemble --apply', () => {
 
   it.each<[string, string, (text: string) => string]>([
     ['is no JSON', 'CONFIG_INVALID', () => '{'],
-    ['is of another schema', 'CONFIG_INVALID', (text) => text.replace('ensemble@1', 'ensemble@2')],
+    ['is of another schema', 'CONFIG_INVALID', (text) => text.replace('ensemble@1', 'calibrator@1')],
+    ['was made by a newer hpsv3', 'MADE_BY_NEWER', (text) => text.replace('ensemble@1', 'ensemble@2')],
     [
       'has weights that do not sum to 1',
       'CONFIG_INVALID',

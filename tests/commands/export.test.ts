@@ -10,7 +10,7 @@ import {
   MANIFEST_KEY,
   type Manifest,
   MODALITIES,
-  manifestSchema,
+  manifestDocument,
   TOKENIZER_KEY,
 } from '../../src/core/onnx/manifest.js';
 import { metadataOf } from '../../src/core/onnx/model.js';
@@ -43,7 +43,11 @@ function readManifest(path = out): { text: string; manifest: Manifest; tokenizer
   const file = openOnnx(path);
   try {
     const text = metadataOf(file.model, MANIFEST_KEY)!;
-    return { text, manifest: manifestSchema.parse(JSON.parse(text)), tokenizer: metadataOf(file.model, TOKENIZER_KEY) };
+    return {
+      text,
+      manifest: manifestDocument.schema.parse(JSON.parse(text)),
+      tokenizer: metadataOf(file.model, TOKENIZER_KEY),
+    };
   } finally {
     file.close();
   }

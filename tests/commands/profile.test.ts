@@ -3,8 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type ProfileOptions, profileModel } from '../../src/core/lifecycle/profile/profile.js';
-import { parseProfile } from '../../src/core/profiling/document.js';
-import { recommendedSetting } from '../../src/core/profiling/recommended.js';
+import { readProfile, recommendedSetting } from '../../src/core/profiling/recommended.js';
 import { compareRecorded } from '../../src/core/profiling/recorded.js';
 import type { Profile } from '../../src/core/profiling/schema.js';
 import { hpsv3 } from '../helpers/cli.js';
@@ -46,7 +45,7 @@ beforeAll(async () => {
 
 describe('hpsv3 profile', () => {
   it('writes a document of its schema, two charts and a trace, and nothing else', () => {
-    expect(parseProfile(readFileSync(out), 'profile.json')).toEqual(JSON.parse(JSON.stringify(profile)));
+    expect(readProfile(out)).toEqual(JSON.parse(JSON.stringify(profile)));
     expect(readdirSync(folder).filter((name) => name.startsWith('profile'))).toEqual([
       'profile.json',
       'profile.latency.png',

@@ -1,74 +1,77 @@
 import * as z from 'zod';
-import { parseJson } from '../bytes/json.js';
-import { HpsError } from '../errors.js';
+import { defineDocument, formatDocument } from '../documents/define.js';
+import { count, figures, sha256, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
-import { bandSchema, curveSchema } from '../onnx/curve.js';
+import { bandSchema, curveSchema, isProbability } from '../onnx/curve.js';
 import { DECISIONS } from '../onnx/manifest.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from './curve.js';
-
-export const CALIBRATOR_SCHEMA = 'hpsv3/calibrator@1';
 
 /** Methods a calibrator file may name. */
 export const CALIBRATION_METHOD_IDS = ['none', 'temperature', 'platt', 'beta', 'isotonic', 'linear'] as const;
 export type CalibrationMethodId = (typeof CALIBRATION_METHOD_IDS)[number];
-
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const count = z.number().int().nonnegative();
-const estimate = z.strictObject({
-  value: z.number().nullable(),
-  ci: z.tuple([z.number(), z.number()]).nullable(),
-});
-const figures = z.record(z.string(), estimate);
 
 const groupSchema = z.strictObject({
   value: z.string(),
   n: count,
   clusters: count,
   /** Share of the group's own clusters in the fit; 0 where it takes the curve of the whole. */
-  ownShare: z.number().min(0).max(1),
+  ownShare: share,
   parameters: curveSchema,
   band: bandSchema.nullable(),
 });
+
+const fields = z
+  .strictObject({
+    /** What is calibrated: the pair logit to P(left preferred), or the utility logit of an item to a human scale. */
+    kind: z.enum(['pair', 'absolute']),
+    method: z.enum(CALIBRATION_METHOD_IDS),
+    /** Whether p(a over b) = 1 - p(b over a), exactly. */
+    symmetric: z.boolean(),
+    /** The decision it is bound to; null where nobody said which. */
+    decision: z.enum(DECISIONS).nullable(),
+    parameters: curveSchema,
+    /** By cluster bootstrap; null where nothing was fitted. Its lower end for the winner is the confidence of a result. */
+    band: bandSchema.nullable(),
+    /** Rows and clusters it was fitted to. */
+    n: count,
+    clusters: count,
+    dataSha256: sha256,
+    scoresSha256: sha256,
+    /** The model whose scores they are; null where neither the scores nor the command named it. */
+    modelSha256: sha256.nullable(),
+    folds: count,
+    repeats: count,
+    seed: count,
+    /** Out-of-fold figures of the raw score and of the calibrated one. */
+    figures: z.strictObject({ before: figures, after: figures, reduction: figures }),
+    /** One more curve for each value of a group, shrunk to the whole; null where none were asked for. */
+    groups: z
+      .strictObject({
+        name: z.string(),
+        /** The rest of the data counts as this many clusters beside a group's own. */
+        shrinkageClusters: count,
+        values: z.array(groupSchema),
+      })
+      .nullable(),
+    /** Name and version. */
+    tool: z.string(),
+  })
+  .refine(
+    ({ kind, groups, ...whole }) => kind === 'absolute' || [whole, ...(groups?.values ?? [])].every(isProbability),
+    {
+      path: ['parameters'],
+      error: 'a calibrator of pairs must stay between 0 and 1',
+    },
+  );
 
 /** A calibrator file: what a score means, and how well that is known. */
-export const calibratorSchema = z.strictObject({
-  schema: z.literal(CALIBRATOR_SCHEMA),
-  /** What is calibrated: the pair logit to P(left preferred), or the utility logit of an item to a human scale. */
-  kind: z.enum(['pair', 'absolute']),
-  method: z.enum(CALIBRATION_METHOD_IDS),
-  /** Whether p(a over b) = 1 - p(b over a), exactly. */
-  symmetric: z.boolean(),
-  /** The decision it is bound to; null where nobody said which. */
-  decision: z.enum(DECISIONS).nullable(),
-  parameters: curveSchema,
-  /** By cluster bootstrap; null where nothing was fitted. Its lower end for the winner is the confidence of a result. */
-  band: bandSchema.nullable(),
-  /** Rows and clusters it was fitted to. */
-  n: count,
-  clusters: count,
-  dataSha256: sha256,
-  scoresSha256: sha256,
-  /** The model whose scores they are; null where neither the scores nor the command named it. */
-  modelSha256: sha256.nullable(),
-  folds: count,
-  repeats: count,
-  seed: count,
-  /** Out-of-fold figures of the raw score and of the calibrated one. */
-  figures: z.strictObject({ before: figures, after: figures, reduction: figures }),
-  /** One more curve for each value of a group, shrunk to the whole; null where none were asked for. */
-  groups: z
-    .strictObject({
-      name: z.string(),
-      /** The rest of the data counts as this many clusters beside a group's own. */
-      shrinkageClusters: count,
-      values: z.array(groupSchema),
-    })
-    .nullable(),
-  /** Name and version. */
-  tool: z.string(),
+export const calibratorDocument = defineDocument('hpsv3/calibrator@1', fields, {
+  what: 'a calibrator',
+  made: 'hpsv3 calibrate',
+  limit: LIMITS.calibratorBytes,
 });
 
-export type Calibrator = z.infer<typeof calibratorSchema>;
+export type Calibrator = z.output<typeof calibratorDocument.schema>;
 
 /** What of a calibrator its application needs; the manifest of a model that carries one has it too. */
 export type AppliedCalibrator = Pick<Calibrator, 'kind' | 'parameters' | 'band' | 'groups'>;
@@ -95,23 +98,5 @@ export function calibrate(calibrator: AppliedCalibrator, logit: number, group?: 
 }
 
 /** The file's text: the same calibrator, the same bytes. */
-export function formatCalibrator(calibrator: Calibrator): string {
-  return `${JSON.stringify(calibratorSchema.parse(calibrator), null, 2)}\n`;
-}
-
-/**
- * Reads a calibrator file.
- *
- * @param name - what errors call it
- * @throws HpsError CONFIG_INVALID for a file that is no calibrator, or of a later version
- */
-export function parseCalibrator(bytes: Uint8Array, name: string): Calibrator {
-  const parsed = calibratorSchema.safeParse(parseJson(bytes, { name, maxBytes: LIMITS.calibratorBytes }));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const place = issue.path.join('.') || 'the root';
-  throw new HpsError('CONFIG_INVALID', `${name}: not a calibrator: ${place}: ${issue.message}`, {
-    hint: 'Give a file that `hpsv3 calibrate` wrote.',
-    details: { file: name, at: place },
-  });
-}
+export const formatCalibrator = (calibrator: Calibrator): string =>
+  formatDocument(calibratorDocument.schema.parse(calibrator));

@@ -1,14 +1,14 @@
 import * as z from 'zod';
-import { calibratorSchema } from '../calibration/calibrator.js';
+import { calibratorDocument } from '../calibration/calibrator.js';
+import { defineDocument } from '../documents/define.js';
+import { count, sha256 } from '../documents/parts.js';
+import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from '../onnx/curve.js';
-import { manifestSchema } from '../onnx/manifest.js';
-import { cardTextSchema, dataTextSchema } from './card-text.js';
+import { manifestDocument } from '../onnx/manifest.js';
+import { cardTextFormat, dataTextFormat } from './card-text.js';
 import { estimateSchema, evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
 
-export const CARD_SCHEMA = 'hpsv3/card@1';
-
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const count = z.number().int().nonnegative();
+const manifest = manifestDocument.schema.shape;
 
 /** What a file is to a card. */
 export const FILE_ROLES = [
@@ -61,8 +61,8 @@ const modelSchema = z.strictObject({
   dtype: z.string().nullable(),
   decision: z.string().nullable(),
   /** The preprocessing contract. */
-  inputs: manifestSchema.shape.inputs,
-  outputs: manifestSchema.shape.outputs,
+  inputs: manifest.inputs,
+  outputs: manifest.outputs,
   session: z.record(z.string(), z.string()),
   embeddedCalibrator: z
     .strictObject({
@@ -74,7 +74,7 @@ const modelSchema = z.strictObject({
       band: bandSchema.nullable(),
     })
     .nullable(),
-  lineage: manifestSchema.shape.lineage,
+  lineage: manifest.lineage,
 });
 export type ModelFacts = z.infer<typeof modelSchema>;
 
@@ -100,7 +100,7 @@ const calibrationFactsSchema = z.strictObject({
   file: z.string(),
   /** Index into `datasets`; null where nobody described the data. */
   dataset: count.nullable(),
-  calibrator: calibratorSchema,
+  calibrator: calibratorDocument.schema,
 });
 
 const quantizationFactsSchema = z.strictObject({
@@ -124,8 +124,7 @@ const meaningSchema = z.strictObject({
 /** A part that is missing, where it belongs and in words. */
 const gapSchema = z.strictObject({ section: z.string(), text: z.string() });
 
-export const cardFactsSchema = z.strictObject({
-  schema: z.literal(CARD_SCHEMA),
+const fields = z.strictObject({
   /** Name and version of what wrote the card. */
   tool: z.string(),
   name: z.string(),
@@ -133,8 +132,8 @@ export const cardFactsSchema = z.strictObject({
   subject: z.enum(['model', 'scorer']),
   model: modelSchema.nullable(),
   files: z.array(boundFileSchema),
-  text: cardTextSchema,
-  datasets: dataTextSchema.shape.datasets.or(z.array(z.never())),
+  text: cardTextFormat.schema,
+  datasets: dataTextFormat.schema.shape.datasets.or(z.array(z.never())),
   evaluations: z.array(evaluationFactsSchema),
   calibration: calibrationFactsSchema.nullable(),
   quantization: quantizationFactsSchema.nullable(),
@@ -146,8 +145,15 @@ export const cardFactsSchema = z.strictObject({
   pictures: z.enum(['png', 'svg']),
 });
 
+/** `card.json`. */
+export const cardDocument = defineDocument('hpsv3/card@1', fields, {
+  what: 'a card',
+  made: 'hpsv3 modelcard',
+  limit: LIMITS.jsonBytes,
+});
+
 /** Everything a card says, in one place: its renderings add words and no facts. */
-export type CardFacts = z.infer<typeof cardFactsSchema>;
+export type CardFacts = z.output<typeof cardDocument.schema>;
 export type Gap = CardFacts['gaps'][number];
 export type Meaning = NonNullable<CardFacts['meaning']>;
 export { estimateSchema };

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
 import { type JsonValue, parseJson } from '../bytes/json.js';
-import { withSource } from '../bytes/source.js';
 import { readTextFile } from '../bytes/yaml.js';
+import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { manifestOf } from '../onnx/manifest.js';
@@ -20,16 +20,9 @@ export interface LocatedFile {
 }
 
 /** Reads a report. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID for what is no JSON or too long for one of ours */
-export function readReport(path: string): Promise<JsonValue> {
-  return withSource(path, async (source) => {
-    if (source.byteLength > LIMITS.reportBytes) {
-      throw new HpsError('CONFIG_INVALID', `${source.name}: ${source.byteLength} bytes are no report`, {
-        hint: 'Give a report that a command of hpsv3 wrote.',
-        details: { file: source.name, limit: LIMITS.reportBytes },
-      });
-    }
-    return parseJson(source.readSync(0, source.byteLength), { name: source.name });
-  });
+export function readReport(path: string): JsonValue {
+  const { name, bytes } = readWhole(path, { limit: LIMITS.reportBytes, what: 'a report' });
+  return parseJson(bytes, { name });
 }
 
 /** Binds a file by its hash, before anybody has said where it will lie. */
@@ -135,11 +128,11 @@ export async function assembleSources(
   };
   const evaluations: CardSources['evaluations'][number][] = [];
   for (const file of having('evaluation')) {
-    const report = parseDocument('evaluation', await readReport(here(file)), file.bound.name);
+    const report = parseDocument('evaluation', readReport(here(file)), file.bound.name);
     evaluations.push({ file: file.bound.id, report, from: boundInputs(report, files) });
   }
   const document = (kind: 'quantization' | 'export' | 'profile') =>
-    one(kind, async (file, path) => ({ file, report: parseDocument(kind, await readReport(path), basename(path)) }));
+    one(kind, async (file, path) => ({ file, report: parseDocument(kind, readReport(path), basename(path)) }));
   const model = having('model').find(({ at }) => at !== null);
   return {
     tool,
@@ -150,7 +143,7 @@ export async function assembleSources(
     model: model ? readModelFacts(here(model), files) : knownModel,
     calibration: await one('calibrator', async (file, path) => ({
       file,
-      report: parseDocument('calibrator', await readReport(path), basename(path)),
+      report: parseDocument('calibrator', readReport(path), basename(path)),
     })),
     quantization: (await document('quantization')) as CardSources['quantization'],
     export: (await document('export')) as CardSources['export'],

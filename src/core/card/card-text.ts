@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml } from '../bytes/yaml.js';
+import { defineFormat } from '../documents/define.js';
 import { HpsError } from '../errors.js';
 
 /** What only the maker of a model knows: `card.yaml`, and the description of data, `data.yaml`. */
@@ -12,7 +13,7 @@ const text = z.string().trim().min(1).max(MAX_TEXT);
 const texts = z.array(text).min(1).max(200);
 const url = z.url({ protocol: /^https?$/ }).max(2000);
 
-export const cardTextSchema = z.strictObject({
+const cardTextSchema = z.strictObject({
   /** Of the model; by default its file's name. */
   name: text.max(200).optional(),
   version: text.max(100).optional(),
@@ -88,7 +89,11 @@ const datasetSchema = z.strictObject({
   groups: z.record(z.string().max(200), text).optional(),
 });
 
-export const dataTextSchema = z.strictObject({ datasets: z.array(datasetSchema).min(1).max(100) });
+const dataTextSchema = z.strictObject({ datasets: z.array(datasetSchema).min(1).max(100) });
+
+/** `card.yaml` and `data.yaml`. */
+export const cardTextFormat = defineFormat('hpsv3/card-text@1', cardTextSchema);
+export const dataTextFormat = defineFormat('hpsv3/card-data@1', dataTextSchema);
 
 /** One data set as its maker describes it. */
 export type Dataset = z.infer<typeof datasetSchema>;

@@ -1,14 +1,12 @@
 import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
-import { calibratorSchema } from '../calibration/calibrator.js';
+import { calibratorDocument } from '../calibration/calibrator.js';
+import { count, interval, sha256 } from '../documents/parts.js';
 import { HpsError } from '../errors.js';
-import { profileSchema as wholeProfileSchema } from '../profiling/schema.js';
+import { profileDocument } from '../profiling/schema.js';
 
 /** Reports of our commands as a card reads them: what it needs of each, everything else left out. */
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const count = z.number().int().nonnegative();
-const interval = z.tuple([z.number(), z.number()]);
 export const estimateSchema = z.object({ value: z.number().nullable(), ci: interval.nullable() });
 const figures = z.record(z.string(), estimateSchema);
 const input = z.object({ name: z.string(), sha256 });
@@ -174,7 +172,7 @@ export const exportSchema = z.object({
 });
 export type ExportDocument = z.infer<typeof exportSchema>;
 
-const whole = wholeProfileSchema.shape;
+const whole = profileDocument.schema.shape;
 
 /** What `hpsv3 profile` writes, without the kernels one by one and the settings that are not recommended. */
 export const profileSchema = z.object({
@@ -199,7 +197,11 @@ export type ProfileDocument = z.infer<typeof profileSchema>;
 /** The kinds of documents, each with the keys that tell it from the others. */
 export const DOCUMENT_KINDS = {
   evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate --out' },
-  calibrator: { schema: calibratorSchema, keys: ['schema', 'parameters', 'dataSha256'], made: 'hpsv3 calibrate --out' },
+  calibrator: {
+    schema: calibratorDocument.schema,
+    keys: ['schema', 'parameters', 'dataSha256'],
+    made: 'hpsv3 calibrate --out',
+  },
   quantization: { schema: quantizationSchema, keys: ['scheme', 'ratio', 'quantized'], made: 'hpsv3 quantize' },
   profile: { schema: profileSchema, keys: ['coldStart', 'latency', 'peaks'], made: 'hpsv3 profile' },
   export: { schema: exportSchema, keys: ['architecture', 'parity', 'opset'], made: 'hpsv3 export' },

@@ -4,9 +4,8 @@ import { HpsError } from '../errors.js';
 import { sigmoid } from '../stats/logistic.js';
 import {
   type BoundFile,
-  CARD_SCHEMA,
   type CardFacts,
-  cardFactsSchema,
+  cardDocument,
   type EvaluationFacts,
   type Meaning,
   type ModelFacts,
@@ -49,7 +48,7 @@ export function gatherFacts(sources: CardSources): CardFacts {
   const evaluations = sources.evaluations.map((one) => evaluationFacts(one, sources));
   assertOneModel(evaluations, sources);
   const facts = {
-    schema: CARD_SCHEMA,
+    schema: 'hpsv3/card@1',
     tool,
     name: text.name ?? scorer ?? model?.file.replace(/\.onnx$/i, '') ?? 'unnamed scorer',
     subject: model ? 'model' : 'scorer',
@@ -71,7 +70,7 @@ export function gatherFacts(sources: CardSources): CardFacts {
     pictures: sources.pictures,
   } satisfies CardFacts;
   // Through JSON, so that facts read back from a file are equal to these.
-  return cardFactsSchema.parse(JSON.parse(JSON.stringify({ ...facts, gaps: gapsOf(facts) })));
+  return cardDocument.schema.parse(JSON.parse(JSON.stringify({ ...facts, gaps: gapsOf(facts) })));
 }
 
 const nameOf = ({ files }: CardSources, id: string): string => files.find((file) => file.id === id)?.name ?? id;

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isJsonObject, type JsonObject, parseJson } from '../bytes/json.js';
-import { FileSource } from '../bytes/source.js';
+import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 
@@ -26,11 +26,10 @@ export interface FilesBeside {
 /** What a checkpoint that lies in no folder has beside it. */
 export const NOTHING_BESIDE: FilesBeside = { json: () => null, text: () => null, path: () => null, read: [] };
 
+const HINT = 'Correct the file beside the checkpoint, or move the checkpoint away from it.';
+
 const invalid = (name: string, rule: string): HpsError =>
-  new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
-    hint: 'Correct the file beside the checkpoint, or move the checkpoint away from it.',
-    details: { file: name },
-  });
+  new HpsError('CONFIG_INVALID', `${name}: ${rule}`, { hint: HINT, details: { file: name } });
 
 export function filesBeside(folder: string): FilesBeside {
   const read: string[] = [];
@@ -42,14 +41,9 @@ export function filesBeside(folder: string): FilesBeside {
   const bytes = (name: string, maxBytes: number): Uint8Array | null => {
     const found = path(name);
     if (found === null) return null;
-    const source = FileSource.open(found);
-    try {
-      if (source.byteLength > maxBytes) throw invalid(name, `${source.byteLength} bytes, at most ${maxBytes} are read`);
-      if (!read.includes(found)) read.push(found);
-      return source.readSync(0, source.byteLength);
-    } finally {
-      source.close();
-    }
+    const whole = readWhole(found, { limit: maxBytes, what: 'a file beside a checkpoint', hint: HINT });
+    if (!read.includes(found)) read.push(found);
+    return whole.bytes;
   };
   const json = (name: string): JsonObject | null => {
     const content = bytes(name, LIMITS.configBytes);

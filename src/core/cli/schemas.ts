@@ -1,25 +1,27 @@
 import * as z from 'zod';
-import { calibratorSchema } from '../calibration/calibrator.js';
-import { cardFactsSchema } from '../card/card-facts.js';
-import { cardTextSchema, dataTextSchema } from '../card/card-text.js';
-import { ensembleSchema } from '../ensemble/ensemble-file.js';
-import { manifestSchema } from '../onnx/manifest.js';
-import { profileSchema } from '../profiling/schema.js';
+import { calibratorDocument } from '../calibration/calibrator.js';
+import { cardDocument } from '../card/card-facts.js';
+import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
+import type { FormatDefinition } from '../documents/define.js';
+import { ensembleDocument } from '../ensemble/ensemble-file.js';
+import { manifestDocument } from '../onnx/manifest.js';
+import { profileDocument } from '../profiling/schema.js';
 
-/** Schemas that other programs may rely on, by the name of their file in `schemas/`. */
-const PUBLISHED: Readonly<Record<string, z.ZodType>> = {
-  calibrator: calibratorSchema,
-  card: cardFactsSchema,
-  'card-data': dataTextSchema,
-  'card-text': cardTextSchema,
-  ensemble: ensembleSchema,
-  manifest: manifestSchema,
-  profile: profileSchema,
-};
+/** Every document and format that other programs may rely on. */
+export const PUBLISHED: readonly FormatDefinition[] = [
+  calibratorDocument,
+  cardDocument,
+  dataTextFormat,
+  cardTextFormat,
+  ensembleDocument,
+  manifestDocument,
+  profileDocument,
+];
 
-/** The JSON Schema (draft 2020-12) of each published format, as its file holds it. */
+/** The JSON Schema (draft 2020-12) of each, and the name of its file in `schemas/`. */
 export function* publishedSchemas(): Generator<[name: string, text: string]> {
-  for (const [name, schema] of Object.entries(PUBLISHED)) {
-    yield [name, `${JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2)}\n`];
+  for (const { name, id, schema } of PUBLISHED) {
+    const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+    yield [name, `${JSON.stringify({ $schema, $id: id, ...rest }, null, 2)}\n`];
   }
 }

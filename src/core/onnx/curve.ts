@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { float32 } from '../documents/parts.js';
 
 /** Knots of one curve: what a graph still holds in a few small initializers, and a person can look through. */
 export const MAX_KNOTS = 256;
@@ -7,9 +8,9 @@ const knots = z
   .strictObject({
     kind: z.literal('knots'),
     /** Strictly increasing, each a float32: a graph in float32 then has the same knots. */
-    x: z.array(z.number()).min(2).max(MAX_KNOTS),
+    x: z.array(float32).min(2).max(MAX_KNOTS),
     /** Never decreasing. Linear between knots, constant outside. */
-    y: z.array(z.number()).min(2).max(MAX_KNOTS),
+    y: z.array(float32).min(2).max(MAX_KNOTS),
     /** The knots are those of x >= 0, from (0, 0.5) on; the other half follows by p(-x) = 1 - p(x). */
     mirrored: z.boolean(),
   })
@@ -24,12 +25,12 @@ const knots = z
  */
 export const curveSchema = z.discriminatedUnion('kind', [
   /** sigmoid(slope * logit + intercept). */
-  z.strictObject({ kind: z.literal('sigmoid'), slope: z.number().nonnegative(), intercept: z.number() }),
+  z.strictObject({ kind: z.literal('sigmoid'), slope: float32.nonnegative(), intercept: float32 }),
   /** sigmoid(a log q - b log(1 - q) + c) with q = sigmoid(logit) (Kull, Silva Filho and Flach 2017). */
-  z.strictObject({ kind: z.literal('beta'), a: z.number().nonnegative(), b: z.number().nonnegative(), c: z.number() }),
+  z.strictObject({ kind: z.literal('beta'), a: float32.nonnegative(), b: float32.nonnegative(), c: float32 }),
   knots,
   /** slope * logit + intercept: to a human scale. */
-  z.strictObject({ kind: z.literal('line'), slope: z.number().nonnegative(), intercept: z.number() }),
+  z.strictObject({ kind: z.literal('line'), slope: float32.nonnegative(), intercept: float32 }),
 ]);
 
 export type Curve = z.infer<typeof curveSchema>;
@@ -41,14 +42,29 @@ export const bandSchema = z
     /** Share of the cluster-bootstrap refits inside, pointwise. */
     level: z.number().positive().lt(1),
     /** Strictly increasing; of x >= 0 only where the curve is mirrored. */
-    x: z.array(z.number()).min(1).max(MAX_KNOTS),
-    lower: z.array(z.number()),
-    upper: z.array(z.number()),
+    x: z.array(float32).min(1).max(MAX_KNOTS),
+    lower: z.array(float32),
+    upper: z.array(float32),
   })
   .refine(
     ({ x, lower, upper }) => x.length === lower.length && x.length === upper.length,
     'x, lower and upper must have the same length',
   )
-  .refine(({ x }) => x.every((at, i) => i === 0 || at > x[i - 1]), 'x must increase');
+  .refine(({ x }) => x.every((at, i) => i === 0 || at > x[i - 1]), 'x must increase')
+  .refine(({ lower, upper }) => lower.every((low, i) => low <= upper[i]), 'lower must not be above upper');
 
 export type Band = z.infer<typeof bandSchema>;
+
+/** Whether a curve and its band stay in [0, 1], as those of pairs must. */
+export const isProbability = ({
+  parameters,
+  band,
+}: {
+  readonly parameters: Curve;
+  readonly band: Band | null;
+}): boolean =>
+  parameters.kind !== 'line' &&
+  (parameters.kind !== 'knots' || parameters.y.every(inUnit)) &&
+  (band === null || (band.lower.every(inUnit) && band.upper.every(inUnit)));
+
+const inUnit = (value: number): boolean => value >= 0 && value <= 1;

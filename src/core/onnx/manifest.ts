@@ -1,24 +1,16 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
+import { defineDocument, parseDocument } from '../documents/define.js';
+import { count, fileHash, positive, sha256 } from '../documents/parts.js';
+import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from './curve.js';
-import {
-  DECISIONS,
-  MANIFEST_KEY,
-  MANIFEST_SCHEMA,
-  MODALITIES,
-  MODES,
-  NEWER_MANIFEST_SCHEMA,
-  TOKENIZER_KEY,
-} from './manifest-names.js';
+import { DECISIONS, MANIFEST_KEY, MODALITIES, MODES, NEWER_MANIFEST_SCHEMA, TOKENIZER_KEY } from './manifest-names.js';
 import { metadataOf, type OnnxModel } from './model.js';
-import { corruptOnnx } from './refusal.js';
 
 /** The schema of the manifest (see manifest-names.ts for what it is); apart from the names, since zod takes a while to load. */
 export * from './manifest-names.js';
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const positive = z.number().int().positive();
-const shape = z.array(z.union([z.number().int().nonnegative(), z.string()]));
+const shape = z.array(z.union([count, z.string()]));
 
 /**
  * A picture, or a frame of a clip, in the order of the fields. It is read as 8-bit RGB: EXIF orientation applied, ICC profile not,
@@ -69,13 +61,13 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
     tokenizer: z.literal(TOKENIZER_KEY).nullable(),
     vocabSize: positive,
     /** Token id that fills up a batch; the attention mask hides it. */
-    pad: z.number().int().nonnegative(),
+    pad: count,
     /** Whether the tokenizer's own template adds its special tokens. */
     specialTokens: z.boolean(),
     /** @2. Every row is filled up with `pad` to this many tokens. */
     length: positive.optional(),
     /** @2. Id of the token that ends a text and that the model is read at. */
-    end: z.number().int().nonnegative().optional(),
+    end: count.optional(),
     /** @2. Added tokens that a row may write; any other special token written in a row is ordinary text. */
     addedTokens: z.array(z.string()).optional(),
     /** @2. A row's context and text are two texts of one row, by the tokenizer's template for two, cut longest first. */
@@ -145,14 +137,14 @@ const calibratorSchema = z.strictObject({
   parameters: curveSchema,
   /** Where the curve lies with the stated confidence, or null. */
   band: bandSchema.nullable(),
-  n: z.number().int().nonnegative(),
-  clusters: z.number().int().nonnegative(),
+  n: count,
+  clusters: count,
   dataSha256: sha256,
 });
 
 const lineageSchema = z.strictObject({
   step: z.string(),
-  inputs: z.array(z.strictObject({ name: z.string(), sha256 })),
+  inputs: z.array(fileHash),
   options: z.record(z.string(), z.json()),
   /** Name and version, e.g. `hpsv3 0.1.0`. */
   tool: z.string(),
@@ -160,8 +152,7 @@ const lineageSchema = z.strictObject({
   date: z.string().optional(),
 });
 
-export const manifestSchema = z.strictObject({
-  schema: z.enum([MANIFEST_SCHEMA, NEWER_MANIFEST_SCHEMA]),
+const fields = z.strictObject({
   architecture: z.string(),
   modality: z.enum(MODALITIES).nullable(),
   mode: z.enum(MODES),
@@ -179,7 +170,14 @@ export const manifestSchema = z.strictObject({
   lineage: z.array(lineageSchema),
 });
 
-export type Manifest = z.infer<typeof manifestSchema>;
+export const manifestDocument = defineDocument(NEWER_MANIFEST_SCHEMA, fields, {
+  what: 'a model with a valid manifest',
+  made: 'hpsv3 export',
+  limit: LIMITS.jsonBytes,
+  code: 'ONNX_CORRUPT',
+});
+
+export type Manifest = z.output<typeof manifestDocument.schema>;
 export type ContractInput = z.infer<typeof inputSchema>;
 export type ContractOutput = z.infer<typeof outputSchema>;
 export type Preprocess = z.infer<typeof preprocessSchema>;
@@ -188,13 +186,11 @@ export type LineageStep = z.infer<typeof lineageSchema>;
 /**
  * The manifest a model carries, or null for a file of another tool.
  * @param file - what errors call the model
- * @throws HpsError ONNX_CORRUPT for a manifest that breaks its schema
+ * @throws HpsError ONNX_CORRUPT for a manifest that breaks its schema; MADE_BY_NEWER
  */
 export function manifestOf(model: OnnxModel, file: string): Manifest | null {
   const text = metadataOf(model, MANIFEST_KEY);
   if (text === undefined) return null;
-  const parsed = manifestSchema.safeParse(parseJson(text, { name: `${file}: ${MANIFEST_KEY}`, code: 'ONNX_CORRUPT' }));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw corruptOnnx(file, `its manifest breaks the schema at ${issue.path.join('.') || 'the root'}: ${issue.message}`);
+  const value = parseJson(text, { name: `${file}: ${MANIFEST_KEY}`, code: 'ONNX_CORRUPT' });
+  return parseDocument(manifestDocument, value, file);
 }

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { isJsonObject, type JsonValue, parseJson } from '../bytes/json.js';
-import { FileSource } from '../bytes/source.js';
 import { resolveModelFolder } from '../checkpoint/hf-folder.js';
+import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput } from './manifest.js';
@@ -31,11 +31,8 @@ export function tokenizerBeside(checkpoint: string): string | undefined {
 
 /** @throws HpsError FILE_NOT_FOUND, or CONFIG_INVALID for a file that is not a tokenizer.json */
 export function readTokenizer(path: string): Tokenizer {
-  const source = FileSource.open(path);
-  source.close();
-  const name = basename(path);
-  if (source.byteLength > LIMITS.jsonBytes) throw invalid(name, `is longer than ${LIMITS.jsonBytes} bytes`);
-  return parseTokenizer(readFileSync(path), name);
+  const { name, bytes } = readWhole(path, { limit: LIMITS.jsonBytes, what: 'a tokenizer', hint: HINT });
+  return parseTokenizer(bytes, name);
 }
 
 export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
@@ -82,11 +79,10 @@ function* addedTokens(list: JsonValue | undefined): Generator<[string, number]> 
   }
 }
 
+const HINT = 'Give a tokenizer.json as the Hugging Face tokenizers library writes it.';
+
 function invalid(name: string, rule: string): HpsError {
-  return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
-    hint: 'Give a tokenizer.json as the Hugging Face tokenizers library writes it.',
-    details: { file: name },
-  });
+  return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, { hint: HINT, details: { file: name } });
 }
 
 /** A contract's inputs as the tokenizer that travels with the model has them; without one, the model takes token ids. */

@@ -1,31 +1,19 @@
 import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
-import { withSource } from '../bytes/source.js';
+import { readDocument } from '../documents/define.js';
 import { HpsError } from '../errors.js';
-import { LIMITS } from '../limits.js';
-import { parseProfile } from './document.js';
 import { MODEL_VARIANT } from './names.js';
-import type { Profile, Setting } from './schema.js';
+import { type Profile, profileDocument, type Setting } from './schema.js';
 
-/** Reads a profile. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
-export function readProfile(path: string): Promise<Profile> {
-  return withSource(path, async (source) => {
-    if (source.byteLength > LIMITS.profileBytes) {
-      throw new HpsError('CONFIG_INVALID', `${source.name}: ${source.byteLength} bytes are no profile`, {
-        hint: 'Give a file that `hpsv3 profile` wrote.',
-        details: { file: source.name, limit: LIMITS.profileBytes },
-      });
-    }
-    return parseProfile(source.readSync(0, source.byteLength), source.name);
-  });
-}
+/** Reads a profile. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID, MADE_BY_NEWER */
+export const readProfile = (path: string): Profile => readDocument(profileDocument, path).document;
 
 /**
  * How a profile says to run a model over many rows.
  * @throws HpsError MODELS_INCOMPARABLE for a profile of other files; CONFIG_INVALID for one where no setting ran
  */
 export async function recommendedSetting(profilePath: string, modelPath: string): Promise<Setting> {
-  const profile = await readProfile(profilePath);
+  const profile = readProfile(profilePath);
   const { sha256 } = await hashFile(modelPath);
   const file = basename(profilePath);
   const variant =

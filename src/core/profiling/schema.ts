@@ -1,13 +1,11 @@
 import * as z from 'zod';
+import { defineDocument, formatDocument } from '../documents/define.js';
+import { count, interval, milliseconds, positive, sha256 } from '../documents/parts.js';
+import { LIMITS } from '../limits.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
-import { PROFILE_SCHEMA } from './names.js';
 
-const milliseconds = z.number().nonnegative();
-const count = z.number().int().nonnegative();
-const positive = z.number().int().positive();
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 /** A median or quantile with the ends of its interval; null where there are too few runs for one. */
-const estimate = z.strictObject({ value: z.number(), ci: z.tuple([z.number(), z.number()]).nullable() });
+const estimate = z.strictObject({ value: z.number(), ci: interval.nullable() });
 
 /** How a model is run. */
 export const settingSchema = z.strictObject({
@@ -59,7 +57,7 @@ const kernelSchema = z.strictObject({
 const ratio = z.strictObject({
   /** Median over blocks of the median ratio of paired runs. */
   value: z.number().positive(),
-  ci: z.tuple([z.number(), z.number()]).nullable(),
+  ci: interval.nullable(),
   /** Of the interval. */
   level: z.number(),
   blocks: positive,
@@ -79,9 +77,7 @@ const sweepRow = z.strictObject({
   failed: z.string().nullable(),
 });
 
-/** What `hpsv3 profile` writes. Times are of this machine at that moment: compare them within one document. */
-export const profileSchema = z.strictObject({
-  schema: z.literal(PROFILE_SCHEMA),
+const fields = z.strictObject({
   tool: z.string(),
   model: z.strictObject({ file: z.string(), sha256, bytes: count, parameters: count }),
   variants: z.array(z.strictObject({ name: z.string(), file: z.string(), sha256, bytes: count })),
@@ -190,7 +186,18 @@ export const profileSchema = z.strictObject({
   warnings: z.array(z.string()),
 });
 
-export type Profile = z.infer<typeof profileSchema>;
+/** What `hpsv3 profile` writes. Times are of this machine at that moment: compare them within one document. */
+export const profileDocument = defineDocument('hpsv3/profile@1', fields, {
+  what: 'a profile',
+  made: 'hpsv3 profile',
+  limit: LIMITS.profileBytes,
+});
+
+export type Profile = z.output<typeof profileDocument.schema>;
+
+/** The file's text. */
+export const formatProfile = (profile: Profile): string => formatDocument(profileDocument.schema.parse(profile));
+
 export type Setting = z.infer<typeof settingSchema>;
 export type Ratio = z.infer<typeof ratio>;
 export type Estimate = z.infer<typeof estimate>;

@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { sha256Hex } from '../bytes/hash.js';
-import { FileSource } from '../bytes/source.js';
-import { type AppliedCalibrator, type Calibrated, calibrate, parseCalibrator } from '../calibration/calibrator.js';
+import { type AppliedCalibrator, type Calibrated, calibrate } from '../calibration/calibrator.js';
+import { readCalibrator } from '../calibration/read-calibrator.js';
 import { HpsError } from '../errors.js';
 import type { ScoringContract } from '../samples/contract.js';
 
@@ -35,14 +33,10 @@ export interface CalibratedModel {
 
 /**
  * The calibrator in a file that `hpsv3 calibrate` wrote.
- * @throws HpsError FILE_NOT_FOUND, CONFIG_INVALID; MODELS_INCOMPARABLE where it was fitted to another decision
+ * @throws HpsError as `readCalibrator`; MODELS_INCOMPARABLE where it was fitted to another decision
  */
-export async function readCalibrator(path: string, model: CalibratedModel): Promise<ScoringCalibrator> {
-  const source = FileSource.open(path); // for its errors
-  source.close();
-  const { name } = source;
-  const bytes = await readFile(path);
-  const calibrator = parseCalibrator(bytes, name);
+export function openCalibrator(path: string, model: CalibratedModel): ScoringCalibrator {
+  const { document: calibrator, name, sha256 } = readCalibrator(path);
   if (calibrator.decision !== null && calibrator.decision !== model.contract.decision) {
     throw new HpsError(
       'MODELS_INCOMPARABLE',
@@ -58,7 +52,7 @@ export async function readCalibrator(path: string, model: CalibratedModel): Prom
       `${name} was fitted to scores of another model: its probabilities may not hold for ${model.file}.`,
     );
   }
-  return { applied: calibrator, sha256: sha256Hex(bytes) };
+  return { applied: calibrator, sha256 };
 }
 
 /** What the calibrator says of a score; null where it is for scores of the other kind. */

@@ -8,8 +8,8 @@ import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/res
 import {
   applyCalibrator,
   embeddedCalibrator,
+  openCalibrator,
   type RowGroups,
-  readCalibrator,
   type ScoringCalibrator,
 } from './calibration.js';
 import { type Encoded, Engine } from './engine.js';
@@ -113,7 +113,7 @@ export class HPSv3Scorer {
       const calibrator =
         options.calibrator === undefined
           ? embeddedCalibrator(contract)
-          : await readCalibrator(options.calibrator, { file, sha256, contract, onWarning });
+          : openCalibrator(options.calibrator, { file, sha256, contract, onWarning });
       if (!calibrator && !contract.score) {
         onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
       }

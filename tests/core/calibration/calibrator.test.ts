@@ -3,13 +3,14 @@ import { Random } from '../../../src/core/bytes/random.js';
 import {
   type Calibrator,
   calibrate,
+  calibratorDocument,
   formatCalibrator,
-  parseCalibrator,
 } from '../../../src/core/calibration/calibrator.js';
 import { type FittedCalibrator, fitCalibrator } from '../../../src/core/calibration/fit-calibrator.js';
 import { CALIBRATION_METHODS } from '../../../src/core/calibration/methods/registry.js';
 import { type ClusteredVotes, PAIR_TASK } from '../../../src/core/calibration/pair-task.js';
 import { testStaleness } from '../../../src/core/calibration/staleness.js';
+import { parseDocumentBytes } from '../../../src/core/documents/define.js';
 import { sigmoid } from '../../../src/core/stats/logistic.js';
 
 /** Pairs whose true log-odds are `truth` times the logit, four rows a prompt. */
@@ -153,27 +154,49 @@ function calibrateWith(fitted: FittedCalibrator, logit: number) {
 }
 
 describe('the calibrator file', () => {
+  const KNOTS = { kind: 'knots', x: [0, 1], y: [0, 1], mirrored: false };
+  const read = (text: string) => parseDocumentBytes(calibratorDocument, Buffer.from(text), 'c.json');
   const fitted = fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic']);
 
   it('reads back as it was written, and is the same bytes twice', () => {
     const text = formatCalibrator(fileOf(fitted));
-    expect(parseCalibrator(Buffer.from(text), 'c.json')).toEqual(fileOf(fitted));
+    expect(read(text)).toEqual(fileOf(fitted));
     expect(formatCalibrator(fileOf(fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic'])))).toBe(text);
     expect(text).not.toContain('NaN');
   });
 
   it.each([
-    ['an unknown schema', (file: object) => ({ ...file, schema: 'hpsv3/calibrator@2' })],
+    ['another document', (file: object) => ({ ...file, schema: 'hpsv3/profile@1' })],
+    ['a file without schema', ({ schema, ...file }: Calibrator) => file],
+    ['knots above 1', (file: Calibrator) => ({ ...file, parameters: { ...KNOTS, y: [0, 1.5] } })],
+    ['a human scale for pairs', (file: object) => ({ ...file, parameters: { kind: 'line', slope: 1, intercept: 3 } })],
     [
-      'knots out of order',
-      (file: object) => ({ ...file, parameters: { kind: 'knots', x: [1, 0], y: [0, 1], mirrored: false } }),
+      'a band above 1',
+      ({ band, ...file }: Calibrator) => ({ ...file, band: { ...band, upper: band!.x.map(() => 1.5) } }),
     ],
+    [
+      'a band that is crossed',
+      ({ band, ...file }: Calibrator) => ({ ...file, band: { ...band, upper: band!.x.map(() => 0) } }),
+    ],
+    [
+      'a slope that overflows',
+      (file: object) => ({ ...file, parameters: { kind: 'sigmoid', slope: 1e39, intercept: 0 } }),
+    ],
+    ['knots out of order', (file: object) => ({ ...file, parameters: { ...KNOTS, x: [1, 0] } })],
     ['a falling curve', (file: object) => ({ ...file, parameters: { kind: 'sigmoid', slope: -1, intercept: 0 } })],
     ['a field that is not in the format', (file: object) => ({ ...file, extra: 1 })],
   ])('refuses %s', (_, change) => {
     const text = JSON.stringify(change(fileOf(fitted)));
-    expect(() => parseCalibrator(Buffer.from(text), 'c.json')).toThrowError(
-      expect.objectContaining({ code: 'CONFIG_INVALID' }),
+    expect(() => read(text)).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+
+  it('of a newer hpsv3 is not called damaged', () => {
+    const text = JSON.stringify({ ...fileOf(fitted), schema: 'hpsv3/calibrator@2', more: true });
+    expect(() => read(text)).toThrowError(
+      expect.objectContaining({
+        code: 'MADE_BY_NEWER',
+        message: 'c.json: made by a newer hpsv3: its schema is hpsv3/calibrator@2',
+      }),
     );
   });
 });

@@ -1,9 +1,8 @@
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import {
-  CALIBRATOR_SCHEMA,
   type CalibrationMethodId,
   type Calibrator,
-  calibratorSchema,
+  calibratorDocument,
   formatCalibrator,
 } from '../../calibration/calibrator.js';
 import { type Figures, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
@@ -208,8 +207,8 @@ function calibratorOf(
   hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
 ): Calibrator {
   const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups } = fitted;
-  return calibratorSchema.parse({
-    schema: CALIBRATOR_SCHEMA,
+  return calibratorDocument.schema.parse({
+    schema: 'hpsv3/calibrator@1',
     kind: joined.kind,
     method,
     symmetric: joined.kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),

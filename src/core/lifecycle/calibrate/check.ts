@@ -36,7 +36,7 @@ export interface CheckCalibratorReport extends Staleness {
  *   of another model or rows of another kind
  */
 export async function checkCalibrator(options: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
-  const calibrator = await readCalibrator(options.calibrator);
+  const { document: calibrator } = readCalibrator(options.calibrator);
   const { joined, rows, modelSha256 } = await readJudgedScores(options);
   assertSameModel(calibrator, modelSha256);
   if (joined.clusterCount < STALENESS_CLUSTERS) {

@@ -56,7 +56,7 @@ export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCar
   const { joined: earlier } = await readScoresFor(judged.labels, paths.old.scores);
   const model = async (joined: JudgedModel['joined'], calibrator: string | undefined): Promise<JudgedModel> => ({
     joined,
-    predictions: predict(joined, calibrator === undefined ? null : await readCalibrator(calibrator)),
+    predictions: predict(joined, calibrator === undefined ? null : readCalibrator(calibrator).document),
   });
   const was = await model(earlier, paths.old.calibrator);
   const is = await model(judged.joined, paths.now.calibrator);

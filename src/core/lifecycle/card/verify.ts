@@ -1,15 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve, sep } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
-import { parseJson } from '../../bytes/json.js';
-import { withSource } from '../../bytes/source.js';
-import { type BoundFile, type CardFacts, cardFactsSchema, type EvaluationFacts } from '../../card/card-facts.js';
+import { type BoundFile, type CardFacts, cardDocument, type EvaluationFacts } from '../../card/card-facts.js';
 import { isRecomputable } from '../../card/card-gaps.js';
 import { assembleSources, type LocatedFile } from '../../card/card-sources.js';
 import { type Difference, differencesOf, numbersIn } from '../../card/differences.js';
 import { evaluationSchema } from '../../card/documents.js';
 import { gatherFacts } from '../../card/gather-facts.js';
 import { renderCard } from '../../card/render-card.js';
+import { readDocument } from '../../documents/define.js';
+import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { TOOL } from '../../version.js';
@@ -61,7 +61,7 @@ const ROUNDING = 1e-9;
 export async function verifyModelCard(options: VerifyCardOptions): Promise<VerifyCardReport> {
   const { onProgress } = options;
   const folder = cardFolder(options.folder);
-  const facts = await readCardFacts(folder);
+  const facts = readCardFacts(folder);
   const notes: string[] = [];
   onProgress?.('hashing');
   const changed = [...(await checkSums(folder)), ...(await checkAround(options.folder, folder))];
@@ -106,23 +106,9 @@ export function cardFolder(folder: string): string {
   });
 }
 
-/** Reads the facts of a card. @throws HpsError CONFIG_INVALID for a document that breaks the schema */
-export async function readCardFacts(folder: string): Promise<CardFacts> {
-  const bytes = await withSource(join(folder, CARD_FILE), async (source) =>
-    source.byteLength > LIMITS.jsonBytes ? null : source.readSync(0, source.byteLength),
-  );
-  const parsed = cardFactsSchema.safeParse(bytes && parseJson(bytes, { name: CARD_FILE }));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new HpsError(
-    'CONFIG_INVALID',
-    `${CARD_FILE}: not a card: ${issue.path.join('.') || 'the root'}: ${issue.message}`,
-    {
-      hint: 'Give a folder that `hpsv3 modelcard` of this version wrote.',
-      details: { file: CARD_FILE, at: issue.path.join('.') },
-    },
-  );
-}
+/** Reads the facts of a card. @throws HpsError CONFIG_INVALID for a document that breaks the schema; MADE_BY_NEWER */
+export const readCardFacts = (folder: string): CardFacts =>
+  readDocument(cardDocument, join(folder, CARD_FILE)).document;
 
 interface Located {
   readonly file: BoundFile;
@@ -254,9 +240,8 @@ const SUMS_LINE = /^(\\?)([0-9a-f]{64}) [ *](.+)$/;
 async function readSums(folder: string): Promise<Map<string, string> | null> {
   const path = join(folder, SUMS_FILE);
   if (!existsSync(path)) return null;
-  const text = await withSource(path, async (source) =>
-    Buffer.from(source.readSync(0, Math.min(source.byteLength, LIMITS.configBytes))).toString(),
-  );
+  const { bytes } = readWhole(path, { limit: LIMITS.configBytes, what: 'a list of hashes', made: 'hpsv3 modelcard' });
+  const text = Buffer.from(bytes).toString();
   const stated = new Map<string, string>();
   for (const line of text.split('\n').filter((one) => one !== '')) {
     const [, escaped, sha256, name] = SUMS_LINE.exec(line) ?? [];

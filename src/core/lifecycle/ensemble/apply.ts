@@ -2,14 +2,13 @@ import { basename } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { Interner } from '../../data/interner.js';
 import { combineLogits, disagreementAt } from '../../ensemble/combine.js';
-import { type EnsembleFile, weightsOf } from '../../ensemble/ensemble-file.js';
+import { type EnsembleFile, readEnsemble, weightsOf } from '../../ensemble/ensemble-file.js';
 import type { Disagreement } from '../../ensemble/fit.js';
 import type { MemberScores } from '../../ensemble/rows.js';
 import {
   byName,
   type InputRows,
   inputRows,
-  readEnsemble,
   readMembers,
   replacedMember,
   type ScoreFile,
@@ -43,13 +42,13 @@ export interface ApplyEnsembleReport {
  */
 export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<ApplyEnsembleReport> {
   const ensemble = readEnsemble(options.ensemble);
-  const files = inOrder(ensemble.file, options.scores);
+  const files = inOrder(ensemble.document, options.scores);
   const inputs = [options.ensemble, ...files.map(({ path }) => path)];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
     const { members, reports } = await readMembers(files);
-    assertSameModels(ensemble.file, members);
+    assertSameModels(ensemble.document, members);
     const { ids, logits } = uniteScores(members);
-    const { weights, shares, slope } = weightsOf(ensemble.file);
+    const { weights, shares, slope } = weightsOf(ensemble.document);
     const coefficients = weights.map((weight) => slope * weight);
     let total = 0;
     let unanimous = 0;

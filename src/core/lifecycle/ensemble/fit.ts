@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { disagreementAt } from '../../ensemble/combine.js';
-import { ENSEMBLE_SCHEMA, type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
+import { type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
 import type { EnsembleFigures } from '../../ensemble/figures.js';
 import { type Disagreement, fitEnsemble, type JudgedEnsemble, judgeGiven } from '../../ensemble/fit.js';
 import {
@@ -166,7 +166,7 @@ async function describeEnsemble(
   }
   const figures = made.judged?.figures;
   return {
-    schema: ENSEMBLE_SCHEMA,
+    schema: 'hpsv3/ensemble@1',
     method: made.fit ? 'stacking' : 'weights',
     decision: decision ?? null,
     members,

@@ -1,16 +1,13 @@
-import { sha256Hex } from '../../bytes/hash.js';
 import type { StagedOutput } from '../../bytes/output.js';
 import type { WrittenFile } from '../../bytes/sink.js';
-import { FileSource, withSource } from '../../bytes/source.js';
+import { withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import type { PairLabelTable } from '../../data/label-table.js';
 import { readLabels } from '../../data/read-labels.js';
 import { readScores } from '../../data/read-scores.js';
 import type { RowsReport } from '../../data/row-counts.js';
-import { type EnsembleFile, parseEnsemble } from '../../ensemble/ensemble-file.js';
 import type { MemberScores } from '../../ensemble/rows.js';
 import { HpsError } from '../../errors.js';
-import { LIMITS } from '../../limits.js';
 
 /** What the ways of making and using an ensemble read and write. */
 
@@ -53,24 +50,6 @@ export function inputRows(scores: readonly (readonly [string, RowsReport])[], la
   const failed = scores.reduce((sum, [, { badRows }]) => sum + badRows, labels?.badRows ?? 0);
   return { labels, scores: Object.fromEntries(scores), failed };
 }
-
-/** An ensemble file with its hash. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, CONFIG_INVALID */
-export function readEnsemble(path: string): { readonly file: EnsembleFile; readonly sha256: string } {
-  const source = FileSource.open(path);
-  try {
-    if (source.byteLength > LIMITS.configBytes) throw notAnEnsemble(source);
-    const bytes = source.readSync(0, source.byteLength);
-    return { file: parseEnsemble(bytes, source.name), sha256: sha256Hex(bytes) };
-  } finally {
-    source.close();
-  }
-}
-
-const notAnEnsemble = ({ name, byteLength }: FileSource): HpsError =>
-  new HpsError('CONFIG_INVALID', `${name}: ${byteLength} bytes are no ensemble file`, {
-    hint: 'Give the file that hpsv3 ensemble --out wrote.',
-    details: { file: name, limit: LIMITS.configBytes },
-  });
 
 /** A value for each member, by name. */
 export const byName = <T>(members: readonly { readonly name: string }[], values: readonly T[]): Record<string, T> =>

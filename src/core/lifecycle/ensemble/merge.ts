@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { MemberGraph } from '../../ensemble/contracts.js';
+import { readEnsemble } from '../../ensemble/ensemble-file.js';
 import { type MergedModel, mergeModels } from '../../ensemble/merge.js';
 import { givenWeights } from '../../ensemble/weights.js';
 import { HpsError } from '../../errors.js';
@@ -22,7 +23,7 @@ import { metadataOf, type OnnxModel, opsetOf } from '../../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../../onnx/read.js';
 import { startLineage } from '../../release/lineage.js';
 import { ModelRelease } from '../../release/model-release.js';
-import { readEnsemble, replacedMember, usage } from './inputs.js';
+import { replacedMember, usage } from './inputs.js';
 
 /** A member by the path of its model, with its weight or its name in an ensemble file. */
 export interface ModelFile {
@@ -138,7 +139,7 @@ function weightsGiven(members: readonly ModelFile[]): Omit<Weighted, 'warnings'>
 }
 
 function weightsFrom(path: string, members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
-  const { file } = readEnsemble(path);
+  const { document: file } = readEnsemble(path);
   const names = file.members.map(({ name }) => name);
   const expected = `The ensemble's members are ${names.join(', ')}: --member NAME=FILE for each with a weight.`;
   if (members.some(({ weight }) => weight !== undefined)) {

@@ -108,7 +108,7 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   const { seed, onProgress } = options;
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
-  const calibrator = options.calibrator === undefined ? null : await readCalibrator(options.calibrator);
+  const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
   const { joined, rows, labels, modelSha256 } = await readJudgedScores(options);
   if (calibrator) assertSameModel(calibrator, modelSha256);
   const columns = options.by.map((flag) => groupColumn(joined, flag));

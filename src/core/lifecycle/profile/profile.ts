@@ -14,16 +14,15 @@ import { latencyChart, rooflineChart } from '../../profiling/charts.js';
 import { chromeTrace } from '../../profiling/chrome-trace.js';
 import { type ColdStart, measureColdStart } from '../../profiling/cold-start.js';
 import { compareInTurn, judgeBaseline } from '../../profiling/compare.js';
-import { formatProfile } from '../../profiling/document.js';
 import { type ProfileInputs, profileInputs, type Sizes } from '../../profiling/inputs.js';
 import { type TracedKernels, traceKernels, traceOverhead } from '../../profiling/kernels.js';
 import { measureLatency } from '../../profiling/latency.js';
-import { MODEL_VARIANT, PROFILE_SCHEMA } from '../../profiling/names.js';
+import { MODEL_VARIANT } from '../../profiling/names.js';
 import { operatorTimes } from '../../profiling/operators.js';
 import { measurePeaks } from '../../profiling/peaks.js';
 import { readProfile } from '../../profiling/recommended.js';
 import { compareRecorded } from '../../profiling/recorded.js';
-import type { BaselineReport, Profile, Setting } from '../../profiling/schema.js';
+import { type BaselineReport, formatProfile, type Profile, type Setting } from '../../profiling/schema.js';
 import { type Bench, openSubject, type Subject } from '../../profiling/subject.js';
 import { sweep } from '../../profiling/sweep.js';
 import { INTEGER_OPERATORS } from '../../profiling/work.js';
@@ -114,7 +113,7 @@ async function measure(options: ProfileOptions): Promise<Measured> {
     bench,
   );
   const profile: Profile = {
-    schema: PROFILE_SCHEMA,
+    schema: 'hpsv3/profile@1',
     tool: TOOL,
     model: { ...(await fileFacts(facts, options.signal)), parameters: traced.counts.parameters },
     variants: await Promise.all(
@@ -281,7 +280,7 @@ type Baseline =
 /** Told apart by content: no ONNX file begins with a brace. */
 async function readBaseline(path: string): Promise<Baseline> {
   const isJson = await withSource(path, async (source) => source.byteLength > 0 && source.readSync(0, 1)[0] === BRACE);
-  if (isJson) return { kind: 'profile', file: basename(path), profile: await readProfile(path) };
+  if (isJson) return { kind: 'profile', file: basename(path), profile: readProfile(path) };
   return { kind: 'model', facts: await readFacts(path) };
 }
 

@@ -52,7 +52,7 @@ export async function reportRun({
   for (const path of jsonFiles(folder)) {
     onProgress?.(path);
     try {
-      const value = await readReport(join(folder, path));
+      const value = readReport(join(folder, path));
       const kind = documentKind(value);
       if (kind === undefined) skipped.push({ path, why: 'no report of a command' });
       else found.push({ path, kind, report: parseDocument(kind, value, basename(path)) } as FoundDocument);

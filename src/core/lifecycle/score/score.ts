@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
-import { FileSource } from '../../bytes/source.js';
 import { parseJsonlRow } from '../../data/jsonl.js';
 import { parseDataRow } from '../../data/parse-row.js';
 import type { DataRow } from '../../data/rows.js';
+import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import type { Score } from '../../scoring/result.js';
@@ -43,7 +42,7 @@ export async function scoreOne(options: ScoreFileOptions): Promise<ScoreReport> 
 }
 
 async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
-  const sample = 'file' in input ? sampleOf(await readSample(input.file)) : input.sample;
+  const sample = 'file' in input ? sampleOf(readSample(input.file)) : input.sample;
   const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
   const warnings: string[] = [];
   const onWarning = (warning: string): void => {
@@ -59,12 +58,14 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
 }
 
 /** One row of a data file as a JSON document of its own; id and type of a pair may be left out. */
-async function readSample(path: string): Promise<DataRow> {
-  const source = FileSource.open(path);
-  source.close();
-  const { name } = source;
-  if (source.byteLength > LIMITS.rowBytes) throw invalidSample(name, `longer than ${LIMITS.rowBytes} bytes`);
-  const parsed = parseJsonlRow(await readFile(path), 1, (fields, line) => {
+function readSample(path: string): DataRow {
+  const { name, bytes } = readWhole(path, {
+    limit: LIMITS.rowBytes,
+    what: 'a sample',
+    hint: SAMPLE_HINT,
+    code: 'DATA_INVALID',
+  });
+  const parsed = parseJsonlRow(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 1, (fields, line) => {
     const withDefaults = new Map([
       ['id', 'sample'],
       ...(fields.has('left') ? [['type', 'pair'] as const] : []),
@@ -76,8 +77,7 @@ async function readSample(path: string): Promise<DataRow> {
   throw invalidSample(name, parsed ? `${parsed.message} (${parsed.code})` : 'is empty');
 }
 
+const SAMPLE_HINT = 'A pair is {"left": …, "right": …, "context": …}; an item {"type": "abs", "content": …}.';
+
 const invalidSample = (name: string, rule: string): HpsError =>
-  new HpsError('DATA_INVALID', `${name}: ${rule}`, {
-    hint: 'A pair is {"left": …, "right": …, "context": …}; an item {"type": "abs", "content": …}.',
-    details: { file: name },
-  });
+  new HpsError('DATA_INVALID', `${name}: ${rule}`, { hint: SAMPLE_HINT, details: { file: name } });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../../../src/core/bytes/output.js';
-import { ENSEMBLE_SCHEMA, formatEnsemble } from '../../../../src/core/ensemble/ensemble-file.js';
+import { formatEnsemble } from '../../../../src/core/ensemble/ensemble-file.js';
 import { makeProbes } from '../../../../src/core/gate/probes.js';
 import { type MergeEnsembleOptions, mergeEnsemble } from '../../../../src/core/lifecycle/ensemble/merge.js';
 import {
@@ -133,7 +133,7 @@ function ensembleFile(folder: string, bound: { decision?: Decision; model?: stri
   writeFileSync(
     path,
     formatEnsemble({
-      schema: ENSEMBLE_SCHEMA,
+      schema: 'hpsv3/ensemble@1',
       method: 'weights',
       decision: bound.decision ?? null,
       members,
