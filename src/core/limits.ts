@@ -79,9 +79,13 @@ export const LIMITS = {
   /** protobuf cannot hold more in one message; above it weights go to external data. */
   onnxFileBytes: 2 * GiB - 1,
 
-  /** Label and sample rows. */
+  /** Label and sample rows. By the first bytes of a file its format is told: the header of a wide table fits in. */
+  rowsSniffBytes: 64 * KiB,
   rowBytes: 8 * MiB,
   rowDepth: 64,
+  /** A compressed file of rows: bytes inflated for each byte read, once it is large. Text of many equal rows comes to some 100. */
+  rowsRatio: 250,
+  rowsInflatedFromBytes: 256 * MiB,
   /** Votes on one row, and `label1…` columns of a CSV. */
   votes: 1024,
   /** Parquet: bytes of the footer (some 30,000 column chunks), bytes of an inflated page, rows times columns of a row group. */

@@ -124,11 +124,20 @@ const FOLDERS: readonly (readonly [RegExp, FileKind])[] = [
 
 /** What a file seems to be by its content; null where it is like nothing known. */
 export function fileKind(source: ByteSource): FileKind | null {
-  const bytes = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return markedKind(source) ?? textKind(headOf(source));
+}
+
+/** What a file is by the marks that its format, or whoever stored it, puts at its beginning; null for others, plain text among them. */
+export function markedKind(source: ByteSource): FileKind | null {
+  const head = headOf(source);
   if (looksLikeZip(head)) return archiveKind(source);
   const text = head.toString('latin1');
-  return OPENINGS.find(([opening]) => opening(head, text))?.[1] ?? textKind(head);
+  return OPENINGS.find(([opening]) => opening(head, text))?.[1] ?? null;
+}
+
+function headOf(source: ByteSource): Buffer {
+  const bytes = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** What a folder seems to be by the names in it; null where they say nothing. */
@@ -170,7 +179,12 @@ function textKind(head: Buffer): FileKind | null {
   if (lines.length > 1 && lines.slice(0, 2).every((line) => line.startsWith('{') && line.length > 2))
     return kind('lines of JSON, a table', ROWS);
   if (/^\s*[{[]/.test(text)) return kind('a JSON document', 'Give the file of the weights, or their *.index.json.');
-  const columns = lines.slice(0, 2).map((line) => line.split(/[,;\t]/).length);
-  if (columns.length === 2 && columns[0] > 1 && columns[0] <= columns[1]) return kind('a table in text (CSV)', ROWS);
+  if (looksLikeTable(lines)) return kind('a table in text (CSV)', ROWS);
   return kind('a text file', 'Check that it is the right file.');
+}
+
+/** Whether the first two lines have cells, the second as many as the first at least. */
+export function looksLikeTable(lines: readonly string[]): boolean {
+  const columns = lines.slice(0, 2).map((line) => line.split(/[,;\t]/).length);
+  return columns.length === 2 && columns[0] > 1 && columns[0] <= columns[1];
 }

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { CONSENSUS_METHODS } from '../data/consensus.js';
-import { DATA_FORMATS } from '../data/read-rows.js';
+import { DATA_FORMATS } from '../data/recognise.js';
 import type { StandardStreams } from '../data/row-files.js';
 import type { SplitFractions } from '../data/split.js';
 import { HpsError } from '../errors.js';

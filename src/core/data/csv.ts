@@ -1,14 +1,14 @@
 import { stringify } from 'csv-stringify/sync';
 import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import { openingOf } from './csv-dialect.js';
 import { type CsvRecord, CsvScanner } from './csv-records.js';
-import { type FlatCell, FlatColumns, flattenRow, isNumericColumn } from './flat.js';
-import type { DataInput } from './input.js';
-import { badRow, type RowParser } from './jsonl.js';
-import { type IgnoredFields, parseDataRow } from './parse-row.js';
+import { type FlatCell, FlatColumns, flattenRow, NOT_UTF8 } from './flat.js';
+import { type DataInput, peekInput, withoutByteOrderMark } from './input.js';
+import { badRow } from './jsonl.js';
+import type { RowFields } from './row-json.js';
 import { type BadRow, type DataRow, RowError, type RowResult } from './rows.js';
 
-const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
-const COMMA = 0x2c;
 /** Rows handed over at a time. */
 const BATCH_ROWS = 1000;
 
@@ -26,18 +26,26 @@ export const escapeFormula = (text: string): string =>
 export const unescapeFormula = (text: string): string => (ESCAPED_FORMULA.test(text) ? text.slice(1) : text);
 
 /**
- * Rows of a CSV file with a header. Lines are those on which records begin.
+ * Fields of the rows of a CSV with a header, told apart by whatever stands between the header's names. Lines are those on which
+ * records begin.
  *
- * @throws HpsError DATA_INVALID for a header that is damaged, has repeated columns, or none of the name `type`
+ * @param needs - columns without which no row can be read; any one of several sets will do
+ * @throws HpsError DATA_INVALID for a header that is damaged, repeats a column, or lacks one that is needed
  */
-export async function* readCsvRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
-  const parseRow: RowParser<DataRow> = (fields, line) => parseDataRow(fields, line, ignored);
+export async function* readCsvFields(
+  input: DataInput,
+  needs: readonly (readonly string[])[],
+): AsyncGenerator<RowResult<RowFields>[]> {
+  const { head, input: whole } = await peekInput(input, LIMITS.rowsSniffBytes);
+  const opening = openingOf(head);
   let columns: FlatColumns | undefined;
-  let batch: RowResult<DataRow>[] = [];
-  for await (const records of readRecords(input)) {
+  let batch: RowResult<RowFields>[] = [];
+  let skipsFirst = opening.hasSeparatorLine;
+  for await (const records of scans(new CsvScanner(opening), whole)) {
     for (const record of records) {
-      if (!columns) columns = new FlatColumns(headerOf(record, input.name), input.name);
-      else if (batch.push('cells' in record ? toRow(record, columns, parseRow) : record) === BATCH_ROWS) {
+      if (skipsFirst) skipsFirst = false;
+      else if (!columns) columns = new FlatColumns(headerOf(record, input.name), input.name, needs);
+      else if (batch.push('cells' in record ? toFields(record, columns) : record) === BATCH_ROWS) {
         yield batch;
         batch = [];
       }
@@ -46,50 +54,21 @@ export async function* readCsvRows(input: DataInput, ignored: IgnoredFields): As
   yield batch;
 }
 
-async function* readRecords(input: DataInput): AsyncGenerator<Iterable<CsvRecord | BadRow>> {
-  const scanner = new CsvScanner({ delimiter: COMMA, carriageReturns: false });
-  for await (const chunk of withoutMark(input.chunks())) yield scanner.push(chunk);
+/** The records of each piece of an input, and then those that only its end completes. */
+async function* scans(scanner: CsvScanner, input: DataInput): AsyncGenerator<Iterable<CsvRecord | BadRow>> {
+  for await (const chunk of withoutByteOrderMark(input.chunks())) yield scanner.push(chunk);
   yield scanner.finish();
 }
 
-/** The bytes without the file's byte order mark. */
-async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let opening: Buffer | undefined = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    if (!opening) yield chunk;
-    else {
-      opening = Buffer.concat([opening, chunk]);
-      if (opening.byteLength < BYTE_ORDER_MARK.byteLength) continue;
-      yield opening.indexOf(BYTE_ORDER_MARK) === 0 ? opening.subarray(BYTE_ORDER_MARK.byteLength) : opening;
-      opening = undefined;
-    }
-  }
-  if (opening) yield opening;
-}
-
-function toRow({ line, cells }: CsvRecord, columns: FlatColumns, parse: RowParser<DataRow>): RowResult<DataRow> {
+function toFields({ line, cells }: CsvRecord, columns: FlatColumns): RowResult<RowFields> {
   try {
     if (cells.length !== columns.names.length) {
       throw new RowError('COLUMNS_MISMATCH', `has ${cells.length} cells where the header has ${columns.names.length}`);
     }
-    return { line, row: parse(columns.toFields(cells.map((cell, i) => decodeCell(cell, columns.names[i]))), line) };
+    return { line, row: columns.toFields(cells.map((cell) => (cell === null ? NOT_UTF8 : unescapeFormula(cell)))) };
   } catch (error) {
     return badRow(error, line);
   }
-}
-
-function decodeCell(text: string | null, column: string): FlatCell {
-  if (text === null) throw new RowError('INVALID_UTF8', `${column} is not valid UTF-8`);
-  if (text.includes('\0')) throw new RowError('FIELD_INVALID', `${column} has a NUL character`);
-  return isNumericColumn(column) ? parseNumber(text.trim()) : unescapeFormula(text);
-}
-
-/** A number where the text is one; other text is left for the row's own rules to accept (`left`) or refuse. */
-function parseNumber(text: string): FlatCell {
-  if (!/^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) return text;
-  const value = Number(text);
-  if (!Number.isFinite(value)) throw new RowError('NUMBER_OUT_OF_RANGE', `number ${text.slice(0, 40)} is too large`);
-  return value;
 }
 
 function headerOf(record: CsvRecord | BadRow, file: string): string[] {

@@ -1,7 +1,8 @@
 import { fleissKappa, krippendorffAlpha, voteAgreement } from './agreement.js';
 import type { DataInput } from './input.js';
 import { Interner } from './interner.js';
-import { type DataFormat, formatOfName, readRows } from './read-rows.js';
+import { readRows } from './read-rows.js';
+import type { DataFormat } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
 import type { BadRow, DataRow, PairRow } from './rows.js';
 
@@ -53,8 +54,8 @@ export interface DataStatsOptions {
 export async function dataStats(input: DataInput, options: DataStatsOptions = {}): Promise<DataStats> {
   const counts = new RowCounts(options.onBadRow);
   const collector = new StatsCollector();
-  const format = options.format ?? formatOfName(input.name);
-  for await (const batch of readRows(input, { format, ignored: counts.ignored })) {
+  const { ignored, votes } = counts;
+  for await (const batch of readRows(input, { format: options.format, ignored, votes })) {
     for (const result of batch) {
       if (!result.row) counts.addBad(result);
       else if (!counts.isRepeated(result.row.id, result.line)) {

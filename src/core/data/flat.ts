@@ -1,7 +1,7 @@
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { quote, type RowFields, type RowValue } from './row-json.js';
-import { type DataRow, ITEM_PARTS, type Item } from './rows.js';
+import { type DataRow, ITEM_PARTS, type Item, RowError } from './rows.js';
 
 /**
  * Rows as the flat columns that CSV and Parquet share:
@@ -20,6 +20,7 @@ const OBJECTS: ReadonlyMap<string, string> = new Map([
   ['group', 'groups'],
   ['groups', 'groups'],
   ['aux', 'aux'],
+  ['runtime', 'runtime'],
   ...['left', 'right', 'content'].map((side) => [side, side] as const),
 ]);
 
@@ -31,23 +32,34 @@ type ColumnPlan =
 /** Whether a column holds numbers: they are written and read as such, and never escaped. */
 export const isNumericColumn = (name: string): boolean => /^(?:label\d*|rating\d+|score|aux\..*)$/.test(name);
 
+/** Stands for the text of a cell that is not valid UTF-8. */
+export const NOT_UTF8 = Symbol('not UTF-8');
+
 /** Puts the cells of one file's rows back into fields. */
 export class FlatColumns {
   private readonly plans: readonly ColumnPlan[];
 
-  /** @throws HpsError DATA_INVALID for a repeated or missing column, or too many votes */
+  /**
+   * @param needs - columns without which no row can be read; any one of several sets will do
+   * @throws HpsError DATA_INVALID for a repeated or missing column, or too many votes
+   */
   constructor(
     readonly names: readonly string[],
     file: string,
+    needs: readonly (readonly string[])[],
   ) {
     const refuse = (rule: string): HpsError =>
       new HpsError('DATA_INVALID', `${file}: ${rule}`, {
-        hint: 'The header must name each column once: id, type, left, right, context, label1, label2, …',
-        details: { file },
+        hint: `The header must name each column once: ${needs[0].includes('logit') ? 'id, logit, …' : 'id, type, left, right, context, label1, label2, …'}`,
+        details: { file, columns: names.slice(0, 50) },
       });
     const repeated = names.find((name, i) => names.indexOf(name) < i);
     if (repeated !== undefined) throw refuse(`column ${quote(repeated)} appears twice in the header`);
-    if (!names.includes('type')) throw refuse('the header has no column "type"');
+    const missing = needs.map((set) => set.filter((name) => !names.includes(name)));
+    if (missing.every(({ length }) => length > 0)) {
+      const unread = missing[0].map((name) => JSON.stringify(name)).join(', ');
+      throw refuse(`the header has no column ${unread}${isScoreHeader(names) ? ': these are scores' : ''}`);
+    }
     this.plans = names.map(planColumn);
     for (const plan of this.plans) {
       if (plan.kind === 'entry' && plan.index > LIMITS.votes) {
@@ -61,7 +73,7 @@ export class FlatColumns {
     const fields = new Map<string, RowValue>();
     const lists = new Map<string, RowValue[]>();
     this.plans.forEach((plan, i) => {
-      const value = toRowValue(cells[i]);
+      const value = toRowValue(cells[i], this.names[i]);
       if (value === null) return;
       if (plan.kind === 'field') fields.set(plan.field, value);
       else if (plan.kind === 'entry') entry(lists, plan.field, (): RowValue[] => [])[plan.index - 1] = value;
@@ -83,6 +95,8 @@ export class FlatColumns {
   }
 }
 
+const isScoreHeader = (names: readonly string[]): boolean => names.includes('logit') && !names.includes('type');
+
 function planColumn(name: string): ColumnPlan {
   const numbered = /^(label|rater|rating)([1-9]\d{0,6})$/.exec(name);
   if (numbered) return { kind: 'entry', field: LISTS.get(numbered[1])!, index: Number(numbered[2]) };
@@ -102,15 +116,21 @@ function entry<K, V>(map: Map<K, V>, key: K, create: () => V): V {
 }
 
 /** A cell, possibly nested, as a row's value. */
-function toRowValue(cell: unknown, depth = 0): RowValue {
+function toRowValue(cell: unknown, column: string, depth = 0): RowValue {
   if (cell === undefined || cell === null || cell === '' || Number.isNaN(cell)) return null;
+  if (cell === NOT_UTF8) throw new RowError('INVALID_UTF8', `${column} is not valid UTF-8`);
+  if (typeof cell === 'string') {
+    if (cell.includes('\0')) throw new RowError('FIELD_INVALID', `${column} has a NUL character`);
+    return cell;
+  }
   if (typeof cell === 'bigint') {
     return cell >= Number.MIN_SAFE_INTEGER && cell <= Number.MAX_SAFE_INTEGER ? Number(cell) : cell;
   }
-  if (typeof cell !== 'object') return cell as string | number | boolean;
-  if (depth >= LIMITS.rowDepth) return null;
-  if (Array.isArray(cell)) return cell.map((part) => toRowValue(part, depth + 1));
-  return new Map(Object.entries(cell).map(([key, part]) => [key, toRowValue(part, depth + 1)]));
+  if (typeof cell !== 'object') return cell as number | boolean;
+  if (depth >= LIMITS.rowDepth)
+    throw new RowError('ROW_TOO_DEEP', `${column} is nested deeper than ${LIMITS.rowDepth}`);
+  if (Array.isArray(cell)) return cell.map((part) => toRowValue(part, column, depth + 1));
+  return new Map(Object.entries(cell).map(([key, part]) => [key, toRowValue(part, column, depth + 1)]));
 }
 
 /** A cell as it is written. */
@@ -168,6 +188,14 @@ const COLUMN_ORDER = [
   'rater',
   'aux',
 ];
+
+const SCORE_COLUMNS = ['logit', 'winner', 'confidence', 'calibrated', 'model'];
+
+/** Whether a file of rows or of scores has such a column. */
+export function isColumnOfFormat(name: string): boolean {
+  const [family] = /^[a-z_]+?(?=\d*(?:\.|$))/.exec(name) ?? [];
+  return family !== undefined && (COLUMN_ORDER.includes(family) || SCORE_COLUMNS.includes(family));
+}
 
 /** Collects the columns that the rows of a file need, in the order of the format. */
 export class ColumnSet {

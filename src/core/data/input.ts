@@ -9,18 +9,67 @@ export interface DataInput {
   readonly name: string;
   /** Pieces of any size, from front to back, each valid until the next is asked for. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** Random access, which Parquet needs; a file has it, standard input does not. */
+  /** Whether `chunks` may be called again, for another pass: a file allows it, standard input does not. */
+  readonly isRepeatable: boolean;
+  /** Random access, which Parquet needs. */
   readonly source?: ByteSource;
 }
 
-/** A file as input; it can be read more than once. */
+/** A file as input. */
 export function fileInput(source: ByteSource): DataInput {
-  return { name: source.name, source, chunks: () => readAhead(source) };
+  return { name: source.name, source, isRepeatable: true, chunks: () => readAhead(source) };
 }
 
-/** A stream, such as standard input, as input; it can be read once. */
+/** A stream, such as standard input, as input. */
 export function streamInput(stream: AsyncIterable<Uint8Array>, name: string): DataInput {
-  return { name, chunks: () => stream };
+  return { name, isRepeatable: false, chunks: () => stream };
+}
+
+/**
+ * The first bytes of an input, of text or binary, and the input with all of its bytes still to come. A stream is asked for no
+ * more than its first line: what comes after may be waiting for an answer to that.
+ */
+export async function peekInput(input: DataInput, byteLength: number): Promise<{ head: Buffer; input: DataInput }> {
+  const pieces: Buffer[] = [];
+  const isEnough = (piece: Uint8Array): boolean =>
+    pieces.reduce((sum, { length }) => sum + length, 0) >= byteLength || (!input.isRepeatable && piece.includes(0x0a));
+  const iterator = input.chunks()[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value } = await iterator.next();
+    if (done) break;
+    pieces.push(Buffer.from(value));
+    if (isEnough(value)) break;
+  }
+  const head = Buffer.concat(pieces);
+  if (!input.isRepeatable) return { head, input: { ...input, chunks: () => after(head, iterator) } };
+  await iterator.return?.();
+  return { head, input };
+}
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
+/** The first bytes of a text without its byte order mark. */
+export const withoutMark = (head: Buffer): Buffer =>
+  head.indexOf(BYTE_ORDER_MARK) === 0 ? head.subarray(BYTE_ORDER_MARK.byteLength) : head;
+
+/** A text in pieces, without its byte order mark. */
+export async function* withoutByteOrderMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let opening: Buffer | undefined = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    if (!opening) yield chunk;
+    else {
+      opening = Buffer.concat([opening, chunk]);
+      if (opening.byteLength < BYTE_ORDER_MARK.byteLength) continue;
+      yield withoutMark(opening);
+      opening = undefined;
+    }
+  }
+  if (opening) yield opening;
+}
+
+async function* after(head: Buffer, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (head.byteLength > 0) yield head;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 
 /** The source in pieces, the next one being read while the caller works on this one. */

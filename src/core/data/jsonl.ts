@@ -1,7 +1,6 @@
 import { LIMITS } from '../limits.js';
 import type { DataInput } from './input.js';
 import { forEachLine, readLineBlocks } from './lines.js';
-import { type IgnoredFields, parseDataRow, parseScoreRow } from './parse-row.js';
 import { parseRowJson, type RowFields } from './row-json.js';
 import { type BadRow, type DataRow, type Item, RowError, type RowResult, type ScoreRow } from './rows.js';
 
@@ -25,27 +24,20 @@ export function parseJsonlRow<T>(bytes: Uint8Array, line: number, parse: RowPars
   }
 }
 
-/** Rows of a JSONL stream, one batch for each piece read. Bad rows are yielded in their place; nothing is thrown for them. */
-export async function* readJsonl<T>(input: DataInput, parse: RowParser<T>): AsyncGenerator<RowResult<T>[]> {
+/**
+ * Fields of the rows of a JSONL stream, one batch for each piece read. Bad rows are yielded in their place; nothing is thrown for
+ * them.
+ */
+export async function* readJsonlFields(input: DataInput): AsyncGenerator<RowResult<RowFields>[]> {
   for await (const block of readLineBlocks(input.chunks())) {
-    const batch: RowResult<T>[] = [];
+    const batch: RowResult<RowFields>[] = [];
     if (block.tooLong) batch.push(badRow(tooLarge(), block.firstLine));
     forEachLine(block, (start, end, line) => {
-      const result = parseJsonlRow(block.bytes.subarray(start, end), line, parse);
+      const result = parseJsonlRow(block.bytes.subarray(start, end), line, (fields) => fields);
       if (result) batch.push(result);
     });
     yield batch;
   }
-}
-
-/** Rows of labels or samples; fields that are not of the format are counted in `ignored`. */
-export function readJsonlRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
-  return readJsonl(input, (fields, line) => parseDataRow(fields, line, ignored));
-}
-
-/** Rows of scores. */
-export function readJsonlScores(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<ScoreRow>[]> {
-  return readJsonl(input, (fields) => parseScoreRow(fields, ignored));
 }
 
 /** What a row that could not be read is reported as; anything but a RowError is a bug and thrown on. */

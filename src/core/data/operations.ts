@@ -2,7 +2,8 @@ import { HpsError } from '../errors.js';
 import { type Consensus, type ConsensusOptions, consensus } from './consensus.js';
 import { ColumnSet } from './flat.js';
 import type { DataInput } from './input.js';
-import { type DataFormat, formatOfName, readRows } from './read-rows.js';
+import { readRows } from './read-rows.js';
+import type { DataFormat } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
 import { type BadRow, type DataRow, humanScore, type PairRow } from './rows.js';
 import { clusterSplit, type SplitFractions } from './split.js';
@@ -98,7 +99,7 @@ export async function splitData(options: SplitOptions): Promise<SplitReport> {
 }
 
 async function findColumns(options: DataOperation): Promise<string[]> {
-  if (!options.input.source) {
+  if (!options.input.isRepeatable) {
     throw new HpsError('USAGE', `${options.input.name}: cannot be read twice, which CSV and Parquet output needs`, {
       hint: 'Give the path of a file, or write JSONL.',
     });
@@ -111,8 +112,8 @@ async function findColumns(options: DataOperation): Promise<string[]> {
 /** Calls `visit` with every good row in order; the bad ones are counted, and of each id the first row is taken. */
 async function eachRow(options: DataOperation, visit: (row: DataRow) => void | Promise<void>): Promise<RowsReport> {
   const counts = new RowCounts(options.onBadRow);
-  const format = options.inputFormat ?? formatOfName(options.input.name);
-  for await (const batch of readRows(options.input, { format, ignored: counts.ignored })) {
+  const { ignored, votes } = counts;
+  for await (const batch of readRows(options.input, { format: options.inputFormat, ignored, votes })) {
     for (const result of batch) {
       if (result.row) {
         if (counts.isRepeated(result.row.id, result.line)) continue;

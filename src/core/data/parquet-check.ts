@@ -2,6 +2,8 @@ import { crc32 } from 'node:zlib';
 import type { ColumnMetaData, Compressors, SchemaElement } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { decompressPage } from 'hyparquet/src/datapage.js';
+import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
+import { readRleBitPackedHybrid } from 'hyparquet/src/encoding.js';
 import { getMaxDefinitionLevel, getMaxRepetitionLevel, getSchemaPath } from 'hyparquet/src/schema.js';
 import { readVarInt } from 'hyparquet/src/thrift.js';
 import { compressors } from 'hyparquet-compressors';
@@ -23,6 +25,8 @@ const ENCODINGS: ReadonlySet<string> = new Set([
   'BIT_PACKED',
   'DELTA_BINARY_PACKED',
   'DELTA_LENGTH_BYTE_ARRAY',
+  'DELTA_BYTE_ARRAY',
+  'BYTE_STREAM_SPLIT',
 ]);
 const CODECS: ReadonlySet<string> = new Set(['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'ZSTD', 'LZ4', 'LZ4_RAW']);
 
@@ -123,6 +127,7 @@ function checkValues(page: Uint8Array, header: PageHeader, column: ColumnLayout,
     const rest = page.subarray(levels);
     const data = v2.is_compressed === false ? rest : inflate(rest, header.uncompressed_page_size - levels, column);
     checkEncoded(data, 0, v2.encoding, count, column);
+    if (v2.encoding === 'DELTA_BYTE_ARRAY') checkPrefixes(data, 0, count - v2.num_nulls, column);
     return count;
   }
   throw refusal(column, `a page of type ${header.type} is not supported`);
@@ -138,17 +143,51 @@ function boundedCount(count: number, most: number, column: ColumnLayout): number
 function checkDataPage(data: Uint8Array, encoding: string, count: number, column: ColumnLayout): void {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let at = 0;
+  let levelsAt = 0;
   for (const level of [column.repetition, column.definition]) {
     if (level === 0) continue;
+    levelsAt = at;
     const end = at + 4 + view.getUint32(at, true);
     checkRuns(data, { start: at + 4, end, bitWidth: bitWidth(level), mostValues: count });
     at = end;
   }
   checkEncoded(data, at, encoding, count, column);
+  if (encoding !== 'DELTA_BYTE_ARRAY') return;
+  const levels = column.definition > 0 ? readLevels(view, levelsAt, count, column.definition) : null;
+  checkPrefixes(data, at, levels?.filter((level) => level === column.definition).length ?? count, column);
+}
+
+/** Levels that `checkRuns` has found to fit. */
+function readLevels(view: DataView, offset: number, count: number, highest: number): number[] {
+  const levels = new Array<number>(count).fill(0);
+  readRleBitPackedHybrid({ view, offset }, bitWidth(highest), levels);
+  return levels;
+}
+
+/** Texts that each take over the beginning of the one before: a small page of these can stand for very much text. */
+function checkPrefixes(data: Uint8Array, offset: number, count: number, column: ColumnLayout): void {
+  const reader = { view: new DataView(data.buffer, data.byteOffset, data.byteLength), offset };
+  const lengths = () => {
+    const values = new Int32Array(count);
+    if (count > 0) deltaBinaryUnpack(reader, count, values);
+    return values;
+  };
+  const [prefixes, suffixes] = [lengths(), lengths()];
+  let total = 0;
+  for (let i = 0, before = 0; i < count; i++) {
+    if (!(prefixes[i] >= 0 && prefixes[i] <= before && suffixes[i] >= 0))
+      throw refusal(column, 'a prefix does not fit');
+    before = prefixes[i] + suffixes[i];
+    total += before;
+  }
+  if (total > LIMITS.parquetPageBytes) {
+    throw refusal(column, `the texts of a page come to ${total} bytes, over the limit of ${LIMITS.parquetPageBytes}`);
+  }
 }
 
 function checkEncoded(data: Uint8Array, at: number, encoding: string, count: number, column: ColumnLayout): void {
-  if (!ENCODINGS.has(encoding)) throw refusal(column, `encoding ${encoding} is not supported`);
+  const isWide = encoding === 'BYTE_STREAM_SPLIT' && column.meta.type === 'FIXED_LEN_BYTE_ARRAY';
+  if (!ENCODINGS.has(encoding) || isWide) throw refusal(column, `encoding ${encoding} is not supported`);
   if (!encoding.includes('DICTIONARY') || at >= data.byteLength) return;
   checkRuns(data, { start: at + 1, end: data.byteLength, bitWidth: data[at], mostValues: count });
 }

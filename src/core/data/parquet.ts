@@ -4,11 +4,11 @@ import type { ByteSink } from '../bytes/sink.js';
 import type { ByteSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { type FlatCell, FlatColumns, flattenRow, isNumericColumn } from './flat.js';
+import { type FlatCell, FlatColumns, flattenRow, isNumericColumn, NOT_UTF8 } from './flat.js';
 import type { DataInput } from './input.js';
 import { badRow } from './jsonl.js';
 import { checkColumnChunk, DECOMPRESSORS, ParquetError } from './parquet-check.js';
-import { type IgnoredFields, parseDataRow } from './parse-row.js';
+import type { RowFields } from './row-json.js';
 import type { DataRow, RowResult } from './rows.js';
 
 const MAGIC = 'PAR1';
@@ -20,36 +20,38 @@ const GROUP_ROWS = 50_000;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Rows of a Parquet file, one batch a row group. Lines are row numbers from 1.
+ * Fields of the rows of a Parquet file, one batch a row group. Lines are row numbers from 1.
  *
- * @throws HpsError USAGE without random access; DATA_INVALID when the file does not hold together
+ * @param needs - columns without which no row can be read; any one of several sets will do
+ * @throws HpsError USAGE without random access; DATA_INVALID when the file does not hold together, or lacks a column
  */
-export async function* readParquetRows(input: DataInput, ignored: IgnoredFields): AsyncGenerator<RowResult<DataRow>[]> {
+export async function* readParquetFields(
+  input: DataInput,
+  needs: readonly (readonly string[])[],
+): AsyncGenerator<RowResult<RowFields>[]> {
   const source = input.source;
   if (!source) {
-    throw new HpsError('USAGE', `${input.name}: Parquet cannot be read from a stream`, {
-      hint: 'Give the path of a file.',
+    throw new HpsError('USAGE', `${input.name}: Parquet cannot be read from a stream, or while it is unpacked`, {
+      hint: 'Give the path of a file that is not compressed as a whole.',
     });
   }
   const metadata = refusing(source, () => readFooter(source));
-  const columns = new FlatColumns(
-    refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name)),
-    source.name,
-  );
+  const names = refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name));
+  const columns = new FlatColumns(names, source.name, needs);
   let rowStart = 0;
   for (const group of metadata.row_groups) {
     const rowEnd = rowStart + refusing(source, () => checkRowGroup(source, group, metadata.schema));
     const rows = await readGroup(source, metadata, { rowStart, rowEnd, columns: columns.names });
-    yield rows.map((cells, i) => toRow(cells, rowStart + i + 1));
+    yield rows.map((cells, i) => toFields(cells, columns, rowStart + i + 1));
     rowStart = rowEnd;
   }
+}
 
-  function toRow(cells: readonly unknown[], line: number): RowResult<DataRow> {
-    try {
-      return { line, row: parseDataRow(columns.toFields(cells), line, ignored) };
-    } catch (error) {
-      return badRow(error, line);
-    }
+function toFields(cells: readonly unknown[], columns: FlatColumns, line: number): RowResult<RowFields> {
+  try {
+    return { line, row: columns.toFields(cells) };
+  } catch (error) {
+    return badRow(error, line);
   }
 }
 
@@ -100,7 +102,7 @@ async function readGroup(
       compressors: DECOMPRESSORS,
       ...range,
       columns: [...range.columns],
-      parsers: { stringFromBytes: (bytes) => bytes && UTF8.decode(bytes) },
+      parsers: { stringFromBytes: decodeText as (bytes: Uint8Array | undefined) => string | undefined },
       onComplete: (read) => {
         rows = read;
       },
@@ -109,6 +111,15 @@ async function readGroup(
     throw invalidFile(source, cause);
   }
   return rows;
+}
+
+/** Bad text spoils its own row, not the file. */
+function decodeText(bytes: Uint8Array | undefined): string | typeof NOT_UTF8 | undefined {
+  try {
+    return bytes && UTF8.decode(bytes);
+  } catch {
+    return NOT_UTF8;
+  }
 }
 
 function asyncBuffer(source: ByteSource): AsyncBuffer {

@@ -14,6 +14,7 @@ import {
   type ScoreRow,
   type Winner,
 } from './rows.js';
+import { VoteSpelling } from './vote-coding.js';
 
 /** Field names that are not part of the format, with the number of rows that have each. */
 export type IgnoredFields = Map<string, number>;
@@ -51,26 +52,38 @@ const COMMON_FIELDS = ['id', 'type', 'context', 'task', 'modality', 'prompt_id',
 const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'labels']);
 const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
 const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS]);
-const SCORE_FIELDS = new Set(['id', 'logit', 'score', 'winner', 'confidence', 'model', 'calibrated']);
+const SCORE_FIELDS = new Set([
+  ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibrated_value', 'disagreement'],
+  ...['task', 'truncated', 'row', 'model', 'runtime'],
+]);
 
 /**
  * One row of a data file in the internal form. Fields the format does not have are counted in `ignored`, not refused.
  *
  * @param line - 1-based; becomes the id `row-LINE` of a shorthand item that has none
+ * @param votes - how votes are spelled in the file
  * @throws RowError naming field and rule; the zod schemas in schema.ts state the same rules
  */
-export function parseDataRow(fields: RowFields, line: number, ignored: IgnoredFields): DataRow {
-  const spelling = requiredString(fields, 'type');
+export function parseDataRow(
+  fields: RowFields,
+  line: number,
+  ignored: IgnoredFields,
+  votes: VoteSpelling = new VoteSpelling(),
+): DataRow {
+  const spelling = optionalString(fields, 'type') ?? missing('type', isScoreRow(fields) ? 'a row of scores' : '');
   const type = ROW_TYPES.get(spelling);
   if (!type)
     throw new RowError('TYPE_UNKNOWN', `type ${quote(spelling)} is not one of ${[...ROW_TYPES.keys()].join(', ')}`);
   if (type.kind === 'pair') {
     countIgnored(fields, PAIR_FIELDS, ignored);
-    return parsePair(fields, type);
+    return parsePair(fields, type, votes);
   }
   countIgnored(fields, type.shorthand ? SHORTHAND_FIELDS : ABSOLUTE_FIELDS, ignored);
   return parseAbsolute(fields, type, line);
 }
+
+/** Whether a row is what a model said of a sample, and no sample or label. */
+export const isScoreRow = (fields: RowFields): boolean => fields.has('logit') && !fields.has('type');
 
 /**
  * One row of a score file.
@@ -81,21 +94,48 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
   countIgnored(fields, SCORE_FIELDS, ignored);
   const winner = optionalString(fields, 'winner');
   if (winner !== undefined && !isWinner(winner)) throw invalid('winner', 'must be left, right or tie', winner);
-  const calibrated = fieldValue(fields, 'calibrated');
+  const isLabel = fields.has('type') && !fields.has('logit');
   return compact<ScoreRow>({
     id: identifier(fields, 'id') ?? missing('id'),
-    logit: optionalNumber(fields, 'logit') ?? missing('logit'),
+    logit: optionalNumber(fields, 'logit') ?? missing('logit', isLabel ? 'a row of samples or labels' : ''),
     score: optionalNumber(fields, 'score'),
     winner,
     confidence: optionalNumber(fields, 'confidence'),
+    calibrated: parseCalibrated(fields),
+    disagreement: optionalNumber(fields, 'disagreement'),
+    task: optionalString(fields, 'task'),
+    truncated: optionalFlag(fields, 'truncated') || undefined,
+    row: optionalNumber(fields, 'row'),
     model: optionalString(fields, 'model'),
-    calibrated: typeof calibrated === 'boolean' ? calibrated : optionalNumber(fields, 'calibrated'),
+    runtime: parseRuntime(fields),
   });
 }
 
-function parsePair(fields: RowFields, type: RowType): PairRow {
+/** Tables have a value beside the flag; JSON has either in one field. */
+function parseCalibrated(fields: RowFields): number | boolean | undefined {
+  return (
+    optionalNumber(fields, 'calibrated_value') ??
+    (numberOf(fields.get('calibrated') ?? null) === undefined
+      ? optionalFlag(fields, 'calibrated')
+      : optionalNumber(fields, 'calibrated'))
+  );
+}
+
+function parseRuntime(fields: RowFields): ScoreRow['runtime'] {
+  const runtime = fieldValue(fields, 'runtime');
+  if (runtime === undefined) return undefined;
+  if (!(runtime instanceof Map)) throw invalid('runtime', 'must be an object', runtime);
+  return compact({
+    version: optionalString(runtime, 'version'),
+    device: optionalString(runtime, 'device'),
+    threads: optionalNumber(runtime, 'threads'),
+    optimization: optionalString(runtime, 'optimization'),
+  });
+}
+
+function parsePair(fields: RowFields, type: RowType, spelling: VoteSpelling): PairRow {
   const id = identifier(fields, 'id') ?? missing('id');
-  const votes = parseVotes(fields);
+  const votes = parseVotes(fields, spelling);
   return compact<PairRow>({
     kind: 'pair',
     ...parseCommon(fields, id, type, { field: 'labels', count: votes.length }),
@@ -144,22 +184,30 @@ function parseModality(fields: RowFields, type: RowType): Modality | undefined {
   return modality;
 }
 
-function parseVotes(fields: RowFields): readonly number[] {
+function parseVotes(fields: RowFields, spelling: VoteSpelling): readonly number[] {
   const labels = fieldValue(fields, 'labels');
   const label = fieldValue(fields, 'label');
   if (labels !== undefined && label !== undefined) throw invalid('label', 'must not stand beside labels', label);
-  if (label !== undefined) return [parseSoftLabel(label)];
+  if (label !== undefined) return [parseSoftLabel(label, spelling)];
   if (labels === undefined) return [];
-  return boundedList(labels, 'labels').map((vote) =>
-    vote === 1 || vote === 0 || vote === 0.5 ? vote : fail('labels', 'each vote must be 1, 0 or 0.5', vote),
+  return boundedList(labels, 'labels').map(
+    (vote) => spelling.decode(numberOf(vote) ?? vote) ?? refuse(`labels each vote ${spelling.refusal(vote)}`),
   );
 }
 
-function parseSoftLabel(label: RowValue): number {
+function parseSoftLabel(label: RowValue, spelling: VoteSpelling): number {
   if (label === 'left') return 1;
   if (label === 'right') return 0;
-  if (typeof label === 'number' && label >= 0 && label <= 1) return label;
-  throw invalid('label', 'must be left, right or a number from 0 to 1', label);
+  const value = numberOf(label);
+  if (value !== undefined && value >= 0 && value <= 1 && !spelling.coding) return value;
+  return (
+    spelling.decode(value ?? label) ??
+    refuse(
+      spelling.coding
+        ? `label ${spelling.refusal(label)}`
+        : `label must be left, right or a number from 0 to 1, not ${quote(label)}`,
+    )
+  );
 }
 
 function parseScore(fields: RowFields): number | undefined {
@@ -172,8 +220,8 @@ function parseScore(fields: RowFields): number | undefined {
 function parseRatings(fields: RowFields): readonly number[] {
   const ratings = fieldValue(fields, 'ratings');
   if (ratings === undefined) return [];
-  return boundedList(ratings, 'ratings').map((rating) =>
-    typeof rating === 'number' ? rating : fail('ratings', 'each must be a number', rating),
+  return boundedList(ratings, 'ratings').map(
+    (rating) => numberOf(rating) ?? fail('ratings', 'each must be a number', rating),
   );
 }
 
@@ -195,9 +243,9 @@ function parseGroups(fields: RowFields): ReadonlyMap<string, string> {
   if (groups === undefined) return NO_GROUPS;
   if (!(groups instanceof Map)) throw invalid('groups', 'must be an object of strings', groups);
   for (const [name, value] of groups) {
-    if (typeof value !== 'string') throw invalid(`groups.${name}`, 'must be a string', value);
+    if (value !== null && typeof value !== 'string') throw invalid(`groups.${name}`, 'must be a string', value);
   }
-  return groups as ReadonlyMap<string, string>;
+  return withoutNulls(groups) as ReadonlyMap<string, string>;
 }
 
 const NO_GROUPS: ReadonlyMap<string, string> = new Map();
@@ -208,14 +256,19 @@ function parseAux(fields: RowFields): AuxLabels | undefined {
   if (!(aux instanceof Map)) throw invalid('aux', 'must be an object', aux);
   const flag = (name: string): 0 | 1 | undefined => {
     const value = fieldValue(aux, name);
-    return value === undefined || value === 0 || value === 1 ? value : fail(`aux.${name}`, 'must be 0 or 1', value);
+    const number = numberOf(value ?? null);
+    return value === undefined
+      ? value
+      : number === 0 || number === 1
+        ? number
+        : fail(`aux.${name}`, 'must be 0 or 1', value);
   };
-  const quality = fieldValue(aux, 'quality');
-  if (quality !== undefined && !(Number.isSafeInteger(quality) && (quality as number) >= 0)) {
+  const quality = optionalNumber(aux, 'quality', 'aux.quality');
+  if (quality !== undefined && !(Number.isSafeInteger(quality) && quality >= 0)) {
     throw invalid('aux.quality', 'must be a class number from 0', quality);
   }
   return compact<AuxLabels>({
-    quality: quality as number | undefined,
+    quality,
     fluency: flag('fluency'),
     toxicity: flag('toxicity'),
   });
@@ -225,15 +278,16 @@ function item(fields: RowFields, field: string): Item {
   const value = fieldValue(fields, field);
   if (value === undefined) return missing(field);
   if (typeof value === 'string') return value !== '' ? value : fail(field, 'must not be empty', value);
-  if (!(value instanceof Map) || value.size === 0)
+  const parts = value instanceof Map ? withoutNulls(value) : undefined;
+  if (!parts || parts.size === 0)
     throw invalid(field, `must be a string or an object of ${ITEM_PARTS.join(', ')}`, value);
-  for (const [part, content] of value) {
+  for (const [part, content] of parts) {
     if (!ITEM_PARTS.includes(part as ItemPart))
       throw invalid(`${field}.${part}`, `is not one of ${ITEM_PARTS.join(', ')}`, content);
     if (typeof content !== 'string' || content === '')
       throw invalid(`${field}.${part}`, 'must be a string that is not empty', content);
   }
-  return Object.fromEntries(value) as Item;
+  return Object.fromEntries(parts) as Item;
 }
 
 /** `{"type":"text","text":…}`, or each part of `{"type":"image_text","image":…,"text":…}`, or `content` as elsewhere. */
@@ -270,15 +324,40 @@ function optionalString(fields: RowFields, field: string): string | undefined {
   return value === undefined || typeof value === 'string' ? value : fail(field, 'must be a string', value);
 }
 
-function requiredString(fields: RowFields, field: string): string {
-  return optionalString(fields, field) ?? missing(field);
+function optionalNumber(fields: RowFields, field: string, name = field): number | undefined {
+  const value = fieldValue(fields, field);
+  if (value === undefined) return undefined;
+  const rule =
+    typeof value === 'string' && DECIMAL_COMMA.test(value) ? 'must be a number with a point' : 'must be a number';
+  return numberOf(value) ?? fail(name, rule, value);
 }
 
-function optionalNumber(fields: RowFields, field: string): number | undefined {
+/** Tables without types have words for it. */
+function optionalFlag(fields: RowFields, field: string): boolean | undefined {
   const value = fieldValue(fields, field);
-  if (value === undefined || typeof value === 'number') return value;
-  return typeof value === 'bigint' ? Number(value) : fail(field, 'must be a number', value);
+  if (value === undefined || typeof value === 'boolean') return value;
+  return value === 'true' || value === 'false'
+    ? value === 'true'
+    : fail(field, 'must be true, false or a number', value);
 }
+
+/** A number written as text. */
+export const NUMBER = /^\s*-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
+const DECIMAL_COMMA = /^\s*-?\d+,\d+\s*$/;
+
+/** A number, also one that is written as text, as tables without types have it; undefined for anything else. */
+function numberOf(value: RowValue): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'bigint') return Number(value);
+  if (typeof value !== 'string' || !NUMBER.test(value)) return undefined;
+  const number = Number(value);
+  if (!Number.isFinite(number)) throw new RowError('NUMBER_OUT_OF_RANGE', `number ${quote(value.trim())} is too large`);
+  return number;
+}
+
+/** Members that a table's struct has for the sake of other rows are null. */
+const withoutNulls = (fields: RowFields): RowFields =>
+  [...fields.values()].includes(null) ? new Map([...fields].filter(([, value]) => value !== null)) : fields;
 
 const isWinner = (value: string): value is Winner => value === 'left' || value === 'right' || value === 'tie';
 
@@ -302,8 +381,13 @@ function fieldValue(fields: RowFields, field: string): Exclude<RowValue, null> |
   return fields.get(field) ?? undefined;
 }
 
-function missing(field: string): never {
-  throw new RowError('FIELD_MISSING', `${field} is missing`);
+/** @param instead - what the row seems to be, if that is known */
+function missing(field: string, instead = ''): never {
+  throw new RowError('FIELD_MISSING', `${field} is missing${instead && `: this is ${instead}`}`);
+}
+
+function refuse(message: string): never {
+  throw new RowError('FIELD_INVALID', message);
 }
 
 function invalid(field: string, rule: string, value: unknown): RowError {

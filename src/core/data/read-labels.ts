@@ -5,12 +5,13 @@ import { LabelScanner } from './label-scan.js';
 import { type LabelTable, LabelTableBuilder } from './label-table.js';
 import { type LineBlock, lineEnd, readLineBlocks } from './lines.js';
 import { parseDataRow } from './parse-row.js';
-import { type DataFormat, formatOfName, readRows } from './read-rows.js';
+import { fieldsAgain, readRecognisedRows } from './read-rows.js';
+import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
-import type { BadRow, DataRow } from './rows.js';
+import type { BadRow, DataRow, RowResult } from './rows.js';
 
 export interface ReadLabelsOptions {
-  /** Without it, what the input's name says. */
+  /** Without it, what the input's name says, or its content. */
   readonly format?: DataFormat;
   /** Rows to keep, where a file has both kinds; without it, the kind of the first row with a judgement. */
   readonly kind?: DataRow['kind'];
@@ -31,35 +32,43 @@ export interface Labels {
 export async function readLabels(input: DataInput, options: ReadLabelsOptions = {}): Promise<Labels> {
   const counts = new RowCounts(options.onBadRow);
   const builder = new LabelTableBuilder(counts, options.kind);
-  const format = options.format ?? formatOfName(input.name);
-  if (format === 'jsonl') await readJsonlLabels(input, builder, counts);
-  else {
-    for await (const batch of readRows(input, { format, ignored: counts.ignored })) {
-      for (const result of batch) {
-        if (result.row) builder.addRow(result.row, result.line);
-        else counts.addBad(result);
-      }
-    }
-  }
+  const add = (result: RowResult<DataRow>): void => {
+    if (result.row) builder.addRow(result.row, result.line);
+    else counts.addBad(result);
+  };
+  const rows = await recogniseRows(input, options.format);
+  if (rows.format === 'jsonl') await readJsonlLabels(rows, builder, counts, add);
+  else for await (const batch of readRecognisedRows(rows, counts)) batch.forEach(add);
   return { table: builder.finish(), report: counts.report() };
 }
 
 /** The fast way: rows go from bytes to columns, and only unusual ones through the strict parser. */
-async function readJsonlLabels(input: DataInput, builder: LabelTableBuilder, counts: RowCounts): Promise<void> {
+async function readJsonlLabels(
+  rows: RecognisedRows,
+  builder: LabelTableBuilder,
+  counts: RowCounts,
+  add: (result: RowResult<DataRow>) => void,
+): Promise<void> {
   const scanner = new LabelScanner(builder);
-  const parse = (bytes: Uint8Array, line: number): void => {
-    const result = parseJsonlRow(bytes, line, (fields) => parseDataRow(fields, line, counts.ignored));
-    if (result?.row) builder.addRow(result.row, line);
-    else if (result) counts.addBad(result);
-  };
-  for await (const block of readLineBlocks(input.chunks())) {
+  const { ignored, votes } = counts;
+  const parse = (bytes: Uint8Array, line: number): RowResult<DataRow> | null =>
+    parseJsonlRow(bytes, line, (fields) => parseDataRow(fields, line, ignored, votes));
+  for await (const block of readLineBlocks(rows.input.chunks())) {
     if (block.tooLong) counts.addBad(badRow(tooLarge(), block.firstLine));
     const scannable = isScannable(block);
     let line = block.firstLine;
     for (let start = block.start; start < block.end; line++) {
-      const taken = scannable ? scanner.take(block.bytes, start, line) : -1;
+      const taken = scannable && !votes.coding ? scanner.take(block.bytes, start, line) : -1;
       const end = taken >= 0 ? taken : lineEnd(block, start) + 1;
-      if (taken < 0) parse(block.bytes.subarray(start, end - 1), line);
+      if (taken < 0) {
+        const bytes = block.bytes.subarray(start, end - 1);
+        let result = parse(bytes, line);
+        if (votes.isPending) {
+          await votes.settle(fieldsAgain(rows));
+          result = parse(bytes, line);
+        }
+        if (result) add(result);
+      }
       start = end;
     }
   }

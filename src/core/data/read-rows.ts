@@ -1,34 +1,57 @@
-import { readCsvRows } from './csv.js';
 import type { DataInput } from './input.js';
-import { readJsonlRows } from './jsonl.js';
-import { readParquetRows } from './parquet.js';
-import type { IgnoredFields } from './parse-row.js';
+import { type IgnoredFields, parseDataRow } from './parse-row.js';
+import { parseResult, ROW_COLUMNS, readFields } from './read-fields.js';
+import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
+import type { RowFields } from './row-json.js';
 import type { DataRow, RowResult } from './rows.js';
+import { VoteSpelling } from './vote-coding.js';
 
-export const DATA_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
-export type DataFormat = (typeof DATA_FORMATS)[number];
-
-const EXTENSIONS: ReadonlyMap<string, DataFormat> = new Map([
-  ['csv', 'csv'],
-  ['parquet', 'parquet'],
-]);
-
-/** The format that a file's name says; JSONL where it says none, as for standard input. */
-export function formatOfName(name: string): DataFormat {
-  return EXTENSIONS.get(name.slice(name.lastIndexOf('.') + 1).toLowerCase()) ?? 'jsonl';
+/** What reading rows finds out about them beside. */
+export interface RowFindings {
+  /** Names of fields that the format does not have, with their counts. */
+  readonly ignored: IgnoredFields;
+  /** How votes are spelled. */
+  readonly votes: VoteSpelling;
 }
 
-export interface ReadRowsOptions {
-  /** Without it, what the input's name says. */
+export interface ReadRowsOptions extends Partial<RowFindings> {
+  /** Without it, what the input's name says, or its content. */
   readonly format?: DataFormat;
-  /** Receives the names of fields that the format does not have, with their counts. */
-  readonly ignored?: IgnoredFields;
 }
 
-/** Rows of a file in any of the formats, in batches, bad rows in their places. */
-export function readRows(input: DataInput, options: ReadRowsOptions = {}): AsyncGenerator<RowResult<DataRow>[]> {
-  const { format = formatOfName(input.name), ignored = new Map() } = options;
-  if (format === 'csv') return readCsvRows(input, ignored);
-  if (format === 'parquet') return readParquetRows(input, ignored);
-  return readJsonlRows(input, ignored);
+/** Rows of an input in any of the formats, in batches, bad rows in their places. */
+export async function* readRows(
+  input: DataInput,
+  { format, ignored = new Map(), votes = new VoteSpelling() }: ReadRowsOptions = {},
+): AsyncGenerator<RowResult<DataRow>[]> {
+  yield* readRecognisedRows(await recogniseRows(input, format), { ignored, votes });
+}
+
+/** As `readRows`, of an input whose format is known. */
+export async function* readRecognisedRows(
+  rows: RecognisedRows,
+  { ignored, votes }: RowFindings,
+): AsyncGenerator<RowResult<DataRow>[]> {
+  const parse = (fields: RowFields, line: number): DataRow => parseDataRow(fields, line, ignored, votes);
+  for await (const batch of readFields(rows, ROW_COLUMNS)) {
+    const parsed: RowResult<DataRow>[] = [];
+    for (const result of batch) {
+      let row = parseResult(result, parse);
+      if (votes.isPending) {
+        await votes.settle(fieldsAgain(rows));
+        row = parseResult(result, parse);
+      }
+      parsed.push(row);
+    }
+    yield parsed;
+  }
+}
+
+/** The fields of all rows from the start; null for a stream. */
+export function fieldsAgain(rows: RecognisedRows): AsyncIterable<RowFields> | null {
+  return rows.input.isRepeatable ? eachFields(rows) : null;
+}
+
+async function* eachFields(rows: RecognisedRows): AsyncGenerator<RowFields> {
+  for await (const batch of readFields(rows, ROW_COLUMNS)) for (const { row } of batch) if (row) yield row;
 }

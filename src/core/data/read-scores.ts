@@ -5,8 +5,10 @@ import { Interner } from './interner.js';
 import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
 import { lineEnd, readLineBlocks } from './lines.js';
 import { parseScoreRow } from './parse-row.js';
+import { parseResult, readFields, SCORE_COLUMNS } from './read-fields.js';
+import { recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport, repeatedId } from './row-counts.js';
-import type { BadRow } from './rows.js';
+import type { BadRow, RowResult, ScoreRow } from './rows.js';
 import { equalsText, scanNumber, scanPlainString, skipSpace } from './scan.js';
 
 /** The scores of one model as columns. */
@@ -37,23 +39,37 @@ const COLON = 0x3a;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-/** Scores of a JSONL file as columns. Bad rows and repeated ids (the first is kept) are left out and counted. */
+/** Scores in any of the formats as columns. Bad rows and repeated ids (the first is kept) are left out and counted. */
 export async function readScores(input: DataInput, options: ReadScoresOptions = {}): Promise<Scores> {
   const counts = new RowCounts(options.onBadRow);
   const reader = new ScoreReader(counts);
+  const rows = await recogniseRows(input);
+  if (rows.format === 'jsonl') await readJsonlScores(rows.input, reader, counts);
+  else {
+    for await (const batch of readFields(rows, SCORE_COLUMNS)) {
+      for (const result of batch) reader.take(parseResult(result, (fields) => parseScoreRow(fields, counts.ignored)));
+    }
+  }
+  return { table: reader.finish(), report: counts.report() };
+}
+
+/** The fast way: ordinary rows go from bytes to columns, others through the strict parser. */
+async function readJsonlScores(input: DataInput, reader: ScoreReader, counts: RowCounts): Promise<void> {
   for await (const block of readLineBlocks(input.chunks())) {
     if (block.tooLong) counts.addBad(badRow(tooLarge(), block.firstLine));
     const { bytes, start, end } = block;
     const scannable = bytes[end - 1] === NEWLINE && isUtf8(bytes.subarray(start, end));
     let line = block.firstLine;
     for (let at = start; at < end; line++) {
-      const taken = scannable ? reader.take(bytes, at, line) : -1;
+      const taken = scannable ? reader.scan(bytes, at, line) : -1;
       const next = taken >= 0 ? taken : lineEnd(block, at) + 1;
-      if (taken < 0) reader.parse(bytes.subarray(at, next - 1), line);
+      if (taken < 0) {
+        const row = bytes.subarray(at, next - 1);
+        reader.take(parseJsonlRow(row, line, (fields) => parseScoreRow(fields, counts.ignored)));
+      }
       at = next;
     }
   }
-  return { table: reader.finish(), report: counts.report() };
 }
 
 class ScoreReader {
@@ -64,7 +80,7 @@ class ScoreReader {
   constructor(private readonly counts: RowCounts) {}
 
   /** Takes a row of exactly `{"id":"…","logit":…}`; -1 leaves any other to the strict parser. */
-  take(bytes: Buffer, start: number, line: number): number {
+  scan(bytes: Buffer, start: number, line: number): number {
     const open = skipSpace(bytes, start);
     if (bytes[open] !== OPEN_BRACE) return -1;
     const id = valueStart(bytes, open + 1, ID_KEY);
@@ -82,12 +98,11 @@ class ScoreReader {
     return end + 1;
   }
 
-  parse(bytes: Buffer, line: number): void {
-    const result = parseJsonlRow(bytes, line, (fields) => parseScoreRow(fields, this.counts.ignored));
+  take(result: RowResult<ScoreRow> | null): void {
     if (result?.row) {
       const id = Buffer.from(result.row.id);
       if (result.row.model !== undefined) this.models.add(result.row.model);
-      this.add(id, 0, id.byteLength, result.row.logit, line);
+      this.add(id, 0, id.byteLength, result.row.logit, result.line);
     } else if (result) this.counts.addBad(result);
   }
 

@@ -2,6 +2,7 @@ import { Interner } from './interner.js';
 import type { IgnoredFields } from './parse-row.js';
 import { quote } from './row-json.js';
 import type { BadRow, BadRowCode } from './rows.js';
+import { VOTE_CODINGS, VoteSpelling } from './vote-coding.js';
 
 /** Bad rows that are kept word for word; all are counted. */
 const MAX_EXAMPLES = 20;
@@ -20,6 +21,8 @@ export interface RowsReport {
   readonly otherKind: number;
   /** Names of fields the format does not have, and how many rows have each. */
   readonly ignoredFields: Readonly<Record<string, number>>;
+  /** How votes are spelled in the file, where not as 1, 0 and 0.5. */
+  readonly voteCoding?: string;
 }
 
 /** What a row is reported as whose id an earlier row has. */
@@ -29,9 +32,26 @@ export const repeatedId = (id: string, line: number): BadRow => ({
   message: `id ${quote(id)} was on an earlier row, which is kept`,
 });
 
+/** Refused rows that a message shows. */
+const SHOWN_REASONS = 3;
+
+/** Why the first refused rows were refused, each with its line. */
+export const firstReasons = ({ badRowExamples }: Pick<RowsReport, 'badRowExamples'>): string =>
+  badRowExamples
+    .slice(0, SHOWN_REASONS)
+    .map(({ line, message }) => `line ${line}: ${message}`)
+    .join('; ');
+
+/** Says how votes are spelled, where not as the format has them. */
+export function describeVoteCoding({ voteCoding }: Pick<RowsReport, 'voteCoding'>): string | null {
+  const coding = VOTE_CODINGS.find(({ id }) => id === voteCoding);
+  return coding ? `Votes are coded ${coding.id}: ${coding.meaning}.` : null;
+}
+
 /** Counts while a file is read. */
 export class RowCounts {
   readonly ignored: IgnoredFields = new Map();
+  readonly votes = new VoteSpelling();
   rows = 0;
   unlabelled = 0;
   otherKind = 0;
@@ -67,6 +87,7 @@ export class RowCounts {
       unlabelled: this.unlabelled,
       otherKind: this.otherKind,
       ignoredFields: Object.fromEntries(this.ignored),
+      ...(this.votes.coding && { voteCoding: this.votes.coding.id }),
     };
   }
 }

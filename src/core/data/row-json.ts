@@ -17,9 +17,10 @@ const WHITESPACE = /[ \t\n\r]*/y;
 
 /** Recursive descent over one row; the depth limit keeps the stack small. */
 class RowParser {
-  private at = 0;
-
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    public at = 0,
+  ) {}
 
   parse(): RowValue {
     const value = this.value(0);
@@ -28,7 +29,7 @@ class RowParser {
     return value;
   }
 
-  private value(depth: number): RowValue {
+  value(depth: number): RowValue {
     if (depth > LIMITS.rowDepth) throw new RowError('ROW_TOO_DEEP', `nested deeper than ${LIMITS.rowDepth} levels`);
     this.skipWhitespace();
     switch (this.text[this.at]) {
@@ -149,6 +150,22 @@ export function quote(value: unknown): string {
     typeof part === 'bigint' ? String(part) : part instanceof Map ? Object.fromEntries(part) : part;
   const text = JSON.stringify(value, plain) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/**
+ * Where the value that begins at `start` ends, by the same rules.
+ *
+ * @returns `end` where it breaks one: how far it keeps them
+ */
+export function endOfJson(text: string, start: number): { readonly end: number; readonly isWhole: boolean } {
+  const parser = new RowParser(text, start);
+  try {
+    parser.value(0);
+    return { end: parser.at, isWhole: true };
+  } catch (error) {
+    if (!(error instanceof RowError)) throw error;
+    return { end: parser.at, isWhole: false };
+  }
 }
 
 /**

@@ -54,7 +54,7 @@ export type DataRow = PairRow | AbsoluteRow;
 
 export type Winner = 'left' | 'right' | 'tie';
 
-/** What a model said of one row. */
+/** What a model, or an ensemble of several, said of one row. */
 export interface ScoreRow {
   readonly id: string;
   /** The pair logit, or the utility logit of an item. */
@@ -62,11 +62,25 @@ export interface ScoreRow {
   /** Probability of a pair, utility of an item. */
   readonly score?: number;
   readonly winner?: Winner;
-  readonly confidence?: number;
+  /** Null when uncalibrated. */
+  readonly confidence?: number | null;
+  /** An item's score on the human scale; for a pair, whether the probability is calibrated; false where it is not. */
+  readonly calibrated?: number | boolean;
+  /** Of the members of an ensemble. */
+  readonly disagreement?: number;
+  readonly task?: string;
+  /** Present where the end of a text was left out. */
+  readonly truncated?: true;
+  /** 1-based line of the row that was scored. */
+  readonly row?: number;
   /** sha256 of the model file. */
   readonly model?: string;
-  /** An item's score on the human scale; for a pair, whether the probability is calibrated. */
-  readonly calibrated?: number | boolean;
+  readonly runtime?: {
+    readonly version?: string;
+    readonly device?: string;
+    readonly threads?: number;
+    readonly optimization?: string;
+  };
 }
 
 /** Why a row was refused. Codes are public: they stand in `errors.jsonl` and in counts. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.js';
-import { ROW_TYPES } from './parse-row.js';
+import { NUMBER, ROW_TYPES } from './parse-row.js';
 import { ITEM_PARTS, MODALITIES } from './rows.js';
 
 /**
@@ -11,6 +11,16 @@ import { ITEM_PARTS, MODALITIES } from './rows.js';
 
 /** The schema's value or null, which means absent. */
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish();
+
+/** A number, also one that is written as text. */
+const numericText = z.string().regex(NUMBER);
+const number = z.union([z.number(), numericText]);
+/** @param accepts - of the numbers of `schema` those that may be written as text */
+const orText = <T extends z.ZodType>(schema: T, accepts: (value: number) => boolean) =>
+  z.union([schema, numericText.refine((text) => accepts(Number(text)))]);
+const isVote = (value: number): boolean => value === 1 || value === 0 || value === 0.5;
+const isClass = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+const isFlag = (value: number): boolean => value === 0 || value === 1;
 
 const identifier = z.union([z.string().min(1), z.int()]).describe('A string, or an integer read as its digits');
 const typeSpellings = (kind: 'pair' | 'absolute', shorthand: boolean): string[] =>
@@ -24,14 +34,8 @@ const modality = z.enum([...new Set(MODALITIES.flatMap((name) => [name, name.rep
 
 const partOfItem = optional(z.string().min(1));
 const itemParts = z
-  .strictObject({
-    image: z.string().min(1),
-    text: z.string().min(1),
-    audio: z.string().min(1),
-    video: z.string().min(1),
-  })
-  .partial()
-  .refine((parts) => ITEM_PARTS.some((part) => parts[part] !== undefined), 'must have at least one part');
+  .strictObject({ image: partOfItem, text: partOfItem, audio: partOfItem, video: partOfItem })
+  .refine((parts) => ITEM_PARTS.some((part) => parts[part] != null), 'must have at least one part');
 const item = z
   .union([z.string().min(1), itemParts])
   .describe('A path, an address or inline text, or one for each part');
@@ -45,7 +49,7 @@ const common = {
   task: optional(z.string()),
   modality: optional(modality),
   prompt_id: optional(identifier).describe('The cluster: rows that share a prompt'),
-  groups: optional(z.record(z.string(), z.string())),
+  groups: optional(z.record(z.string(), optional(z.string()))),
   raters: optional(raters).describe('One name for each vote or rating'),
 };
 
@@ -59,11 +63,13 @@ export const pairRowSchema = z
     right: item,
     labels: optional(
       z
-        .array(z.union([z.literal(1), z.literal(0), z.literal(0.5)]))
+        .array(orText(z.union([z.literal(1), z.literal(0), z.literal(0.5)]), isVote))
         .min(1)
         .max(LIMITS.votes),
     ),
-    label: optional(z.union([z.enum(['left', 'right']), z.number().min(0).max(1)])),
+    label: optional(
+      z.union([z.enum(['left', 'right']), orText(z.number().min(0).max(1), (value) => value >= 0 && value <= 1)]),
+    ),
   })
   .refine((row) => row.labels == null || row.label == null, 'label must not stand beside labels')
   .refine((row) => hasRaterPerJudgement(row.raters, row.labels?.length ?? (row.label == null ? 0 : 1)), {
@@ -74,14 +80,14 @@ export const pairRowSchema = z
 
 const absoluteFields = {
   ...common,
-  score: optional(z.number()).describe('On the human scale'),
-  label: optional(z.number()).describe('Another spelling of score'),
-  ratings: optional(z.array(z.number()).min(1).max(LIMITS.votes)),
+  score: optional(number).describe('On the human scale'),
+  label: optional(number).describe('Another spelling of score'),
+  ratings: optional(z.array(number).min(1).max(LIMITS.votes)),
   aux: optional(
     z.looseObject({
-      quality: optional(z.int().min(0)),
-      fluency: optional(z.union([z.literal(0), z.literal(1)])),
-      toxicity: optional(z.union([z.literal(0), z.literal(1)])),
+      quality: optional(orText(z.int().min(0), isClass)),
+      fluency: optional(orText(z.union([z.literal(0), z.literal(1)]), isFlag)),
+      toxicity: optional(orText(z.union([z.literal(0), z.literal(1)]), isFlag)),
     }),
   ),
   item: optional(modality).describe('What the item is'),
@@ -124,15 +130,28 @@ export const absoluteRowSchema = z
     'modality contradicts type or item',
   );
 
-/** What `hpsv3 batch` writes and the fitting commands read. */
+/** What `hpsv3 batch` and `ensemble` write and the fitting commands read. */
 export const scoreRowSchema = z.looseObject({
   id: identifier,
-  logit: z.number().describe('The pair logit, or the utility logit of an item'),
-  score: optional(z.number()),
+  logit: number.describe('The pair logit, or the utility logit of an item'),
+  score: optional(number),
   winner: optional(z.enum(['left', 'right', 'tie'])),
-  confidence: optional(z.number()),
+  confidence: optional(number),
+  calibrated: optional(z.union([z.boolean(), z.enum(['true', 'false']), number])),
+  calibrated_value: optional(number).describe('In tables, beside the flag'),
+  disagreement: optional(number),
+  task: optional(z.string()),
+  truncated: optional(z.union([z.boolean(), z.enum(['true', 'false'])])),
+  row: optional(number).describe('Line of the row that was scored'),
   model: optional(z.string()).describe('sha256 of the model file'),
-  calibrated: optional(z.union([z.boolean(), z.number()])),
+  runtime: optional(
+    z.looseObject({
+      version: optional(z.string()),
+      device: optional(z.string()),
+      threads: optional(number),
+      optimization: optional(z.string()),
+    }),
+  ),
 });
 
 /** JSON Schemas (draft 2020-12) of the three kinds of row, by name. */

@@ -2,7 +2,7 @@ import type { ByteSink } from '../bytes/sink.js';
 import { formatCsvHeader, formatCsvRow } from './csv.js';
 import { formatJsonlRow } from './jsonl.js';
 import { ParquetRowWriter } from './parquet.js';
-import type { DataFormat } from './read-rows.js';
+import type { DataFormat } from './recognise.js';
 import type { DataRow } from './rows.js';
 
 /** Text collected before it is handed to the sink. */

@@ -6,7 +6,8 @@ import { escapeFormula, unescapeFormula } from '../../../src/core/data/csv.js';
 import { dataStats } from '../../../src/core/data/data-stats.js';
 import { fileInput, streamInput } from '../../../src/core/data/input.js';
 import { consensusData, convertData, splitData } from '../../../src/core/data/operations.js';
-import { DATA_FORMATS, type DataFormat, readRows } from '../../../src/core/data/read-rows.js';
+import { readRows } from '../../../src/core/data/read-rows.js';
+import { DATA_FORMATS, type DataFormat } from '../../../src/core/data/recognise.js';
 import type { DataRow } from '../../../src/core/data/rows.js';
 import { LIMITS } from '../../../src/core/limits.js';
 import { allRows, goodRows, inPieces, MemorySink, memoryInput } from './helpers.js';
@@ -138,7 +139,7 @@ describe('readCsvRows', () => {
     ['66 text after a closing quote', '1,pair,"a" x,b,,1,1,1,p,x\n', 'INVALID_CSV'],
     ['66 a quote that is never closed', '1,pair,"a,b,,1,1,1,p,x\n', 'INVALID_CSV'],
     ['a vote that is text', '1,pair,a,b,,yes,1,1,p,x\n', 'FIELD_INVALID'],
-    ['a vote of 2', '1,pair,a,b,,2,1,1,p,x\n', 'FIELD_INVALID'],
+    ['a vote of 2 among votes of 0', '1,pair,a,b,,2,1,0,p,x\n', 'FIELD_INVALID'],
     ['64 a vote of 1e999', '1,pair,a,b,,1e999,1,1,p,x\n', 'NUMBER_OUT_OF_RANGE'],
     ['60 a NUL', '1,pair,a\0,b,,1,1,1,p,x\n', 'FIELD_INVALID'],
     ['60 invalid UTF-8', Buffer.from('1,pair,a,b,\xff,1,1,1,p,x\n', 'latin1'), 'INVALID_UTF8'],
@@ -201,6 +202,23 @@ describe('readParquetRows', () => {
     expect(rows.map((row) => row.kind === 'pair' && row.votes)).toEqual([[1, 0.5], [0]]);
   });
 
+  it.each(['delta-1', 'delta-2'])('reads texts that share their beginnings: %s', async (name) => {
+    const rows = await goodRows(memoryInput(golden(`${name}.parquet`), 'l.parquet'));
+    const contexts = ['a.jpg', 'a.png', undefined, 'ab/a3é.png', 'ab/a4.png', undefined];
+    expect(rows.map(({ context }) => context)).toEqual(contexts);
+    expect(rows.map(({ id }) => id)).toEqual(['0', '1', '2', '3', '4', '5']);
+  });
+
+  it('takes null members of a struct as absent, and refuses the rows whose text no other format may hold', async () => {
+    const [first, second, ...bad] = await allRows(memoryInput(golden('odd.parquet'), 'l.parquet'));
+    expect(first.row).toMatchObject({ left: { image: 'a' }, groups: new Map([['style', 't']]) });
+    expect(second.row?.groups).toEqual(new Map());
+    expect(bad).toEqual([
+      { line: 3, code: 'FIELD_INVALID', message: 'right has a NUL character' },
+      { line: 4, code: 'INVALID_UTF8', message: 'context is not valid UTF-8' },
+    ]);
+  });
+
   it.each([
     ['an empty file', Buffer.alloc(0)],
     ['magic only', Buffer.from('PAR1')],
@@ -223,7 +241,9 @@ describe('readParquetRows', () => {
   });
 
   it('survives any damage: rows, or DATA_INVALID, in bounded time and memory', async () => {
-    const files = ['snappy-1', 'zstd-2', 'gzip-1', 'list'].map((name) => golden(`${name}.parquet`));
+    const files = ['snappy-1', 'zstd-2', 'gzip-1', 'list', 'delta-1', 'delta-2', 'odd'].map((name) =>
+      golden(`${name}.parquet`),
+    );
     const edits = fc.array(
       fc.record({ at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), byte: fc.nat(255) }),
       { minLength: 1, maxLength: 6 },

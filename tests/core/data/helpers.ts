@@ -14,7 +14,7 @@ export function inPieces(content: string | Uint8Array, size: number, name = 'row
   async function* chunks(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
   }
-  return { name, chunks };
+  return { name, chunks, isRepeatable: true };
 }
 
 export async function allRows(input: DataInput): Promise<RowResult<DataRow>[]> {

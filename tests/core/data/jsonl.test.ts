@@ -89,6 +89,25 @@ describe('readJsonlRows', () => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
+  it('takes a number in text for the number', async () => {
+    const [pair] = await goodRows(memoryInput(row('"labels":["1"," 0 ","0.50"]'), 'p.jsonl'));
+    expect(pair).toMatchObject({ votes: [1, 0, 0.5] });
+    const text = '{"id":"1","type":"abs","content":"x","score":"-1e-3","ratings":["2"],"aux":{"quality":"3"}}';
+    const [item] = await goodRows(memoryInput(text, 'p.jsonl'));
+    expect(item).toMatchObject({ score: -0.001, ratings: [2], aux: { quality: 3 } });
+    const [comma] = await allRows(memoryInput(text.replace('-1e-3', '0,75'), 'p.jsonl'));
+    expect(comma).toMatchObject({ message: 'score must be a number with a point, not "0,75"' });
+  });
+
+  it('takes null for an absent group or part of an item, as tables have it', async () => {
+    const text = row('"groups":{"a":null,"b":"x"},"labels":[1]').replace(
+      '"left":"a"',
+      '"left":{"image":"a","text":null}',
+    );
+    const [read] = await goodRows(memoryInput(text, 'p.jsonl'));
+    expect(read).toMatchObject({ left: { image: 'a' }, groups: new Map([['b', 'x']]) });
+  });
+
   it('takes null for an absent field, and counts nothing of it', async () => {
     const [read] = await goodRows(memoryInput(row('"task":null,"prompt_id":null,"labels":[1]'), 'p.jsonl'));
     expect(read).toEqual({
@@ -162,7 +181,7 @@ describe('readJsonlRows', () => {
   });
 
   it('names field, rule and value', async () => {
-    const [result] = await allRows(memoryInput(row('"labels":[1,"0"]'), 'p.jsonl'));
-    expect(result).toMatchObject({ message: 'labels each vote must be 1, 0 or 0.5, not "0"' });
+    const [result] = await allRows(memoryInput(row('"labels":[1,"yes"]'), 'p.jsonl'));
+    expect(result).toMatchObject({ message: 'labels each vote must be 1, 0 or 0.5, not "yes"' });
   });
 });

@@ -135,12 +135,12 @@ describe('readScores', () => {
 {"id":"f","logit":1,"winner":"both"}
 {"id":"g","logit":01}`;
     const { table, report } = await readScores(memoryInput(text, 's.jsonl'));
-    expect(table.ids.texts()).toEqual(['a', 'b', '3']);
-    expect([...table.logit]).toEqual([1.5, -0.002, 0.25]);
+    expect(table.ids.texts()).toEqual(['a', 'b', '3', 'd']);
+    expect([...table.logit]).toEqual([1.5, -0.002, 0.25, 1]);
     expect(report.badRowsByCode).toEqual({
       DUPLICATE_ID: 1,
       NUMBER_OUT_OF_RANGE: 1,
-      FIELD_INVALID: 2,
+      FIELD_INVALID: 1,
       FIELD_MISSING: 1,
       INVALID_JSON: 1,
     });

@@ -125,3 +125,46 @@ for codec in ("snappy", "gzip", "brotli", "zstd", "lz4"):
         )
 nested = pa.table({"id": ["1", "2"], "type": ["pair"] * 2, "left": ["a", "b"], "right": ["c", "d"], "labels": [[1.0, 0.5], [0.0]]})
 pq.write_table(nested, here / "list.parquet")
+
+# Texts that take over the beginning of the one before, as Spark and Trino write them; with nulls among them, in both page versions.
+words = ["a.jpg", "a.png", None, "ab/a3é.png", "ab/a4.png", None]
+for version in ("1.0", "2.0"):
+    pq.write_table(
+        pa.table({"id": [str(i) for i in range(6)], "type": ["pair"] * 6, "left": ["l"] * 6, "right": ["r"] * 6, "context": words}),
+        here / f"delta-{version[0]}.parquet",
+        use_dictionary=False,
+        column_encoding={name: "DELTA_BYTE_ARRAY" for name in ("id", "type", "left", "right", "context")},
+        data_page_version=version,
+    )
+
+# A struct has every member that any row has, null where a row has it not; and texts that no other format may hold.
+odd = pa.table(
+    {
+        "id": ["1", "2", "3", "4"],
+        "type": ["pair"] * 4,
+        "left": pa.array([{"image": "a", "text": None}] * 4, pa.struct([("image", pa.string()), ("text", pa.string())])),
+        "right": ["r", "r", "nul\0", "r"],
+        "context": pa.array([b"x", b"x", b"x", b"\xff"], pa.binary()),
+        "groups": pa.array([{"style": "t", "source": None}, {"style": None, "source": None}, None, None]),
+    }
+)
+odd = odd.set_column(4, "context", pa.Array.from_buffers(pa.string(), 4, odd.column("context").combine_chunks().buffers()))
+pq.write_table(odd, here / "odd.parquet")
+
+# zstd as the program writes it: a frame with a checksum, one that says nothing of its size, one that can be skipped, an empty one.
+import zstandard
+
+rows = "".join(f'{{"id":"{i}","type":"pair","left":"a","right":"b"}}\n' for i in range(20000)).encode()
+half = rows.index(b'{"id":"10000"')
+stream = zstandard.ZstdCompressor(level=3, write_content_size=False).compressobj()
+frames = [
+    zstandard.ZstdCompressor(level=3, write_checksum=True).compress(rows[:half]),
+    b"\x53\x2a\x4d\x18\x05\x00\x00\x00hello",
+    stream.compress(rows[half:]) + stream.flush(),
+    zstandard.ZstdCompressor().compress(b""),
+]
+(here / "rows.jsonl.zst").write_bytes(b"".join(frames))
+# A window of 2 GiB, as `zstd --ultra --long=31` asks for.
+parameters = zstandard.ZstdCompressionParameters(window_log=31, write_content_size=False)
+long_window = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+(here / "window.jsonl.zst").write_bytes(long_window.compress(rows[:200]) + long_window.flush())

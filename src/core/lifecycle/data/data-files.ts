@@ -11,7 +11,7 @@ import {
   type SplitReport,
   splitData,
 } from '../../data/operations.js';
-import { type DataFormat, formatOfName } from '../../data/read-rows.js';
+import { type DataFormat, formatOfName } from '../../data/recognise.js';
 import type { RowsReport } from '../../data/row-counts.js';
 import {
   errorsBeside,

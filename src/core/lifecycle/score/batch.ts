@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { StagedOutput, withAtomicOutput } from '../../bytes/output.js';
-import { type DataFormat, formatOfName } from '../../data/read-rows.js';
+import { type DataFormat, formatOfName } from '../../data/recognise.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
 import { HpsError } from '../../errors.js';

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { StagedOutput } from '../../bytes/output.js';
 import type { DataInput } from '../../data/input.js';
-import type { DataFormat } from '../../data/read-rows.js';
+import type { DataFormat } from '../../data/recognise.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import type { RuntimeInfo } from '../../scoring/model.js';

@@ -5,7 +5,7 @@ import { StagedOutput } from '../../bytes/output.js';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { readJsonLines } from '../../data/json-lines.js';
-import { type DataFormat, formatOfName } from '../../data/read-rows.js';
+import { type DataFormat, formatOfName } from '../../data/recognise.js';
 import { scoreRowSchema } from '../../data/schema.js';
 import { HpsError } from '../../errors.js';
 import { readInputRows } from './input-rows.js';

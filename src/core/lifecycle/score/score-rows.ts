@@ -2,7 +2,7 @@ import { stringify } from 'csv-stringify/sync';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import type { ByteSink } from '../../bytes/sink.js';
 import { escapeFormula } from '../../data/csv.js';
-import type { DataFormat } from '../../data/read-rows.js';
+import type { DataFormat } from '../../data/recognise.js';
 import type { Score } from '../../scoring/result.js';
 
 /** A line of a score file: the score of one row, with the row's id and number. */
