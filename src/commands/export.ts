@@ -65,6 +65,10 @@ implementation are compared; without it only the file's own invariances are, and
     gate: gateFlag,
     budget: budgetFlag,
     arch: Flags.string({ helpValue: 'ID', description: 'Architecture; by default recognised by the tensors' }),
+    adapter: Flags.string({
+      helpValue: 'PATH',
+      description: 'LoRA adapter to merge into the checkpoint, in float32: its folder, or the file of its weights',
+    }),
     activation: Flags.option({
       options: ['none', 'relu'] as const,
       description: 'Activation between the layers of a score head',
@@ -103,6 +107,7 @@ implementation are compared; without it only the file's own invariances are, and
         config: configFile?.model && { name: configFile.name, model: configFile.model },
         dtype: flags.dtype,
         activation: flags.activation,
+        adapter: flags.adapter,
         golden: flags.golden,
         atol: flags.atol,
         gate: flags.gate,

@@ -42,6 +42,8 @@ export interface ExportOptions {
   readonly config?: { readonly name: string; readonly model: JsonObject };
   readonly dtype: 'fp32' | 'fp16';
   readonly activation?: 'none' | 'relu';
+  /** LoRA adapter to merge into the checkpoint: its folder, or the file of its weights. */
+  readonly adapter?: string;
   readonly golden?: string;
   /** Largest accepted |exported - golden|; by the checkpoint's dtype where omitted. */
   readonly atol?: number;
@@ -92,7 +94,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
       details: { opset: options.opset, supported: OPSETS },
     });
   }
-  const checkpoint = await openCheckpoint(options.checkpoint, { key: options.key });
+  const checkpoint = await openAdapted(options);
   let release: ModelRelease | null = null;
   try {
     if (!options.dryRun) release = await reserve(checkpoint, options);
@@ -100,6 +102,19 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
   } finally {
     await release?.close();
     checkpoint.close();
+  }
+}
+
+/** The checkpoint, with the adapter merged into it where there is one. */
+async function openAdapted({ checkpoint: path, key, adapter }: ExportOptions): Promise<Checkpoint> {
+  const base = await openCheckpoint(path, { key });
+  if (adapter === undefined) return base;
+  try {
+    const { withAdapter } = await import('../../checkpoint/lora.js');
+    return await withAdapter(base, adapter);
+  } catch (error) {
+    base.close();
+    throw error;
   }
 }
 
@@ -258,6 +273,7 @@ function lineageOptions(options: ExportOptions, { contract }: BuiltModel): Linea
     optimize: options.optimize,
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.activation === undefined ? {} : { activation: options.activation }),
+    ...(options.adapter === undefined ? {} : { adapter: basename(options.adapter) }),
     ...(options.config === undefined ? {} : { config: options.config.model }),
   };
 }
