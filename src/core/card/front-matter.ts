@@ -1,7 +1,7 @@
-import { stringify } from 'yaml';
 import type { CardFacts, EvaluationFacts } from './card-facts.js';
 import { metricOf } from './figures.js';
 import { dataName } from './words.js';
+import { yamlBlock } from './yaml-block.js';
 
 /** What the Hugging Face Hub reads: the front matter of a card, and results of benchmarks. */
 
@@ -113,12 +113,8 @@ export function frontMatter(facts: CardFacts): FrontMatter {
 /** The Hub writes SPDX identifiers in lower case. */
 const hubLicense = (license: string): string => (/^[A-Za-z0-9.+-]+$/.test(license) ? license.toLowerCase() : license);
 
-/** Strings in one line each, in quotes where YAML asks for them: no `---` of a name can end the front matter. */
-const yaml = (value: unknown): string =>
-  stringify(value, { lineWidth: 0, blockQuote: false, aliasDuplicateObjects: false });
-
 /** The block between `---` and `---` that a card starts with. */
-export const renderFrontMatter = (facts: CardFacts): string => `---\n${yaml(frontMatter(facts))}---\n`;
+export const renderFrontMatter = (facts: CardFacts): string => `---\n${yamlBlock(frontMatter(facts))}---\n`;
 
 /**
  * Results for `.eval_results/` of a model repository: one entry for each data set that is a benchmark on the Hub. Null where none is.
@@ -137,5 +133,5 @@ export function renderEvalResults(facts: CardFacts): string | null {
       },
     ];
   });
-  return entries.length === 0 ? null : yaml(entries);
+  return entries.length === 0 ? null : yamlBlock(entries);
 }
