@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scoreRowSchema } from '../../src/core/data/schema.js';
@@ -224,7 +224,8 @@ describe('hpsv3 batch', () => {
     const args = ['batch', '--model', text, '--input', '-', '--output', at('locked.jsonl'), '-q'];
     const first = spawn(process.execPath, [HPSV3, ...args]);
     const done = collect(first);
-    while (!existsSync(at('locked.jsonl.journal'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    const holds = (): boolean => readdirSync(folder).some((name) => name.startsWith(`.tmp-${first.pid}-`));
+    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
     const second = await hpsv3([...args, '--json']);
     expect(second.code).toBe(2);
     expect(JSON.parse(second.stdout).error).toMatchObject({ code: 'OUTPUT_BUSY', details: { pid: first.pid } });

@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import { NOT_FINITE } from '../gate/compare.js';
 import type { GateCheck } from '../gate/invariances.js';
 import { isLarge, load } from '../gate/load.js';
@@ -179,12 +179,11 @@ async function runGrid(
   logits: Float32Array,
   { curve, opset, level, limits, signal }: EmbeddedCheck,
 ): Promise<[OptimizationLevel, Float32Array][]> {
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-curve-'));
-  try {
+  return withTemporaryFolder('curve', async (folder) => {
     const path = join(folder, 'calibrator.onnx');
     const graph = buildCurveGraph(curve, opset, { dtype: 'F32', shape: ['rows'] });
     await writeFile(path, await modelBytes(graph));
-    return await withModelProcess({ limits, signal }, async (child) => {
+    return withModelProcess({ limits, signal }, async (child) => {
       const results: [OptimizationLevel, Float32Array][] = [];
       for (const optimization of LEVELS[level]) {
         const session = await child.load(path, { optimization });
@@ -194,7 +193,5 @@ async function runGrid(
       }
       return results;
     });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -1,6 +1,6 @@
-import { copyFile, mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import type { NodeProto } from '../onnx/model.js';
 import { type ModelProcessOptions, withModelProcess } from '../runtime/child.js';
 import { isFloatValue, type TensorValue } from '../runtime/value.js';
@@ -79,8 +79,7 @@ async function runExposed(
   values: readonly string[],
   { feeds, child, threads }: DivergenceOptions,
 ): Promise<Outputs> {
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-gate-'));
-  try {
+  return withTemporaryFolder('gate', async (folder) => {
     const path = join(folder, model.file);
     await copyFile(model.path, path);
     await exposeValues(
@@ -89,10 +88,8 @@ async function runExposed(
     );
     // Unoptimised, so that every value of the file is really computed.
     const options = { optimization: 'disabled', threads, config: model.manifest?.session } as const;
-    return await withModelProcess(child, async (model) => (await model.load(path, options)).run(feeds));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return withModelProcess(child, async (model) => (await model.load(path, options)).run(feeds));
+  });
 }
 
 /**

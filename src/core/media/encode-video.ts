@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import { HpsError } from '../errors.js';
 import type { Pixels } from './image/pixels.js';
 
@@ -38,18 +38,16 @@ async function chooseEncoder(): Promise<(typeof ENCODERS)[number]> {
 export async function encodeMp4(frames: readonly Pixels[], framesPerSecond: number): Promise<Uint8Array> {
   const { name, quality } = await chooseEncoder();
   const [{ width, height }] = frames;
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-clip-')); // MP4 needs a file that can be gone back in
-  const path = join(folder, 'clip.mp4');
   const input = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${width}x${height}`, '-r', String(framesPerSecond)];
   const output = ['-c:v', name, ...quality, '-threads', '1', '-pix_fmt', 'yuv420p', '-an'];
   const reproducible = ['-map_metadata', '-1', '-fflags', '+bitexact', '-flags:v', '+bitexact'];
-  try {
+  // MP4 needs a file that can be gone back in.
+  return withTemporaryFolder('clip', async (folder) => {
+    const path = join(folder, 'clip.mp4');
     const raw = Buffer.concat(frames.map(({ data }) => data));
     await runFfmpeg(['-v', 'error', ...input, '-i', 'pipe:0', ...output, ...reproducible, '-y', `file:${path}`], raw);
-    return await readFile(path);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return readFile(path);
+  });
 }
 
 /** What ffmpeg writes to standard output. */

@@ -1,21 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FILE_SYSTEM } from '../bytes/file-system.js';
 import { outputError } from '../bytes/output-error.js';
 import { FileSink } from '../bytes/sink.js';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import type { OnnxModel } from './model.js';
 import { type ModelOutput, writeOnnx } from './write.js';
 
 /** Writes a model into a folder of its own, which is removed afterwards. Its weights stream. */
-export async function withTemporaryModel<T>(model: OnnxModel, use: (path: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-model-'));
-  try {
-    return await use(await writeTemporaryModel(model, folder, 'model.onnx'));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
+export const withTemporaryModel = <T>(model: OnnxModel, use: (path: string) => Promise<T>): Promise<T> =>
+  withTemporaryFolder('model', async (folder) => use(await writeTemporaryModel(model, folder, 'model.onnx')));
 
 /**
  * Writes a model for this process alone into a temporary folder. It is no release: what lives for some seconds need not be

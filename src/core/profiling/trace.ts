@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import { HpsError } from '../errors.js';
 
 /** One run of one kernel. */
@@ -43,8 +43,7 @@ interface TraceEvent {
  * @throws HpsError BACKEND_UNAVAILABLE where the runtime wrote none
  */
 export async function withTrace(use: (prefix: string) => Promise<void>): Promise<TracedRun[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-trace-'));
-  try {
+  return withTemporaryFolder('trace', async (folder) => {
     await use(join(folder, 'trace'));
     const [file] = await readdir(folder);
     if (file === undefined) {
@@ -53,9 +52,7 @@ export async function withTrace(use: (prefix: string) => Promise<void>): Promise
       });
     }
     return parseTrace(JSON.parse(await readFile(join(folder, file), 'utf8')) as unknown);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 const KERNEL_SUFFIX = '_kernel_time';

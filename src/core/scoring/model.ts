@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
+import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import { HpsError } from '../errors.js';
 import { checkModel } from '../onnx/check.js';
 import { type Cut, extractSubgraph } from '../onnx/extract.js';
@@ -57,12 +57,11 @@ export interface ScoringModel {
 export async function openScoringModel(path: string, options: OpenModelOptions): Promise<ScoringModel> {
   const file = basename(path);
   const opened = openOnnx(path);
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-'));
   try {
     const { model } = opened;
     checkModel(model, file);
     const contract = options.contract ?? contractOf(manifestOf(model, file) ?? refuseForeign(file), file);
-    const sessions = await openSessions({ path, model, contract, folder }, options);
+    const sessions = await openSessions({ path, model, contract }, options);
     const { device } = (sessions.encoder ?? sessions.head)!;
     const { sha256 } = await hashFile(path);
     return {
@@ -80,7 +79,6 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     };
   } finally {
     opened.close();
-    await rm(folder, { recursive: true, force: true }); // the sessions have it all in memory
   }
 }
 
@@ -97,8 +95,6 @@ interface Source {
   readonly path: string;
   readonly model: OnnxModel;
   readonly contract: ScoringContract;
-  /** For the parts that are cut out. */
-  readonly folder: string;
 }
 
 async function openSessions(
@@ -117,28 +113,32 @@ async function openSessions(
   const { path, model, contract } = source;
   if (contract.mode === 'item') return { encoder: await open(path), head: null };
   if (!isCuttable(model)) return { encoder: null, head: await open(path) };
-
-  const encoder = await open(
-    await writePart(source, 'encoder', {
-      inputs: contract.inputs.map(({ name }) => `left_${name}`),
-      outputs: [PAIR_EMBEDDINGS[0]],
-    }),
-  );
-  try {
-    const outputs = model.graph.output.map(({ name }) => name);
-    const part = await writePart(source, 'head', { inputs: [...PAIR_EMBEDDINGS], outputs });
-    // A few small matrices: a second pool of threads, or the way to another device, would cost more than it saves.
-    const head = await openWorkerSession(part, {
-      device: CPU,
-      threads: 1,
-      optimization: options.optimization,
-      config: contract.session,
-    });
-    return { encoder, head };
-  } catch (error) {
-    await encoder.release();
-    throw error;
-  }
+  // Open sessions have it all in memory.
+  return withTemporaryFolder('parts', async (folder) => {
+    const writePart = (name: string, cut: Cut): Promise<string> =>
+      writeTemporaryModel({ ...extractSubgraph(model, cut), metadataProps: [] }, folder, `${name}.onnx`);
+    const encoder = await open(
+      await writePart('encoder', {
+        inputs: contract.inputs.map(({ name }) => `left_${name}`),
+        outputs: [PAIR_EMBEDDINGS[0]],
+      }),
+    );
+    try {
+      const outputs = model.graph.output.map(({ name }) => name);
+      const part = await writePart('head', { inputs: [...PAIR_EMBEDDINGS], outputs });
+      // A few small matrices: a second pool of threads, or the way to another device, would cost more than it saves.
+      const head = await openWorkerSession(part, {
+        device: CPU,
+        threads: 1,
+        optimization: options.optimization,
+        config: contract.session,
+      });
+      return { encoder, head };
+    } catch (error) {
+      await encoder.release();
+      throw error;
+    }
+  });
 }
 
 /**
@@ -152,11 +152,6 @@ const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>>
 
 const isCuttable = ({ graph }: OnnxModel): boolean =>
   PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
-
-async function writePart({ model, folder }: Source, name: string, cut: Cut): Promise<string> {
-  const part = extractSubgraph(model, cut);
-  return writeTemporaryModel({ ...part, metadataProps: [] }, folder, `${name}.onnx`);
-}
 
 const fallback = (missing: Device, next: Device): string =>
   `Device ${formatDevice(missing)} is not available here: running on ${formatDevice(next)}.`;

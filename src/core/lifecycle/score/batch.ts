@@ -273,9 +273,10 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const { out, resume, force } = run.options;
   const path = journalPath(out);
   const goesOn = resume && !force && Journal.exists(path);
-  const journal = goesOn ? await Journal.resume(path, run.identity) : await Journal.begin(path, run.identity);
+  const journal = goesOn ? await Journal.resume(path, run.identity) : Journal.begin(path, run.identity);
   try {
     await run.score((entry) => journal.append(entry), goesOn ? readJournal(path) : null);
+    await journal.flush(); // without rows too, as it is read now
   } finally {
     await journal.close();
   }

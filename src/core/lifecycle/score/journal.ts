@@ -30,18 +30,18 @@ export const journalPath = (out: string): string => `${out}.journal`;
  * leaves whole lines and at most one torn one, which is cut off.
  */
 export class Journal {
-  private text = '';
+  private rows = 0;
 
   private constructor(
     private readonly path: string,
-    private readonly file: FileHandle,
+    private text: string,
+    /** Null until there is a row to keep: an attempt that fails before leaves nothing behind. */
+    private file: FileHandle | null,
   ) {}
 
-  /** Begins a journal, over one that may be there. @throws HpsError the OUTPUT_… codes */
-  static async begin(path: string, identity: RunIdentity): Promise<Journal> {
-    const journal = new Journal(path, await openFile(path, 'w'));
-    await journal.flush(`${JSON.stringify({ schema: JOURNAL_SCHEMA, identity })}\n`);
-    return journal;
+  /** Begins a journal, over one that may be there, with its first row. */
+  static begin(path: string, identity: RunIdentity): Journal {
+    return new Journal(path, `${JSON.stringify({ schema: JOURNAL_SCHEMA, identity })}\n`, null);
   }
 
   /**
@@ -57,7 +57,7 @@ export class Journal {
     }
     if (end === 0) return Journal.begin(path, identity); // killed before its first line was whole
     await truncate(path, end);
-    return new Journal(path, await openFile(path, 'a'));
+    return new Journal(path, '', await openFile(path, 'a'));
   }
 
   /** Whether a run was begun here and not finished. */
@@ -65,16 +65,19 @@ export class Journal {
     return existsSync(path);
   }
 
+  /** @throws HpsError the OUTPUT_… codes */
   async append(entry: JournalEntry): Promise<void> {
+    this.rows++;
     this.text += `${JSON.stringify(entry)}\n`;
     if (this.text.length >= FLUSH_CHARACTERS) await this.flush();
   }
 
   /** Hands everything to the system, which keeps it though this process be killed. */
-  async flush(more = ''): Promise<void> {
-    const text = this.text + more;
+  async flush(): Promise<void> {
+    const { text } = this;
     this.text = '';
     if (text === '') return;
+    this.file ??= await openFile(this.path, 'w');
     try {
       await this.file.appendFile(text);
     } catch (error) {
@@ -83,8 +86,8 @@ export class Journal {
   }
 
   async close(): Promise<void> {
-    await this.flush();
-    await this.file.close();
+    if (this.rows > 0) await this.flush();
+    await this.file?.close();
   }
 
   /** The run is finished: its output is in place. */

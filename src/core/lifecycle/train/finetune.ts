@@ -1,10 +1,9 @@
 import { mkdirSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { type StagedOutput, withAtomicOutput, withOptionalOutput } from '../../bytes/output.js';
+import { withTemporaryFolder } from '../../bytes/temporary-folder.js';
 import { removeCalibrator } from '../../calibration/embed.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
@@ -140,9 +139,8 @@ interface Places {
   readonly checkpoint: StagedOutput | null;
 }
 
-async function finetuneInto(places: Places, options: FinetuneOptions): Promise<FinetuneReport> {
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-finetune-'));
-  try {
+function finetuneInto(places: Places, options: FinetuneOptions): Promise<FinetuneReport> {
+  return withTemporaryFolder('finetune', async (folder) => {
     const path = await modelPath(options, folder);
     const opened = openOnnx(path);
     try {
@@ -170,9 +168,7 @@ async function finetuneInto(places: Places, options: FinetuneOptions): Promise<F
     } finally {
       opened.close();
     }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** All files of what is tuned. */

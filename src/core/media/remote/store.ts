@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256Hex } from '../../bytes/hash.js';
+import { makeTemporaryFolder, temporaryError } from '../../bytes/temporary-folder.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { isPublicAddress } from './addresses.js';
@@ -103,7 +103,8 @@ export class RemoteStore {
 
   async close(): Promise<void> {
     await (await this.downloader)?.close();
-    if (this.folder) await rm(await this.folder, { recursive: true, force: true });
+    const folder = await this.folder?.catch(() => undefined); // one that could not be made was reported where it was needed
+    if (folder) await rm(folder, { recursive: true, force: true });
   }
 
   private assertAllowed(location: Location): void {
@@ -148,9 +149,12 @@ export class RemoteStore {
 
   private async store(location: Location): Promise<Fetched> {
     const bytes = await this.download(location);
-    this.folder ??= mkdtemp(join(tmpdir(), 'hpsv3-remote-'));
-    const path = join(await this.folder, String(this.files++));
-    await writeFile(path, bytes, { mode: 0o600 });
+    this.folder ??= makeTemporaryFolder('remote');
+    const folder = await this.folder;
+    const path = join(folder, String(this.files++));
+    await writeFile(path, bytes, { mode: 0o600 }).catch((error: unknown) => {
+      throw temporaryError(folder, error);
+    });
     return { path, sha256: sha256Hex(bytes), byteLength: bytes.byteLength };
   }
 

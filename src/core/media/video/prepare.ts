@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileSource } from '../../bytes/source.js';
+import { withTemporaryFolder } from '../../bytes/temporary-folder.js';
 import { LIMITS } from '../../limits.js';
 import type { Preprocess } from '../../onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
@@ -29,14 +29,11 @@ export async function prepareClip(
   assertLength(name, source.bytes.byteLength, LIMITS.videoBytes);
   const format = knownFormat(source.bytes, name);
   // Decoders seek in a clip: an MP4 may have its index at the end.
-  const folder = await mkdtemp(join(tmpdir(), 'hpsv3-clip-'));
-  try {
+  return withTemporaryFolder('clip', async (folder) => {
     const path = join(folder, `clip.${format}`);
     await writeFile(path, source.bytes, { mode: 0o600 });
-    return await framesOf(path, { name, format }, contract, signal);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return framesOf(path, { name, format }, contract, signal);
+  });
 }
 
 const SNIFF_BYTES = 8;
