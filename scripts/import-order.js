@@ -3,6 +3,7 @@ export const ORDER = [
   'errors.ts',
   'limits.ts',
   'version.ts',
+  'run.ts',
   'bytes',
   'documents',
   'tensor',

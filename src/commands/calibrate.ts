@@ -10,7 +10,6 @@ import {
   quietFlag,
   seedFlag,
 } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
@@ -86,55 +85,48 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
 
   async run(): Promise<CalibrateReport | CheckCalibratorReport> {
     const { flags } = await this.parse(Calibrate);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report =
-        flags.check === undefined ? await this.fit(flags, steps.update) : await this.check(flags.check, flags);
-      steps.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log('parameters' in report ? formatCalibrate(report) : formatCalibratorCheck(report));
-      if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
-      if ('stale' in report && report.stale) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
-      return report;
-    } finally {
-      steps.finish();
-    }
+    const report = flags.check === undefined ? await this.fit(flags) : await this.check(flags.check, flags);
+    this.log('parameters' in report ? formatCalibrate(report) : formatCalibratorCheck(report));
+    if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    if ('stale' in report && report.stale) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
+    return report;
   }
 
   private check(
     calibrator: string,
     { scores, labels, resamples, seed }: CalibrateFlags,
   ): Promise<CheckCalibratorReport> {
-    return checkCalibrator({ calibrator, scores, labels, resamples, seed });
+    return this.follow((run) => checkCalibrator({ calibrator, scores, labels, resamples, seed, ...run }));
   }
 
-  private fit(flags: CalibrateFlags, onStep: (step: string, done: number) => void): Promise<CalibrateReport> {
+  private fit(flags: CalibrateFlags): Promise<CalibrateReport> {
     const { embed, 'model-out': modelOut, out } = flags;
     if (out === undefined && modelOut === undefined) {
       throw new HpsError('USAGE', 'nothing says where the calibrator goes', {
         hint: 'Give --out calibrator.json, or --embed with --model-out.',
       });
     }
-    return calibrateFiles({
-      scores: flags.scores,
-      labels: flags.labels,
-      out: out ?? null,
-      method: flags.method,
-      symmetric: flags.symmetric,
-      strictlyMonotone: flags['strictly-monotone'],
-      folds: flags.folds,
-      resamples: flags.resamples,
-      perGroup: flags['per-group'],
-      decision: flags.decision,
-      embed: embed === undefined ? undefined : { model: embed, out: modelOut! },
-      gate: flags.gate,
-      budget: flags.budget,
-      allowNonfinite: flags['allow-nonfinite'],
-      seed: flags.seed,
-      force: flags.force,
-      onProgress: (step) => onStep(step, 0),
-      onGate: ({ step, done }) => onStep(step, done),
-    });
+    return this.follow((run) =>
+      calibrateFiles({
+        scores: flags.scores,
+        labels: flags.labels,
+        out: out ?? null,
+        method: flags.method,
+        symmetric: flags.symmetric,
+        strictlyMonotone: flags['strictly-monotone'],
+        folds: flags.folds,
+        resamples: flags.resamples,
+        perGroup: flags['per-group'],
+        decision: flags.decision,
+        embed: embed === undefined ? undefined : { model: embed, out: modelOut! },
+        gate: flags.gate,
+        budget: flags.budget,
+        allowNonfinite: flags['allow-nonfinite'],
+        seed: flags.seed,
+        force: flags.force,
+        ...run,
+      }),
+    );
   }
 }
 

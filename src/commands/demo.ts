@@ -42,17 +42,22 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
     const checkpoints = flags.nano ? null : bundledCheckpoints();
     const card = checkpoints === null ? 'card-nano.yaml' : 'card.yaml';
     const { runDemo } = await import('../core/lifecycle/demo/demo.js');
-    const report = await runDemo({
-      folder: flags.out,
-      checkpoints,
-      config: packaged('configs/hpsv3_nano.yaml'),
-      card: packaged(`configs/demo/${card}`),
-      data: packaged('configs/demo/data.yaml'),
-      pairs: flags.pairs,
-      seed: flags.seed,
-      run: (step) => this.runStep(step, flags.quiet),
-      ...(flags.quiet ? {} : demoPrinter(process.stderr)),
-    });
+    const report = await this.follow(
+      ({ signal }) =>
+        runDemo({
+          signal,
+          folder: flags.out,
+          checkpoints,
+          config: packaged('configs/hpsv3_nano.yaml'),
+          card: packaged(`configs/demo/${card}`),
+          data: packaged('configs/demo/data.yaml'),
+          pairs: flags.pairs,
+          seed: flags.seed,
+          run: (step) => this.runStep(step, flags.quiet),
+          ...(flags.quiet ? {} : demoPrinter(process.stderr)),
+        }),
+      () => 'The steps that are done are kept: run it again to go on.',
+    );
     this.log(formatDemo(report));
     return report;
   }

@@ -3,7 +3,6 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { fromFlag, processStreams } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, quietFlag } from '../core/cli/flags.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
-import { startRows } from '../core/cli/progress.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
 import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
@@ -46,23 +45,19 @@ export default class Embed extends HpsCommand<EmbedReport> {
     const { flags } = await this.parse(Embed);
     const { output, 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
     keepHeapSmall();
-    const progress = startRows({ quiet });
-    try {
-      const report = await embedFile({
+    const report = await this.follow((run) =>
+      embedFile({
         ...rest,
         out: output,
         batchSize,
         mediaRoot,
         remote: remoteOf(flags),
         streams: processStreams(),
-        onProgress: (done) => progress.update(done, null),
-      });
-      progress.finish();
-      this.logToStderr(formatEmbed(report));
-      if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
-      return report;
-    } finally {
-      progress.finish();
-    }
+        ...run,
+      }),
+    );
+    this.logToStderr(formatEmbed(report));
+    if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
   }
 }

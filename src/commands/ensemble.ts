@@ -2,7 +2,6 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
 import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
-import { startProgress } from '../core/cli/progress.js';
 import {
   describeFailedRows,
   formatAppliedEnsemble,
@@ -90,34 +89,35 @@ one ONNX file, which is written only if it gives the average of its members.`;
   }
 
   private async make(flags: EnsembleFlags): Promise<MakeEnsembleReport> {
-    const report = await makeEnsemble({
-      scores: flags.scores ?? [],
-      labels: flags.labels,
-      weights: howToWeigh(flags),
-      decision: flags.decision,
-      resamples: flags.resamples,
-      seed: flags.seed,
-      out: flags.out,
-      outScores: flags['out-scores'],
-      force: flags.force,
-    });
-    for (const warning of report.warnings) this.warn(warning);
+    const report = await this.follow((run) =>
+      makeEnsemble({
+        scores: flags.scores ?? [],
+        labels: flags.labels,
+        weights: howToWeigh(flags),
+        decision: flags.decision,
+        resamples: flags.resamples,
+        seed: flags.seed,
+        out: flags.out,
+        outScores: flags['out-scores'],
+        force: flags.force,
+        ...run,
+      }),
+    );
     this.reportRows(report.rows);
     this.log(formatMadeEnsemble(report));
     return report;
   }
 
   private async apply(ensemble: string, { scores = [], out, force }: EnsembleFlags): Promise<ApplyEnsembleReport> {
-    const report = await applyEnsemble({ ensemble, scores, out: required(out), force });
+    const report = await this.follow((run) => applyEnsemble({ ensemble, scores, out: required(out), force, ...run }));
     this.reportRows(report.rows);
     this.log(formatAppliedEnsemble(report));
     return report;
   }
 
   private async merge(members: ModelFile[], flags: EnsembleFlags): Promise<MergeEnsembleReport> {
-    const progress = startProgress({ label: 'Writing', quiet: flags.quiet });
-    try {
-      const report = await mergeEnsemble({
+    const report = await this.follow((run) =>
+      mergeEnsemble({
         members,
         ensemble: flags.apply,
         out: required(flags.out),
@@ -127,16 +127,11 @@ one ONNX file, which is written only if it gives the average of its members.`;
         externalData: flags['external-data'],
         allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,
-        onProgress: progress.update,
-        onGate: progress.finish,
-      });
-      progress.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatMergedEnsemble(report));
-      return report;
-    } finally {
-      progress.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatMergedEnsemble(report));
+    return report;
   }
 
   /** Rows that were refused are named, and the exit code says that there were some. */

@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
@@ -53,9 +52,8 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
 
   async run(): Promise<EvaluateReport> {
     const { flags } = await this.parse(Evaluate);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await evaluateFiles({
+    const report = await this.follow((run) =>
+      evaluateFiles({
         scores: flags.scores,
         labels: flags.labels,
         calibrator: flags.calibrator,
@@ -67,15 +65,11 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
         resamples: flags.resamples,
         seed: flags.seed,
         force: flags.force,
-        onProgress: (step) => steps.update(step, 0),
-      });
-      steps.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatEvaluate(report));
-      if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatEvaluate(report));
+    if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
   }
 }

@@ -11,7 +11,6 @@ import {
   seedFlag,
   toleranceFlag,
 } from '../core/cli/flags.js';
-import { startProgress } from '../core/cli/progress.js';
 import { formatExport } from '../core/cli/render-export.js';
 import { type ExportReport, exportModel } from '../core/lifecycle/export/export.js';
 import { MODALITIES, MODES } from '../core/onnx/manifest-names.js';
@@ -92,10 +91,9 @@ implementation are compared; without it only the file's own invariances are, and
 
   async run(): Promise<ExportReport> {
     const { flags } = await this.parse(Export);
-    const progress = startProgress({ label: 'Writing', quiet: flags.quiet });
-    try {
-      const { configFile } = this;
-      const report = await exportModel({
+    const { configFile } = this;
+    const report = await this.follow((run) =>
+      exportModel({
         checkpoint: flags.checkpoint,
         out: flags.out,
         key: flags.key,
@@ -118,15 +116,10 @@ implementation are compared; without it only the file's own invariances are, and
         allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,
         dryRun: flags['dry-run'],
-        onProgress: progress.update,
-        onGate: progress.finish,
-      });
-      progress.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatExport(report));
-      return report;
-    } finally {
-      progress.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatExport(report));
+    return report;
   }
 }

@@ -10,13 +10,13 @@ import {
   quietFlag,
   seedFlag,
 } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
-import { startTraining } from '../core/cli/render-train.js';
+import { keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
 import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/train/finetune.js';
 import { MODALITIES } from '../core/onnx/manifest-names.js';
+import type { Run } from '../core/run.js';
 
 const number = Flags.custom<number>({
   parse: async (text) => {
@@ -118,8 +118,6 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
 
   async run(): Promise<FinetuneReport> {
     const { flags } = await this.parse(Finetune);
-    const preparing = startSteps({ quiet: flags.quiet });
-    const training = startTraining({ quiet: flags.quiet });
     const file = this.configFile;
     const source: FinetuneOptions['source'] =
       flags.model !== undefined
@@ -130,8 +128,9 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
             tokenizer: flags.tokenizer,
             ...(file?.model ? { config: { name: file.name, model: file.model } } : {}),
           };
-    try {
-      const report = await finetuneModel({
+    const engine = await chooseEngine(flags.engine);
+    const work = (run: Run) =>
+      finetuneModel({
         source,
         labels: flags.labels,
         validation: flags.val,
@@ -151,7 +150,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         }),
         epochs: flags.epochs,
         steps: flags.steps,
-        engine: await chooseEngine(flags.engine),
+        engine,
         device: flags.device,
         threads: flags.threads,
         seed: flags.seed,
@@ -160,17 +159,10 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         force: flags.force,
         run: flags.run,
         resume: flags.resume,
-        onPrepare: (modality, done, of) => preparing.update(`Preparing ${of} ${modality} rows`, done),
-        onProgress: training.update,
-        onNote: (note) => this.warn(note),
+        ...run,
       });
-      training.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatFinetune(report));
-      return report;
-    } finally {
-      preparing.finish();
-      training.finish();
-    }
+    const report = await this.follow(work, flags.run === undefined ? undefined : () => keptRun(flags.run!));
+    this.log(formatFinetune(report));
+    return report;
   }
 }

@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
-import { startProgress } from '../core/cli/progress.js';
 import { formatInit } from '../core/cli/render-init.js';
 import { HpsError } from '../core/errors.js';
 import { type InitReport, initCheckpoint } from '../core/lifecycle/init/init.js';
@@ -33,22 +32,17 @@ export default class Init extends HpsCommand<InitReport> {
         hint: 'Start from configs/hpsv3_nano.yaml.',
       });
     }
-    const progress = startProgress({ label: 'Drawing weights', quiet: flags.quiet });
-    try {
-      const config = { name: this.configFile?.name ?? '', model };
-      const report = await initCheckpoint({
+    const config = { name: this.configFile?.name ?? '', model };
+    const report = await this.follow((run) =>
+      initCheckpoint({
         config,
         seed: flags.seed,
         out: flags.out,
         force: flags.force,
-        onProgress: progress.update,
-      });
-      progress.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatInit(report));
-      return report;
-    } finally {
-      progress.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatInit(report));
+    return report;
   }
 }

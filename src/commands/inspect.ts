@@ -29,7 +29,9 @@ export default class Inspect extends HpsCommand<InspectReport> {
 
   async run(): Promise<InspectReport> {
     const { args, flags } = await this.parse(Inspect);
-    const report = await inspectFile({ path: args.file, key: flags.key, match: flags.match, statistics: flags.stats });
+    const report = await this.follow((run) =>
+      inspectFile({ path: args.file, key: flags.key, match: flags.match, statistics: flags.stats, ...run }),
+    );
     this.log(formatInspect(report));
     return report;
   }

@@ -2,7 +2,6 @@ import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { profileFlags } from '../core/cli/profile-flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatProfileTable } from '../core/cli/render-profile.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
@@ -45,24 +44,19 @@ With --baseline the exit code is 3 when the model is slower than --budget allows
   async run(): Promise<ProfileReport> {
     const { args, flags } = await this.parse(Profile);
     const { batch, optimization, variant, size, quiet, config: _, ...rest } = flags;
-    const steps = startSteps({ quiet });
-    try {
-      const report = await profileModel({
+    const report = await this.follow((run) =>
+      profileModel({
         ...rest,
         model: args.model,
         batches: batch,
         optimizations: optimization,
         variants: new Map(variant.map(({ name, value }) => [name, value])),
         sizes: new Map(size.map(({ name, value }) => [name, value])),
-        onStep: (step, done) => steps.update(step, done),
-      });
-      steps.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatProfileTable(report));
-      if (report.baseline?.verdict === 'slower') process.exitCode = ERROR_CODES.GATE_FAILED.exit;
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatProfileTable(report));
+    if (report.baseline?.verdict === 'slower') process.exitCode = ERROR_CODES.GATE_FAILED.exit;
+    return report;
   }
 }

@@ -10,7 +10,6 @@ import {
   quietFlag,
   seedFlag,
 } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
 import { mediaRootFlag } from '../core/cli/scoring-flags.js';
 import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
@@ -96,9 +95,8 @@ The opset of the model is kept. The target file changes only when the gate passe
 
   async run(): Promise<QuantizeReport> {
     const { args, flags } = await this.parse(Quantize);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await quantizeAhead({
+    const report = await this.follow((run) =>
+      quantizeAhead({
         model: args.model,
         out: flags.out,
         scheme: flags.scheme,
@@ -118,14 +116,10 @@ The opset of the model is kept. The target file changes only when the gate passe
         seed: flags.seed,
         force: flags.force,
         dryRun: flags['dry-run'],
-        onGate: ({ step, done }) => steps.update(step, done),
-      });
-      steps.finish();
-      for (const warning of report.warnings) this.warn(warning);
-      this.log(formatQuantize(report));
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatQuantize(report));
+    return report;
   }
 }

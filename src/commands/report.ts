@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { forceFlag, quietFlag } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatRunReport } from '../core/cli/render-run-report.js';
 import { type RunReport, reportRun } from '../core/lifecycle/report/run-report.js';
 
@@ -27,19 +26,15 @@ export default class Report extends HpsCommand<RunReport> {
 
   async run(): Promise<RunReport> {
     const { args, flags } = await this.parse(Report);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await reportRun({
+    const report = await this.follow((run) =>
+      reportRun({
         folder: args.folder,
         out: flags.out,
         force: flags.force,
-        onProgress: (step) => steps.update(step, 0),
-      });
-      steps.finish();
-      this.log(formatRunReport(report));
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatRunReport(report));
+    return report;
   }
 }

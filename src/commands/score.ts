@@ -36,19 +36,23 @@ export default class Score extends HpsCommand<ScoreReport> {
   async run(): Promise<ScoreReport> {
     const { flags } = await this.parse(Score);
     const { model, output, calibrator, device, threads, optimization, force } = flags;
-    const report = await scoreOne({
-      model,
-      input: inputOf(flags),
-      out: output,
-      mediaRoot: flags['media-root'],
-      remote: remoteOf(flags),
-      calibrator,
-      contract: await readContract(flags.contract),
-      device,
-      threads,
-      optimization,
-      force,
-    });
+    const contract = await readContract(flags.contract);
+    const report = await this.follow((run) =>
+      scoreOne({
+        model,
+        input: inputOf(flags),
+        out: output,
+        mediaRoot: flags['media-root'],
+        remote: remoteOf(flags),
+        calibrator,
+        contract,
+        device,
+        threads,
+        optimization,
+        force,
+        ...run,
+      }),
+    );
     this.log(formatScore(report));
     return report;
   }

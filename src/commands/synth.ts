@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatSynth } from '../core/cli/render-synth.js';
 import { HpsError } from '../core/errors.js';
 import { LIMITS } from '../core/limits.js';
@@ -60,9 +59,8 @@ export default class Synth extends HpsCommand<SynthReport> {
 
   async run(): Promise<SynthReport> {
     const { flags } = await this.parse(Synth);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await synthesize({
+    const report = await this.follow((run) =>
+      synthesize({
         out: flags.out,
         force: flags.force,
         source: flags.source,
@@ -74,21 +72,16 @@ export default class Synth extends HpsCommand<SynthReport> {
         seed: flags.seed,
         sizes: { image: flags['image-size'], video: 2 * Math.floor(flags['video-size'] / 2) },
         tool: TOOL,
-        onProgress: (modality, pairs) => steps.update(`${modality} pairs of ${flags.pairs}`, pairs),
-      });
-      steps.finish();
-      for (const { modality, skipped } of report.modalities) {
-        const [first] = skipped.files;
-        if (first)
-          this.warn(
-            `No ${modality} source: ${first.rule}${skipped.count > 1 ? ` (and ${skipped.count - 1} more)` : ''}`,
-          );
-      }
-      this.log(formatSynth(report));
-      return report;
-    } finally {
-      steps.finish();
+        ...run,
+      }),
+    );
+    for (const { modality, skipped } of report.modalities) {
+      const [first] = skipped.files;
+      if (first)
+        this.warn(`No ${modality} source: ${first.rule}${skipped.count > 1 ? ` (and ${skipped.count - 1} more)` : ''}`);
     }
+    this.log(formatSynth(report));
+    return report;
   }
 }
 

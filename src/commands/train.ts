@@ -1,8 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { cacheFlag, configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
-import { formatTrain, startTraining } from '../core/cli/render-train.js';
+import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
 import { type TrainReport, trainModel } from '../core/lifecycle/train/train.js';
@@ -60,33 +59,28 @@ export default class Train extends HpsCommand<TrainReport> {
         hint: 'Start from configs/hpsv3_nano.yaml.',
       });
     }
-    const preparing = startSteps({ quiet: flags.quiet });
-    const training = startTraining({ quiet: flags.quiet });
-    try {
-      const report = await trainModel({
-        config: { name: file.name, model: file.model, training: file.training ?? trainingConfigSchema.parse({}) },
-        data: flags.data,
-        validation: flags.val,
-        mediaRoot: flags['media-root'],
-        cache: flags.cache,
-        checkpoint: flags.checkpoint,
-        tokenizer: flags.tokenizer,
-        out: flags.out,
-        resume: flags.resume,
-        force: flags.force,
-        device: flags.device,
-        threads: flags.threads,
-        seed: flags.seed,
-        onPrepare: (modality, done, of) => preparing.update(`Preparing ${of} ${modality} rows`, done),
-        onProgress: training.update,
-        onNote: (note) => this.warn(note),
-      });
-      training.finish();
-      this.log(formatTrain(report));
-      return report;
-    } finally {
-      preparing.finish();
-      training.finish();
-    }
+    const { name, model, training = trainingConfigSchema.parse({}) } = file;
+    const report = await this.follow(
+      (run) =>
+        trainModel({
+          config: { name, model, training },
+          data: flags.data,
+          validation: flags.val,
+          mediaRoot: flags['media-root'],
+          cache: flags.cache,
+          checkpoint: flags.checkpoint,
+          tokenizer: flags.tokenizer,
+          out: flags.out,
+          resume: flags.resume,
+          force: flags.force,
+          device: flags.device,
+          threads: flags.threads,
+          seed: flags.seed,
+          ...run,
+        }),
+      () => keptRun(flags.out),
+    );
+    this.log(formatTrain(report));
+    return report;
   }
 }

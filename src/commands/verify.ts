@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { budgetFlag, quietFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
-import { startSteps } from '../core/cli/progress.js';
 import { formatVerify } from '../core/cli/render-gate.js';
 import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
@@ -39,9 +38,8 @@ export default class Verify extends HpsCommand<VerifyReport> {
 
   async run(): Promise<VerifyReport> {
     const { args, flags } = await this.parse(Verify);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await verifyModels({
+    const report = await this.follow((run) =>
+      verifyModels({
         model: args.model,
         other: args.other,
         golden: flags.golden,
@@ -50,14 +48,11 @@ export default class Verify extends HpsCommand<VerifyReport> {
         budget: flags.budget,
         level: flags.quick ? 'quick' : 'full',
         seed: flags.seed,
-        onProgress: ({ step, done }) => steps.update(step, done),
-      });
-      steps.finish();
-      this.log(formatVerify(report));
-      if (!report.passed) process.exitCode = 3;
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatVerify(report));
+    if (!report.passed) process.exitCode = 3;
+    return report;
   }
 }

@@ -274,7 +274,7 @@ describe('the command', () => {
   it.each(['', '.report.json'])('refuses a target whose NAME%s is there before it runs anything', async (suffix) => {
     writeFileSync(`${out}${suffix}`, 'kept');
     let ran = false;
-    const refused = quantized({ onGate: () => (ran = true) });
+    const refused = quantized({ onProgress: () => (ran = true) });
     await expect(refused).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
     expect(ran).toBe(false);
     expect(readFileSync(`${out}${suffix}`, 'utf8')).toBe('kept');

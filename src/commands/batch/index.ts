@@ -1,9 +1,9 @@
+import { basename } from 'node:path';
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
 import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
-import { startRows } from '../../core/cli/progress.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
   DEFAULT_BATCH_SIZE,
@@ -15,9 +15,12 @@ import {
   scoringFlags,
   shardFlag,
 } from '../../core/cli/scoring-flags.js';
+import { STANDARD_STREAM } from '../../core/data/row-files.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/score/batch.js';
+import { journalPath } from '../../core/lifecycle/score/journal.js';
 import { recommendedSetting } from '../../core/profiling/recommended.js';
+import type { Run } from '../../core/run.js';
 
 export default class Batch extends HpsCommand<BatchReport> {
   static override summary = 'Score all rows of a file: JSONL, CSV or Parquet in and out, - for pipes.';
@@ -57,6 +60,11 @@ A score depends on its own row alone, so parts that other machines score (--shar
     quiet: quietFlag,
   };
 
+  /** One line each, as a log has it: a refused row is one of them where the scores go to standard output. */
+  protected override tell(warning: string): void {
+    this.logToStderr(warning);
+  }
+
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
     const {
@@ -71,10 +79,10 @@ A score depends on its own row alone, so parts that other machines score (--shar
     } = flags;
     assertStdoutFree(output, this.jsonEnabled());
     const setting = profile === undefined ? undefined : await recommendedSetting(profile, model[0]);
+    const contractFile = await readContract(contract);
     keepHeapSmall();
-    const progress = startRows({ quiet });
-    try {
-      const report = await runBatch({
+    const work = (run: Run) =>
+      runBatch({
         ...rest,
         models: model,
         out: output,
@@ -83,20 +91,16 @@ A score depends on its own row alone, so parts that other machines score (--shar
         optimization: rest.optimization ?? setting?.optimization,
         mediaRoot,
         remote: remoteOf(flags),
-        contract: await readContract(contract),
+        contract: contractFile,
         streams: processStreams(),
-        onWarning: (warning) => {
-          progress.finish();
-          this.logToStderr(warning);
-        },
-        onProgress: ({ done, expected }) => progress.update(done, expected),
+        ...run,
       });
-      progress.finish();
-      this.logToStderr(formatBatch(report));
-      if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
-      return report;
-    } finally {
-      progress.finish();
-    }
+    const report = await this.follow(work, output === STANDARD_STREAM ? undefined : () => keptRows(output));
+    this.logToStderr(formatBatch(report));
+    if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
   }
 }
+
+const keptRows = (output: string): string =>
+  `The rows scored so far are kept in ${basename(journalPath(output))}: run it again with --resume to go on.`;

@@ -30,7 +30,7 @@ export default class BatchMerge extends HpsCommand<MergeReport> {
   async run(): Promise<MergeReport> {
     const { argv, flags } = await this.parse(BatchMerge);
     const { output, ...rest } = flags;
-    const report = await mergeShards({ ...rest, shards: argv as string[], out: output });
+    const report = await this.follow((run) => mergeShards({ ...rest, shards: argv as string[], out: output, ...run }));
     this.logToStderr(formatMerge(report));
     if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;

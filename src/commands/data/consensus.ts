@@ -39,7 +39,9 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
     const { args, flags } = await this.parse(DataConsensus);
     assertStdoutFree(flags.out, this.jsonEnabled());
     const { 'min-agreement': minAgreement, ...rest } = flags;
-    const report = await consensusFile({ input: args.input, ...rest, minAgreement, streams: processStreams() });
+    const report = await this.follow((run) =>
+      consensusFile({ input: args.input, ...rest, minAgreement, streams: processStreams(), ...run }),
+    );
     this.logToStderr(formatConsensus(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;

@@ -28,7 +28,9 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
   async run(): Promise<ConvertFileReport> {
     const { args, flags } = await this.parse(DataConvert);
     assertStdoutFree(flags.out, this.jsonEnabled());
-    const report = await convertFile({ input: args.input, ...flags, streams: processStreams() });
+    const report = await this.follow((run) =>
+      convertFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
+    );
     this.logToStderr(formatConvert(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;

@@ -33,7 +33,9 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
   async run(): Promise<SplitFileReport> {
     const { args, flags } = await this.parse(DataSplit);
     const fractions = flags.fractions ?? DEFAULT_SPLIT;
-    const report = await splitFile({ input: args.input, ...flags, fractions, streams: processStreams() });
+    const report = await this.follow((run) =>
+      splitFile({ input: args.input, ...flags, fractions, streams: processStreams(), ...run }),
+    );
     this.logToStderr(formatSplit(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;

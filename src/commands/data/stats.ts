@@ -21,7 +21,9 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
 
   async run(): Promise<DataStatsReport> {
     const { args, flags } = await this.parse(DataStatistics);
-    const report = await statsOfFile({ input: args.input, ...flags, streams: processStreams() });
+    const report = await this.follow((run) =>
+      statsOfFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
+    );
     this.log(formatDataStats(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;

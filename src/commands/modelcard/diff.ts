@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { quietFlag, seedFlag } from '../../core/cli/flags.js';
-import { startSteps } from '../../core/cli/progress.js';
 import { formatDiffCards } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type DiffCardsReport, diffModelCards } from '../../core/lifecycle/card/diff.js';
@@ -36,22 +35,18 @@ export default class DiffModelCards extends HpsCommand<DiffCardsReport> {
 
   async run(): Promise<DiffCardsReport> {
     const { args, flags } = await this.parse(DiffModelCards);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await diffModelCards({
+    const report = await this.follow((run) =>
+      diffModelCards({
         before: args.before,
         after: args.after,
         files: flags.files ?? [],
         resamples: flags.resamples,
         seed: flags.seed,
-        onProgress: (step) => steps.update(step, 0),
-      });
-      steps.finish();
-      this.log(formatDiffCards(report));
-      if (flags.strict && report.regressed > 0) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatDiffCards(report));
+    if (flags.strict && report.regressed > 0) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
+    return report;
   }
 }

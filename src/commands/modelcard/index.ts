@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
-import { startSteps } from '../../core/cli/progress.js';
 import { formatModelCard } from '../../core/cli/render-modelcard.js';
 import { type ModelCardReport, makeModelCard } from '../../core/lifecycle/card/write.js';
 
@@ -64,9 +63,8 @@ Scores and labels that a report names are looked for beside it, here, and in --f
 
   async run(): Promise<ModelCardReport> {
     const { flags } = await this.parse(ModelCard);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await makeModelCard({
+    const report = await this.follow((run) =>
+      makeModelCard({
         model: flags.model,
         scorer: flags.scorer,
         evaluations: flags.evaluation ?? [],
@@ -81,13 +79,10 @@ Scores and labels that a report names are looked for beside it, here, and in --f
         out: flags.out,
         strict: flags.strict,
         force: flags.force,
-        onProgress: (step) => steps.update(step, 0),
-      });
-      steps.finish();
-      this.log(formatModelCard(report));
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatModelCard(report));
+    return report;
   }
 }

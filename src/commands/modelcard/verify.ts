@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { quietFlag } from '../../core/cli/flags.js';
-import { startSteps } from '../../core/cli/progress.js';
 import { formatVerifyCard } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/card/verify.js';
@@ -38,20 +37,16 @@ again, and renders the card again. What differs is listed, number by number.`;
 
   async run(): Promise<VerifyCardReport> {
     const { args, flags } = await this.parse(VerifyModelCard);
-    const steps = startSteps({ quiet: flags.quiet });
-    try {
-      const report = await verifyModelCard({
+    const report = await this.follow((run) =>
+      verifyModelCard({
         folder: args.folder,
         files: flags.files ?? [],
         recompute: flags.recompute,
-        onProgress: (step) => steps.update(step, 0),
-      });
-      steps.finish();
-      this.log(formatVerifyCard(report));
-      if (!report.passed) process.exitCode = ERROR_CODES.CHECKSUM_MISMATCH.exit;
-      return report;
-    } finally {
-      steps.finish();
-    }
+        ...run,
+      }),
+    );
+    this.log(formatVerifyCard(report));
+    if (!report.passed) process.exitCode = ERROR_CODES.CHECKSUM_MISMATCH.exit;
+    return report;
   }
 }

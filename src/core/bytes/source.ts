@@ -202,6 +202,25 @@ export async function* readChunks(source: ByteSource, chunkBytes: number): Async
   if (buffer.byteLength > spareBuffer.byteLength) spareBuffer = buffer;
 }
 
+/** The source until the signal is aborted: from then on reading throws the signal's reason. */
+export function stoppable(source: ByteSource, signal: AbortSignal | undefined): ByteSource {
+  if (signal === undefined) return source;
+  return {
+    name: source.name,
+    byteLength: source.byteLength,
+    readSync(offset, length) {
+      signal.throwIfAborted();
+      return source.readSync(offset, length);
+    },
+    async readInto(offset, target) {
+      signal.throwIfAborted();
+      await source.readInto(offset, target);
+    },
+    slice: (offset, length, name) => stoppable(source.slice(offset, length, name), signal),
+    close: () => source.close(),
+  };
+}
+
 /** Opens a file for as long as it is used. */
 export async function withSource<T>(path: string, use: (source: FileSource) => Promise<T>): Promise<T> {
   const source = FileSource.open(path);

@@ -10,6 +10,7 @@ import { makeProbes, type Probes } from '../gate/probes.js';
 import { firstRows, fixedBatch, inBatches, range, rowRunner } from '../gate/rows.js';
 import type { Curve } from '../onnx/curve.js';
 import { modelBytes } from '../onnx/write.js';
+import { startStage } from '../run.js';
 import { withModelProcess } from '../runtime/child.js';
 import { OPTIMIZATION_LEVELS, type OptimizationLevel } from '../runtime/session.js';
 import { float32Value, floatsOf } from '../runtime/value.js';
@@ -59,7 +60,7 @@ export async function checkEmbedded(options: EmbeddedCheck): Promise<GateCheck[]
   const differences: { what: string; difference: Difference }[] = [];
   const source = await readFacts(options.source);
   for (const level of isLarge(source) ? (['basic'] as const) : LEVELS[options.level]) {
-    options.onProgress?.({ step: `calibrated output at level ${level}`, done: 0 });
+    startStage(options, `Gate, calibrated output at level ${level}`);
     const logits = await runProbes(source, options.outputs.logit, level, options);
     const values = await runProbes(await readFacts(options.candidate), options.outputs.added, level, options);
     differences.push({ what: `probes at level ${level}`, difference: compare(options.curve, logits, values) });

@@ -1,6 +1,7 @@
 import type { CodedColumn } from '../data/columns.js';
 import { HpsError } from '../errors.js';
 import type { Band, Curve } from '../onnx/curve.js';
+import { type Run, runOf, startStage } from '../run.js';
 import { bootstrapBand } from './band.js';
 import {
   type CandidateLoss,
@@ -17,13 +18,12 @@ export interface BoundedCandidate<Rows> extends Candidate<Rows> {
   readonly minClusters: { readonly refused: number; readonly warned: number };
 }
 
-export interface FitCalibratorOptions extends FoldOptions {
+export interface FitCalibratorOptions extends FoldOptions, Run {
   /** The methods to choose among, from the simplest to the most flexible: one, or all for `auto`. */
   readonly auto: boolean;
   readonly resamples?: number;
   /** One more curve for each value of this column. */
   readonly groups?: { readonly name: string; readonly column: CodedColumn };
-  readonly onProgress?: (step: string) => void;
 }
 
 /** A curve, how sure it is, and what it does to rows it was not fitted to. */
@@ -80,21 +80,21 @@ export function fitCalibrator<Rows extends ClusteredRows>(
   const repeats = n <= REPEATED_UP_TO_ROWS ? REPEATS : 1;
   const chosen = (training: Rows) => choose(task, training, candidates, folding);
 
-  options.onProgress?.('choosing');
+  startStage(options, 'Choosing');
   const { chosen: method, losses } = chosen(rows);
   const fitsNothing = candidates.length === 1 && method.id === FITS_NOTHING;
   const curve = method.fit(rows);
-  options.onProgress?.('cross-validation');
+  startStage(options, 'Cross-validation');
   const predicted = fitsNothing
     ? null
     : predictOutOfFold(task, rows, (training) => chosen(training).chosen.fit(training), { ...folding, repeats });
-  options.onProgress?.('band');
+  startStage(options, 'Band');
   const seed = `${options.seed}`;
   const band =
     method.id === FITS_NOTHING
       ? null
       : bootstrapBand(task, rows, method, curve, { seed: `${seed}/band`, resamples: options.resamples });
-  options.onProgress?.('intervals');
+  startStage(options, 'Intervals');
   const figures = compareFigures(
     task.statistics(rows, null),
     task.statistics(rows, predicted),
@@ -108,7 +108,7 @@ export function fitCalibrator<Rows extends ClusteredRows>(
         repeats,
         whole: { curve, band, predicted },
         resamples: options.resamples,
-        onProgress: options.onProgress,
+        ...runOf(options),
       })
     : [];
   if (options.auto && method.id === FITS_NOTHING) {

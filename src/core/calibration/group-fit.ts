@@ -1,5 +1,6 @@
 import type { CodedColumn } from '../data/columns.js';
 import type { Band, Curve } from '../onnx/curve.js';
+import { type Run, startStage } from '../run.js';
 import { bootstrapBand } from './band.js';
 import { type FoldOptions, predictOutOfFold } from './cross-validation.js';
 import { type BeforeAndAfter, compareFigures } from './figures.js';
@@ -26,11 +27,10 @@ export interface GroupFit {
   readonly figures: BeforeAndAfter | null;
 }
 
-export interface GroupFitOptions extends FoldOptions {
+export interface GroupFitOptions extends FoldOptions, Run {
   /** The calibrator of all rows. @see FittedCalibrator */
   readonly whole: { readonly curve: Curve; readonly band: Band | null; readonly predicted: Float64Array | null };
   readonly resamples?: number;
-  readonly onProgress?: (step: string) => void;
 }
 
 /** One curve a value of a column, each shrunk to the whole: fitted to all rows, with those of other groups counting less. */
@@ -42,7 +42,7 @@ export function fitGroups<Rows extends ClusteredRows>(
   options: GroupFitOptions,
 ): GroupFit[] {
   return column.names.map((value, code) => {
-    options.onProgress?.(`group ${value}`);
+    startStage(options, `Group ${value}`);
     const members = Int32Array.from(column.codes.keys()).filter((row) => column.codes[row] === code);
     return fitGroup(task, rows, method, { value, members }, options);
   });

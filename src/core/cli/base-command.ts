@@ -1,13 +1,22 @@
 import { Command, type Interfaces } from '@oclif/core';
 import { ERROR_CODES, HpsError } from '../errors.js';
+import type { Run } from '../run.js';
 import type { ConfigFile } from './config.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
 import { configPath, withFallbackValues } from './flag-values.js';
 import { formatJson } from './format.js';
-import { installProcessGuards } from './process-guards.js';
+import { exitCodeOf, interruptible, type Kept } from './interruption.js';
+import { installProcessGuards, markReported } from './process-guards.js';
+import { startProgress } from './progress.js';
 
 type FlagOutput = Interfaces.OutputFlags<Interfaces.FlagInput>;
 type ArgOutput = Interfaces.OutputArgs<Interfaces.ArgInput>;
+
+const nothingKept: Kept = () => 'Nothing was written: every target is as it was.';
+
+/** The warnings that a report carries. */
+const warningsOf = (report: unknown): readonly string[] =>
+  (report as { readonly warnings?: readonly string[] } | null | undefined)?.warnings ?? [];
 
 /**
  * A command of hpsv3: its return value is what `--json` prints, and every failure has a code, a hint and the exit code
@@ -18,6 +27,7 @@ export abstract class HpsCommand<T> extends Command {
 
   /** The file named by `--config`, once the flags are parsed. */
   protected configFile: ConfigFile | undefined;
+  private quiet = false;
 
   abstract override run(): Promise<T>;
 
@@ -56,13 +66,43 @@ export abstract class HpsCommand<T> extends Command {
       const { readConfigFile } = await import('./config.js'); // brings yaml and zod: only where a file is named
       this.configFile = await readConfigFile(path, { knownFlags: this.flagsOfAllCommands() });
     }
-    return super.parse(await withFallbackValues(options, this, this.configFile), argv);
+    const parsed = await super.parse<F, B, A>(await withFallbackValues(options, this, this.configFile), argv);
+    this.quiet = (parsed.flags as { quiet?: boolean }).quiet === true;
+    return parsed;
+  }
+
+  /**
+   * Runs a verb of core: shows its progress and warnings, and stops it where the process is asked to end.
+   * @param kept - what is left where it is stopped, and how to go on; by default nothing is
+   */
+  protected async follow<R>(work: (run: Required<Run>) => Promise<R>, kept = nothingKept): Promise<R> {
+    const progress = startProgress({ quiet: this.quiet });
+    const shown = new Set<string>();
+    const onWarning = (warning: string): void => {
+      if (shown.has(warning)) return; // told while it happened, and again in the report
+      shown.add(warning);
+      progress.finish();
+      this.tell(warning);
+    };
+    try {
+      const report = await interruptible(kept, (signal) => work({ signal, onProgress: progress.update, onWarning }));
+      for (const warning of warningsOf(report)) onWarning(warning);
+      return report;
+    } finally {
+      progress.finish();
+    }
+  }
+
+  /** Says what is worth knowing while the work goes on. */
+  protected tell(warning: string): void {
+    this.warn(warning);
   }
 
   protected override async catch(error: Error): Promise<unknown> {
     if (isExit(error)) throw error;
     const known = asHpsError(error, { flags: this.ownFlags() });
-    process.exitCode = known?.exitCode ?? 1;
+    markReported();
+    process.exitCode = known ? exitCodeOf(known) : 1;
     if (this.jsonEnabled()) return this.logJson(this.toErrorJson(known ?? error));
     throw known === null ? error : toCliError(known);
   }

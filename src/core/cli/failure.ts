@@ -2,6 +2,7 @@ import { Errors } from '@oclif/core';
 import { suggest } from '../bytes/suggest.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { printable } from './format.js';
+import { exitCodeOf } from './interruption.js';
 
 /** What every command prints for every failure under `--json`. */
 export interface ErrorJson {
@@ -65,9 +66,10 @@ function boundedDetails(details: HpsError['details']): HpsError['details'] {
 }
 
 /** The same failure for oclif to print: it sets the exit code in whichever CLI the command runs. */
-export function toCliError({ code, message, hint, exitCode }: HpsError): Error {
+export function toCliError(error: HpsError): Error {
+  const { code, message, hint } = error;
   const lines = message.split('\n').map(printable).join('\n');
-  return new Errors.CLIError(lines, { code, exit: exitCode, suggestions: hint ? [hint] : [] });
+  return new Errors.CLIError(lines, { code, exit: exitCodeOf(error), suggestions: hint ? [hint] : [] });
 }
 
 /** True for oclif's way of ending a command early (`this.exit(0)`, the end of `--help`), which is no failure. */

@@ -1,14 +1,22 @@
 import { writeSync } from 'node:fs';
 import { cleanTemporaryFiles } from '../bytes/staging.js';
-import { ERROR_CODES, HpsError, systemErrorCode } from '../errors.js';
+import { ERROR_CODES, type HpsError, systemErrorCode } from '../errors.js';
 import { errorJson, internalError } from './failure.js';
 import { formatJson } from './format.js';
+import { interrupt, interrupted, SIGNAL_EXIT_CODES, type StopSignal } from './interruption.js';
 
-/** 128 plus the number of the signal, as shells report it. */
-const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const [STDOUT, STDERR] = [1, 2];
 
+/** Work that is asked to stop has this long to release what it holds: something that cannot be stopped must not hold the process. */
+const GRACE_MS = 800;
+
 let installed = false;
+/** Whether a command has put its failure into words already. */
+let reported = false;
+
+export const markReported = (): void => {
+  reported = true;
+};
 
 /**
  * Makes the process end well when it is interrupted, when its output goes nowhere, or when a bug escapes every `await`:
@@ -19,12 +27,7 @@ export function installProcessGuards({ json }: { json: boolean }): void {
   if (installed) return;
   installed = true;
   process.once('exit', cleanTemporaryFiles);
-  for (const [signal, exitCode] of Object.entries(SIGNAL_EXIT_CODES)) {
-    process.once(signal, () => {
-      if (json) writeJson(new HpsError('INTERRUPTED', `stopped by ${signal}`, { details: { signal } }));
-      process.exit(exitCode);
-    });
-  }
+  for (const signal of Object.keys(SIGNAL_EXIT_CODES) as StopSignal[]) process.on(signal, () => stop(signal, json));
   process.once('uncaughtException', (error) => {
     const shown = internalError(error);
     if (json) writeJson(shown);
@@ -42,6 +45,18 @@ export function installProcessGuards({ json }: { json: boolean }): void {
     process.exit(ERROR_CODES.OUTPUT_WRITE_FAILED.exit);
   });
   process.stderr.on('error', () => {}); // nobody reads our messages: no reason to stop the work
+}
+
+/** Work under way is asked to stop and then ends the process itself; the second time, or without work, it ends here. */
+function stop(signal: StopSignal, json: boolean): void {
+  const asked = interrupt(signal);
+  const end = (error: HpsError) => {
+    if (json && !reported) writeJson(error);
+    else if (!reported && error.hint) writeQuietly(STDERR, `\n${error.message}\n${error.hint}\n`);
+    process.exit(SIGNAL_EXIT_CODES[signal]);
+  };
+  if (asked === undefined) end(interrupted(signal));
+  else setTimeout(() => end(asked), GRACE_MS).unref();
 }
 
 const writeJson = (error: HpsError): void => writeQuietly(STDOUT, formatJson(errorJson(error)));

@@ -3,12 +3,11 @@ import { formatHash } from './format.js';
 
 /** The text of `hpsv3 score`: the answer, then what it rests on. */
 export function formatScore(report: ScoreReport): string {
-  const { logit, model, truncated, runtime, warnings } = report;
+  const { logit, model, truncated, runtime } = report;
   return [
     'winner' in report ? describePair(report) : describeItem(report),
     `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}, ${runtime.threads} threads`,
     ...(truncated ? ['The end of a text was left out: it is longer than the model reads.'] : []),
-    ...warnings,
   ].join('\n');
 }
 

@@ -1,7 +1,7 @@
+import { basename } from 'node:path';
 import type { TrainReport } from '../lifecycle/train/train.js';
-import type { TrainingProgress } from '../training/run/run.js';
-import { formatCount, formatDuration } from './format.js';
-import { type StatusOptions, startStatus } from './progress.js';
+import { hasState } from '../training/run/state.js';
+import { formatCount } from './format.js';
 import { formatTable } from './table.js';
 
 const ENDED = {
@@ -33,27 +33,8 @@ export function formatTrain(report: TrainReport): string {
   ].join('\n');
 }
 
-/** Live progress of a run: loss, AUC, speed and the time that is left. */
-export function startTraining(options: StatusOptions): { update(progress: TrainingProgress): void; finish(): void } {
-  const status = startStatus(options);
-  let first: { step: number; at: number } | undefined;
-  return {
-    update: ({ step, steps, loss, auc, pairs }) =>
-      status.show((elapsedMs) => {
-        first ??= { step, at: elapsedMs };
-        const perStep = step > first.step ? (elapsedMs - first.at) / (step - first.step) : undefined;
-        const parts = [
-          `step ${formatCount(step)} of ${formatCount(steps)}`,
-          `loss ${loss.toFixed(4)}`,
-          `AUC ${auc === null ? '–' : auc.toFixed(4)}`,
-        ];
-        if (perStep !== undefined) {
-          const pairsPerStep = pairs / Math.max(1, step - first.step + 1);
-          parts.push(`${((1000 * pairsPerStep) / perStep).toFixed(0)} pairs/s`);
-          parts.push(`${formatDuration((steps - step) * perStep)} left`);
-        }
-        return parts.join(', ');
-      }),
-    finish: status.finish,
-  };
-}
+/** What is left of a run that was stopped. */
+export const keptRun = (folder: string): string =>
+  hasState(folder)
+    ? `The run is kept in ${basename(folder)} up to the last saved state: run it again with --resume to go on.`
+    : `No state was saved yet in ${basename(folder)}: run it again to start over.`;

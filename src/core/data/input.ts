@@ -1,4 +1,4 @@
-import type { ByteSource } from '../bytes/source.js';
+import { type ByteSource, stoppable } from '../bytes/source.js';
 
 /** Size of one read of a row file: large enough for full disk speed, small enough to stay in the processor's cache. */
 const READ_BYTES = 1024 * 1024;
@@ -15,14 +15,22 @@ export interface DataInput {
   readonly source?: ByteSource;
 }
 
-/** A file as input. */
-export function fileInput(source: ByteSource): DataInput {
+/** A file as input, until the signal stops it. */
+export function fileInput(file: ByteSource, signal?: AbortSignal): DataInput {
+  const source = stoppable(file, signal);
   return { name: source.name, source, isRepeatable: true, chunks: () => readAhead(source) };
 }
 
 /** A stream, such as standard input, as input. */
-export function streamInput(stream: AsyncIterable<Uint8Array>, name: string): DataInput {
-  return { name, isRepeatable: false, chunks: () => stream };
+export function streamInput(stream: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): DataInput {
+  return { name, isRepeatable: false, chunks: () => (signal ? untilStopped(stream, signal) : stream) };
+}
+
+async function* untilStopped(stream: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
 }
 
 /**

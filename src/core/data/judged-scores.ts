@@ -35,12 +35,12 @@ const MODEL_SHA256 = /^[0-9a-f]{64}$/;
  * @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, DATA_INVALID (also where no row has both); MODELS_INCOMPARABLE for scores of
  *   several models
  */
-export async function readJudgedScores(files: {
-  readonly labels: string;
-  readonly scores: string;
-}): Promise<JudgedScores> {
-  const labels = await withSource(files.labels, (source) => readLabels(fileInput(source)));
-  const scores = await withSource(files.scores, (source) => readScores(fileInput(source)));
+export async function readJudgedScores(
+  files: { readonly labels: string; readonly scores: string },
+  signal?: AbortSignal,
+): Promise<JudgedScores> {
+  const labels = await withSource(files.labels, (source) => readLabels(fileInput(source, signal)));
+  const scores = await withSource(files.scores, (source) => readScores(fileInput(source, signal)));
   const joined = joinScores(labels.table, scores.table);
   const { labelsOnly, scoresOnly, matched } = joined.report;
   const failed = labels.report.badRows + scores.report.badRows;
@@ -53,8 +53,9 @@ export async function readJudgedScores(files: {
 export async function readScoresFor(
   labels: LabelTable,
   path: string,
+  signal?: AbortSignal,
 ): Promise<{ readonly joined: JoinedPairs | JoinedAbsolutes; readonly report: RowsReport }> {
-  const { table, report } = await withSource(path, (source) => readScores(fileInput(source)));
+  const { table, report } = await withSource(path, (source) => readScores(fileInput(source, signal)));
   return { joined: joinScores(labels, table), report };
 }
 

@@ -20,11 +20,12 @@ export async function withInput<T>(
   path: string,
   { stdin }: StandardStreams,
   use: (input: DataInput) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
-  if (path === STANDARD_STREAM) return use(streamInput(stdin, 'stdin'));
+  if (path === STANDARD_STREAM) return use(streamInput(stdin, 'stdin', signal));
   const source = FileSource.open(path);
   try {
-    return await use(fileInput(source));
+    return await use(fileInput(source, signal));
   } finally {
     source.close();
   }

@@ -1,6 +1,7 @@
 import { type Figures, figuresOf } from '../calibration/figures.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
+import { type Run, startStage } from '../run.js';
 import { type BootstrapOptions, estimateOf, replicate, sortedValues } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
@@ -82,10 +83,9 @@ function intersection(columns: readonly GroupBy[]): GroupBy {
 /** Figures that gaps are told of: those that do not grow with fewer rows, as calibration errors do. */
 const GAP_METRICS = new Set(['accuracy', 'brier', 'rmse', 'spearman']);
 
-export interface GroupOptions extends BootstrapOptions {
+export interface GroupOptions extends BootstrapOptions, Run {
   /** Fewest rows of a group that is shown. */
   readonly minRows: number;
-  readonly onProgress?: (step: string) => void;
 }
 
 interface Member {
@@ -103,7 +103,7 @@ export function reportGroups(
 ): GroupsReport {
   const members = groupings(columns).flatMap(membersOf);
   const groups = members.map(({ by, value, rows }): GroupReport => {
-    options.onProgress?.(`${by} ${value}`);
+    startStage(options, `Group ${by} ${value}`);
     const { statistics, clusters } = judge(joined, predictions, rows);
     const suppressed = rows.length < options.minRows;
     const metrics = suppressed

@@ -1,4 +1,5 @@
 import { HpsError } from '../errors.js';
+import { startStage } from '../run.js';
 import { type ModelProcess, type RemoteSession, withModelProcess } from '../runtime/child.js';
 import { type Budget, withDefaults } from './budget.js';
 import type { Outputs } from './compare.js';
@@ -16,7 +17,7 @@ import { batchFeeds, firstRows, fixedBatch, inBatches, range, rowRunner } from '
 import { COMPARED_BATCH, INVARIANCE_ROWS, tryInvariances, tryLevels } from './trials.js';
 import { judgeGolden, judgeSource, type Verdict } from './verdict.js';
 
-export type { GateOptions, GateProgress, GateReference } from './options.js';
+export type { GateOptions, GateReference } from './options.js';
 
 const REPORTED_REFERENCE = { golden: 'golden', model: 'source', ensemble: 'members', none: 'none' } as const;
 
@@ -280,7 +281,7 @@ async function locate(
   { tolerance }: Verdict,
   options: GateOptions,
 ): Promise<DivergenceResult> {
-  options.onProgress?.({ step: 'first divergence', done: 0 });
+  startStage(options, 'Gate, first divergence');
   const [first] = inBatches(range(probes.rows), batch);
   return findDivergence(source, candidate, {
     feeds: batchFeeds(probes.feeds, first),

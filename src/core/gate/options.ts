@@ -1,3 +1,4 @@
+import { counter, type Run } from '../run.js';
 import type { ModelLimits } from '../runtime/child.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -19,13 +20,7 @@ export type GateReference =
   | { readonly kind: 'ensemble'; readonly members: readonly MemberModel[] }
   | { readonly kind: 'none' };
 
-export interface GateProgress {
-  readonly step: string;
-  /** Batches run so far in this step. */
-  readonly done: number;
-}
-
-export interface GateOptions {
+export interface GateOptions extends Run {
   /** Path of the model that is judged. */
   readonly candidate: string;
   readonly reference: GateReference;
@@ -45,14 +40,9 @@ export interface GateOptions {
   /** 1 for results that do not depend on the number of cores. */
   readonly threads?: number;
   readonly limits?: ModelLimits;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: GateProgress) => void;
 }
 
 export const seedOf = ({ seed = '0' }: GateOptions): string => seed;
 
-/** Reports every batch of a step. */
-export function progressOf({ onProgress }: GateOptions, step: string): () => void {
-  let done = 0;
-  return () => onProgress?.({ step, done: ++done });
-}
+/** Counts the batches of a step. */
+export const progressOf = (run: Run, step: string): (() => void) => counter(run, `Gate, ${step}`, 'batches');

@@ -27,7 +27,7 @@ export async function measureColdStart(
 ): Promise<ColdStart> {
   const starts: Start[] = [];
   for (let i = 0; i < STARTS; i++) {
-    bench.onStep('cold start');
+    bench.onStep('Cold start');
     starts.push(await startOnce(facts, setting, feedsOf, bench));
   }
   const of = (key: 'processMs' | 'runtimeMs' | 'loadMs' | 'firstRunMs' | 'totalMs' | 'runtimeBytes' | 'loadedBytes') =>

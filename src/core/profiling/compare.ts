@@ -54,7 +54,7 @@ export async function compareInTurn(
   const blocks: Block[] = [];
   for (let round = 0; round < (baseline ? ROUNDS_OF_BLOCKS : 1); round++) {
     for (let i = 0; i < BLOCKS; i++) {
-      bench.onStep(baseline ? 'comparison' : 'noise check');
+      bench.onStep(baseline ? 'Comparison' : 'Noise check');
       blocks.push(await runBlock(model, baseline, setting, blocks.length, bench));
     }
     if (judgeNoise(blocks, budget).quiet) break;

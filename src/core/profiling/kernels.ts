@@ -30,10 +30,10 @@ export async function traceKernels(
   setting: Setting,
   bench: Bench,
 ): Promise<TracedKernels> {
-  bench.onStep('shapes');
+  bench.onStep('Shapes');
   const written = await traceOnce(subject, { ...setting, optimization: 'disabled' }, setting.batch, bench);
   const optimized = await traceOnce(subject, setting, setting.batch, bench);
-  bench.onStep('trace');
+  bench.onStep('Trace');
   let wallMs: readonly number[] = [];
   const runs = await withTrace((tracePrefix) =>
     withModelProcess(bench.child, async (process) => {

@@ -49,7 +49,7 @@ async function timeRuns(
   const times: number[] = [];
   const begun = performance.now();
   for (;;) {
-    onStep('latency');
+    onStep('Latency');
     times.push(...(await process.time(trial, { rounds: MOST_RUNS - times.length, budgetMs: SLICE_MS }))[0]);
     const elapsed = performance.now() - begun;
     if (times.length >= MOST_RUNS || (times.length >= ENOUGH_RUNS && elapsed >= budgetMs)) return times;

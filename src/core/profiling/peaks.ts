@@ -20,7 +20,7 @@ const ROUNDS = 12;
  * by the same trace that kernels are timed with.
  */
 export async function measurePeaks(threads: number, integers: boolean, bench: Bench): Promise<Profile['peaks']> {
-  bench.onStep('peak rates');
+  bench.onStep('Peak rates');
   let seconds = new Map<string, number>();
   await withTemporaryModel(peakModel(integers), async (path) => {
     const runs = await withTrace((tracePrefix) =>

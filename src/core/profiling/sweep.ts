@@ -59,7 +59,7 @@ export async function sweep(options: SweepOptions, bench: Bench): Promise<Profil
 async function measure(left: readonly Measured[], options: SweepOptions, random: Random, bench: Bench): Promise<void> {
   const groups = [...groupSessions(left).values()];
   for (const at of random.permutation(groups.length)) {
-    bench.onStep('sweep');
+    bench.onStep('Sweep');
     await measureSession(groups[at], options, bench);
   }
 }

@@ -8,6 +8,7 @@ import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
 import { assertOpset } from '../onnx/opset.js';
 import { type WrittenOnnx, writeOnnx } from '../onnx/write.js';
+import { type Run, reporter } from '../run.js';
 import { VERSION } from '../version.js';
 import { gateFailed } from './gate-failed.js';
 import { fillHashes, type PendingLineage, settled } from './lineage.js';
@@ -48,15 +49,13 @@ export interface ReleasedModel extends StagedModel {
   readonly step: LineageStep;
 }
 
-export interface PublishSteps<Report> {
+export interface PublishSteps<Report> extends Run {
   /** Looks at the staged model: nothing is released unless it passes. */
   judge(staged: StagedModel): Promise<GateReport>;
   /** Written as `NAME.report.json` beside the model, and returned. */
   report(released: ReleasedModel): Report | Promise<Report>;
   /** More small files beside the model, by what comes after its name. */
   readonly beside?: Readonly<Record<string, string>>;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -134,13 +133,14 @@ export class ModelRelease {
     await this.output.discard();
   }
 
-  private async stage(draft: ModelDraft, { onProgress, signal }: PublishSteps<unknown>): Promise<StagedModel> {
+  private async stage(draft: ModelDraft, run: Run): Promise<StagedModel> {
     const { output, name } = this;
     for (const file of [name, `${name}.data`]) await output.drop(file); // of a draft that was refused
     const { externalData, allowNonfinite, manifest } = draft;
     const { model, deferred } = complete(draft);
     const watched = allowNonfinite ? model : refuseNonFinite(model, { allowMasks: manifest === null });
-    const written = await writeOnnx(watched, output, { externalData, deferred, onProgress, signal });
+    const onProgress = reporter(run, 'Writing', 'bytes');
+    const written = await writeOnnx(watched, output, { externalData, deferred, onProgress, signal: run.signal });
     return { path: output.path(), ...factsOf(written) };
   }
 }

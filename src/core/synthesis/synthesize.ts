@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve, sep } from 'node:path';
 import { invalidOutput } from '../bytes/output-error.js';
 import { withAtomicFolder } from '../bytes/output-folder.js';
 import { HpsError } from '../errors.js';
+import { type Run, reporter } from '../run.js';
 import { cardsPerSource, Deck } from './deck.js';
 import { MediaFolder, type RowFile, RowFileWriter } from './folder.js';
 import type { SynthModality, SynthModalityId } from './modality.js';
@@ -19,7 +20,7 @@ const MANIFEST = 'synth.json';
 /** Skipped files that the manifest names; the rest are counted. */
 const MAX_SKIPPED_NAMES = 20;
 
-export interface SynthOptions {
+export interface SynthOptions extends Run {
   /** Folder to write. */
   readonly out: string;
   readonly force: boolean;
@@ -38,8 +39,6 @@ export interface SynthOptions {
   readonly source?: string;
   /** Name and version of the program, for the manifest. */
   readonly tool: string;
-  readonly onProgress?: (modality: SynthModalityId, pairs: number) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface ModalityReport {
@@ -153,7 +152,8 @@ class Synthesis {
     { sources, perSource, skipped }: SourcePlan<T>,
     rows: RowFiles,
   ): Promise<ModalityReport> {
-    const { pairs, seed, onProgress, signal } = this.options;
+    const { pairs, seed, signal } = this.options;
+    const report = reporter(this.options, `Making ${modality.id} pairs`, 'pairs');
     const deck = new Deck(
       modality.perturbations.map(({ id }) => id),
       `synth:${seed}:${modality.id}`,
@@ -164,7 +164,7 @@ class Synthesis {
       counts.identical += await this.compareSource(modality, source, deck.take(wanted), rows);
       counts.pairs += wanted;
       counts.sources++;
-      onProgress?.(modality.id, counts.pairs);
+      report(counts.pairs, pairs);
       signal?.throwIfAborted();
       if (counts.pairs === pairs) break;
     }

@@ -117,6 +117,29 @@ describe.runIf(posix)('unusual surroundings', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it.each([
+    [
+      'releases what it holds',
+      "signal.addEventListener('abort', () => fail(new Error('ended')))",
+      'released Half of it.',
+    ],
+    ['cannot be stopped', '{}', ''],
+  ])('stops work that %s within a second, and says what is kept', async (_, stopped, printed) => {
+    const folder = mkdtempSync(join(tmpdir(), 'hpsv3-stopped-'));
+    const child = guarded(
+      folder,
+      `const { interruptible } = await import('${new URL('../../../dist/core/', import.meta.url)}cli/interruption.js');
+      const work = (signal) => new Promise((done, fail) => { ${stopped}; console.error('ready'); setInterval(() => {}, 1000); });
+      await interruptible(() => 'Half of it.', work).catch((error) => { console.error('released', error.hint); process.exit(130); });`,
+    );
+    child.stderr.once('data', () => child.kill('SIGINT'));
+    const { code, stdout, stderr } = await collect(child);
+    expect(code).toBe(130);
+    expect(stderr).toContain(printed);
+    if (printed === '') expect(JSON.parse(stdout).error).toMatchObject({ code: 'INTERRUPTED', hint: 'Half of it.' });
+    rmSync(folder, { recursive: true });
+  });
+
   it('exits 1 with JSON and no temporary file after a bug in a callback', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'hpsv3-bug-'));
     const { code, stdout, stderr } = await collect(guarded(folder, 'setTimeout(() => undefined.length);'));

@@ -8,8 +8,9 @@ import {
   formatJson,
   printable,
 } from '../../../src/core/cli/format.js';
-import { startProgress, startSteps } from '../../../src/core/cli/progress.js';
+import { startProgress } from '../../../src/core/cli/progress.js';
 import { displayWidth, formatTable, truncate } from '../../../src/core/cli/table.js';
+import type { Progress } from '../../../src/core/run.js';
 
 describe('suggest', () => {
   it.each([
@@ -126,10 +127,10 @@ describe('startProgress', () => {
         written += text;
       },
     };
-    const progress = startProgress({ label: 'Exporting', stream: stream as never, env, quiet, now: () => time });
+    const progress = startProgress({ stream: stream as never, env, quiet, now: () => time });
     for (let step = 1; step <= 40; step++) {
       time = step * 1000;
-      progress.update(step * 1024, 40 * 1024);
+      progress.update({ stage: 'Exporting', done: step * 1024, total: 40 * 1024, unit: 'bytes' });
     }
     progress.finish();
     return written;
@@ -159,8 +160,9 @@ describe('startProgress', () => {
   });
 });
 
-describe('startSteps', () => {
-  it('names the step under way, at most every ten seconds off a terminal, with no control character of its name', () => {
+describe('a stage', () => {
+  /** What is written of updates a second apart, by plain lines. */
+  function lines(updates: readonly Progress[]): string[] {
     let written = '';
     let time = 0;
     const stream = {
@@ -169,9 +171,33 @@ describe('startSteps', () => {
         written += text;
       },
     };
-    const steps = startSteps({ stream: stream as never, env: {}, now: () => time });
-    for (time = 1000; time <= 12_000; time += 1000) steps.update('batch\u001b[2J', time / 1000);
-    steps.finish();
-    expect(written).toBe('batch\\u001b[2J: 10 done, 10.0 s\n');
+    const progress = startProgress({ stream: stream as never, env: {}, now: () => time });
+    for (const update of updates) {
+      time += 1000;
+      progress.update(update);
+    }
+    progress.finish();
+    return written.trimEnd().split('\n');
+  }
+  const counted = (count: number, more: (i: number) => Partial<Progress>): Progress[] =>
+    Array.from({ length: count }, (_, i) => ({ stage: 'Scoring', done: i + 1, total: null, unit: 'rows', ...more(i) }));
+
+  it.each([
+    ['without a total', () => ({}), 'Scoring: 10 rows, 1.0/s, 9.0 s'],
+    ['with one', () => ({ total: 30 }), 'Scoring: 10 of 30 rows, 1.0/s, 20.0 s left'],
+    [
+      'with a detail',
+      () => ({ total: 30, detail: 'loss 0.5' }),
+      'Scoring: 10 of 30 rows, 1.0/s, 20.0 s left, loss 0.5',
+    ],
+    ['that is only named', () => ({ done: 0 }), 'Scoring: 9.0 s'],
+    ['of bytes of unknown length', () => ({ unit: 'bytes' as const }), 'Scoring: 10 B, 1 B/s, 9.0 s'],
+    ['that could drive a terminal', () => ({ stage: 'a\u001b[2J' }), 'a\\u001b[2J: 10 rows, 1.0/s, 9.0 s'],
+  ])('%s says how far it is', (_, more, line) => expect(lines(counted(10, more))).toEqual([line]));
+
+  it('has a rate of its own, and one of what was done since it was first seen', () => {
+    const before = counted(8, () => ({ stage: 'Reading' }));
+    const resumed = counted(5, (i) => ({ done: 100 + 2 * i, total: 110 }));
+    expect(lines([...before, ...resumed])).toEqual(['Scoring: 102 of 110 rows, 2.0/s, 4.0 s left']);
   });
 });

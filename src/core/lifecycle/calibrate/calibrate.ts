@@ -17,15 +17,15 @@ import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
-import type { GateProgress } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import type { Decision } from '../../onnx/manifest.js';
 import { startLineage } from '../../release/lineage.js';
 import type { ReleasedModel } from '../../release/model-release.js';
+import { type Run, runOf } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { Embedding } from './embed-calibrator.js';
 
-export interface CalibrateOptions {
+export interface CalibrateOptions extends Run {
   readonly scores: string;
   readonly labels: string;
   /** Calibrator file to write; null to report only. */
@@ -46,9 +46,6 @@ export interface CalibrateOptions {
   readonly allowNonfinite?: boolean;
   readonly seed: number;
   readonly force: boolean;
-  readonly onProgress?: (step: string) => void;
-  readonly onGate?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface CalibrateReport extends ResampleCounts {
@@ -104,7 +101,7 @@ async function fitFiles(
     inputs.map((path) => ({ path })),
     options.signal,
   );
-  const { joined, rows, modelSha256 } = await readJudgedScores(options);
+  const { joined, rows, modelSha256 } = await readJudgedScores(options, options.signal);
   const fitted = fitRows(joined, options);
   const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
   const calibrator = calibratorOf(fitted, joined, options, {
@@ -148,9 +145,9 @@ const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: Ca
 });
 
 function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: CalibrateOptions): FittedCalibrator {
-  const { method, symmetric, strictlyMonotone, folds, seed, resamples, onProgress } = options;
+  const { method, symmetric, strictlyMonotone, folds, seed, resamples } = options;
   const groups = options.perGroup === undefined ? undefined : groupColumn(joined, options.perGroup);
-  const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, onProgress };
+  const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, ...runOf(options) };
   if (joined.kind === 'pair') {
     const candidates = CALIBRATION_METHODS.map((one) => ({
       id: one.id,

@@ -7,8 +7,9 @@ import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judge
 import { HpsError } from '../../errors.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { predict } from '../../evaluation/predictions.js';
+import type { Run } from '../../run.js';
 
-export interface CheckCalibratorOptions {
+export interface CheckCalibratorOptions extends Run {
   readonly calibrator: string;
   readonly scores: string;
   readonly labels: string;
@@ -37,7 +38,7 @@ export interface CheckCalibratorReport extends Staleness {
  */
 export async function checkCalibrator(options: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
   const { document: calibrator } = readCalibrator(options.calibrator);
-  const { joined, rows, modelSha256 } = await readJudgedScores(options);
+  const { joined, rows, modelSha256 } = await readJudgedScores(options, options.signal);
   assertSameModel(calibrator, modelSha256);
   if (joined.clusterCount < STALENESS_CLUSTERS) {
     throw new HpsError(

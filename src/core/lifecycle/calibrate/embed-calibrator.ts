@@ -3,7 +3,7 @@ import { calibratedManifest, embedCalibrator, embeddedOutputs } from '../../cali
 import { checkEmbedded } from '../../calibration/embed-gate.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, withDefaults } from '../../gate/budget.js';
-import { type GateProgress, runGate } from '../../gate/gate.js';
+import { runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
 import { type Manifest, manifestOf } from '../../onnx/manifest.js';
@@ -11,8 +11,9 @@ import { opsetOf } from '../../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../../onnx/read.js';
 import type { PendingLineage } from '../../release/lineage.js';
 import { ModelRelease, type ReleasedModel } from '../../release/model-release.js';
+import { type Run, runOf } from '../../run.js';
 
-export interface EmbeddingOptions {
+export interface EmbeddingOptions extends Run {
   /** The model without the calibrator, and the one to write. */
   readonly model: string;
   readonly out: string;
@@ -23,8 +24,6 @@ export interface EmbeddingOptions {
   readonly seed: number;
   readonly allowNonfinite?: boolean;
   readonly force: boolean;
-  readonly onGate?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 /** A model that waits for its calibrator, with its place kept. */
@@ -64,7 +63,7 @@ export class Embedding {
   ): Promise<Report> {
     const { file, manifest, options } = this;
     const { model, source, externalFiles } = file;
-    const { allowNonfinite, signal } = options;
+    const { allowNonfinite } = options;
     return this.release.publish(
       {
         model: embedCalibrator(model, manifest, calibrator, source.name),
@@ -73,7 +72,7 @@ export class Embedding {
         externalData: externalFiles.length > 0,
         allowNonfinite,
       },
-      { judge: ({ path }) => judge(path, calibrator, opsetOf(model)!, options), report, signal },
+      { judge: ({ path }) => judge(path, calibrator, opsetOf(model)!, options), report, ...runOf(options) },
     );
   }
 
@@ -95,9 +94,10 @@ async function judge(
   candidate: string,
   calibrator: Calibrator,
   opset: number,
-  { model: source, gate: level, seed, signal, onGate: onProgress, budget }: EmbeddingOptions,
+  options: EmbeddingOptions,
 ): Promise<GateReport> {
-  const common = { candidate, level, seed: String(seed), signal, onProgress };
+  const { model: source, gate: level, seed, budget } = options;
+  const common = { candidate, level, seed: String(seed), ...runOf(options) };
   const reference = { kind: 'model', path: source } as const;
   const report = await runGate({ ...common, reference, budgetKind: 'calibrate', budget });
   if (level === 'off') return report;

@@ -6,9 +6,10 @@ import { readJudgedScores, readScoresFor } from '../../data/judged-scores.js';
 import { HpsError } from '../../errors.js';
 import { compareGroups, type GroupDelta, type JudgedModel } from '../../evaluation/group-deltas.js';
 import { predict } from '../../evaluation/predictions.js';
+import { type Run, startStage } from '../../run.js';
 import { cardFolder, locateFiles, pathsOf, readCardFacts } from './verify.js';
 
-export interface DiffCardsOptions {
+export interface DiffCardsOptions extends Run {
   /** Folders of two cards. */
   readonly before: string;
   readonly after: string;
@@ -16,7 +17,6 @@ export interface DiffCardsOptions {
   readonly files: readonly string[];
   readonly resamples?: number;
   readonly seed: number;
-  readonly onProgress?: (step: string) => void;
 }
 
 export interface DiffCardsReport {
@@ -47,13 +47,13 @@ export interface DiffedCard {
  *   changed; MODELS_INCOMPARABLE for cards without an evaluation of the same kind; DATA_INVALID where no row is in both
  */
 export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCardsReport> {
-  const { files, seed, resamples, onProgress } = options;
+  const { files, seed, resamples } = options;
   const [before, after] = await Promise.all([open(options.before), open(options.after)]);
   const [old, now] = evaluationsToCompare(before.facts, after.facts);
-  onProgress?.('reading');
+  startStage(options, 'Reading');
   const paths = { old: await rowsOf(before, old, files), now: await rowsOf(after, now, files) };
-  const judged = await readJudgedScores(paths.now);
-  const { joined: earlier } = await readScoresFor(judged.labels, paths.old.scores);
+  const judged = await readJudgedScores(paths.now, options.signal);
+  const { joined: earlier } = await readScoresFor(judged.labels, paths.old.scores, options.signal);
   const model = async (joined: JudgedModel['joined'], calibrator: string | undefined): Promise<JudgedModel> => ({
     joined,
     predictions: predict(joined, calibrator === undefined ? null : readCalibrator(calibrator).document),
@@ -62,7 +62,7 @@ export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCar
   const is = await model(judged.joined, paths.now.calibrator);
   const columns = now.report.options.by.map((name) => groupColumn(judged.joined, name));
   const minGroup = now.report.minGroup;
-  onProgress?.('comparing');
+  startStage(options, 'Comparing');
   const deltas = compareGroups(was, is, columns, { minRows: minGroup, seed: `${seed}/diff`, resamples });
   if (deltas.length === 0) throw nothingShared(before.facts, after.facts);
   const count = (verdict: GroupDelta['verdict']) => deltas.filter((delta) => delta.verdict === verdict).length;

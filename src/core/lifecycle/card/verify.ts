@@ -12,19 +12,18 @@ import { readDocument } from '../../documents/define.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import { type Run, startStage } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { evaluateFiles } from '../evaluate/evaluate.js';
 import { CARD_FILE, findByHash, listFiles, SUMS_FILE } from './write.js';
 
-export interface VerifyCardOptions {
+export interface VerifyCardOptions extends Run {
   /** A card's folder, or one that has it as `card`. */
   readonly folder: string;
   /** Folders where files lie that the card knows by their hashes. */
   readonly files: readonly string[];
   /** Also compute the figures of evaluations from their scores and labels again. */
   readonly recompute: boolean;
-  readonly onProgress?: (step: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 /** `absent`: known by its hash, and in none of the folders given. */
@@ -59,11 +58,10 @@ const ROUNDING = 1e-9;
  * @throws HpsError FILE_NOT_FOUND for a folder without card; CONFIG_INVALID for a card that breaks its schema
  */
 export async function verifyModelCard(options: VerifyCardOptions): Promise<VerifyCardReport> {
-  const { onProgress } = options;
   const folder = cardFolder(options.folder);
   const facts = readCardFacts(folder);
   const notes: string[] = [];
-  onProgress?.('hashing');
+  startStage(options, 'Hashing');
   const changed = [...(await checkSums(folder)), ...(await checkAround(options.folder, folder))];
   const located = await locateFiles(facts, folder, options.files);
   const bound = await Promise.all(located.map(async ({ file, at }) => statusOf(file, at)));
@@ -80,7 +78,7 @@ export async function verifyModelCard(options: VerifyCardOptions): Promise<Verif
     : { differences: [], numbers: 0, notes: [] };
   differences.push(...again.differences);
   notes.push(...again.notes);
-  onProgress?.('rendering');
+  startStage(options, 'Rendering');
   const renderings = await checkRenderings(facts, folder, notes);
   const gone = bound.some(({ status }) => status === 'missing' || status === 'changed');
   return {
@@ -165,7 +163,7 @@ async function gatherAgain(
 async function recompute(
   facts: CardFacts,
   located: readonly Located[],
-  { onProgress }: VerifyCardOptions,
+  { signal, onProgress }: VerifyCardOptions,
 ): Promise<{ differences: Difference[]; numbers: number; notes: string[] }> {
   const differences: Difference[] = [];
   const notes: string[] = [];
@@ -187,13 +185,14 @@ async function recompute(
         resamples: options.resamples ?? undefined,
         seed: options.seed,
         force: false,
-        onProgress: (step) => onProgress?.(`${one.file}: ${step}`),
+        signal,
+        onProgress: (progress) => onProgress?.({ ...progress, stage: `${one.file}: ${progress.stage}` }),
       });
       const again = comparable(evaluationSchema.parse(JSON.parse(JSON.stringify(report))));
       differences.push(...differencesOf(comparable(one.report), again, `evaluations.${i}.report`, ROUNDING));
       numbers += numbersIn(again);
     } catch (error) {
-      if (!(error instanceof HpsError)) throw error;
+      if (signal?.aborted || !(error instanceof HpsError)) throw error;
       differences.push({ at: `evaluations.${i}.report`, stated: 'can be computed', found: error.message });
     }
   }

@@ -19,9 +19,10 @@ import { PICTURES_FOLDER, type RenderedCard, renderCard } from '../../card/rende
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { canDrawText, rasterizeSvg } from '../../media/rasterize.js';
+import { type Run, startStage } from '../../run.js';
 import { TOOL } from '../../version.js';
 
-export interface ModelCardOptions {
+export interface ModelCardOptions extends Run {
   readonly model?: string;
   /** Name of a scorer that is no file. */
   readonly scorer?: string;
@@ -45,8 +46,6 @@ export interface ModelCardOptions {
   /** Write nothing where anything is not stated. */
   readonly strict: boolean;
   readonly force: boolean;
-  readonly onProgress?: (step: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface ModelCardReport {
@@ -69,13 +68,13 @@ export interface ModelCardReport {
  *   (exit 3) with `strict` where something is not stated; and the OUTPUT_… codes
  */
 export async function makeModelCard(options: ModelCardOptions): Promise<ModelCardReport> {
-  const { onProgress, out, strict, scorer } = options;
+  const { out, strict, scorer } = options;
   if (options.model === undefined && scorer === undefined && options.evaluations.length === 0) {
     throw new HpsError('USAGE', 'there is nothing to describe', {
       hint: 'Give --model FILE.onnx, or --scorer NAME with --evaluation REPORT.json.',
     });
   }
-  onProgress?.('hashing');
+  startStage(options, 'Hashing');
   const single = SINGLE_FILES[extname(out).toLowerCase()];
   const found = await findFiles(options);
   if (!single) refuseInputsInside(out, found);
@@ -84,7 +83,7 @@ export async function makeModelCard(options: ModelCardOptions): Promise<ModelCar
   const sources = await assembleSources(placed, { tool: TOOL, scorer, pictures, knownModel: null });
   const facts = gatherFacts(sources);
   if (strict && facts.gaps.length > 0) throw incomplete(facts);
-  onProgress?.('drawing');
+  startStage(options, 'Drawing');
   const rendered = await renderCard(facts, { pictures: !single });
   const written = single
     ? await writeSingle(rendered.files.get(single)!, options, found)

@@ -25,10 +25,11 @@ import {
 } from '../../data/row-files.js';
 import type { SplitFractions } from '../../data/split.js';
 import { HpsError } from '../../errors.js';
+import type { Run } from '../../run.js';
 
 /** What `hpsv3 data` does with files. */
 
-export interface DataFileOptions {
+export interface DataFileOptions extends Run {
   /** Path of the input, or `-`. */
   readonly input: string;
   /** Without it, what the input's name says. */
@@ -78,12 +79,16 @@ async function writeRows<T>(
   const { out, to, from, errors = errorsBeside(out), streams } = options;
   const format = to ?? formatOfName(out);
   return withErrorRows(errors, writing(options), (rows) =>
-    withInput(options.input, streams, (input) =>
-      withRowOutput(out, streams, writing(options), async (sink) => ({
-        ...(await write({ input, inputFormat: from, onBadRow: rows.add, sink, format })),
-        format,
-        errors: await rows.finish(),
-      })),
+    withInput(
+      options.input,
+      streams,
+      (input) =>
+        withRowOutput(out, streams, writing(options), async (sink) => ({
+          ...(await write({ input, inputFormat: from, onBadRow: rows.add, sink, format })),
+          format,
+          errors: await rows.finish(),
+        })),
+      options.signal,
     ),
   );
 }
@@ -110,25 +115,31 @@ export async function splitFile(options: SplitFileOptions): Promise<SplitFileRep
   const nameOf = (part: string): string => `${part}.${format}`;
   makeFolder(out);
   return withErrorRows(errors, writing(options), (rows) =>
-    withInput(options.input, streams, (input) =>
-      withAtomicOutput(join(out, nameOf(parts[0])), writing(options), async (output) => {
-        const sinks = new Map(await inOrder(parts, async (part) => [part, await output.create(nameOf(part))] as const));
-        const operation = {
-          input,
-          inputFormat: from,
-          onBadRow: rows.add,
-          fractions,
-          seed,
-          format,
-          sinks: Object.fromEntries(sinks),
-        };
-        const report = await splitData(operation);
-        const files = await inOrder([...sinks], async ([part, sink]) => {
-          const { name, sha256 } = await sink.finish();
-          return [part, { name, sha256 }] as const;
-        });
-        return { ...report, format, files: Object.fromEntries(files), errors: await rows.finish() };
-      }),
+    withInput(
+      options.input,
+      streams,
+      (input) =>
+        withAtomicOutput(join(out, nameOf(parts[0])), writing(options), async (output) => {
+          const sinks = new Map(
+            await inOrder(parts, async (part) => [part, await output.create(nameOf(part))] as const),
+          );
+          const operation = {
+            input,
+            inputFormat: from,
+            onBadRow: rows.add,
+            fractions,
+            seed,
+            format,
+            sinks: Object.fromEntries(sinks),
+          };
+          const report = await splitData(operation);
+          const files = await inOrder([...sinks], async ([part, sink]) => {
+            const { name, sha256 } = await sink.finish();
+            return [part, { name, sha256 }] as const;
+          });
+          return { ...report, format, files: Object.fromEntries(files), errors: await rows.finish() };
+        }),
+      options.signal,
     ),
   );
 }
@@ -156,10 +167,15 @@ export type DataStatsReport = DataStats & { readonly file: string; readonly erro
 export function statsOfFile(options: DataFileOptions): Promise<DataStatsReport> {
   const { input: path, from, errors, streams } = options;
   return withErrorRows(errors, writing(options), (rows) =>
-    withInput(path, streams, async (input) => ({
-      file: input.name,
-      ...(await dataStats(input, { format: from, onBadRow: rows.add })),
-      errors: await rows.finish(),
-    })),
+    withInput(
+      path,
+      streams,
+      async (input) => ({
+        file: input.name,
+        ...(await dataStats(input, { format: from, onBadRow: rows.add })),
+        errors: await rows.finish(),
+      }),
+      options.signal,
+    ),
   );
 }

@@ -1,12 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
+import type { Run } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { formatSums, listFiles, SUMS_FILE } from '../card/write.js';
 import { DemoJournal } from './journal.js';
 import { type DemoPlanOptions, type DemoStep, demoFolders, planDemo } from './plan.js';
 
-export interface DemoOptions extends DemoPlanOptions {
+export interface DemoOptions extends DemoPlanOptions, Pick<Run, 'signal'> {
   /** Runs one command in this process and gives its report. @throws HpsError also where the command says no */
   readonly run: (step: Pick<DemoStep, 'id' | 'argv'>) => Promise<unknown>;
   readonly onStart?: (progress: DemoProgress) => void;
@@ -55,6 +56,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const plan = planDemo(options);
   const rows: DemoRow[] = [];
   for (const [i, step] of plan.entries()) {
+    options.signal?.throwIfAborted();
     const { title, finding } = step;
     const command = commandLine(step);
     const begun = performance.now();

@@ -5,6 +5,7 @@ import { combineLogits, disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, readEnsemble, weightsOf } from '../../ensemble/ensemble-file.js';
 import type { Disagreement } from '../../ensemble/fit.js';
 import type { MemberScores } from '../../ensemble/rows.js';
+import type { Run } from '../../run.js';
 import {
   byName,
   type InputRows,
@@ -16,7 +17,7 @@ import {
   writeScores,
 } from './inputs.js';
 
-export interface ApplyEnsembleOptions {
+export interface ApplyEnsembleOptions extends Run {
   readonly ensemble: string;
   readonly scores: readonly ScoreFile[];
   readonly out: string;
@@ -45,7 +46,7 @@ export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<Appl
   const files = inOrder(ensemble.document, options.scores);
   const inputs = [options.ensemble, ...files.map(({ path }) => path)];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
-    const { members, reports } = await readMembers(files);
+    const { members, reports } = await readMembers(files, options.signal);
     assertSameModels(ensemble.document, members);
     const { ids, logits } = uniteScores(members);
     const { weights, shares, slope } = weightsOf(ensemble.document);

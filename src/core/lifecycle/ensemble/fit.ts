@@ -16,6 +16,7 @@ import { type EnsembleWeights, givenWeights } from '../../ensemble/weights.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import type { Decision } from '../../onnx/manifest.js';
+import type { Run } from '../../run.js';
 import type { Verdict } from '../../stats/paired.js';
 import { TOOL } from '../../version.js';
 import {
@@ -29,7 +30,7 @@ import {
   writeScores,
 } from './inputs.js';
 
-export interface MakeEnsembleOptions {
+export interface MakeEnsembleOptions extends Run {
   readonly scores: readonly ScoreFile[];
   /** Required for a fit; with weights given by hand, what those are judged on. */
   readonly labels?: string;
@@ -88,8 +89,8 @@ export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEn
   const outputs = { force, inputs: [...scores.map(({ path }) => path), ...(labels === undefined ? [] : [labels])] };
   return withOptionalOutput(out, outputs, (ensembleOutput) =>
     withOptionalOutput(outScores, outputs, async (scoresOutput) => {
-      const { members, reports } = await readMembers(scores);
-      const judgements = labels === undefined ? null : await readPairLabels(labels);
+      const { members, reports } = await readMembers(scores, options.signal);
+      const judgements = labels === undefined ? null : await readPairLabels(labels, options.signal);
       const data = judgements && joinMembers(judgements.table, members);
       if (data?.count === 0) throw nothingJudged(labels!);
       const made = make(data, given && givenWeights(given, members.map(sizeOf)), options);

@@ -28,11 +28,12 @@ export interface InputRows {
 /** The members' scores, in the order of the files. */
 export async function readMembers(
   files: readonly ScoreFile[],
+  signal?: AbortSignal,
 ): Promise<{ readonly members: MemberScores[]; readonly reports: [name: string, report: RowsReport][] }> {
   const members: MemberScores[] = [];
   const reports: [string, RowsReport][] = [];
   for (const { name, path } of files) {
-    const { table, report } = await withSource(path, (source) => readScores(fileInput(source)));
+    const { table, report } = await withSource(path, (source) => readScores(fileInput(source, signal)));
     members.push({ name, table });
     reports.push([name, report]);
   }
@@ -40,8 +41,11 @@ export async function readMembers(
 }
 
 /** Judged pairs; absolute rows are left out and counted. */
-export async function readPairLabels(path: string): Promise<{ table: PairLabelTable; report: RowsReport }> {
-  const { table, report } = await withSource(path, (source) => readLabels(fileInput(source), { kind: 'pair' }));
+export async function readPairLabels(
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ table: PairLabelTable; report: RowsReport }> {
+  const { table, report } = await withSource(path, (source) => readLabels(fileInput(source, signal), { kind: 'pair' }));
   if (table.kind !== 'pair') throw new TypeError('labels of pairs were asked for');
   return { table, report };
 }

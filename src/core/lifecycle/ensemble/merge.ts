@@ -5,7 +5,7 @@ import { type MergedModel, mergeModels } from '../../ensemble/merge.js';
 import { givenWeights } from '../../ensemble/weights.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
-import { type GateProgress, runGate } from '../../gate/gate.js';
+import { runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { LIMITS } from '../../limits.js';
 import { checkModel } from '../../onnx/check.js';
@@ -23,6 +23,7 @@ import { metadataOf, type OnnxModel, opsetOf } from '../../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../../onnx/read.js';
 import { startLineage } from '../../release/lineage.js';
 import { ModelRelease } from '../../release/model-release.js';
+import { type Run, runOf } from '../../run.js';
 import { replacedMember, usage } from './inputs.js';
 
 /** A member by the path of its model, with its weight or its name in an ensemble file. */
@@ -32,7 +33,7 @@ export interface ModelFile {
   readonly name?: string;
 }
 
-export interface MergeEnsembleOptions {
+export interface MergeEnsembleOptions extends Run {
   readonly members: readonly ModelFile[];
   /** An ensemble file that has the weights. */
   readonly ensemble?: string;
@@ -44,9 +45,6 @@ export interface MergeEnsembleOptions {
   /** Accept NaN and infinities among the weights. */
   readonly allowNonfinite?: boolean;
   readonly force: boolean;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  readonly onGate?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface MergeEnsembleReport {
@@ -168,7 +166,7 @@ async function mergeInto(
   { members, slope, decision, warnings }: Weighted,
   options: MergeEnsembleOptions,
 ): Promise<MergeEnsembleReport> {
-  const { externalData, allowNonfinite, onProgress, signal } = options;
+  const { externalData, allowNonfinite, signal } = options;
   const sources = sourcePaths(files);
   const graphs = files.map(memberGraph);
   assertDecision(graphs[0], decision);
@@ -204,8 +202,7 @@ async function mergeInto(
         level: options.gate,
         budget: options.budget,
         seed: String(options.seed),
-        signal,
-        onProgress: options.onGate,
+        ...runOf(options),
       });
     },
     report: ({ step, ...released }) => ({
@@ -225,8 +222,7 @@ async function mergeInto(
       lineage: [step],
       warnings,
     }),
-    onProgress,
-    signal,
+    ...runOf(options),
   });
 }
 

@@ -14,11 +14,12 @@ import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
+import { type Run, runOf, startStage } from '../../run.js';
 import { DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { TOOL } from '../../version.js';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Run {
   readonly scores: string;
   readonly labels: string;
   readonly calibrator?: string;
@@ -32,7 +33,6 @@ export interface EvaluateOptions {
   readonly resamples?: number;
   readonly seed: number;
   readonly force: boolean;
-  readonly onProgress?: (step: string) => void;
 }
 
 /** A file that a report was made from. */
@@ -105,20 +105,24 @@ interface Evaluated {
 }
 
 async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
-  const { seed, onProgress } = options;
+  const { seed } = options;
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
-  const { joined, rows, labels, modelSha256 } = await readJudgedScores(options);
+  const { joined, rows, labels, modelSha256 } = await readJudgedScores(options, options.signal);
   if (calibrator) assertSameModel(calibrator, modelSha256);
   const columns = options.by.map((flag) => groupColumn(joined, flag));
   const predictions = predict(joined, calibrator);
   const bootstrap = { seed: `${seed}`, resamples: options.resamples };
-  onProgress?.('overall');
+  startStage(options, 'Overall');
   const { statistics, clusters } = judge(joined, predictions, allRows(joined));
   const overall = figuresOf(statistics, clusters, bootstrap);
-  const groups = reportGroups(joined, predictions, columns, { ...bootstrap, minRows: options.minGroup, onProgress });
-  const compared = options.baseline === undefined ? null : await compare(joined, labels, options.baseline, bootstrap);
+  const groups = reportGroups(joined, predictions, columns, {
+    ...bootstrap,
+    minRows: options.minGroup,
+    ...runOf(options),
+  });
+  const compared = options.baseline === undefined ? null : await compare(joined, labels, options, bootstrap);
   const report: EvaluateReport = {
     kind: joined.kind,
     n: joined.count,
@@ -147,7 +151,7 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
 async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['inputs']> {
   const input = async (path: string): Promise<ReportInput> => ({
     name: basename(path),
-    sha256: (await hashFile(path)).sha256,
+    sha256: (await hashFile(path, { signal: files.signal })).sha256,
   });
   const given = (path: string | undefined) => (path === undefined ? null : input(path));
   return {
@@ -185,11 +189,11 @@ function ceilingOf(joined: JoinedPairs, bootstrap: { readonly seed: string; read
 async function compare(
   model: JoinedPairs | JoinedAbsolutes,
   labels: Parameters<typeof readScoresFor>[0],
-  path: string,
+  { baseline, signal }: EvaluateOptions,
   bootstrap: { readonly seed: string; readonly resamples?: number },
 ): Promise<NonNullable<EvaluateReport['baseline']>> {
-  const { joined, report } = await readScoresFor(labels, path);
-  const file = basename(path);
+  const { joined, report } = await readScoresFor(labels, baseline!, signal);
+  const file = basename(baseline!);
   if (joined.count === 0) {
     throw new HpsError('DATA_INVALID', `${file}: scores none of the judged rows`, {
       hint: 'Rows are matched by id: check that the baseline scored these samples.',

@@ -11,7 +11,7 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
-import type { GateProgress, GateReference } from '../../gate/gate.js';
+import type { GateReference } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { OPSETS } from '../../onnx/graph-core.js';
@@ -25,9 +25,10 @@ import { foldConstants } from '../../onnx/passes/fold-constants.js';
 import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from '../../onnx/tokenizer-file.js';
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease } from '../../release/model-release.js';
+import { type Run, runOf } from '../../run.js';
 import { byteLength } from '../../tensor/tensor.js';
 
-export interface ExportOptions {
+export interface ExportOptions extends Run {
   readonly checkpoint: string;
   readonly out: string;
   /** Path of the state dict inside a nested checkpoint. */
@@ -55,9 +56,6 @@ export interface ExportOptions {
   readonly allowNonfinite: boolean;
   readonly force: boolean;
   readonly dryRun: boolean;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  readonly onGate?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface ExportReport {
@@ -171,7 +169,7 @@ async function exportCheckpoint(
     return { ...facts, ...nothing, lineage: [await settled(lineage)] };
   }
   const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
-  const { externalData, allowNonfinite, onProgress, signal } = options;
+  const { externalData, allowNonfinite } = options;
   return release.publish<ExportReport>(
     { model, manifest, lineage, externalData, allowNonfinite },
     {
@@ -185,8 +183,7 @@ async function exportCheckpoint(
         gate,
         lineage: [step],
       }),
-      onProgress,
-      signal,
+      ...runOf(options),
     },
   );
 }
@@ -314,8 +311,7 @@ async function judge(
       level: options.gate,
       budget: options.budget,
       seed: String(options.seed),
-      signal: options.signal,
-      onProgress: options.onGate,
+      ...runOf(options),
     });
   } finally {
     golden?.close();

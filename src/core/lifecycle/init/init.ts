@@ -8,17 +8,17 @@ import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
 import { HpsError } from '../../errors.js';
 import { BYTE_VOCABULARY, byteLevelTokenizer } from '../../onnx/tokenizer-file.js';
+import { type Run, reporter } from '../../run.js';
 import { numel } from '../../tensor/shape.js';
 import { byteLength, type Tensor } from '../../tensor/tensor.js';
 
-export interface InitOptions {
+export interface InitOptions extends Run {
   /** The model section of a configuration, and the base name of its file. */
   readonly config: { readonly name: string; readonly model: JsonObject };
   readonly seed: number;
   /** F.safetensors, or F.pt, F.pth or F.ckpt for PyTorch's own format. */
   readonly out: string;
   readonly force: boolean;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
 export interface InitReport {
@@ -37,7 +37,8 @@ export interface InitReport {
  * Writes a seeded random checkpoint that PyTorch loads strictly, its config.json and a byte-level tokenizer.json beside it.
  * @throws HpsError CONFIG_INVALID, USAGE for an unknown file ending, and the OUTPUT_… codes
  */
-export async function initCheckpoint({ config, seed, out, force, onProgress }: InitOptions): Promise<InitReport> {
+export async function initCheckpoint(options: InitOptions): Promise<InitReport> {
+  const { config, seed, out, force } = options;
   const format = formatOf(out);
   const { tensors, vocabSize } = await initialModel(config.model, seed);
   const fits = vocabSize !== null && vocabSize >= BYTE_VOCABULARY;
@@ -48,7 +49,7 @@ export async function initCheckpoint({ config, seed, out, force, onProgress }: I
 
   return withAtomicOutput(out, { force }, async (output) => {
     const sink = await output.create();
-    const watched = watch(tensors, onProgress);
+    const watched = watch(tensors, options);
     if (format === 'torch') await writeTorchCheckpoint(sink, watched);
     else
       await writeSafetensors(
@@ -92,8 +93,8 @@ function formatOf(out: string): 'torch' | 'safetensors' {
 }
 
 /** The tensors, their bytes counted as they are read. */
-function watch(tensors: readonly Tensor[], onProgress: InitOptions['onProgress']): Tensor[] {
-  if (!onProgress) return [...tensors];
+function watch(tensors: readonly Tensor[], run: Run): Tensor[] {
+  const report = reporter(run, 'Drawing weights', 'bytes');
   const total = tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0);
   let done = 0;
   return tensors.map((tensor) => ({
@@ -102,7 +103,8 @@ function watch(tensors: readonly Tensor[], onProgress: InitOptions['onProgress']
       for await (const chunk of tensor.chunks()) {
         yield chunk;
         done += chunk.byteLength;
-        onProgress(done, total);
+        run.signal?.throwIfAborted();
+        report(done, total);
       }
     },
   }));

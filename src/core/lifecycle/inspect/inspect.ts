@@ -11,11 +11,12 @@ import { MANIFEST_KEY, type Manifest, manifestOf, TOKENIZER_KEY } from '../../on
 import type { OnnxModel, TensorProto, TypeProto } from '../../onnx/model.js';
 import { openOnnx } from '../../onnx/read.js';
 import { dataTypeName, tensorOf } from '../../onnx/tensor-data.js';
+import type { Run } from '../../run.js';
 import { numel } from '../../tensor/shape.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type TensorStatistics, tensorStatistics } from '../../tensor/transform.js';
 
-export interface InspectOptions {
+export interface InspectOptions extends Run {
   readonly path: string;
   readonly key?: string;
   /** Only tensors whose name matches this glob: `*` any characters, `?` one. */
@@ -180,6 +181,7 @@ function describeValue(name: string, type: TypeProto | undefined): OnnxValue {
 async function describeTensors(tensors: readonly Tensor[], options: InspectOptions): Promise<InspectedTensor[]> {
   const described: InspectedTensor[] = [];
   for (const tensor of tensors.filter(matcher(options.match))) {
+    options.signal?.throwIfAborted();
     const { name, dtype, shape } = tensor;
     described.push({
       name,
@@ -198,6 +200,7 @@ async function describeInitializers(
   const described: InspectedTensor[] = [];
   const matches = matcher(options.match);
   for (const proto of initializers.filter(({ name = '' }) => matches({ name }))) {
+    options.signal?.throwIfAborted();
     const info = { name: proto.name ?? '', dtype: dataTypeName(proto.dataType), shape: proto.dims };
     const statistics =
       options.statistics && hasStatistics(info.dtype) ? await tensorStatistics(tensorOf(proto)) : undefined;

@@ -26,12 +26,13 @@ import { type BaselineReport, formatProfile, type Profile, type Setting } from '
 import { type Bench, openSubject, type Subject } from '../../profiling/subject.js';
 import { sweep } from '../../profiling/sweep.js';
 import { INTEGER_OPERATORS } from '../../profiling/work.js';
+import { type Run, startStage } from '../../run.js';
 import { type ModelLimits, withModelProcess } from '../../runtime/child.js';
 import { CPU, candidates, type Device, formatDevice, parseDevice } from '../../runtime/device.js';
 import type { OptimizationLevel, ValueInfo } from '../../runtime/session.js';
 import { TOOL } from '../../version.js';
 
-export interface ProfileOptions {
+export interface ProfileOptions extends Run {
   readonly model: string;
   /** The JSON to write; charts and trace are written beside it. */
   readonly out: string;
@@ -55,8 +56,6 @@ export interface ProfileOptions {
   readonly seed: number;
   readonly force: boolean;
   readonly limits?: ModelLimits;
-  readonly signal?: AbortSignal;
-  readonly onStep?: (step: string, done: number) => void;
 }
 
 /**
@@ -201,13 +200,13 @@ async function startSubject(facts: ModelFacts, options: ProfileOptions): Promise
 }
 
 /** The user's own model may take half of the machine; the default limit is for models of strangers. */
-function benchOf({ limits, signal, seconds, onStep }: ProfileOptions, device: Device): Bench {
-  let done = 0;
+function benchOf(options: ProfileOptions, device: Device): Bench {
+  const { limits, signal, seconds } = options;
   return {
     child: { limits: limits ?? { memoryBytes: Math.max(LIMITS.modelMemoryBytes, Math.floor(totalmem() / 2)) }, signal },
     device,
     budgetMs: 1000 * seconds,
-    onStep: (step) => onStep?.(step, done++),
+    onStep: (step) => startStage(options, step),
   };
 }
 

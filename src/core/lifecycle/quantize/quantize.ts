@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
-import { type GateProgress, runGate } from '../../gate/gate.js';
+import { runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { LIMITS } from '../../limits.js';
 import type { LineageStep } from '../../onnx/manifest.js';
@@ -21,9 +21,10 @@ import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, type StagedModel } from '../../release/model-release.js';
+import { counter, type Run, runOf } from '../../run.js';
 import type { ModelLimits } from '../../runtime/child.js';
 
-export interface QuantizeOptions {
+export interface QuantizeOptions extends Run {
   readonly model: string;
   readonly out: string;
   /** `auto` searches for the one to recommend. */
@@ -55,9 +56,6 @@ export interface QuantizeOptions {
   readonly dryRun: boolean;
   readonly threads?: number;
   readonly limits?: ModelLimits;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  readonly onGate?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface QuantizeReport {
@@ -166,13 +164,11 @@ async function quantizeBest(
 }
 
 function candidateOptions(rows: RowSets, options: QuantizeOptions) {
-  const step = options.scheme === 'auto' ? 'trials' : 'calibration';
-  let done = 0;
   return {
     ...options,
     calibrationRows: rows.calibration,
     child: childOptions(options),
-    onBatch: () => options.onGate?.({ step, done: ++done }),
+    onBatch: counter(options, options.scheme === 'auto' ? 'Trials' : 'Calibration', 'batches'),
   };
 }
 
@@ -257,7 +253,7 @@ async function publishCandidate(
     return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
   }
   const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
-  const { maxSize, allowNonfinite, onProgress, signal } = options;
+  const { maxSize, allowNonfinite } = options;
   return release.publish<QuantizeReport>(
     { model, manifest, lineage, allowNonfinite },
     {
@@ -284,8 +280,7 @@ async function publishCandidate(
         };
       },
       beside: search ? { [PARETO]: paretoChart(search.trials, source.bytes) } : {},
-      onProgress,
-      signal,
+      ...runOf(options),
     },
   );
 }
@@ -325,7 +320,7 @@ async function judge(
       : {}),
     threads: options.threads,
     ...childOptions(options),
-    onProgress: options.onGate,
+    onProgress: options.onProgress,
   });
   return judgeChecks(gate, candidate.scheme.determinism, options.allowBatchDependence);
 }

@@ -12,15 +12,15 @@ import {
 import { renderRunReport } from '../../card/run-page.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import { type Run, startStage } from '../../run.js';
 import { writeFiles } from '../card/write.js';
 
-export interface RunReportOptions {
+export interface RunReportOptions extends Run {
   /** Folder that commands wrote their reports to. */
   readonly folder: string;
   /** Folder of the summary; `summary` in that folder by default. */
   readonly out?: string;
   readonly force: boolean;
-  readonly onProgress?: (step: string) => void;
 }
 
 export interface RunReport {
@@ -41,16 +41,13 @@ const DEPTH = 4;
  *
  * @throws HpsError FILE_NOT_FOUND for no folder; DATA_INVALID where it holds no report; and the OUTPUT_… codes
  */
-export async function reportRun({
-  folder,
-  out = join(folder, 'summary'),
-  force,
-  onProgress,
-}: RunReportOptions): Promise<RunReport> {
+export async function reportRun(options: RunReportOptions): Promise<RunReport> {
+  const { folder, out = join(folder, 'summary'), force, signal } = options;
   const found: FoundDocument[] = [];
   const skipped: { path: string; why: string }[] = [];
   for (const path of jsonFiles(folder)) {
-    onProgress?.(path);
+    signal?.throwIfAborted();
+    startStage(options, `Reading ${path}`);
     try {
       const value = readReport(join(folder, path));
       const kind = documentKind(value);

@@ -5,6 +5,7 @@ import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row
 import type { Shard } from '../../data/shard.js';
 import { HpsError } from '../../errors.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
+import { type Run, reporter } from '../../run.js';
 import { partsOf } from '../../samples/resolve.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
@@ -14,7 +15,7 @@ import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal 
 import { chooseScorer, sampleOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord } from './score-rows.js';
 
-export interface BatchOptions extends Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
+export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
   /** One for each modality in the input. */
   readonly models: readonly string[];
   readonly contract?: ScorerOptions['contract'];
@@ -36,13 +37,6 @@ export interface BatchOptions extends Omit<ScorerOptions, 'contract' | 'batchSiz
   readonly resume: boolean;
   readonly force: boolean;
   readonly streams: StandardStreams;
-  readonly onProgress?: (progress: BatchProgress) => void;
-}
-
-export interface BatchProgress {
-  readonly done: number;
-  /** Rows of the whole input, by the size of those read so far; null where it has no known size. */
-  readonly expected: number | null;
 }
 
 export interface BatchReport {
@@ -193,22 +187,31 @@ class BatchRun {
 
   /** Scores every row that `done` does not hold, and gives everything to `take` in order. */
   async score(take: Take, done: AsyncIterator<JournalEntry> | null): Promise<void> {
-    const { input, from, shard, streams } = this.options;
-    await withInput(input, streams, async (data) => {
-      this.inputBytes = data.source?.byteLength ?? null;
-      const rows = this.watched(readInputRows(data, { format: from, shard }, this.read));
-      const left = done ? this.withoutDone(rows, done) : rows;
-      for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, left, (row) => this.scoreRow(row))) {
-        const { line, crc } = sample;
-        const id = sample.row?.id ?? sample.error?.id ?? null;
-        const entry: JournalEntry = result
-          ? { line, crc, score: { id: id!, row: line, ...result } }
-          : { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
-        this.count(entry);
-        await take(entry);
-        this.options.onProgress?.({ done: this.rows, expected: this.expectedRows() });
-      }
-    });
+    const { input, from, shard, streams, signal } = this.options;
+    await withInput(
+      input,
+      streams,
+      async (data) => {
+        this.inputBytes = data.source?.byteLength ?? null;
+        const report = reporter(this.options, 'Scoring', 'rows');
+        const rows = this.watched(readInputRows(data, { format: from, shard }, this.read));
+        const left = done ? this.withoutDone(rows, done) : rows;
+        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, left, (row) =>
+          this.scoreRow(row),
+        )) {
+          const { line, crc } = sample;
+          const id = sample.row?.id ?? sample.error?.id ?? null;
+          const entry: JournalEntry = result
+            ? { line, crc, score: { id: id!, row: line, ...result } }
+            : { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
+          signal?.throwIfAborted();
+          this.count(entry);
+          await take(entry);
+          report(this.rows, this.expectedRows());
+        }
+      },
+      signal,
+    );
   }
 
   private async scoreRow({ row, error }: InputRow) {
@@ -252,6 +255,7 @@ class BatchRun {
     this.failedByCode.set(error.code, (this.failedByCode.get(error.code) ?? 0) + 1);
   }
 
+  /** Rows of the whole input, by the size of those read so far; null where it has no known size. */
   private expectedRows(): number | null {
     const { rows, bytes } = this.read;
     if (this.inputBytes === null || bytes === 0) return null;

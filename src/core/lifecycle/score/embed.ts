@@ -4,13 +4,14 @@ import type { DataInput } from '../../data/input.js';
 import type { DataFormat } from '../../data/recognise.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
+import { type Run, reporter } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { HPSv3Scorer, type ItemSample, type ScorerOptions } from '../../scoring/scorer.js';
 import { createEmbeddingWriter, type EmbeddingFormat, embeddingFormatOf } from './embedding-files.js';
 import { readInputRows } from './input-rows.js';
 import { type ErrorRecord, formatErrorRecord } from './score-rows.js';
 
-export interface EmbedOptions extends ScorerOptions {
+export interface EmbedOptions extends Run, ScorerOptions {
   readonly model: string;
   /** Path, or `-`. */
   readonly input: string;
@@ -22,7 +23,6 @@ export interface EmbedOptions extends ScorerOptions {
   readonly batchSize: number;
   readonly force: boolean;
   readonly streams: StandardStreams;
-  readonly onProgress?: (done: number) => void;
 }
 
 export interface EmbedReport {
@@ -54,8 +54,11 @@ export async function embedFile(options: EmbedOptions): Promise<EmbedReport> {
     try {
       const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot });
       try {
-        return await withInput(input, options.streams, (data) =>
-          embedRows(data, { options, scorer, format, output, failures }),
+        return await withInput(
+          input,
+          options.streams,
+          (data) => embedRows(data, { options, scorer, format, output, failures }),
+          options.signal,
         );
       } finally {
         await scorer.close();
@@ -83,8 +86,10 @@ async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
   let rows = 0;
   let failed = 0;
   let dimensions = 0;
+  const report = reporter(options, 'Embedding', 'rows');
   const outcomes = HPSv3Scorer.each([scorer], itemsOf(data, options.from), (each) => embedOne(scorer, each));
   for await (const { sample, result, error } of outcomes) {
+    options.signal?.throwIfAborted();
     if (result) {
       rows++;
       dimensions = result.length;
@@ -95,7 +100,7 @@ async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
       const record = sample.error ?? { line, id, code: error.code, message: error.message };
       await errorSink.write(Buffer.from(formatErrorRecord(record)));
     }
-    options.onProgress?.(rows + failed);
+    report(rows + failed);
   }
   const { name, sha256 } = await writer.finish();
   await errorSink.finish();

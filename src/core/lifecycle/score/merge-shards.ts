@@ -8,11 +8,12 @@ import { readJsonLines } from '../../data/json-lines.js';
 import { type DataFormat, formatOfName } from '../../data/recognise.js';
 import { scoreRowSchema } from '../../data/schema.js';
 import { HpsError } from '../../errors.js';
+import type { Run } from '../../run.js';
 import { readInputRows } from './input-rows.js';
 import { choiceOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord, type ScoreRecord } from './score-rows.js';
 
-export interface MergeOptions {
+export interface MergeOptions extends Run {
   /** JSONL files that `batch --shard` wrote; the failed rows of each lie beside it as `FILE.errors.jsonl`. */
   readonly shards: readonly string[];
   /** The file that was scored: what must be there, and in which order. */
@@ -89,12 +90,12 @@ type ShardRow = { readonly line: number; readonly id: string | null; readonly fi
   | { readonly score?: undefined; readonly error: ErrorRecord }
 );
 
-async function* provenRows({ shards, input, from }: MergeOptions): AsyncGenerator<ShardRow> {
+async function* provenRows({ shards, input, from, signal }: MergeOptions): AsyncGenerator<ShardRow> {
   const source = FileSource.open(input);
   const merged = mergeByLine(shards.flatMap(partsOf));
   const models = new Map<string, string>();
   try {
-    for await (const { line, row, error } of readInputRows(fileInput(source), { format: from })) {
+    for await (const { line, row, error } of readInputRows(fileInput(source, signal), { format: from })) {
       const next = await merged.next();
       const id = row?.id ?? error?.id ?? null;
       if (next.done || next.value.line > line) throw unproven(`line ${line} of the input${named(id)} is in no shard`);

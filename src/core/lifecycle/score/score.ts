@@ -6,6 +6,7 @@ import type { DataRow } from '../../data/rows.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import type { Run } from '../../run.js';
 import type { Score } from '../../scoring/result.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
 import { sampleOf } from './samples.js';
@@ -13,7 +14,7 @@ import { sampleOf } from './samples.js';
 /** What is scored: a sample in a file, or one put together from the command line. */
 export type ScoreInput = { readonly file: string } | { readonly sample: Sample };
 
-export interface ScoreFileOptions extends Omit<ScorerOptions, 'batchSize'> {
+export interface ScoreFileOptions extends Run, Omit<ScorerOptions, 'batchSize'> {
   readonly model: string;
   readonly input: ScoreInput;
   /** JSON file for the result; none if not given. */
@@ -51,6 +52,7 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   };
   const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning });
   try {
+    options.signal?.throwIfAborted();
     return { ...(await scorer.scoreSample(sample)), warnings };
   } finally {
     await scorer.close();

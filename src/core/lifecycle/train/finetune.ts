@@ -19,6 +19,7 @@ import { maskTokenOf, parseTokenizer } from '../../onnx/tokenizer-file.js';
 import { weightOfTensor } from '../../onnx/weight.js';
 import { startLineage } from '../../release/lineage.js';
 import { ModelRelease } from '../../release/model-release.js';
+import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -31,7 +32,7 @@ import type { ModalityData } from '../../training/run/dataset.js';
 import { Evaluator } from '../../training/run/evaluator.js';
 import { cutFrozen } from '../../training/run/frozen.js';
 import { labelSources, readTrainingData, splitData } from '../../training/run/labelled-data.js';
-import { runTraining, type TrainingOutcome, type TrainingProgress } from '../../training/run/run.js';
+import { runTraining, type TrainingOutcome } from '../../training/run/run.js';
 import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
 import { Trainer } from '../../training/run/trainer.js';
 import { isBuffer, Parameters } from '../../training/update/parameters.js';
@@ -40,7 +41,7 @@ import { TOOL } from '../../version.js';
 import { exportModel } from '../export/export.js';
 import { drawTrainingCurve } from './curve.js';
 
-export interface FinetuneOptions {
+export interface FinetuneOptions extends Run {
   /** A model of mode pair or item; or a checkpoint, which is exported first. */
   readonly source:
     | { readonly model: string }
@@ -79,10 +80,6 @@ export interface FinetuneOptions {
   /** Folder for log and state, kept and resumable; a temporary one by default. */
   readonly run?: string;
   readonly resume: boolean;
-  readonly onPrepare?: (modality: Modality, done: number, of: number) => void;
-  readonly onProgress?: (progress: TrainingProgress) => void;
-  readonly onNote?: (note: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface FinetuneReport {
@@ -186,10 +183,8 @@ async function sourceFiles(source: FinetuneOptions['source']): Promise<readonly 
 const labelFiles = ({ labels, validation }: FinetuneOptions): string[] =>
   [...labels, ...validation].flatMap((path) => labelSources(path).map((each) => each.path));
 
-async function modelPath(
-  { source, seed, allowNonfinite = false, signal }: FinetuneOptions,
-  folder: string,
-): Promise<string> {
+async function modelPath(options: FinetuneOptions, folder: string): Promise<string> {
+  const { source, seed, allowNonfinite = false } = options;
   if ('model' in source) return source.model;
   const out = join(folder, 'model.onnx');
   await exportModel({
@@ -205,7 +200,7 @@ async function modelPath(
     allowNonfinite,
     force: false,
     dryRun: false,
-    signal,
+    ...runOf(options),
   });
   return out;
 }
@@ -282,7 +277,7 @@ class Finetuning {
       train: [train],
       validation: [validation],
       maskToken: text === undefined ? null : maskTokenOf(parseTokenizer(Buffer.from(text), 'tokenizer.json')),
-      onNote: options.onNote,
+      onWarning: options.onWarning,
     });
     const oldEvaluator = old
       ? await Evaluator.open(forward, old, {
@@ -361,7 +356,7 @@ class Finetuning {
         scoreRange: options.training.score_range,
         classes: { quality: classes ?? Number.MAX_SAFE_INTEGER },
         cache: options.cache,
-        onProgress: options.onPrepare,
+        ...runOf(options),
       });
     const fresh = await read(options.labels);
     const [all] = fresh.modalities;
@@ -425,9 +420,7 @@ class Finetuning {
         parameters: parameters.count,
       },
       writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
-      onProgress: options.onProgress,
-      onNote: options.onNote,
-      signal: options.signal,
+      ...runOf(options),
     });
     if (options.run !== undefined) await drawTrainingCurve(source.run);
     if (outcome.ended === 'not-finite' && !outcome.best) {
@@ -485,7 +478,7 @@ class Finetuning {
           reference: { kind: 'none' },
           level: options.gate,
           seed: String(options.seed),
-          signal: options.signal,
+          ...runOf(options),
         });
       },
       report: async ({ out, sha256, bytes, gate, step }) => ({
@@ -499,7 +492,7 @@ class Finetuning {
         skippedRows: Object.fromEntries(skipped),
         warnings,
       }),
-      signal: options.signal,
+      ...runOf(options),
     });
   }
 

@@ -23,6 +23,7 @@ import {
   tokenizerBeside,
   withTokenizer,
 } from '../../onnx/tokenizer-file.js';
+import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -41,20 +42,14 @@ import {
   splitData,
   type TrainingData,
 } from '../../training/run/labelled-data.js';
-import {
-  isCheckpointName,
-  LOG_FILE,
-  runTraining,
-  type TrainingOutcome,
-  type TrainingProgress,
-} from '../../training/run/run.js';
+import { isCheckpointName, LOG_FILE, runTraining, type TrainingOutcome } from '../../training/run/run.js';
 import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
 import { Trainer } from '../../training/run/trainer.js';
 import { Parameters } from '../../training/update/parameters.js';
 import { TOOL } from '../../version.js';
 import { drawTrainingCurve } from './curve.js';
 
-export interface TrainOptions {
+export interface TrainOptions extends Run {
   /** Model and training sections, and the base name of their file. */
   readonly config: { readonly name: string; readonly model: JsonObject; readonly training: TrainingConfig };
   /** Folders of `hpsv3 synth`, or files of labels. */
@@ -74,10 +69,6 @@ export interface TrainOptions {
   /** Goes on where the run in `out` was stopped. */
   readonly resume: boolean;
   readonly force: boolean;
-  readonly onProgress?: (progress: TrainingProgress) => void;
-  readonly onPrepare?: (modality: Modality, done: number, of: number) => void;
-  readonly onNote?: (note: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface TrainReport extends TrainingOutcome {
@@ -140,7 +131,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
       train,
       validation,
       maskToken: tokenizer ? maskTokenOf(tokenizer) : null,
-      onNote: options.onNote,
+      onWarning: options.onWarning,
     });
     try {
       const fingerprint = await fingerprintOf(options);
@@ -169,9 +160,7 @@ export async function trainModel(options: TrainOptions): Promise<TrainReport> {
           parameters: parameters.count,
         },
         writeCheckpoint,
-        onProgress: options.onProgress,
-        onNote: options.onNote,
-        signal: options.signal,
+        ...runOf(options),
       });
       if (outcome.best) copyFileSync(join(out, outcome.best.file), join(out, CHECKPOINT_FILE));
       else if (outcome.ended !== 'not-finite') await writeCheckpoint(CHECKPOINT_FILE);
@@ -293,7 +282,7 @@ async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, 
       scoreRange: training.score_range,
       classes: { quality: Number(model.quality_classes) },
       cache: options.cache,
-      onProgress: options.onPrepare,
+      ...runOf(options),
     });
   const all = await read(options.data);
   const held = options.validation.length > 0 ? await read(options.validation) : null;
@@ -311,7 +300,7 @@ async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, 
     .filter(({ modality, pairs }) => pairs.length > 0 && filled.some((data) => data.modality === modality))
     .map((data) => ({ ...data, pairs: data.pairs.slice(0, training.val_pairs) }));
   if (limited.length === 0)
-    options.onNote?.('No pair is held out: the last weights are kept, and nothing says how good they are.');
+    options.onWarning?.('No pair is held out: the last weights are kept, and nothing says how good they are.');
   return { train: filled, validation: limited, skipped: all.skipped };
 }
 

@@ -3,14 +3,15 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
-import { type GateProgress, type GateReference, runGate } from '../../gate/gate.js';
+import { type GateReference, runGate } from '../../gate/gate.js';
 import { readFacts } from '../../gate/model.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
 import { openOnnx } from '../../onnx/read.js';
+import { type Run, runOf } from '../../run.js';
 import type { ModelLimits } from '../../runtime/child.js';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends Run {
   /** The model that is judged where only one is given, the one it is compared with where there are two. */
   readonly model: string;
   /** The model that must decide as `model` does. */
@@ -24,8 +25,6 @@ export interface VerifyOptions {
   readonly seed: number;
   /** Of the process that runs a model: memory, time, size of outputs. */
   readonly limits?: ModelLimits;
-  readonly onProgress?: (progress: GateProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface VerifyReport extends GateReport {
@@ -62,8 +61,7 @@ export async function verifyModels(options: VerifyOptions): Promise<VerifyReport
       seed: String(options.seed),
       limits: options.limits,
       ...(inputs === undefined ? {} : { inputs: await tensorsOf(inputs) }),
-      onProgress: options.onProgress,
-      signal: options.signal,
+      ...runOf(options),
     });
     return { models: models.map((path) => basename(path)), ...report };
   } finally {

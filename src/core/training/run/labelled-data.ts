@@ -8,6 +8,7 @@ import { clusterSplit } from '../../data/split.js';
 import { HpsError } from '../../errors.js';
 import type { MediaItem } from '../../media/item.js';
 import type { ContractInput, Modality } from '../../onnx/manifest.js';
+import { counter, type Run } from '../../run.js';
 import { openPreparerPool } from '../../samples/preparer-pool.js';
 import { type ItemInput, resolveItem } from '../../samples/resolve.js';
 import { modalityOf } from '../../samples/row-modality.js';
@@ -51,7 +52,7 @@ export interface ModalityContract {
   readonly tokenizer: string | null;
 }
 
-export interface TrainingDataOptions {
+export interface TrainingDataOptions extends Run {
   readonly sources: readonly LabelSource[];
   readonly contracts: ReadonlyMap<Modality, ModalityContract>;
   /** How examples are put into strata: `label`, `none`, or the name of a group. */
@@ -62,7 +63,6 @@ export interface TrainingDataOptions {
   readonly classes: { readonly quality: number };
   /** Folder where prepared pictures, sounds and clips are kept for the next run. */
   readonly cache?: string;
-  readonly onProgress?: (modality: Modality, done: number, of: number) => void;
 }
 
 export interface TrainingData {
@@ -80,7 +80,7 @@ export async function readTrainingData(options: TrainingDataOptions): Promise<Tr
   const skip = (reason: string): void => void skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
   const rows = new Map<Modality, SourcedRow[]>();
   for (const source of options.sources) {
-    for await (const row of labelledRows(source, skip)) {
+    for await (const row of labelledRows(source, skip, options.signal)) {
       const modality = modalityOf(row);
       if (!options.contracts.has(modality)) skip(`${modality}: not trained here`);
       else rows.set(modality, [...(rows.get(modality) ?? []), { row, mediaRoot: source.mediaRoot }]);
@@ -94,10 +94,14 @@ export async function readTrainingData(options: TrainingDataOptions): Promise<Tr
   return { modalities, skipped };
 }
 
-async function* labelledRows({ path }: LabelSource, skip: (reason: string) => void): AsyncGenerator<DataRow> {
+async function* labelledRows(
+  { path }: LabelSource,
+  skip: (reason: string) => void,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DataRow> {
   const source = FileSource.open(path);
   try {
-    for await (const batch of readRows(fileInput(source))) {
+    for await (const batch of readRows(fileInput(source, signal))) {
       for (const result of batch) {
         if (!result.row) skip(result.message);
         else if (isLabelled(result.row)) yield result.row;
@@ -152,7 +156,7 @@ async function prepareModality(
     }
     return { packed, tokens: tokens ?? 0, samples: samples ?? 0 };
   };
-  let done = 0;
+  const count = counter(options, `Preparing ${modality}`, 'rows', rows.length);
   const indexOf = async (item: ItemInput, { row, mediaRoot }: SourcedRow): Promise<number | null> => {
     try {
       return await prepare(item, row, mediaRoot);
@@ -167,7 +171,8 @@ async function prepareModality(
       const { row } = sourced;
       const sides = row.kind === 'pair' ? [row.left, row.right] : [row.item];
       const found = await Promise.all(sides.map((side) => indexOf(side as ItemInput, sourced)));
-      options.onProgress?.(modality, ++done, rows.length);
+      options.signal?.throwIfAborted();
+      count();
       return found.every((index) => index !== null) ? { row, indices: found as number[] } : null;
     });
     const isNew = used.size !== before.size || [...used.keys()].some((key) => !before.has(key));

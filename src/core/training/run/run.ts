@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { outputError } from '../../bytes/output-error.js';
 import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
+import type { Run } from '../../run.js';
 import type { Parameters } from '../update/parameters.js';
 import type { TrainingConfig } from './config.js';
 import { type Progress, writeState } from './state.js';
@@ -10,19 +11,7 @@ import type { StepReport, Trainer } from './trainer.js';
 
 export const LOG_FILE = 'log.jsonl';
 
-/** What is shown while a run goes on. */
-export interface TrainingProgress {
-  readonly step: number;
-  readonly steps: number;
-  /** Mean since the last evaluation. */
-  readonly loss: number;
-  /** Of the last evaluation; null before the first. */
-  readonly auc: number | null;
-  /** Pairs since the start of this process. */
-  readonly pairs: number;
-}
-
-export interface TrainingRunOptions {
+export interface TrainingRunOptions extends Run {
   readonly folder: string;
   readonly trainer: Trainer;
   readonly parameters: Parameters;
@@ -32,9 +21,6 @@ export interface TrainingRunOptions {
   readonly header: Readonly<Record<string, unknown>>;
   /** Writes the model as it is now under a name in the folder. */
   readonly writeCheckpoint: (name: string) => Promise<void>;
-  readonly onProgress?: (progress: TrainingProgress) => void;
-  readonly onNote?: (note: string) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface TrainingOutcome {
@@ -60,7 +46,6 @@ export async function runTraining(options: TrainingRunOptions): Promise<Training
 const GRADIENT_NORM = 'gradient_norm';
 
 class TrainingRun {
-  private pairs = 0;
   private auc: number | null = null;
   /** Of the last step. */
   private learningRate = 0;
@@ -106,7 +91,6 @@ class TrainingRun {
       }
       this.options.progress.step = report.step;
       if (!report.overflowed) this.add(report);
-      this.pairs += report.pairs;
       this.show();
     }
     return true;
@@ -122,7 +106,7 @@ class TrainingRun {
 
   /** The steps of one run; where memory runs out, with half as many pairs in a run and twice as many runs. */
   private async steps(): Promise<StepReport[]> {
-    const { trainer, progress, onNote } = this.options;
+    const { trainer, progress, onWarning } = this.options;
     for (;;) {
       try {
         return await trainer.runSteps(this.untilBoundary);
@@ -131,7 +115,7 @@ class TrainingRun {
         if (!(error instanceof HpsError) || error.code !== 'MODEL_OUT_OF_MEMORY' || halved < 1) throw error;
         await trainer.shrink(halved);
         progress.pairsPerRun = halved;
-        onNote?.(`Out of memory: ${halved} pairs in a run from step ${trainer.step + 1} on, and more runs a step.`);
+        onWarning?.(`Out of memory: ${halved} pairs in a run from step ${trainer.step + 1} on, and more runs a step.`);
         this.log.write({ step: trainer.step, event: 'out-of-memory', pairs_per_run: halved });
       }
     }
@@ -180,11 +164,14 @@ class TrainingRun {
     return { step, ...Object.fromEntries(means), lr: this.learningRate };
   }
 
+  /** With the mean loss since the last evaluation, and the AUC of that. */
   private show(): void {
     const { config, progress, onProgress } = this.options;
     if (!onProgress || progress.since.steps === 0) return;
     const loss = progress.since.sums.loss / progress.since.steps;
-    onProgress({ step: progress.step, steps: config.steps, loss, auc: this.auc, pairs: this.pairs });
+    const auc = this.auc === null ? '' : `, AUC ${this.auc.toFixed(4)}`;
+    const detail = `loss ${loss.toFixed(4)}${auc}`;
+    onProgress({ stage: 'Training', done: progress.step, total: config.steps, unit: 'steps', detail });
   }
 
   private outcome(ended: TrainingOutcome['ended']): TrainingOutcome {

@@ -30,7 +30,7 @@ export interface TrainerOptions extends EngineOptions {
   readonly maskToken: number | null;
   /** Where weights are updated; by default the best for the device. */
   readonly update?: UpdatePlace;
-  readonly onNote?: (note: string) => void;
+  readonly onWarning?: (note: string) => void;
 }
 
 /** What one step did. */
@@ -162,7 +162,7 @@ export class Trainer {
   private note(text: string): void {
     if (this.notes.has(text)) return;
     this.notes.add(text);
-    this.options.onNote?.(text);
+    this.options.onWarning?.(text);
   }
 
   /** As many steps of one stream as come in a row. */

@@ -67,11 +67,10 @@ describe('a target that cannot be written', () => {
   ])('is refused before anything is read or trained: %s', async (_, code, out, checkpointOut) => {
     writeFileSync(join(folder, 'there.onnx'), 'mine');
     writeFileSync(join(folder, 'reported.onnx.report.json'), 'mine');
-    const [onPrepare, onProgress] = [vi.fn(), vi.fn()];
+    const onProgress = vi.fn();
     const more = checkpointOut === undefined ? {} : { checkpointOut: join(folder, checkpointOut) };
-    const tuned = finetuneModel(options(out, { source: { checkpoint }, onPrepare, onProgress, ...more }));
+    const tuned = finetuneModel(options(out, { source: { checkpoint }, onProgress, ...more }));
     await expect(tuned).rejects.toMatchObject({ code });
-    expect(onPrepare).not.toHaveBeenCalled();
     expect(onProgress).not.toHaveBeenCalled();
   });
 });
@@ -286,7 +285,7 @@ describe('finetuneModel', () => {
     };
     const notes: string[] = [];
     const run = join(folder, 'cramped');
-    const settings = { engine: cramped, steps: 2, run, onNote: (note: string) => void notes.push(note) };
+    const settings = { engine: cramped, steps: 2, run, onWarning: (note: string) => void notes.push(note) };
     const report = await finetuneModel(options('cramped.onnx', settings));
     expect(report.steps).toBe(2);
     expect(notes).toEqual([

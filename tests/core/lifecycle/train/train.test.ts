@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { trainModel } from '../../../../src/core/lifecycle/train/train.js';
+import type { Progress } from '../../../../src/core/run.js';
 import { readLog } from '../../../../src/core/training/run/run.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { tempFolder } from '../../../helpers/temp.js';
@@ -42,8 +43,8 @@ describe('trainModel', () => {
     const options = {
       ...tinyRun(broken, settings),
       signal: controller.signal,
-      onProgress: ({ step }: { step: number }) => {
-        if (step === 8) controller.abort(new Error('killed'));
+      onProgress: ({ stage, done }: Progress) => {
+        if (stage === 'Training' && done === 8) controller.abort(new Error('killed'));
       },
     };
     await expect(trainModel(options)).rejects.toThrow('killed');
@@ -64,10 +65,10 @@ describe('trainModel', () => {
 
   it('leaves no folder where it is stopped before training starts', async () => {
     const folder = tempFolder();
-    const onPrepare = () => {
+    const onProgress = () => {
       throw new Error('stopped');
     };
-    await expect(trainModel({ ...tinyRun(folder), onPrepare })).rejects.toThrow('stopped');
+    await expect(trainModel({ ...tinyRun(folder), onProgress })).rejects.toThrow('stopped');
     expect(existsSync(join(folder, 'run'))).toBe(false);
   });
 

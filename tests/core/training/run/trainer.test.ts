@@ -81,7 +81,7 @@ describe('steps', () => {
   it('of several runs are taken one by one, whatever steps_per_run says, and a note tells so', async () => {
     const notes: string[] = [];
     const training = { modalities: ['text'], settings: { micro_batch_size: 2, steps_per_run: 4 } } as const;
-    const { reports } = await trainTiny({ ...training, trainer: { onNote: (note) => notes.push(note) } }, 2);
+    const { reports } = await trainTiny({ ...training, trainer: { onWarning: (note) => notes.push(note) } }, 2);
     expect(reports).toHaveLength(2);
     expect(notes).toEqual([expect.stringContaining('steps_per_run is not used')]);
   });
