@@ -72,6 +72,10 @@ implementation are compared; without it only the file's own invariances are, and
       options: ['none', 'relu'] as const,
       description: 'Activation between the layers of a score head',
     })(),
+    preprocess: Flags.string({
+      helpValue: 'RECIPE',
+      description: 'How pictures are prepared, where it is not as the files say: transformers, open-clip, hpsv2, …',
+    }),
     key: Flags.string({
       helpValue: 'PATH',
       description:
@@ -106,6 +110,7 @@ implementation are compared; without it only the file's own invariances are, and
         dtype: flags.dtype,
         activation: flags.activation,
         adapter: flags.adapter,
+        preprocess: flags.preprocess,
         golden: flags.golden,
         atol: flags.atol,
         gate: flags.gate,

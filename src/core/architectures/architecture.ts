@@ -1,4 +1,3 @@
-import type * as z from 'zod';
 import type { JsonObject } from '../bytes/json.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { HpsError } from '../errors.js';
@@ -8,6 +7,12 @@ import type { Tensor, TensorInfo } from '../tensor/tensor.js';
 import type { ExampleValue } from './example-inputs.js';
 
 export type TensorInfos = ReadonlyMap<string, TensorInfo>;
+
+/** Options by name: the values each may have, or null for any text. */
+export type OptionSpecs = Readonly<Record<string, readonly string[] | null>>;
+export type OptionsOf<S extends OptionSpecs> = {
+  readonly [K in keyof S]?: S[K] extends readonly (infer T)[] ? T : string;
+};
 
 export interface ExportRequest {
   /** Undefined lets the architecture choose its most useful modality. */
@@ -19,8 +24,8 @@ export interface ExportRequest {
   readonly configOrigin: string | null;
   /** Element type of weights and of matrix arithmetic; inputs, outputs, norms and the head stay float32. */
   readonly dtype: 'F32' | 'F16';
-  /** What the architecture is told beside that, as `ArchitectureExporter.options` describes it. */
-  readonly options: JsonObject;
+  /** What the architecture is told beside that, as `ArchitectureExporter.options` says. */
+  readonly options: Readonly<Record<string, string>>;
 }
 
 /** What a graph promises, for the manifest. */
@@ -32,6 +37,10 @@ export interface Contract {
   readonly outputs: readonly ContractOutput[];
   /** Tensors of the checkpoint that the graph does not use, each with the reason. */
   readonly ignored: readonly { readonly name: string; readonly reason: string }[];
+  /** What is worth knowing, one sentence each. */
+  readonly warnings?: readonly string[];
+  /** Whether the text inputs say themselves how texts are padded; otherwise the tokenizer does. */
+  readonly textAsStated?: boolean;
   /** Files beside the checkpoint that the graph or its contract depends on: lineage names them. */
   readonly sources?: readonly string[];
 }
@@ -58,8 +67,8 @@ export interface Architecture {
 export interface ArchitectureExporter {
   /** Modalities the checkpoint can be exported for, the most useful first; empty where the notion does not apply. */
   modalities(checkpoint: Checkpoint): readonly Modality[];
-  /** Schema of `ExportRequest.options`; absent where the architecture takes none. */
-  readonly options?: z.ZodType<object>;
+  /** Options it takes beside those that all have; absent where it takes none. */
+  readonly options?: OptionSpecs;
   /**
    * Builds the graph of one modality and mode.
    * @throws HpsError TENSORS_MISMATCH listing every missing, unexpected and mis-shaped tensor; CONFIG_INVALID naming both
@@ -78,28 +87,27 @@ export interface ArchitectureExporter {
 }
 
 /**
- * What an architecture was told, typed by its schema.
+ * What an architecture was told, checked by what it takes.
  * @throws HpsError USAGE for an option it does not take or a value it does not know
  */
-export function parseOptions<O extends object>(
+export function parseOptions<S extends OptionSpecs>(
   architecture: string,
-  schema: z.ZodType<O> | undefined,
-  options: JsonObject,
-): O {
-  if (!schema) {
-    const [extra] = Object.keys(options);
-    if (extra === undefined) return {} as O;
-    throw optionRefused(architecture, extra, 'is not one it takes');
+  specs: S,
+  options: Readonly<Record<string, string>>,
+): OptionsOf<S> {
+  for (const [name, value] of Object.entries(options)) {
+    const values = Object.hasOwn(specs, name) ? specs[name] : undefined;
+    const rule =
+      values === undefined
+        ? 'is not one it takes'
+        : values !== null && !values.includes(value)
+          ? `is ${JSON.stringify(value)}, not one of ${values.join(', ')}`
+          : null;
+    if (rule === null) continue;
+    throw new HpsError('USAGE', `architecture ${architecture}: option ${name} ${rule}`, {
+      hint: 'Leave the option out, or see `hpsv3 export --help` for what it is for.',
+      details: { architecture, option: name },
+    });
   }
-  const parsed = schema.safeParse(options);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const name = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
-  throw optionRefused(architecture, name, issue.code === 'unrecognized_keys' ? 'is not one it takes' : issue.message);
+  return options as OptionsOf<S>;
 }
-
-const optionRefused = (architecture: string, option: string, rule: string): HpsError =>
-  new HpsError('USAGE', `architecture ${architecture}: option ${option} ${rule}`, {
-    hint: 'Leave the option out, or see `hpsv3 export --help` for what it is for.',
-    details: { architecture, option },
-  });

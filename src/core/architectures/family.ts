@@ -4,7 +4,14 @@ import { HpsError } from '../errors.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Dim, Value } from '../onnx/graph-core.js';
 import type { ContractInput, ContractOutput, Modality, Mode } from '../onnx/manifest.js';
-import type { Architecture, ArchitectureExporter, Contract, ExportRequest, TensorInfos } from './architecture.js';
+import type {
+  Architecture,
+  ArchitectureExporter,
+  Contract,
+  ExportRequest,
+  OptionSpecs,
+  TensorInfos,
+} from './architecture.js';
 import { exampleInputs } from './example-inputs.js';
 import { OptionReader } from './option-reader.js';
 import { checkTensors } from './tensor-check.js';
@@ -55,6 +62,10 @@ export interface Family<O> {
   modalities(tensors: TensorInfos): readonly Modality[];
   /** Configurations beside the checkpoint that count for it; its config.json by default. What `--config` says is put before them. */
   configs?(checkpoint: Checkpoint): readonly CheckpointConfig[];
+  /** A configuration in the spelling that `options` reads; as it is by default. */
+  normalizeConfig?(config: JsonObject): JsonObject;
+  /** Options that `export` may be given for it beside those that all families have. */
+  readonly exportOptions?: OptionSpecs;
   /** Options of the checkpoint. What the reader notes is thrown after it. */
   options(reader: OptionReader, checkpoint: Checkpoint, request: ExportRequest): O;
   /** Inputs of one item, named as the published package names them; every open size but `batch` is a symbol. */
@@ -70,6 +81,8 @@ export interface Family<O> {
   score(graph: GraphBuilder, embedding: Value, context: FamilyContext<O>): readonly FamilyOutput[] | null;
   /** Tensors that may be there without being used; any other is refused. */
   ignored(context: FamilyContext<O>): readonly IgnoredRule[];
+  /** What is worth knowing of what is exported, one sentence each. */
+  warnings?(context: FamilyContext<O>): readonly string[];
   /** Largest accepted |exported - reference| of a score, in its own units. */
   readonly parityTolerance: number;
 }
@@ -85,6 +98,7 @@ export const architectureOf = <O>(family: Family<O>): Architecture => ({
 function exporterOf<O>(family: Family<O>): ArchitectureExporter {
   return {
     modalities: ({ tensors }) => family.modalities(tensors),
+    options: family.exportOptions,
 
     buildGraph(checkpoint, graph, request) {
       const modality = chooseModality(family, checkpoint, request);
@@ -102,6 +116,8 @@ function exporterOf<O>(family: Family<O>): ArchitectureExporter {
         decision: 'utility-difference',
         ...signature,
         ignored: ignoredTensors(rules, checkpoint, graph),
+        textAsStated: true,
+        warnings: request.mode === 'head' ? [] : (family.warnings?.(context) ?? []),
         sources: checkpoint.beside.read,
       };
     },
@@ -128,7 +144,11 @@ function chooseModality<O>(
 function readOptions<O>(family: Family<O>, checkpoint: Checkpoint, request: ExportRequest): O {
   const own = family.configs?.(checkpoint) ?? checkpoint.configs;
   const given = request.config ? [{ config: request.config, origin: request.configOrigin ?? '--config' }] : [];
-  const reader = new OptionReader(checkpoint.tensors, [...given, ...own]);
+  const normalized = [...given, ...own].map(({ config, origin }) => ({
+    config: family.normalizeConfig?.(config) ?? config,
+    origin,
+  }));
+  const reader = new OptionReader(checkpoint.tensors, normalized);
   const options = family.options(reader, checkpoint, request);
   reader.finish();
   return options;

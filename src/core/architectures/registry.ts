@@ -3,6 +3,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { weightsElsewhere } from '../checkpoint/elsewhere.js';
 import { HpsError } from '../errors.js';
 import type { Architecture, InitialModel } from './architecture.js';
+import { clip } from './clip.js';
 import { DECODERS } from './decoder.js';
 import { ENCODERS } from './encoders/bert.js';
 import { deberta } from './encoders/deberta.js';
@@ -10,7 +11,7 @@ import { hpsv3 } from './hpsv3/architecture.js';
 import { scoreHead } from './score-head/architecture.js';
 
 /** In probe order: the more specific first. */
-export const ARCHITECTURES: readonly Architecture[] = [hpsv3, ...ENCODERS, deberta, ...DECODERS, scoreHead];
+export const ARCHITECTURES: readonly Architecture[] = [hpsv3, clip, ...ENCODERS, deberta, ...DECODERS, scoreHead];
 
 /** The architecture whose checkpoint this is, or null. */
 export function recogniseArchitecture(

@@ -10,6 +10,7 @@ import {
 import { Random } from '../bytes/random.js';
 import { HpsError } from '../errors.js';
 import type { Manifest, Preprocess } from '../onnx/manifest.js';
+import { isTextual } from '../onnx/manifest-names.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { castValue, concatRows, float32Value, type TensorValue } from '../runtime/value.js';
 import { formatShape, numel } from '../tensor/shape.js';
@@ -66,7 +67,7 @@ export function makeProbes(
 /** Sizes chosen for symbolic dimensions so far: one symbol, one size. */
 type OpenDimensions = Map<string, number>;
 
-const isMask = ({ kind }: Preprocess): number => Number(kind === 'text-mask' || kind === 'text-types');
+const isMask = ({ kind }: Preprocess): number => Number(kind !== 'text' && isTextual(kind));
 
 const preprocessOf = (input: ValueInfo, manifest: Manifest | null): Preprocess =>
   manifest?.inputs.find(({ name }) => name === input.name)?.preprocess ?? guess(input);

@@ -7,6 +7,8 @@ export type MediaSource =
 export interface MediaItem {
   readonly image?: MediaSource;
   readonly text?: string;
+  /** A text before `text`, for a model that reads two in a row. */
+  readonly context?: string;
   readonly audio?: MediaSource;
   readonly video?: MediaSource;
 }

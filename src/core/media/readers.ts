@@ -1,6 +1,7 @@
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
+import { isTextual } from '../onnx/manifest-names.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
 import { prepareWaveform } from './audio/prepare.js';
@@ -9,7 +10,7 @@ import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
-import { encodeText } from './text/encode.js';
+import { encodePair, encodeText } from './text/encode.js';
 import { openTokenizer } from './text/tokenizer.js';
 import { prepareClip } from './video/prepare.js';
 
@@ -30,13 +31,13 @@ type InputOf<K extends Preprocess['kind']> = ContractInput & { readonly preproce
 const isKind = <K extends Preprocess['kind']>(input: ContractInput, kind: K): input is InputOf<K> =>
   input.preprocess.kind === kind;
 
-/** A reader for each input, a text and its masks together. */
+/** A reader for each input, a text and its masks and types together. */
 export async function openReaders(inputs: readonly ContractInput[], tokenizer: string | null): Promise<Reader[]> {
-  const masks = inputs.filter((input) => input.preprocess.kind === 'text-mask');
+  const companions = inputs.filter(({ preprocess: { kind } }) => kind !== 'text' && isTextual(kind));
   const readers: Reader[] = [];
   for (const input of inputs) {
     if (isKind(input, 'image')) readers.push(await imageReader(input));
-    else if (isKind(input, 'text')) readers.push(await textReader(input, masks, tokenizer));
+    else if (isKind(input, 'text')) readers.push(await textReader(input, companions, tokenizer));
     else if (isKind(input, 'audio')) readers.push(audioReader(input));
     else if (isKind(input, 'video')) readers.push(videoReader(input));
     else if (isKind(input, 'embedding')) throw unkept(input, 'takes embeddings, which are not made from media');
@@ -48,10 +49,11 @@ async function imageReader(input: InputOf<'image'>): Promise<Reader> {
   await loadSharp();
   const contract = input.preprocess;
   assertFrameSize(input, contract);
+  const options = { dropAlpha: contract.transparency === 'drop' };
   return async ({ image }) => {
     const source = required(image, 'image');
     const name = mediaName(source);
-    const frame = fitFrame(await decodeImage(await readMedia(source, LIMITS.imageBytes), name), contract);
+    const frame = fitFrame(await decodeImage(await readMedia(source, LIMITS.imageBytes), name, options), contract);
     const { width, height } = frame;
     const data = new Float32Array(3 * height * width);
     normalizeInto(data, frame, contract, { channelStride: height * width, offset: 0 });
@@ -84,7 +86,7 @@ function videoReader(input: InputOf<'video'>): Reader {
 
 async function textReader(
   input: InputOf<'text'>,
-  masks: readonly ContractInput[],
+  companions: readonly ContractInput[],
   tokenizerJson: string | null,
 ): Promise<Reader> {
   const contract = input.preprocess;
@@ -95,7 +97,7 @@ async function textReader(
       'Give its tokenizer.json by --tokenizer: hpsv3 export puts it into the file.',
     );
   }
-  const tokenizer = await openTokenizer(tokenizerJson);
+  const tokenizer = await openTokenizer(tokenizerJson, { addedTokens: contract.addedTokens });
   const length = input.shape[1];
   if (typeof length === 'number' && contract.maxTokens > length) {
     throw unkept(input, `takes ${length} tokens, and the contract makes up to ${contract.maxTokens}`);
@@ -104,9 +106,19 @@ async function textReader(
   if (contract.maxTokens <= around) {
     throw unkept(input, `${contract.maxTokens} tokens leave no room beside ${around} special ones`);
   }
-  return async ({ text }) => {
-    const { ids, truncated } = encodeText(required(text, 'text'), contract, tokenizer);
-    const width = Math.max(ids.length, typeof length === 'number' ? length : 0);
+  const { pair } = tokenizer;
+  if (contract.pair && pair === null)
+    throw unkept(input, 'takes two texts in a row, and the tokenizer has no template for them');
+  if (contract.template)
+    throw unkept(input, `takes texts in a ${contract.template.kind} template, which is not read here`);
+  const least = Math.max(contract.length ?? 0, typeof length === 'number' ? length : 0);
+  return async ({ text, context }) => {
+    const own = required(text, 'text');
+    const { ids, types, truncated } =
+      contract.pair && pair && context !== undefined
+        ? encodePair([context, own], contract, tokenizer, pair)
+        : encodeText(own, contract, tokenizer);
+    const width = Math.max(ids.length, least);
     const row = (at: (place: number) => number): TensorValue => ({
       dtype: 'I64',
       shape: [1, width],
@@ -119,15 +131,11 @@ async function textReader(
         'text',
       ),
     );
-    for (const mask of masks)
-      values.set(
-        mask.name,
-        toInput(
-          row((place) => Number(place < ids.length)),
-          mask,
-          'text',
-        ),
-      );
+    for (const each of companions) {
+      const isMask = each.preprocess.kind === 'text-mask';
+      const value = row((place) => (isMask ? Number(place < ids.length) : (types[place] ?? 0)));
+      values.set(each.name, toInput(value, each, 'text'));
+    }
     return { inputs: values, truncated, tokens: ids.length };
   };
 }

@@ -13,6 +13,9 @@ export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'aud
 export const MODES = ['item', 'pair', 'head'] as const;
 export const DECISIONS = ['pair-head', 'utility-difference'] as const;
 
+/** Kinds of inputs made of a text: its tokens, which of them count, and which of two texts each belongs to. */
+export const isTextual = (kind: string): boolean => kind === 'text' || kind === 'text-mask' || kind === 'text-types';
+
 /** What a file of pairs calls the embeddings of both sides; a file of items calls its own `embedding`. */
 export const PAIR_EMBEDDINGS = ['left_embedding', 'right_embedding'] as const;
 

@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isJsonObject, type JsonValue, parseJson } from '../bytes/json.js';
+import { type FilesBeside, filesBeside } from '../checkpoint/beside.js';
 import { resolveModelFolder } from '../checkpoint/hf-folder.js';
 import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput } from './manifest.js';
 import { TOKENIZER_KEY } from './manifest-names.js';
+import { tokenizerFromVocabulary } from './tokenizer-from-vocabulary.js';
 
 /** A Hugging Face tokenizer.json, as far as a release needs to know it. */
 export interface Tokenizer {
@@ -19,20 +21,48 @@ export interface Tokenizer {
   readonly specialTokens: boolean;
   /** Highest id + 1. */
   readonly size: number;
+  /** Additional special tokens: they have no role in a template, so that a text may write them where a model allows it. */
+  readonly additional: readonly string[];
+  /** Paths of the files it was read from. */
+  readonly files: readonly string[];
 }
 
+export const TOKENIZER_FILE = 'tokenizer.json';
 const PAD_NAMES = ['[PAD]', '<pad>', '<|endoftext|>'];
 
-/** The tokenizer.json beside a checkpoint, or in the folder that is one; undefined where there is none. */
-export function tokenizerBeside(checkpoint: string): string | undefined {
-  const path = join(dirname(resolveModelFolder(checkpoint)), 'tokenizer.json');
-  return existsSync(path) ? path : undefined;
+/**
+ * The tokenizer in a checkpoint's folder, or in the folder that is one: its tokenizer.json, else one made of its lists of words.
+ * @returns null where there is none
+ */
+export function tokenizerBeside(checkpoint: string): Tokenizer | null {
+  const folder = dirname(resolveModelFolder(checkpoint));
+  const path = join(folder, TOKENIZER_FILE);
+  if (existsSync(path)) return readTokenizer(path);
+  const beside = filesBeside(folder);
+  const made = tokenizerFromVocabulary(beside);
+  if (made === null) return null;
+  const tokenizer = parseTokenizer(Buffer.from(made.json), made.name);
+  return { ...tokenizer, additional: additionalTokens(beside), files: beside.read };
 }
 
 /** @throws HpsError FILE_NOT_FOUND, or CONFIG_INVALID for a file that is not a tokenizer.json */
 export function readTokenizer(path: string): Tokenizer {
   const { name, bytes } = readWhole(path, { limit: LIMITS.jsonBytes, what: 'a tokenizer', hint: HINT });
-  return parseTokenizer(bytes, name);
+  const beside = filesBeside(dirname(path));
+  const additional = additionalTokens(beside);
+  const files = [path, ...(additional.length > 0 ? beside.read : [])];
+  return { ...parseTokenizer(bytes, name), additional, files };
+}
+
+/** Special tokens that the files beside a tokenizer list without a role. */
+function additionalTokens(beside: FilesBeside): string[] {
+  const lists = ['tokenizer_config.json', 'special_tokens_map.json'].map(
+    (name) => beside.json(name)?.additional_special_tokens,
+  );
+  const contents = lists.flatMap((list) =>
+    (Array.isArray(list) ? list : []).map((token) => (isJsonObject(token) ? token.content : token)),
+  );
+  return [...new Set(contents.filter((content) => typeof content === 'string'))];
 }
 
 export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
@@ -48,6 +78,8 @@ export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
     json: Buffer.from(bytes).toString('utf8'),
     pad: typeof padding === 'number' ? padding : padName ? (ids.get(padName) as number) : 0,
     specialTokens: isJsonObject(root.post_processor),
+    additional: [],
+    files: [],
     size: 1 + [...ids.values()].reduce((highest, id) => Math.max(highest, id), 0),
   };
 }
@@ -85,15 +117,26 @@ function invalid(name: string, rule: string): HpsError {
   return new HpsError('CONFIG_INVALID', `${name}: ${rule}`, { hint: HINT, details: { file: name } });
 }
 
-/** A contract's inputs as the tokenizer that travels with the model has them; without one, the model takes token ids. */
-export function withTokenizer(inputs: readonly ContractInput[], tokenizer: Tokenizer | null): ContractInput[] {
+/**
+ * A contract's inputs as the tokenizer that travels with the model has them; without one, the model takes token ids.
+ * @param asStated - whether the contract itself says how texts are padded and that the tokenizer's template is used
+ */
+export function withTokenizer(
+  inputs: readonly ContractInput[],
+  tokenizer: Tokenizer | null,
+  { asStated = false } = {},
+): ContractInput[] {
   return inputs.map((input) => {
     const { preprocess } = input;
     if (preprocess.kind !== 'text') return input;
-    const carried = tokenizer
-      ? { tokenizer: TOKENIZER_KEY as typeof TOKENIZER_KEY, pad: tokenizer.pad, specialTokens: tokenizer.specialTokens }
-      : { tokenizer: null };
-    return { ...input, preprocess: { ...preprocess, ...carried } };
+    const { addedTokens, ...text } = preprocess;
+    const written = addedTokens && tokenizer ? tokenizer.additional : [];
+    const carried = {
+      tokenizer: tokenizer ? (TOKENIZER_KEY as typeof TOKENIZER_KEY) : null,
+      ...(tokenizer && !asStated ? { pad: tokenizer.pad, specialTokens: tokenizer.specialTokens } : {}),
+      ...(written.length > 0 ? { addedTokens: [...written] } : {}),
+    };
+    return { ...input, preprocess: { ...text, ...carried } };
   });
 }
 

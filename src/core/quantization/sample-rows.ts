@@ -7,6 +7,7 @@ import { HpsError } from '../errors.js';
 import type { Probes } from '../gate/probes.js';
 import { openPreparer, type Preparer } from '../media/preparer.js';
 import { type Manifest, TOKENIZER_KEY } from '../onnx/manifest.js';
+import { isTextual } from '../onnx/manifest-names.js';
 import { metadataOf } from '../onnx/model.js';
 import { concatRows, type TensorValue } from '../runtime/value.js';
 import { contractOf } from '../samples/contract.js';
@@ -122,7 +123,7 @@ class RowCollector {
 function alike(values: readonly TensorValue[], name: string, manifest: Manifest): TensorValue[] {
   const preprocess = manifest.inputs.find((input) => input.name === name)?.preprocess;
   const lengths = values.map(({ shape }) => shape[shape.length - 1]);
-  const isText = preprocess?.kind === 'text' || preprocess?.kind === 'text-mask';
+  const isText = preprocess !== undefined && isTextual(preprocess.kind);
   const length = lengths.reduce((a, b) => (isText ? Math.max(a, b) : Math.min(a, b)));
   if (lengths.every((each) => each === length)) return [...values];
   return values.map((value) => resized(value, length, preprocess?.kind === 'text' ? preprocess.pad : 0));

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, HpsError } from '../errors.js';
 import type { MediaItem } from '../media/item.js';
 import { openPreparer, type PreparedItem, type Preparer, type PreparerOptions } from '../media/preparer.js';
+import { isTextual } from '../onnx/manifest-names.js';
 
 export interface PrepareRequest {
   readonly id: number;
@@ -40,7 +41,7 @@ const ITEMS_PER_THREAD = 3;
  */
 export async function openPreparerPool(options: PreparerOptions): Promise<Preparer> {
   const local = await openPreparer(options); // for its errors, and for its hash
-  const textOnly = options.inputs.every(({ preprocess: { kind } }) => kind === 'text' || kind === 'text-mask');
+  const textOnly = options.inputs.every(({ preprocess }) => isTextual(preprocess.kind));
   return textOnly ? local : new PreparerPool(options, local.contractSha256);
 }
 

@@ -30,6 +30,8 @@ export interface ResolveOptions {
   readonly modality: Modality;
   /** The text of an item that has none of its own, where the model reads text beside another part. */
   readonly context?: string;
+  /** Whether a text model reads the context of an item before its text. */
+  readonly readsContext?: boolean;
   /** Paths are taken from here, and must not lead out of it. Without it they are the caller's own. */
   readonly mediaRoot?: string;
   /** Fetches what addresses name; without it they are refused. */
@@ -58,9 +60,12 @@ export async function resolveItem(item: ItemInput, options: ResolveOptions): Pro
   const opened = await Promise.all(
     contents.map((content, i) => (parts[i] === 'text' ? inlineText(content as string) : openSource(content, options))),
   );
+  const before = options.readsContext ? options.context : undefined;
+  const sources = opened.map(({ source }, i) => [parts[i], source] as const);
+  const keys = opened.map(({ key }, i) => `${parts[i]}:${key}`);
   return {
-    media: Object.fromEntries(opened.map(({ source }, i) => [parts[i], source])),
-    key: opened.map(({ key }, i) => `${parts[i]}:${key}`).join('|'),
+    media: Object.fromEntries(before === undefined ? sources : [...sources, ['context', before]]),
+    key: (before === undefined ? keys : [...keys, `context:${inlineText(before).key}`]).join('|'),
     release: () => {
       for (const { release } of opened) release?.();
     },

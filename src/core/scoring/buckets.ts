@@ -1,4 +1,5 @@
 import type { ContractInput } from '../onnx/manifest.js';
+import { isTextual } from '../onnx/manifest-names.js';
 import type { TensorValue } from '../runtime/value.js';
 
 /**
@@ -23,7 +24,7 @@ export function padText(
   const { pad, maxTokens } = text.preprocess;
   for (const { name, preprocess } of contract) {
     const value = inputs.get(name);
-    if (value === undefined || (preprocess.kind !== 'text' && preprocess.kind !== 'text-mask')) continue;
+    if (value === undefined || !isTextual(preprocess.kind)) continue;
     const length = tokenBucket(value.shape[1], maxTokens);
     padded.set(name, padRow(value, length, preprocess.kind === 'text' ? pad : 0));
   }

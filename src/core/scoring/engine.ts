@@ -18,6 +18,7 @@ export interface Encoded {
 /** What the model says of one item alone. */
 export interface Utility {
   readonly logit: number;
+  /** tanh of the logit; the logit itself for a model that gives no utility. */
   readonly utility: number;
   /** The value on the human scale, or false where the model has none. */
   readonly calibrated: number | false;
@@ -60,7 +61,9 @@ export class Engine {
   async utility(item: Encoded): Promise<Utility> {
     if (!this.head) return this.utilityOf(item);
     const logit = finite(scalar(await this.head.run(join(item.features, item.features)), 'left_utility_logit'));
-    return { logit, utility: Math.tanh(logit), calibrated: false };
+    // A pair head is trained with utilities between -1 and 1; other models give scores of any range, of which tanh says nothing.
+    const isBounded = this.model.contract.decision === 'pair-head';
+    return { logit, utility: isBounded ? Math.tanh(logit) : logit, calibrated: false };
   }
 
   /**
@@ -93,9 +96,10 @@ export class Engine {
     const { score } = this.model.contract;
     if (score) return foreignUtility(features, score);
     const calibrated = features.get('calibrated');
+    const logit = finite(scalar(features, 'utility_logit'));
     return {
-      logit: finite(scalar(features, 'utility_logit')),
-      utility: finite(scalar(features, 'utility')),
+      logit,
+      utility: features.has('utility') ? finite(scalar(features, 'utility')) : logit,
       calibrated: calibrated ? finite(floatsOf(calibrated)[0]) : false,
     };
   }

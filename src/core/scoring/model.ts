@@ -6,7 +6,7 @@ import { HpsError } from '../errors.js';
 import { checkModel } from '../onnx/check.js';
 import { type Cut, extractSubgraph } from '../onnx/extract.js';
 import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
-import { PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
+import { isTextual, PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import { metadataOf, type OnnxModel } from '../onnx/model.js';
 import { openOnnx } from '../onnx/read.js';
 import { writeTemporaryModel } from '../onnx/temporary-model.js';
@@ -146,9 +146,7 @@ async function openSessions(
  * from those that decode (measured with both on two cores: 8 % less time of the processors). It changes no result.
  */
 const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>> =>
-  inputs.every(({ preprocess: { kind } }) => kind === 'text' || kind === 'text-mask')
-    ? {}
-    : { 'session.intra_op.allow_spinning': '0' };
+  inputs.every(({ preprocess }) => isTextual(preprocess.kind)) ? {} : { 'session.intra_op.allow_spinning': '0' };
 
 const isCuttable = ({ graph }: OnnxModel): boolean =>
   PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));

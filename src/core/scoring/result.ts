@@ -26,7 +26,7 @@ export interface PairScore extends ScoreBase {
 
 /** What a model says of one item. */
 export interface ItemScore extends ScoreBase {
-  /** Utility, in (-1, 1). */
+  /** Utility, in (-1, 1); the utility logit itself for a model whose scores are not held in bounds. */
   readonly score: number;
   /** The value on the human scale, or false where the model has none. */
   readonly calibrated: number | false;

@@ -1,5 +1,6 @@
 import { HpsError } from '../errors.js';
 import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import type { ContractInput } from '../onnx/manifest.js';
 import { type DeviceChoice, parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { type ContractFile, parseContract, type ScoringContract } from '../samples/contract.js';
@@ -234,7 +235,10 @@ export class HPSv3Scorer {
 
   private async encode(item: ItemInput, context: string | undefined): Promise<Encoded> {
     const { modality, places, engine } = this;
-    const resolved = await engine.scheduler.during(() => resolveItem(item, { modality, context, ...places }));
+    const readsContext = this.model.contract.inputs.some(readsTwoTexts);
+    const resolved = await engine.scheduler.during(() =>
+      resolveItem(item, { modality, context, readsContext, ...places }),
+    );
     try {
       return await engine.encode(resolved);
     } finally {
@@ -251,6 +255,9 @@ export class HPSv3Scorer {
     };
   }
 }
+
+const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
+  preprocess.kind === 'text' && preprocess.pair === true;
 
 const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevice(device);
 

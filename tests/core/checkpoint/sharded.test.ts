@@ -185,6 +185,20 @@ describe('resolveModelFolder', () => {
     }
   });
 
+  it('takes a single file of weights of any name, what lies beside training and golden vectors left out', () => {
+    put('optimizer.pt', {});
+    put('golden.safetensors', {});
+    put('ImageReward.pt', {});
+    expect(resolveModelFolder(folder)).toBe(join(folder, 'ImageReward.pt'));
+    put('second.safetensors', {});
+    expect(() => resolveModelFolder(folder)).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_UNRECOGNISED',
+        details: expect.objectContaining({ candidates: ['ImageReward.pt', 'second.safetensors'] }),
+      }),
+    );
+  });
+
   it('returns a path that is no folder as it is', () => {
     put('x.pt', {});
     expect(resolveModelFolder(join(folder, 'x.pt'))).toBe(join(folder, 'x.pt'));
@@ -196,7 +210,7 @@ describe('resolveModelFolder', () => {
     expect(() => resolveModelFolder(folder)).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_UNRECOGNISED',
-        message: expect.stringMatching(/model\.safetensors, model\.safetensors\.index\.json, pytorch_model\.bin/),
+        message: expect.stringMatching(/model\.safetensors, model\.safetensors\.index\.json, .*pytorch_model\.bin/),
       }),
     );
   });

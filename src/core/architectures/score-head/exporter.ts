@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { JsonValue } from '../../bytes/json.js';
 import { HpsError } from '../../errors.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
@@ -8,13 +7,12 @@ import { type ArchitectureExporter, type ExportRequest, parseOptions } from '../
 import { exampleInputs } from '../example-inputs.js';
 import { type LinearLayer, linearChain } from './chain.js';
 
-const ACTIVATIONS = ['none', 'relu'] as const;
 /** `activation`: what stands between the linear layers, which the file cannot tell. */
-const optionsSchema = z.strictObject({ activation: z.enum(ACTIVATIONS).optional() });
+const OPTIONS = { activation: ['none', 'relu'] } as const;
 
 export const scoreHeadExporter: ArchitectureExporter = {
   modalities: () => [],
-  options: optionsSchema,
+  options: OPTIONS,
 
   buildGraph(checkpoint, graph, request) {
     const layers = linearChain(checkpoint.tensors);
@@ -62,7 +60,7 @@ export const scoreHeadExporter: ArchitectureExporter = {
 /** @throws HpsError CONFIG_INVALID where layers could have activations between them and nobody said whether they do */
 function chosenActivation(layers: readonly LinearLayer[], request: ExportRequest): 'none' | 'relu' {
   if (layers.length === 1) return 'none';
-  const told = parseOptions('score-head', optionsSchema, request.options).activation;
+  const told = parseOptions('score-head', OPTIONS, request.options).activation;
   const configured = told ?? request.config?.activation;
   if (configured === 'none' || configured === 'relu') return configured;
   throw new HpsError(

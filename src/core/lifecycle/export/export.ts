@@ -45,6 +45,8 @@ export interface ExportOptions extends Run {
   readonly activation?: 'none' | 'relu';
   /** LoRA adapter to merge into the checkpoint: its folder, or the file of its weights. */
   readonly adapter?: string;
+  /** How pictures are prepared, by the names the architecture has for it; as the checkpoint's files say where omitted. */
+  readonly preprocess?: string;
   readonly golden?: string;
   /** Largest accepted |exported - golden|; by the checkpoint's dtype where omitted. */
   readonly atol?: number;
@@ -132,10 +134,10 @@ async function exportCheckpoint(
   const built = await buildModel(checkpoint, architecture, options);
   const lineage = startLineage(
     { step: 'export', options: lineageOptions(options, built) },
-    lineageInputs(checkpoint, built, options),
+    lineageInputs(checkpoint, built),
     options.signal,
   );
-  const inputs = withTokenizer(built.contract.inputs, built.tokenizer);
+  const inputs = withTokenizer(built.contract.inputs, built.tokenizer, { asStated: built.contract.textAsStated });
   const manifest: Manifest = {
     schema: manifestSchemaFor(inputs),
     architecture: architecture.id,
@@ -208,9 +210,9 @@ async function buildModel(
     config: options.config?.model ?? null,
     configOrigin: options.config?.name ?? null,
     dtype: options.dtype === 'fp16' ? 'F16' : 'F32',
-    options: options.activation === undefined ? {} : { activation: options.activation },
+    options: architectureOptions(options),
   };
-  parseOptions(architecture.id, exporter.options, request.options);
+  parseOptions(architecture.id, exporter.options ?? {}, request.options);
   const graph = new GraphBuilder(options.opset, checkpoint.tensors);
   const contract = exporter.buildGraph(checkpoint, graph, request);
   const parameters = graph.parametersUsed;
@@ -219,11 +221,8 @@ async function buildModel(
   const folded = await foldConstants(built, options.optimize ? new Set() : new Set(parameters.keys()));
   const model = options.optimize ? await foldAffineChains(await foldBatchNorm(folded)) : folded;
   const { tokenizer, warnings } = findTokenizer(contract, options);
-  return { model, contract, parameters, tokenizer, warnings };
+  return { model, contract, parameters, tokenizer, warnings: [...(contract.warnings ?? []), ...warnings] };
 }
-
-const tokenizerPath = ({ tokenizer, checkpoint }: ExportOptions): string | undefined =>
-  tokenizer ?? tokenizerBeside(checkpoint);
 
 /** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
 function findTokenizer(
@@ -237,13 +236,13 @@ function findTokenizer(
       warnings: options.tokenizer ? ['The model reads no text: the tokenizer is not put into it.'] : [],
     };
   }
-  const path = tokenizerPath(options);
-  if (path === undefined)
+  const tokenizer =
+    options.tokenizer === undefined ? tokenizerBeside(options.checkpoint) : readTokenizer(options.tokenizer);
+  if (tokenizer === null)
     return {
       tokenizer: null,
       warnings: ['No tokenizer: the file takes token ids. Give --tokenizer tokenizer.json to put one into it.'],
     };
-  const tokenizer = readTokenizer(path);
   if (tokenizer.size > text.vocabSize) {
     throw new HpsError(
       'CONFIG_INVALID',
@@ -260,6 +259,12 @@ function findTokenizer(
 const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps'] =>
   tokenizer ? [{ key: TOKENIZER_KEY, value: tokenizer.json }] : [];
 
+/** Options that some architectures take and others do not, by name. */
+const architectureOptions = ({ activation, preprocess }: ExportOptions): Record<string, string> => ({
+  ...(activation === undefined ? {} : { activation }),
+  ...(preprocess === undefined ? {} : { preprocess }),
+});
+
 /** What changed the content, and nothing else: no paths, threads or figures. */
 function lineageOptions(options: ExportOptions, { contract }: BuiltModel): LineageStep['options'] {
   return {
@@ -269,8 +274,8 @@ function lineageOptions(options: ExportOptions, { contract }: BuiltModel): Linea
     dtype: options.dtype,
     optimize: options.optimize,
     ...(options.key === undefined ? {} : { key: options.key }),
-    ...(options.activation === undefined ? {} : { activation: options.activation }),
     ...(options.adapter === undefined ? {} : { adapter: basename(options.adapter) }),
+    ...architectureOptions(options),
     ...(options.config === undefined ? {} : { config: options.config.model }),
   };
 }
@@ -278,15 +283,13 @@ function lineageOptions(options: ExportOptions, { contract }: BuiltModel): Linea
 function lineageInputs(
   checkpoint: Checkpoint,
   { tokenizer, contract }: BuiltModel,
-  options: ExportOptions,
 ): { path: string; records?: Checkpoint['records'] }[] {
   const files = checkpoint.files.map((path) => ({
     path,
     records: checkpoint.records.filter(({ file }) => file === path),
   }));
-  const beside = (contract.sources ?? []).map((path) => ({ path }));
-  const path = tokenizerPath(options);
-  return [...files, ...beside, ...(tokenizer && path ? [{ path }] : [])];
+  const further = new Set([...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
+  return [...files, ...Array.from(further, (path) => ({ path }))];
 }
 
 async function judge(

@@ -231,8 +231,9 @@ async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Toke
 function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokenizer | null {
   const { modalities } = config.model;
   if (Array.isArray(modalities) && !modalities.includes('text')) return null;
-  const given = tokenizer ?? (checkpoint === undefined ? undefined : tokenizerBeside(checkpoint));
-  return given === undefined ? parseTokenizer(Buffer.from(byteLevelTokenizer()), TOKENIZER_FILE) : readTokenizer(given);
+  if (tokenizer !== undefined) return readTokenizer(tokenizer);
+  const beside = checkpoint === undefined ? null : tokenizerBeside(checkpoint);
+  return beside ?? parseTokenizer(Buffer.from(byteLevelTokenizer()), TOKENIZER_FILE);
 }
 
 /** The checkpoint to start from: one that is there, or drawn weights that read like one. */

@@ -28,13 +28,15 @@ type RowReader = (offset: number, out: Uint8Array) => void;
 
 /**
  * Decodes a Windows bitmap of 1, 4, 8, 16, 24 or 32 bits, bottom-up or top-down, with a palette or bit masks, to the values
- * that Pillow gives. An alpha mask counts only where it is stated; what is transparent lies over white.
+ * that Pillow gives. An alpha mask counts only where it is stated; what is transparent lies over white, unless alpha is dropped.
  * @throws HpsError MEDIA_INVALID for run-length coding, sizes beyond the limits, and data outside the file
  * @see Microsoft, "Bitmap Storage" and BITMAPV5HEADER
  */
-export function readBmp(bytes: Uint8Array, name: string): Pixels {
+export function readBmp(bytes: Uint8Array, name: string, dropAlpha = false): Pixels {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const header = readHeader(view, name);
+  const stated = readHeader(view, name);
+  const [red, green, blue] = stated.masks;
+  const header = dropAlpha ? { ...stated, masks: [red, green, blue, 0] as const } : stated;
   const { width, height, topDown, strideBytes, pixelsOffset } = header;
   const readRow = rowReader(view, header);
   const data = new Uint8Array(width * height * 3);
@@ -42,7 +44,15 @@ export function readBmp(bytes: Uint8Array, name: string): Pixels {
     const stored = topDown ? row : height - 1 - row;
     readRow(pixelsOffset + stored * strideBytes, data.subarray(row * width * 3, (row + 1) * width * 3));
   }
-  return { width, height, data };
+  return { width, height, data, isIndexed: header.bitsPerPixel <= 8 && !isGreyRamp(view, header) };
+}
+
+/** Whether index i of the palette is grey i, which Pillow opens as grey; two colours it opens as single bits. */
+function isGreyRamp(view: DataView, { palette: { offset, colours, entryBytes } }: BmpHeader): boolean {
+  if (colours === 2) return false;
+  for (let i = 0; i < colours; i++)
+    for (let c = 0; c < 3; c++) if (view.getUint8(offset + i * entryBytes + c) !== i) return false;
+  return true;
 }
 
 function readHeader(view: DataView, name: string): BmpHeader {

@@ -6,25 +6,39 @@ import { readBmp } from './bmp.js';
 import { sniffImage } from './format.js';
 import { OPAQUE, overWhite, type Pixels } from './pixels.js';
 
+export interface DecodeOptions {
+  /** Take the colour of what is transparent as it is stored. */
+  readonly dropAlpha?: boolean;
+}
+
 /**
  * Decodes JPEG, PNG, WebP and BMP to 8-bit RGB, as Pillow's `exif_transpose(image).convert("RGB")` does, except for alpha:
  * - the EXIF orientation is applied; an embedded ICC profile is not;
  * - 16-bit samples keep their high byte; grey is repeated in three channels; CMYK is (255 - c)(255 - k) / 255;
- * - what is transparent lies over white (Pillow would show the colour that its author hid);
+ * - what is transparent lies over white, unless the colour that its author hid is asked for, which Pillow shows;
  * - of an animation the first frame counts.
  *
  * @param name - what errors call the picture
  * @throws HpsError MEDIA_INVALID for another format, a damaged or cut file, or more pixels than the limit
  */
-export async function decodeImage(bytes: Uint8Array, name: string): Promise<Pixels> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  { dropAlpha = false }: DecodeOptions = {},
+): Promise<Pixels> {
   const format = sniffImage(bytes);
   if (format === null) {
     throw invalidMedia(name, 'is not a JPEG, PNG, WebP or BMP picture', 'Convert it to one of these.');
   }
-  return format === 'bmp' ? readBmp(bytes, name) : decodeWithVips(bytes, name);
+  if (format === 'bmp') return readBmp(bytes, name, dropAlpha);
+  const pixels = await decodeWithVips(bytes, name, dropAlpha);
+  return format === 'png' && isIndexedPng(bytes) ? { ...pixels, isIndexed: true } : pixels;
 }
 
-async function decodeWithVips(bytes: Uint8Array, name: string): Promise<Pixels> {
+/** Colour type 3 (a palette), or single bits: what Pillow opens in its modes P and 1. */
+const isIndexedPng = (bytes: Uint8Array): boolean => bytes[25] === 3 || (bytes[25] === 0 && bytes[24] === 1);
+
+async function decodeWithVips(bytes: Uint8Array, name: string, dropAlpha: boolean): Promise<Pixels> {
   const open = await loadSharp();
   try {
     const image = open(bytes, {
@@ -37,7 +51,7 @@ async function decodeWithVips(bytes: Uint8Array, name: string): Promise<Pixels> 
     const space = isCmyk ? 'cmyk' : 'srgb'; // left to itself, libvips would use a profile of its own
     if (isCmyk) image.pipelineColourspace(space);
     const { data, info } = await image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
-    return isCmyk ? cmykToRgb(data, info) : toRgb(data, info);
+    return isCmyk ? cmykToRgb(data, info) : toRgb(data, info, dropAlpha);
   } catch (cause) {
     const rule = `cannot be decoded: ${vipsRule(cause)}`;
     throw invalidMedia(name, rule, 'Open it in an image program and save it again.', cause);
@@ -83,11 +97,11 @@ function cmykToRgb(data: Uint8Array, { width, height }: OutputInfo): Pixels {
 }
 
 /** Raw samples of 1 (grey), 2 (grey, alpha), 3 or 4 (RGB, alpha) channels as RGB, what is transparent over white. */
-function toRgb(data: Uint8Array, { width, height, channels }: OutputInfo): Pixels {
+function toRgb(data: Uint8Array, { width, height, channels }: OutputInfo, dropAlpha: boolean): Pixels {
   if (channels === 3) return { width, height, data };
   const out = new Uint8Array(width * height * 3);
   const colours = channels > 2 ? 3 : 1;
-  const hasAlpha = channels === 2 || channels === 4;
+  const hasAlpha = !dropAlpha && (channels === 2 || channels === 4);
   for (let from = 0, to = 0; to < out.length; from += channels, to += 3) {
     const alpha = hasAlpha ? data[from + colours] : OPAQUE;
     for (let c = 0; c < 3; c++) out[to + c] = overWhite(data[from + (c % colours)], alpha);

@@ -1,38 +1,86 @@
 import type { Preprocess } from '../../onnx/manifest.js';
 import type { Pixels } from './pixels.js';
 import { resize, type Window } from './resample.js';
+import { resizeFloats } from './resample-floats.js';
 
 /** What the contract says of a picture or of the frames of a clip. */
 export type FrameContract = Extract<Preprocess, { kind: 'image' | 'video' }>;
 
-/** Resizes and crops, in this order, as torchvision's `Resize` and `CenterCrop` do with a PIL image. */
-export function fitFrame(pixels: Pixels, { resize: target, crop }: FrameContract): Pixels {
-  const [height, width] = target.exact ?? shorterSideTo(pixels, target.shorterSide);
-  const options = { width, height, kernel: target.kernel, antialias: target.antialias };
-  if (crop === null) return resize(pixels, options);
-  const [cropHeight, cropWidth] = crop;
-  const top = cropStart(height, cropHeight);
-  const left = cropStart(width, cropWidth);
+/** A frame in the size that the model takes: values of 8 bits, or floats that are 1 where they are 255. */
+export interface Frame {
+  readonly width: number;
+  readonly height: number;
+  /** [height, width, 3]. */
+  readonly data: Uint8Array | Float32Array;
+}
+
+/** Resizes and crops, in this order, as torchvision's `Resize` and `CenterCrop` do with a PIL image, or with a tensor. */
+export function fitFrame(pixels: Pixels, contract: FrameContract): Frame {
+  const { resize: target, crop, pad: border } = contract;
+  const [height, width] = sizeFor(pixels, target);
+  const kernel = pixels.isIndexed && contract.palette === 'nearest' ? 'nearest' : target.kernel;
+  const options = { width, height, kernel, antialias: target.antialias };
+  const scaled = (window?: Window): Frame =>
+    target.arithmetic === 'float' ? resizeFloats(pixels, options, window) : resize(pixels, options, window);
+  if (crop === null && !border) return scaled();
+  const [outHeight, outWidth] = crop ?? border!.size;
+  const top = cropStart(height, outHeight, contract.cropRule);
+  const left = cropStart(width, outWidth, contract.cropRule);
   const window = {
     top: Math.max(0, top),
     left: Math.max(0, left),
-    height: Math.min(height, cropHeight),
-    width: Math.min(width, cropWidth),
+    height: Math.min(height, outHeight),
+    width: Math.min(width, outWidth),
   };
-  const inside = resize(pixels, options, window);
-  return pad(inside, { width: cropWidth, height: cropHeight, top: window.top - top, left: window.left - left });
+  return pad(scaled(window), { width: outWidth, height: outHeight, top: window.top - top, left: window.left - left });
 }
 
-/** [height, width] of equal aspect; the longer side is rounded down, as torchvision does. */
-function shorterSideTo({ width, height }: Pixels, side: number | undefined): readonly [number, number] {
+/** [height, width] that a picture is resized to. */
+function sizeFor({ width, height }: Pixels, target: FrameContract['resize']): readonly [number, number] {
+  if (target.exact) return target.exact;
+  if (target.longestSide !== undefined) {
+    const scale = target.longestSide / Math.max(height, width);
+    return [Math.max(1, roundEven(height * scale)), Math.max(1, roundEven(width * scale))];
+  }
+  if (target.pixels) return withinBudget(height, width, target.pixels);
+  const side = target.shorterSide;
   if (side === undefined) return [height, width];
+  // The longer side is rounded down, as torchvision does.
   return width <= height ? [Math.trunc((side * height) / width), side] : [side, Math.trunc((side * width) / height)];
 }
 
+/** Multiples of `factor` whose product is between `min` and `max`, of about equal aspect (Qwen2-VL, smart_resize). */
+function withinBudget(
+  height: number,
+  width: number,
+  { factor, min, max }: NonNullable<FrameContract['resize']['pixels']>,
+): [number, number] {
+  const near = [height, width].map((side) => roundEven(side / factor) * factor);
+  if (near[0] * near[1] > max) {
+    const shrink = Math.sqrt((height * width) / max);
+    return sidesBy([height, width], (side) => Math.floor(side / shrink / factor) * factor, factor);
+  }
+  if (near[0] * near[1] < min) {
+    const grow = Math.sqrt(min / (height * width));
+    return sidesBy([height, width], (side) => Math.ceil((side * grow) / factor) * factor, factor);
+  }
+  return [near[0], near[1]];
+}
+
+const sidesBy = (sides: readonly [number, number], size: (side: number) => number, least: number): [number, number] => [
+  Math.max(least, size(sides[0])),
+  Math.max(least, size(sides[1])),
+];
+
+/** To the nearest integer, halves to the even one, as Python rounds. */
+const roundEven = (value: number): number =>
+  Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
+
 /** Puts a picture at a place in a larger one that is black elsewhere. */
-function pad(pixels: Pixels, { width, height, top, left }: Window): Pixels {
+function pad(pixels: Frame, { width, height, top, left }: Window): Frame {
   if (width === pixels.width && height === pixels.height) return pixels;
-  const out = new Uint8Array(width * height * 3);
+  const out =
+    pixels.data instanceof Float32Array ? new Float32Array(width * height * 3) : new Uint8Array(width * height * 3);
   const rowBytes = 3 * pixels.width;
   for (let row = 0; row < pixels.height; row++) {
     out.set(pixels.data.subarray(row * rowBytes, (row + 1) * rowBytes), 3 * ((top + row) * width + left));
@@ -40,11 +88,14 @@ function pad(pixels: Pixels, { width, height, top, left }: Window): Pixels {
   return { width, height, data: out };
 }
 
-/** First row or column of the crop; where it is larger than the picture, negative, the odd pixel to the right and below. Halves go to the even number, as in Python. */
-function cropStart(size: number, crop: number): number {
+/**
+ * First row or column of the crop; where it is larger than the picture, negative. torchvision rounds half the margin to even, and
+ * puts an odd pixel to the right and below; transformers takes the floor (of what is missing too: the odd pixel goes left and above).
+ */
+function cropStart(size: number, crop: number, rule: FrameContract['cropRule']): number {
   const half = (size - crop) / 2;
-  if (half < 0) return Math.ceil(half);
-  return Math.abs(half % 1) === 0.5 ? 2 * Math.round(half / 2) : half;
+  if (rule === 'floor') return Math.floor(half);
+  return half < 0 ? Math.ceil(half) : roundEven(half);
 }
 
 /**
@@ -53,11 +104,18 @@ function cropStart(size: number, crop: number): number {
  */
 export function normalizeInto(
   out: Float32Array,
-  { data }: Pixels,
+  { data }: Frame,
   { scale, mean, std }: FrameContract,
   { channelStride, offset }: { channelStride: number; offset: number },
 ): void {
   for (let channel = 0; channel < 3; channel++) {
+    if (data instanceof Float32Array) {
+      const [centre, spread, unit] = [mean[channel], std[channel], 255 * scale].map(Math.fround);
+      let at = channel * channelStride + offset;
+      for (let from = channel; from < data.length; from += 3)
+        out[at++] = Math.fround(Math.fround(data[from] * unit) - centre) / spread;
+      continue;
+    }
     const table = Float32Array.from({ length: 256 }, (_, value) => (value * scale - mean[channel]) / std[channel]);
     let to = channel * channelStride + offset;
     for (let from = channel; from < data.length; from += 3) out[to++] = table[data[from]];

@@ -4,6 +4,8 @@ export interface Pixels {
   readonly height: number;
   /** [height, width, 3]. */
   readonly data: Uint8Array;
+  /** Whether the file holds indices into a palette, or single bits, which Pillow resizes without interpolation. */
+  readonly isIndexed?: boolean;
 }
 
 /** Alpha of what hides everything below it. */

@@ -1,12 +1,14 @@
 import { LIMITS } from '../../limits.js';
 import type { Preprocess } from '../../onnx/manifest.js';
 import { invalidMedia } from '../refusal.js';
-import type { TextTokenizer } from './tokenizer.js';
+import type { PairTemplate, TextTokenizer } from './tokenizer.js';
 
 type TextContract = Extract<Preprocess, { kind: 'text' }>;
 
 export interface EncodedText {
   readonly ids: readonly number[];
+  /** Which of two texts each token belongs to; all 0 for one text. */
+  readonly types: readonly number[];
   /** Whether the end of the text was cut off. */
   readonly truncated: boolean;
 }
@@ -21,17 +23,62 @@ const HALF_PAIR = /\p{Surrogate}/u;
  * @throws HpsError MEDIA_INVALID for a text without tokens, one that is not well-formed Unicode, or an id beyond the vocabulary
  */
 export function encodeText(text: string, contract: TextContract, tokenizer: TextTokenizer): EncodedText {
+  const { read, body } = bodyOf(text, tokenizer);
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const room = contract.maxTokens - prefix.length - suffix.length;
+  const ids = [...prefix, ...body.slice(0, room), ...suffix];
+  if (ids.length === 0) throw invalidMedia(NAME, 'has no tokens', 'Give a text that is not empty.');
+  assertVocabulary(ids, contract.vocabSize);
+  return { ids, types: ids.map(() => 0), truncated: read.length < text.length || body.length > room };
+}
+
+/**
+ * Token ids of two texts in a row, by the tokenizer's template for two. Where they are too long together the longer is cut, and where
+ * both are longer than half, both to half, the second one token longer where the room is odd (tokenizers, LongestFirst).
+ * @throws HpsError MEDIA_INVALID as `encodeText`
+ */
+export function encodePair(
+  [first, second]: readonly [string, string],
+  contract: TextContract,
+  tokenizer: TextTokenizer,
+  { prefix, between, suffix, types }: PairTemplate,
+): EncodedText {
+  const [a, b] = [bodyOf(first, tokenizer), bodyOf(second, tokenizer)];
+  const room = contract.maxTokens - prefix.length - between.length - suffix.length;
+  const [keptA, keptB] = longestFirst(a.body.length, b.body.length, room);
+  const [idsA, idsB] = [a.body.slice(0, keptA), b.body.slice(0, keptB)];
+  const ids = [...prefix, ...idsA, ...between, ...idsB, ...suffix];
+  assertVocabulary(ids, contract.vocabSize);
+  const cut = (text: string, { read, body }: Body, kept: number): boolean =>
+    read.length < text.length || body.length > kept;
+  return {
+    ids,
+    types: [...types[0], ...idsA.map(() => types[1]), ...types[2], ...idsB.map(() => types[3]), ...types[4]],
+    truncated: cut(first, a, keptA) || cut(second, b, keptB),
+  };
+}
+
+/** Tokens that are kept of each of two texts, `room` together. */
+function longestFirst(first: number, second: number, room: number): [number, number] {
+  if (first + second <= room) return [first, second];
+  const shorter = Math.min(first, second);
+  const half = Math.floor(room / 2);
+  const [short, long] = shorter > half ? [half, room - half] : [shorter, room - shorter];
+  return first <= second ? [short, long] : [long, short];
+}
+
+interface Body {
+  /** The text as far as it was read. */
+  readonly read: string;
+  readonly body: readonly number[];
+}
+
+function bodyOf(text: string, tokenizer: TextTokenizer): Body {
   if (HALF_PAIR.test(text)) {
     throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
   }
   const read = cutText(text, LIMITS.textCharacters);
-  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
-  const room = contract.maxTokens - prefix.length - suffix.length;
-  const body = tokenizer.encode(read);
-  const ids = [...prefix, ...body.slice(0, room), ...suffix];
-  if (ids.length === 0) throw invalidMedia(NAME, 'has no tokens', 'Give a text that is not empty.');
-  assertVocabulary(ids, contract.vocabSize);
-  return { ids, truncated: read.length < text.length || body.length > room };
+  return { read, body: tokenizer.encode(read) };
 }
 
 /** The first `length` UTF-16 units, or one fewer where a surrogate pair would be cut. */

@@ -8,8 +8,24 @@ export interface TextTokenizer {
   /** Ids that the tokenizer's template puts before and after a text. */
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
+  /** The template of two texts in a row; null where the tokenizer has none. */
+  readonly pair: PairTemplate | null;
   /** Ids of the text alone. A special token written in it (`[SEP]`, `<s>`) is ordinary text. */
   encode(text: string): number[];
+}
+
+/** What stands around two texts in a row, and which text each token is counted to. */
+export interface PairTemplate {
+  readonly prefix: readonly number[];
+  readonly between: readonly number[];
+  readonly suffix: readonly number[];
+  /** Types of the tokens of prefix, first text, between, second text and suffix. */
+  readonly types: readonly [readonly number[], number, readonly number[], number, readonly number[]];
+}
+
+export interface TokenizerOptions {
+  /** Special tokens that a text may write. */
+  readonly addedTokens?: readonly string[];
 }
 
 /** What errors call the tokenizer.json inside a model. */
@@ -20,7 +36,7 @@ const MODELS: readonly (JsonValue | undefined)[] = ['WordPiece', 'BPE', 'Unigram
  * Reads a tokenizer.json: WordPiece, BPE or Unigram with the parts that @huggingface/tokenizers knows.
  * @throws HpsError ONNX_CORRUPT for what is no tokenizer.json, ONNX_UNSUPPORTED for parts that are not known
  */
-export async function openTokenizer(json: string): Promise<TextTokenizer> {
+export async function openTokenizer(json: string, { addedTokens = [] }: TokenizerOptions = {}): Promise<TextTokenizer> {
   const root = parseJson(json, { name: NAME, code: 'ONNX_CORRUPT' });
   if (!isJsonObject(root) || !isJsonObject(root.model)) {
     throw new HpsError('ONNX_CORRUPT', `${NAME}: has no model section`, { hint: 'Export the model again.' });
@@ -32,12 +48,13 @@ export async function openTokenizer(json: string): Promise<TextTokenizer> {
   const { Tokenizer } = await import('@huggingface/tokenizers');
   let tokenizer: Tokenizer;
   try {
-    tokenizer = new Tokenizer({ ...SECTIONS, ...hideSpecialTokens(root, root.model) }, {});
+    tokenizer = new Tokenizer({ ...SECTIONS, ...hideSpecialTokens(root, root.model, addedTokens) }, {});
   } catch (cause) {
     throw unsupported(cause instanceof Error ? cause.message : String(cause), cause);
   }
   return {
     ...templateOf(tokenizer),
+    pair: pairTemplateOf(tokenizer),
     encode(text) {
       try {
         return tokenizer.encode(text, { add_special_tokens: false }).ids;
@@ -66,10 +83,13 @@ const UNWRITABLE = '\ud800';
  * The same tokenizer with special tokens renamed to what no text can spell. Leaving them out of the list of added tokens
  * would not do: a Unigram or word-based vocabulary holds their names too, and would find them in the text.
  */
-function hideSpecialTokens(root: JsonObject, model: JsonObject): JsonObject {
-  const hidden = new Set(specialTokens(root));
+function hideSpecialTokens(root: JsonObject, model: JsonObject, written: readonly string[]): JsonObject {
+  const hidden = new Set([...specialTokens(root)].filter((token) => !(written as JsonValue[]).includes(token)));
   const rename = (token: JsonValue): JsonValue =>
     typeof token === 'string' && hidden.has(token) ? UNWRITABLE + token : token;
+  // A single character of the vocabulary is a letter of its words too, even where it fills up a batch (open_clip's `!`).
+  const renameWord = (token: JsonValue): JsonValue =>
+    typeof token === 'string' && [...token].length === 1 ? token : rename(token);
   const addedTokens = Array.isArray(root.added_tokens) ? root.added_tokens : [];
   return {
     ...root,
@@ -77,7 +97,11 @@ function hideSpecialTokens(root: JsonObject, model: JsonObject): JsonObject {
       isJsonObject(added) && added.special === true ? { ...added, content: rename(added.content) } : added,
     ),
     post_processor: renameDeep(root.post_processor ?? null, rename),
-    model: { ...model, vocab: renameVocabulary(model.vocab, rename), unk_token: rename(model.unk_token ?? null) },
+    model: {
+      ...model,
+      vocab: renameVocabulary(model.vocab, renameWord),
+      unk_token: renameWord(model.unk_token ?? null),
+    },
   };
 }
 
@@ -110,10 +134,31 @@ function templateOf(tokenizer: Tokenizer): Pick<TextTokenizer, 'prefix' | 'suffi
   const tokens = tokenizer.post_processor?.([text], null, true).tokens ?? [text];
   const at = tokens.indexOf(text);
   if (at < 0 || tokens.lastIndexOf(text) !== at) throw unsupported('a template that has the text not exactly once');
-  const idOf = (token: string): number => {
+  const idOf = idsOf(tokenizer);
+  return { prefix: tokens.slice(0, at).map(idOf), suffix: tokens.slice(at + 1).map(idOf) };
+}
+
+const idsOf =
+  (tokenizer: Tokenizer) =>
+  (token: string): number => {
     const id = tokenizer.token_to_id(token);
     if (id === undefined) throw unsupported(`a template with ${token.replace(UNWRITABLE, '')}, which has no id,`);
     return id;
   };
-  return { prefix: tokens.slice(0, at).map(idOf), suffix: tokens.slice(at + 1).map(idOf) };
+
+/** The same of two texts, each seen by a token of its own. */
+function pairTemplateOf(tokenizer: Tokenizer): PairTemplate | null {
+  const [first, second] = ['first', 'second'].map((text) => `${UNWRITABLE}${text}`);
+  const processed = tokenizer.post_processor?.([first], [second], true);
+  const tokens = processed?.tokens ?? [];
+  const [a, b] = [tokens.indexOf(first), tokens.indexOf(second)];
+  if (a < 0 || b < a) return null;
+  const types = processed?.token_type_ids ?? tokens.map(() => 0);
+  const idOf = idsOf(tokenizer);
+  return {
+    prefix: tokens.slice(0, a).map(idOf),
+    between: tokens.slice(a + 1, b).map(idOf),
+    suffix: tokens.slice(b + 1).map(idOf),
+    types: [types.slice(0, a), types[a], types.slice(a + 1, b), types[b], types.slice(b + 1)],
+  };
 }

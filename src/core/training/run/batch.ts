@@ -1,5 +1,6 @@
 import { Random } from '../../bytes/random.js';
 import type { ContractInput } from '../../onnx/manifest.js';
+import { isTextual } from '../../onnx/manifest-names.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { BRANCHES, MASK, MIXING } from '../graph/loss-model.js';
 import { AUXILIARY, type Auxiliary, TARGETS } from '../graph/losses.js';
@@ -21,15 +22,15 @@ export class ItemBatch {
   ) {
     const textInput = inputs.find(({ preprocess }) => preprocess.kind === 'text');
     for (const { name, shape, preprocess } of inputs) {
-      if (preprocess.kind === 'text' || preprocess.kind === 'text-mask') {
+      if (isTextual(preprocess.kind)) {
         const data = new BigInt64Array(rows * tokens);
         this.feeds.set(name, { dtype: 'I64', shape: [rows, tokens], data });
         const pad = preprocess.kind === 'text' ? BigInt(preprocess.pad) : 0n;
         this.writers.push((item, row) => {
-          const ids = item.packed.get(textInput!.name)!;
+          const isMask = preprocess.kind === 'text-mask';
+          const values = item.packed.get(isMask ? textInput!.name : name)!;
           for (let i = 0; i < tokens; i++) {
-            const here = i < ids.length;
-            data[row * tokens + i] = preprocess.kind === 'text' ? (here ? BigInt(ids[i]) : pad) : here ? 1n : 0n;
+            data[row * tokens + i] = i >= values.length ? pad : isMask ? 1n : BigInt(values[i]);
           }
         });
       } else {

@@ -32,6 +32,7 @@ export function packersOf(inputs: readonly ContractInput[]): Packer[] {
 function packValue({ data }: TensorValue, preprocess: Preprocess): Packed | undefined {
   switch (preprocess.kind) {
     case 'text':
+    case 'text-types':
       return Uint32Array.from(data as BigInt64Array, Number);
     case 'text-mask':
       return undefined;
