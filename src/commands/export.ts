@@ -72,6 +72,10 @@ implementation are compared; without it only the file's own invariances are, and
       options: ['none', 'relu'] as const,
       description: 'Activation between the layers of a score head',
     })(),
+    'output-label': Flags.string({
+      helpValue: 'NAME|INDEX',
+      description: 'Which of several labels of a classifier is the score',
+    }),
     preprocess: Flags.string({
       helpValue: 'RECIPE',
       description: 'How pictures are prepared, where it is not as the files say: transformers, open-clip, hpsv2, …',
@@ -110,6 +114,7 @@ implementation are compared; without it only the file's own invariances are, and
         dtype: flags.dtype,
         activation: flags.activation,
         adapter: flags.adapter,
+        outputLabel: flags['output-label'],
         preprocess: flags.preprocess,
         golden: flags.golden,
         atol: flags.atol,

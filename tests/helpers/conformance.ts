@@ -23,11 +23,14 @@ import { tempFolder } from './temp.js';
 const GOLDEN = fileURLToPath(new URL('../golden/', import.meta.url));
 
 /** Folders with a checkpoint and golden.safetensors of the reference implementation; their makers lie beside them. */
-export const FAMILY_FIXTURES: readonly string[] = ['', 'families', 'encoders', 'decoders'].flatMap((group) =>
-  readdirSync(join(GOLDEN, group))
-    .map((name) => join(GOLDEN, group, name))
-    .filter((folder) => existsSync(join(folder, 'golden.safetensors'))),
-);
+export const FAMILY_FIXTURES: readonly string[] = [
+  join(GOLDEN, 'hpsv3'),
+  ...['families', 'encoders', 'decoders'].flatMap((group) =>
+    readdirSync(join(GOLDEN, group))
+      .map((name) => join(GOLDEN, group, name))
+      .filter((folder) => existsSync(join(folder, 'golden.safetensors'))),
+  ),
+];
 
 /** The checkpoint of a fixture. */
 export const openFixture = (folder: string): Promise<Checkpoint> =>

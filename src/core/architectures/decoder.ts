@@ -221,6 +221,7 @@ function readTemplate({ beside }: Checkpoint): DecoderOptions['template'] {
 const family = (kind: Kind): Family<DecoderOptions> => ({
   id: kind.id,
   label: kind.label,
+  exportOptions: { outputLabel: null },
   parityTolerance: 1e-4,
 
   recognise(tensors, config) {
@@ -306,7 +307,7 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
       pad: typeof pad === 'number' ? reader.size('the padding id', { keys: ['pad_token_id'] }, 0) : null,
       template: readTemplate(checkpoint),
       labels,
-      label: labelIndex(reader, labels, request.options['outputLabel']),
+      label: labelIndex(reader, labels, request.options.outputLabel),
     };
   },
 

@@ -166,6 +166,7 @@ function family(layout: Layout): Family<EncoderOptions> {
   return {
     id: layout.id,
     label: layout.label,
+    exportOptions: { outputLabel: null },
     parityTolerance: 1e-4,
 
     recognise: (tensors) =>
@@ -218,7 +219,7 @@ function family(layout: Layout): Family<EncoderOptions> {
         types: (types?.value ?? 0) > 1,
         embedding: axisOf(tensors, words, 1)?.value ?? hidden,
         labels,
-        label: labelIndex(reader, labels, request.options['outputLabel']),
+        label: labelIndex(reader, labels, request.options.outputLabel),
       };
     },
 

@@ -131,6 +131,7 @@ function relativeBias(
 export const deberta = architectureOf<DebertaOptions>({
   id: 'deberta-v2',
   label: LABEL,
+  exportOptions: { outputLabel: null },
   parityTolerance: 1e-4,
 
   recognise: (tensors) =>
@@ -201,7 +202,7 @@ export const deberta = architectureOf<DebertaOptions>({
       kernelActivation: activation('the activation of the convolution', 'conv_act', 'tanh'),
       poolerActivation: activation('the activation of the pooler', 'pooler_hidden_act', 'gelu'),
       labels,
-      label: labelIndex(reader, labels, request.options['outputLabel']),
+      label: labelIndex(reader, labels, request.options.outputLabel),
     };
   },
 

@@ -45,6 +45,8 @@ export interface ExportOptions extends Run {
   readonly activation?: 'none' | 'relu';
   /** LoRA adapter to merge into the checkpoint: its folder, or the file of its weights. */
   readonly adapter?: string;
+  /** Which of several labels of a classifier is the score, by name or number. */
+  readonly outputLabel?: string;
   /** How pictures are prepared, by the names the architecture has for it; as the checkpoint's files say where omitted. */
   readonly preprocess?: string;
   readonly golden?: string;
@@ -260,8 +262,9 @@ const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps']
   tokenizer ? [{ key: TOKENIZER_KEY, value: tokenizer.json }] : [];
 
 /** Options that some architectures take and others do not, by name. */
-const architectureOptions = ({ activation, preprocess }: ExportOptions): Record<string, string> => ({
+const architectureOptions = ({ activation, outputLabel, preprocess }: ExportOptions): Record<string, string> => ({
   ...(activation === undefined ? {} : { activation }),
+  ...(outputLabel === undefined ? {} : { outputLabel }),
   ...(preprocess === undefined ? {} : { preprocess }),
 });
 
