@@ -134,6 +134,9 @@ export const LIMITS = {
   /** A model run in a child process on inputs we chose: wall time of one run, and resident memory. Both grow with the file, see there. */
   modelRunMs: 60_000,
   modelMemoryBytes: 2 * GiB,
+  /** A model that scores: what it may take beyond what the sizes of its files and inputs explain (see `runtime/model-limits.ts`). */
+  scoringMemoryBytes: 256 * MiB,
+  scoringProcessorMs: 4000,
   /** Outputs of one run that are taken over from that process. */
   modelOutputBytes: 1 * GiB,
   /** One input or output in a golden file: it is read into memory. */

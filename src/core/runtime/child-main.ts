@@ -3,11 +3,14 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { BinCounter } from '../tensor/bins.js';
-import type { ModelReply, ModelRequest } from './messages.js';
+import type { Device } from './device.js';
+import { received } from './exchange.js';
+import type { ModelReply, ModelRequest, Numbered } from './messages.js';
 import { loadRuntime, openSession } from './ort.js';
 import type { Session } from './session.js';
 import { cycleOf, turnsOf } from './turns.js';
 import { floatsOf, type TensorValue } from './value.js';
+import { openWorkerSession } from './worker.js';
 
 const sessions = new Map<number, Session>();
 const counters = new Map<number, Map<string, BinCounter>>();
@@ -24,6 +27,7 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
     sessions.set(request.session, session);
     return { kind: 'loaded', inputs: session.inputs, outputs: session.outputs, loadMs: session.loadMs };
   }
+  if (request.kind === 'open') return open(request);
   const session = sessionOf(request.session);
   if (request.kind === 'release') {
     sessions.delete(request.session);
@@ -37,7 +41,7 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
     return { kind: 'counted', counts };
   }
   const started = performance.now();
-  const outputs = await session.run(request.feeds);
+  const outputs = await session.run(received(request.feeds));
   const runMs = performance.now() - started;
   if (request.count) {
     count(request.session, outputs, request.count);
@@ -45,6 +49,18 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   }
   refuseHugeOutputs(outputs, request.outputBytes);
   return { kind: 'ran', outputs, runMs };
+}
+
+async function open({
+  session: index,
+  path,
+  options,
+}: Extract<ModelRequest, { kind: 'open' }>): Promise<ModelReply['result']> {
+  const missing: Device[] = [];
+  const session = await openWorkerSession(path, { ...options, onFallback: (device) => missing.push(device) });
+  sessions.set(index, session);
+  const { inputs, outputs, loadMs, device } = session;
+  return { kind: 'loaded', inputs, outputs, loadMs, device, missing };
 }
 
 /** Counted here, where the values are: passing them on would take longer than the run. */
@@ -107,11 +123,18 @@ function peakRssBytes(): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? 0) * 1024;
 }
 
-process.on('message', async (request: ModelRequest) => {
-  const result = await answer(request).catch(failure);
-  const reply: ModelReply = { result, peakRssBytes: peakRssBytes(), rssBytes: process.memoryUsage.rss() };
-  process.send?.(reply);
-});
+async function reply({ id, message }: Numbered<ModelRequest>): Promise<void> {
+  const result = await answer(message).catch(failure);
+  const answered: Numbered<ModelReply> = {
+    id,
+    message: { result, peakRssBytes: peakRssBytes(), rssBytes: process.memoryUsage.rss() },
+  };
+  process.send?.(answered);
+}
+
+process.on('message', (request: Numbered<ModelRequest>) => void reply(request));
+// Of a terminal, which sends them to the parent as well: that one decides.
+process.on('SIGINT', () => undefined);
 // The parent is gone, or has hung up.
 process.on('disconnect', () => process.exit());
 // Nobody waits for it yet. A runtime that cannot be loaded is reported by the request that needs it.

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Exchange } from './exchange.js';
 
 /** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
 const CHILD_ENTRY = fileURLToPath(
@@ -10,8 +11,14 @@ const CHILD_ENTRY = fileURLToPath(
   ),
 );
 
+/** A process, and the file that large values reach it by; null where there is none. */
+export interface StartedChild {
+  readonly child: ChildProcess;
+  readonly exchange: Exchange | null;
+}
+
 /** A process that was started before it was asked for. */
-let ahead: ChildProcess | undefined;
+let ahead: StartedChild | undefined;
 
 /**
  * Starts a process for the next `ModelProcess`, which takes it over: it gets ready while the caller reads files.
@@ -19,33 +26,40 @@ let ahead: ChildProcess | undefined;
  */
 export function startAhead(): () => void {
   if (ahead) return () => undefined;
-  const child = startChild('ahead');
-  ahead = child;
-  child.once('error', () => undefined); // one that is not there is not taken
+  const started = startChild('ahead');
+  ahead = started;
+  started.child.once('error', () => undefined); // one that is not there is not taken
   return () => {
-    if (ahead !== child) return;
+    if (ahead !== started) return;
     ahead = undefined;
-    child.kill('SIGKILL');
+    started.child.kill('SIGKILL');
   };
 }
 
 /** The process that was started ahead, or a new one. */
-export function takeChild(): ChildProcess {
-  const child = ahead;
+export function takeChild(): StartedChild {
+  const started = ahead;
   ahead = undefined;
-  return child?.connected && child.exitCode === null && child.signalCode === null ? child : startChild();
+  return started && isAlive(started.child) ? started : startChild();
 }
 
+const isAlive = ({ connected, exitCode, signalCode }: ChildProcess): boolean =>
+  connected && exitCode === null && signalCode === null;
+
 /** @param role - `ahead` for one that loads the runtime before a request comes */
-function startChild(role?: 'ahead'): ChildProcess {
+function startChild(role?: 'ahead'): StartedChild {
   const { NODE_OPTIONS: _, ...env } = process.env;
-  return fork(CHILD_ENTRY, [String(process.pid), ...(role ? [role] : [])], {
+  const exchange = Exchange.open();
+  const child = fork(CHILD_ENTRY, [String(process.pid), ...(role ? [role] : [])], {
     // Views of typed arrays, 64-bit integers and maps pass; JSON would lose them.
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc', ...(exchange ? [exchange.fd] : [])],
     execArgv: [],
     // The caller's own folder may have been deleted: no thread would start in it.
     cwd: dirname(CHILD_ENTRY),
     env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
   });
+  child.once('exit', () => exchange?.close());
+  child.once('error', () => exchange?.close());
+  return { child, exchange };
 }

@@ -1,21 +1,33 @@
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { BinCounts } from '../tensor/bins.js';
 import { takeChild } from './child-start.js';
-import type { ModelReply, ModelRequest } from './messages.js';
+import type { Device } from './device.js';
+import type { Exchange } from './exchange.js';
+import { Lane } from './lane.js';
+import type { ModelReply, ModelRequest, Numbered, ThreadOptions } from './messages.js';
+import { explainedBytes, explainedMs } from './model-limits.js';
+import { processorMs, residentBytes } from './process-facts.js';
 import type { Session, SessionOptions } from './session.js';
 import { cycleOf } from './turns.js';
 import type { TensorValue } from './value.js';
 
 export interface ModelLimits {
-  /** Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files. Default `LIMITS.modelMemoryBytes`. */
+  /**
+   * Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files and what its inputs explain. On Linux
+   * alone. Default `LIMITS.modelMemoryBytes`.
+   */
   readonly memoryBytes?: number;
   /** Wall time of one load or one run, in milliseconds, and as much again for each GiB of files. Default `LIMITS.modelRunMs`. */
   readonly runMs?: number;
+  /**
+   * Processor time from one answer to the next, in milliseconds, beyond what weights and inputs explain; where it is given, the
+   * wall time may be four times as long. On Linux alone; not limited by default.
+   */
+  readonly processorMs?: number;
   /** Bytes of all outputs of one run. Default `LIMITS.modelOutputBytes`. */
   readonly outputBytes?: number;
 }
@@ -24,6 +36,18 @@ export interface ModelProcessOptions {
   readonly limits?: ModelLimits;
   /** Kills the process; what is under way rejects with INTERRUPTED. */
   readonly signal?: AbortSignal;
+  /** Keeps no program alive while nothing is asked of it. */
+  readonly background?: boolean;
+}
+
+export interface OpenThreadOptions extends ThreadOptions {
+  /** Called where `auto` falls back, with the device that is missing and the one that is tried next. */
+  readonly onFallback?: (missing: Device, next: Device) => void;
+}
+
+/** A session in a thread of its own within a `ModelProcess`: it runs beside the other ones there. */
+export interface ThreadSession extends Session {
+  readonly device: Device;
 }
 
 /** A session in a `ModelProcess`. */
@@ -48,11 +72,24 @@ export interface TimedTrial {
 
 /** A runtime holds the weights as read and once more as packed for its kernels, and folds some (measured: up to 2.6 times). */
 const WEIGHT_COPIES = 3;
+const LINUX = process.platform === 'linux';
 
-/** How often the memory is looked at. Pages are filled at some 10 GB/s at most, so it overshoots by 200 MB at worst. */
-const MEMORY_POLL_MS = 20;
+/** How often the limits are looked at. Pages are filled at some 10 GB/s at most, so memory overshoots by 200 MB at worst. */
+const POLL_MS = 20;
+/** The libraries of another device than the processor take this in the process, and as many times the processor time. */
+const DEVICE = { bytes: 4 * 2 ** 30, times: 10 } as const;
+/** Runs that a session in a thread of its own is given at a time: one runs, the next one is already there when it ends. */
+const RUNS_AHEAD = 2;
 
-interface Pending {
+type Answer = Exclude<ModelReply['result'], { kind: 'failed' }>;
+
+/** What one request may take until it is answered. */
+interface Budget {
+  readonly wallMs: number;
+  readonly processorMs: number;
+}
+
+interface Pending extends Budget {
   resolve(result: ModelReply['result']): void;
   reject(error: Error): void;
 }
@@ -67,23 +104,35 @@ export class ModelProcess {
   /** Resident memory after the last answer, in bytes. */
   rssBytes = 0;
   private readonly child: ChildProcess;
+  private readonly exchange: Exchange | null;
   private readonly exited: Promise<void>;
-  private pending: Pending | undefined;
+  /** By the number of the request. */
+  private readonly pending = new Map<number, Pending>();
+  private requests = 0;
   private ended: HpsError | undefined;
-  private queue: Promise<unknown> = Promise.resolve();
+  /** Of all requests but runs of sessions in threads of their own. */
+  private readonly lane = new Lane(1);
   private sessions = 0;
   private fileBytes = 0;
+  /** What the inputs of a session's largest run explain, by session. */
+  private readonly explained: number[] = [];
+  private elsewhere = false;
   private file = 'model';
+  /** When the last answer came, and what processor time the process had taken then. */
+  private progress = { at: 0, processorMs: 0 };
   private readonly memoryBytes: number;
   private readonly runMs: number;
+  private readonly processorMs: number;
   private readonly outputBytes: number;
-  private readonly memoryTimer: NodeJS.Timeout | undefined;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: ModelProcessOptions = {}) {
-    this.memoryBytes = options.limits?.memoryBytes ?? LIMITS.modelMemoryBytes;
-    this.runMs = options.limits?.runMs ?? LIMITS.modelRunMs;
-    this.outputBytes = options.limits?.outputBytes ?? LIMITS.modelOutputBytes;
-    this.child = takeChild();
+    const { limits = {}, signal } = options;
+    this.memoryBytes = limits.memoryBytes ?? LIMITS.modelMemoryBytes;
+    this.runMs = limits.runMs ?? LIMITS.modelRunMs;
+    this.processorMs = limits.processorMs ?? Number.POSITIVE_INFINITY;
+    this.outputBytes = limits.outputBytes ?? LIMITS.modelOutputBytes;
+    ({ child: this.child, exchange: this.exchange } = takeChild());
     this.exited = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
         this.end(crashed(this.file, code, signal));
@@ -98,10 +147,10 @@ export class ModelProcess {
         resolve();
       });
     });
-    this.child.on('message', (reply: ModelReply) => this.settle(reply));
-    options.signal?.addEventListener('abort', this.onAbort, { once: true });
-    if (options.signal?.aborted) this.onAbort();
-    if (process.platform === 'linux') this.memoryTimer = setInterval(() => this.checkMemory(), MEMORY_POLL_MS).unref();
+    this.child.on('message', (reply: Numbered<ModelReply>) => this.settle(reply));
+    if (options.background) this.unref();
+    signal?.addEventListener('abort', this.onAbort, { once: true });
+    if (signal?.aborted) this.onAbort();
   }
 
   /**
@@ -113,14 +162,14 @@ export class ModelProcess {
     const session = this.sessions++;
     this.file = basename(path);
     this.fileBytes = Math.max(this.fileBytes, fileBytes ?? (await modelBytes(path)));
+    this.elsewhere ||= options.device !== undefined && options.device.kind !== 'cpu';
     const result = await this.request({ kind: 'load', session, path: resolve(path), options });
     if (result.kind !== 'loaded') throw new TypeError(`${result.kind} answers a load`);
     const { inputs, outputs, loadMs } = result;
     const model = this;
     let runMs = 0;
     const run = async (feeds: Feeds, count?: readonly string[]) => {
-      const ran = await model.request({ kind: 'run', session, feeds, outputBytes: model.outputBytes, count });
-      if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
+      const ran = await model.run(session, feeds, model.lane, count);
       runMs += ran.runMs;
       return ran.outputs;
     };
@@ -148,6 +197,34 @@ export class ModelProcess {
   }
 
   /**
+   * Loads a model in a thread of its own, on the device asked for or, under `auto`, on the first that works.
+   * @param fileBytes - as of `load`; for a part of a model, of the whole
+   * @throws HpsError as `load`; BACKEND_UNAVAILABLE for a device that is not there
+   */
+  async openThread(path: string, options: OpenThreadOptions, fileBytes: number): Promise<ThreadSession> {
+    const { onFallback, ...rest } = options;
+    const session = this.sessions++;
+    this.file = basename(path);
+    this.fileBytes = Math.max(this.fileBytes, fileBytes);
+    this.elsewhere ||= options.device.kind !== 'cpu';
+    const loaded = await this.request({ kind: 'open', session, path: resolve(path), options: rest });
+    if (loaded.kind !== 'loaded') throw new TypeError(`${loaded.kind} answers an opening`);
+    const { inputs, outputs, loadMs, device, missing = [] } = loaded;
+    for (const [i, absent] of missing.entries()) onFallback?.(absent, missing[i + 1] ?? device!);
+    const lane = new Lane(RUNS_AHEAD);
+    return {
+      inputs,
+      outputs,
+      loadMs,
+      device: device!,
+      run: async (feeds) => (await this.run(session, feeds, lane)).outputs,
+      release: async () => {
+        await this.request({ kind: 'release', session }, { lane });
+      },
+    };
+  }
+
+  /**
    * Loads the runtime without a model.
    * @returns its version, and the milliseconds that took inside the process
    * @throws HpsError BACKEND_UNAVAILABLE, and as `load`
@@ -170,7 +247,10 @@ export class ModelProcess {
   ): Promise<readonly (readonly number[])[]> {
     const sent = trials.map(({ session, feeds }) => ({ session: session.index, feeds }));
     const runs = trials.length * Math.min(rounds, cycleOf(trials.length));
-    const result = await this.request({ kind: 'time', trials: sent, rounds, budgetMs }, budgetMs, runs);
+    const one = this.budget();
+    const budget = { ...one, wallMs: budgetMs + runs * one.wallMs };
+    for (const { session, feeds } of trials) this.explain(session.index, feeds);
+    const result = await this.request({ kind: 'time', trials: sent, rounds, budgetMs }, { budget });
     if (result.kind !== 'timed') throw new TypeError(`${result.kind} answers a timing`);
     return result.times;
   }
@@ -178,59 +258,128 @@ export class ModelProcess {
   /** Ends the process and waits until it is gone. */
   async close(): Promise<void> {
     this.kill(new HpsError('INTERRUPTED', `${this.file}: its process was closed`));
+    this.child.ref();
     await this.exited;
   }
 
-  /** @param runs - how many runs may each take the whole limit, after `extraMs` of others */
-  private request(
-    message: ModelRequest,
-    extraMs = 0,
-    runs = 1,
-  ): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
-    const answered = this.queue.then(() => this.exchange(message, extraMs, runs));
-    this.queue = answered.catch(() => {});
-    return answered;
+  private async run(
+    session: number,
+    feeds: Feeds,
+    lane: Lane,
+    count?: readonly string[],
+  ): Promise<Extract<Answer, { kind: 'ran' }>> {
+    this.explain(session, feeds);
+    const { outputBytes } = this;
+    const ran = await this.request(
+      { kind: 'run', session, feeds, outputBytes, count },
+      { lane, budget: this.budget(feeds) },
+    );
+    if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
+    return ran;
   }
 
-  private async exchange(
+  private explain(session: number, feeds: Feeds): void {
+    this.explained[session] = Math.max(this.explained[session] ?? 0, explainedBytes(feeds, this.fileBytes));
+  }
+
+  private budget(feeds: Feeds = new Map()): Budget {
+    const processorMs = (this.processorMs + explainedMs(feeds, this.fileBytes)) * (this.elsewhere ? DEVICE.times : 1);
+    const wallMs = this.runMs * (1 + this.fileBytes / 2 ** 30);
+    return { processorMs, wallMs: Number.isFinite(processorMs) ? Math.max(wallMs, 4 * processorMs) : wallMs };
+  }
+
+  /** Sends a request when it is its turn in its lane. */
+  private async request(
     message: ModelRequest,
-    extraMs: number,
-    runs: number,
-  ): Promise<Exclude<ModelReply['result'], { kind: 'failed' }>> {
-    if (this.ended) throw this.ended;
-    const limitMs = this.runMs * (1 + this.fileBytes / 2 ** 30);
-    const timer = setTimeout(() => this.kill(timedOut(this.file, limitMs)), extraMs + runs * limitMs);
+    { lane = this.lane, budget = this.budget() }: { readonly lane?: Lane; readonly budget?: Budget } = {},
+  ): Promise<Answer> {
+    await lane.enter();
+    const put = message.kind === 'run' ? this.exchange?.put(message.feeds as Feeds) : undefined;
     try {
-      const result = await new Promise<ModelReply['result']>((resolve, reject) => {
-        this.pending = { resolve, reject };
-        // A failed send is followed by the exit, which rejects.
-        this.child.send(message, () => {});
-      });
-      if (result.kind === 'failed')
-        throw new HpsError(result.code, result.message, { hint: result.hint, details: result.details });
-      return result;
+      const result = await this.ask(put ? ({ ...message, feeds: put.sent } as ModelRequest) : message, budget);
+      if (result.kind !== 'failed') return result;
+      throw new HpsError(result.code, result.message, { hint: result.hint, details: result.details });
     } finally {
-      clearTimeout(timer);
-      this.pending = undefined;
+      put?.release();
+      lane.leave();
     }
   }
 
-  private settle({ result, peakRssBytes, rssBytes }: ModelReply): void {
+  private ask(message: ModelRequest, budget: Budget): Promise<ModelReply['result']> {
+    return new Promise((resolve, reject) => {
+      if (this.ended) {
+        reject(this.ended);
+        return;
+      }
+      if (this.pending.size === 0) this.watch();
+      const id = this.requests++;
+      this.pending.set(id, { ...budget, resolve, reject });
+      // A failed send is followed by the exit, which rejects.
+      this.child.send({ id, message } satisfies Numbered<ModelRequest>, () => {});
+    });
+  }
+
+  private settle({ id, message: { result, peakRssBytes, rssBytes } }: Numbered<ModelReply>): void {
     this.rssBytes = rssBytes;
     this.peakRssBytes = Math.max(this.peakRssBytes, peakRssBytes);
-    this.pending?.resolve(result);
+    const waiting = this.pending.get(id);
+    this.pending.delete(id);
+    if (this.pending.size > 0) this.noteProgress();
+    else this.rest();
+    waiting?.resolve(result);
+  }
+
+  /** Begins to look at the limits, as long as something is under way. */
+  private watch(): void {
+    this.noteProgress();
+    this.timer ??= setInterval(() => this.checkLimits(), POLL_MS).unref();
+    this.child.ref();
+    this.child.channel?.ref();
+  }
+
+  private rest(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    if (this.options.background) this.unref();
+  }
+
+  private unref(): void {
+    this.child.unref();
+    this.child.channel?.unref();
+  }
+
+  private noteProgress(): void {
+    this.progress = { at: performance.now(), processorMs: this.takenMs() };
+  }
+
+  /** Zero where nothing tells, or nothing asks. */
+  private takenMs(): number {
+    return LINUX && this.processorMs < Number.POSITIVE_INFINITY ? processorMs(this.child.pid) : 0;
+  }
+
+  private checkLimits(): void {
+    if (LINUX) this.checkMemory();
+    let [wallMs, processorMs] = [0, 0];
+    for (const budget of this.pending.values()) {
+      wallMs += budget.wallMs;
+      processorMs += budget.processorMs;
+    }
+    if (performance.now() - this.progress.at > wallMs) this.kill(timedOut(this.file, wallMs, ''));
+    else if (this.takenMs() - this.progress.processorMs > processorMs)
+      this.kill(timedOut(this.file, processorMs, ' of a processor'));
+  }
+
+  private checkMemory(): void {
+    const rss = residentBytes(this.child.pid);
+    this.peakRssBytes = Math.max(this.peakRssBytes, rss);
+    const explained = this.explained.reduce((sum, bytes) => sum + bytes, 0);
+    const limit = this.memoryBytes + WEIGHT_COPIES * this.fileBytes + explained + (this.elsewhere ? DEVICE.bytes : 0);
+    if (rss > limit) this.kill(outOfMemory(this.file, rss, Math.round(limit)));
   }
 
   private readonly onAbort = (): void => {
     this.kill(new HpsError('INTERRUPTED', `${this.file}: interrupted`));
   };
-
-  private checkMemory(): void {
-    const rss = residentBytes(this.child.pid);
-    this.peakRssBytes = Math.max(this.peakRssBytes, rss);
-    const limit = this.memoryBytes + WEIGHT_COPIES * this.fileBytes;
-    if (rss > limit) this.kill(outOfMemory(this.file, rss, limit));
-  }
 
   private kill(reason: HpsError): void {
     this.end(reason);
@@ -241,9 +390,10 @@ export class ModelProcess {
   private end(reason: HpsError): void {
     if (this.ended) return;
     this.ended = reason;
-    clearInterval(this.memoryTimer);
+    clearInterval(this.timer);
     this.options.signal?.removeEventListener('abort', this.onAbort);
-    this.pending?.reject(reason);
+    for (const { reject } of this.pending.values()) reject(reason);
+    this.pending.clear();
   }
 }
 
@@ -273,15 +423,6 @@ export async function modelBytes(path: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Resident memory of a process by /proc; 0 where it is gone. Waiting for so small a read would cost ten times as much. */
-function residentBytes(pid: number | undefined): number {
-  try {
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
-}
-
 function crashed(file: string, code: number | null, signal: string | null): HpsError {
   return new HpsError('MODEL_CRASHED', `${file}: onnxruntime crashed on it (${signal ?? `exit ${code}`})`, {
     hint: 'Do not use this model; export it again from its checkpoint.',
@@ -289,8 +430,8 @@ function crashed(file: string, code: number | null, signal: string | null): HpsE
   });
 }
 
-function timedOut(file: string, limitMs: number): HpsError {
-  return new HpsError('MODEL_TIMEOUT', `${file}: one run took longer than ${Math.round(limitMs)} ms`, {
+function timedOut(file: string, limitMs: number, unit: string): HpsError {
+  return new HpsError('MODEL_TIMEOUT', `${file}: one run took longer than ${Math.round(limitMs)} ms${unit}`, {
     hint: 'The model may loop without end; do not use it unless you know why it is slow.',
     details: { file, limitMs },
   });

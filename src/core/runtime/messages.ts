@@ -1,17 +1,24 @@
 import type { ErrorCode } from '../errors.js';
 import type { BinCounts } from '../tensor/bins.js';
+import type { Device, DeviceChoice } from './device.js';
+import type { SentValues } from './exchange.js';
 import type { SessionOptions, ValueInfo } from './session.js';
 import type { TensorValue } from './value.js';
 
-/** What the parent asks of the model process; answered in order, one at a time. */
+/**
+ * What the parent asks of the model process. Requests for a session in a thread of its own are answered in their order, all the
+ * others one at a time.
+ */
 export type ModelRequest =
   /** Loads the runtime itself. */
   | { readonly kind: 'prepare' }
   | { readonly kind: 'load'; readonly session: number; readonly path: string; readonly options: SessionOptions }
+  /** As `load`, with the session in a thread of its own. */
+  | { readonly kind: 'open'; readonly session: number; readonly path: string; readonly options: ThreadOptions }
   | {
       readonly kind: 'run';
       readonly session: number;
-      readonly feeds: ReadonlyMap<string, TensorValue>;
+      readonly feeds: SentValues;
       readonly outputBytes: number;
       /** Outputs whose values are counted instead of passed on; then no others are. */
       readonly count?: readonly string[];
@@ -32,6 +39,17 @@ export type WorkerRequest =
   | { readonly kind: 'run'; readonly feeds: ReadonlyMap<string, TensorValue> }
   | { readonly kind: 'release' };
 
+/** `SessionOptions` with a choice of devices. */
+export interface ThreadOptions extends Omit<SessionOptions, 'device'> {
+  readonly device: DeviceChoice;
+}
+
+/** A request and its answer carry the same number. */
+export interface Numbered<T> {
+  readonly id: number;
+  readonly message: T;
+}
+
 export interface ModelReply {
   /** Highest resident memory of the process so far. */
   readonly peakRssBytes: number;
@@ -44,6 +62,9 @@ export interface ModelReply {
         readonly inputs: readonly ValueInfo[];
         readonly outputs: readonly ValueInfo[];
         readonly loadMs: number;
+        /** Of a session in a thread of its own: where it runs, after the devices that are not there. */
+        readonly device?: Device;
+        readonly missing?: readonly Device[];
       }
     | { readonly kind: 'ran'; readonly outputs: Map<string, TensorValue>; readonly runMs: number }
     | { readonly kind: 'counted'; readonly counts: ReadonlyMap<string, BinCounts> }

@@ -1,11 +1,12 @@
-// The entry of a session's thread or process (see session-host.ts). It is started, never imported: hence the work on load.
-import { parentPort, Worker } from 'node:worker_threads';
+// The entry of a session's thread (see worker.ts). It is started, never imported: hence the work on load.
+import { parentPort } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import type { ModelReply, WorkerRequest } from './messages.js';
 import { openSession } from './ort.js';
 import type { Session } from './session.js';
 import type { TensorValue } from './value.js';
 
+const port = parentPort!;
 let session: Session | undefined;
 
 async function answer(request: WorkerRequest): Promise<ModelReply['result']> {
@@ -36,19 +37,11 @@ function failure(error: unknown): ModelReply['result'] {
 async function reply(request: WorkerRequest): Promise<void> {
   const result = await answer(request).catch(failure);
   const moved = result.kind === 'ran' ? [...result.outputs.values()].map(({ data }) => data.buffer as ArrayBuffer) : [];
-  if (parentPort) parentPort.postMessage(result, moved);
-  else process.send?.(result);
+  port.postMessage(result, moved);
 }
 
 // One after the other: onnxruntime begins a run later than it is asked to, and a release could overtake it.
 let queue: Promise<void> = Promise.resolve();
-const take = (request: WorkerRequest): void => {
+port.on('message', (request: WorkerRequest) => {
   queue = queue.then(() => reply(request));
-};
-if (parentPort) parentPort.on('message', take);
-else {
-  process.on('message', take);
-  process.on('disconnect', () => process.exit());
-  // A run holds this thread, and with it every event, maybe for good: another thread has to notice that the parent is gone.
-  new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();
-}
+});

@@ -1,14 +1,26 @@
-import { basename, resolve } from 'node:path';
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { candidates, type Device, type DeviceChoice, formatDevice } from './device.js';
 import type { ModelReply, WorkerRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
-import { type SessionHost, startHost } from './session-host.js';
 import type { TensorValue } from './value.js';
+
+/** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
+const WORKER_ENTRY = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../../dist/core/runtime/worker-main.js' : './worker-main.js',
+    import.meta.url,
+  ),
+);
+
+/** Of V8's young generation in a session's thread, which holds messages alone: tensors lie outside of it. V8's own choice is 48. */
+const YOUNG_GENERATION_MB = 6;
 
 type Answer = Exclude<ModelReply['result'], { kind: 'failed' }>;
 
-/** A session in a thread of its own (see `startHost`): a run blocks that thread, and the event loop stays free. */
+/** A session in a thread of its own: a run blocks that thread, and the event loop stays free. */
 export interface WorkerSession extends Session {
   readonly device: Device;
   /**
@@ -25,7 +37,8 @@ export interface WorkerOptions extends Omit<SessionOptions, 'device'> {
 }
 
 /**
- * Opens a model in a thread, on the device asked for or, under `auto`, on the first that works.
+ * Opens a model in a thread of this process, on the device asked for or, under `auto`, on the first that works.
+ * Only for a process that may be ended: no thread stops a run.
  * @throws HpsError as `openSession`; MODEL_CRASHED where the thread ends
  */
 export async function openWorkerSession(path: string, options: WorkerOptions): Promise<WorkerSession> {
@@ -46,19 +59,21 @@ export async function openWorkerSession(path: string, options: WorkerOptions): P
 }
 
 class SessionThread {
-  private readonly host: SessionHost;
+  private readonly worker = new Worker(WORKER_ENTRY, {
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
   private readonly pending: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
   private ended: Error | undefined;
 
   constructor(private readonly file: string) {
-    this.host = startHost({
-      onReply: (result) => this.settle(result),
-      onEnd: (cause) => this.end(cause ?? crashed(this.file)),
-    });
+    this.worker.on('message', (result: ModelReply['result']) => this.settle(result));
+    this.worker.on('error', (cause) => this.end(cause));
+    this.worker.on('exit', () => this.end(crashed(this.file)));
   }
 
   async open(path: string, options: SessionOptions & { device: Device }): Promise<WorkerSession> {
-    const loaded = await this.request({ kind: 'load', path: resolve(path), options });
+    const loaded = await this.request({ kind: 'load', path, options });
     if (loaded.kind !== 'loaded') throw new TypeError(`${loaded.kind} answers a load`);
     const { inputs, outputs, loadMs } = loaded;
     return {
@@ -82,7 +97,7 @@ class SessionThread {
   }
 
   async close(): Promise<void> {
-    await this.host.end();
+    await this.worker.terminate();
   }
 
   private request(message: WorkerRequest): Promise<Answer> {
@@ -92,14 +107,13 @@ class SessionThread {
         ? new Set(Array.from(message.feeds.values(), ({ data }) => data.buffer as ArrayBuffer))
         : new Set<ArrayBuffer>();
     return new Promise((resolve, reject) => {
-      if (this.pending.push({ resolve, reject }) === 1) this.host.ref();
-      this.host.send(message, [...moved]);
+      this.pending.push({ resolve, reject });
+      this.worker.postMessage(message, [...moved]);
     });
   }
 
   private settle(result: ModelReply['result']): void {
     const waiting = this.pending.shift();
-    if (this.pending.length === 0) this.host.unref();
     if (result.kind !== 'failed') waiting?.resolve(result);
     else waiting?.reject(new HpsError(result.code, result.message, { hint: result.hint, details: result.details }));
   }
@@ -112,7 +126,7 @@ class SessionThread {
 }
 
 function crashed(file: string): HpsError {
-  return new HpsError('MODEL_CRASHED', `${file}: what ran it has ended`, {
+  return new HpsError('MODEL_CRASHED', `${file}: the thread that ran it has ended`, {
     hint: 'Open the model again; where it happens again, do not use this model.',
     details: { file },
   });

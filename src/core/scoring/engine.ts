@@ -80,7 +80,7 @@ export class Engine {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.preparer.close(), this.encoder?.release(), this.head?.release()]);
+    await Promise.all([this.preparer.close(), this.model.close()]);
   }
 
   private async featuresOf(prepared: PreparedItem): Promise<Row> {

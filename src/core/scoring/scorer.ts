@@ -130,7 +130,7 @@ export class HPSv3Scorer {
         preparer.contractSha256,
       );
     } catch (error) {
-      await Promise.all([model.encoder?.release(), model.head?.release()]);
+      await model.close();
       throw error;
     }
   }

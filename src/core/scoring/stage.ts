@@ -1,5 +1,5 @@
+import type { Session } from '../runtime/session.js';
 import { concatRows, type TensorValue, takeRows } from '../runtime/value.js';
-import type { WorkerSession } from '../runtime/worker.js';
 import { formatShape } from '../tensor/shape.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
@@ -27,7 +27,7 @@ export class Stage implements Collector {
   private inFlight = 0;
 
   constructor(
-    private readonly session: WorkerSession,
+    private readonly session: Session,
     private readonly rows: number,
     private readonly scheduler: Scheduler,
   ) {
@@ -53,10 +53,6 @@ export class Stage implements Collector {
   flushOldest(): void {
     const batch = this.oldestBatch();
     if (batch) this.dispatch(shapeKey(batch[0].row));
-  }
-
-  release(): Promise<void> {
-    return this.session.release();
   }
 
   private oldestBatch(): Waiting[] | undefined {

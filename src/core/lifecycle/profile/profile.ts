@@ -7,7 +7,6 @@ import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import { readProbes } from '../../gate/golden.js';
 import { type ModelFacts, readFacts } from '../../gate/model.js';
-import { LIMITS } from '../../limits.js';
 import { drawSvg } from '../../media/encode-image.js';
 import { openOnnx } from '../../onnx/read.js';
 import { latencyChart, rooflineChart } from '../../profiling/charts.js';
@@ -199,11 +198,10 @@ async function startSubject(facts: ModelFacts, options: ProfileOptions): Promise
   throw new RangeError(`no device for ${options.device}`);
 }
 
-/** The user's own model may take half of the machine; the default limit is for models of strangers. */
 function benchOf(options: ProfileOptions, device: Device): Bench {
   const { limits, signal, seconds } = options;
   return {
-    child: { limits: limits ?? { memoryBytes: Math.max(LIMITS.modelMemoryBytes, Math.floor(totalmem() / 2)) }, signal },
+    child: { limits, signal },
     device,
     budgetMs: 1000 * seconds,
     onStep: (step) => startStage(options, step),

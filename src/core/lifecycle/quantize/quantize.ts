@@ -1,11 +1,9 @@
-import { totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
 import { runGate } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
-import { LIMITS } from '../../limits.js';
 import type { LineageStep } from '../../onnx/manifest.js';
 import { type Coverage, type Equalization, probesSha256 } from '../../quantization/ranges/calibrate.js';
 import type { CalibratorId } from '../../quantization/ranges/calibrators.js';
@@ -172,11 +170,7 @@ function candidateOptions(rows: RowSets, options: QuantizeOptions) {
   };
 }
 
-/** The user's own model may take half of the machine; the default limit is for models of strangers. */
-const childOptions = ({ limits, signal }: QuantizeOptions) => ({
-  limits: limits ?? { memoryBytes: Math.max(LIMITS.modelMemoryBytes, Math.floor(totalmem() / 2)) },
-  signal,
-});
+const childOptions = ({ limits, signal }: QuantizeOptions) => ({ limits, signal });
 
 /** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
 const AUTO_ROWS = 96;
