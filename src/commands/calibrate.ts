@@ -25,7 +25,7 @@ are one judgement, and p(a over b) is exactly 1 - p(b over a). Folds never split
 simplest method within one standard error of the best, which may be none. With --check nothing is fitted: new labels
 are asked whether a calibrator still holds, and the exit code is 3 where it does not.`;
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl --out calibrator.json',
+    '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels parts/fit.jsonl --out calibrator.json',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --embed m.onnx --model-out m.cal.onnx',
     '<%= config.bin %> <%= command.id %> --check calibrator.json --scores new.jsonl --labels new-labels.jsonl',
   ];

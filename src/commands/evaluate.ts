@@ -12,7 +12,7 @@ export default class Evaluate extends HpsCommand<EvaluateReport> {
 Intervals resample prompts, not rows. Groups of fewer than --min-group rows are shown as suppressed.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
-    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --calibrator c.json --by groups.source,groups.models',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels parts/test.jsonl --calibrator c.json --by groups.source,groups.models',
     '<%= config.bin %> <%= command.id %> --scores new.jsonl --labels l.jsonl --baseline old.jsonl --out report.json',
   ];
   static override flags = {

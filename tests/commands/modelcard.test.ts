@@ -2,6 +2,7 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { formatModelCard, formatVerifyCard } from '../../src/core/cli/render-modelcard.js';
 import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js';
 import { diffModelCards } from '../../src/core/lifecycle/card/diff.js';
 import { verifyModelCard } from '../../src/core/lifecycle/card/verify.js';
@@ -128,6 +129,35 @@ describe('hpsv3 modelcard', () => {
     expect(readdirSync(into)).toEqual(['card']);
   });
 
+  it('names what figures cannot be computed again without, and does not call raters human', async () => {
+    const into = tempFolder();
+    cpSync(report, join(into, 'report.json'));
+    const made = await makeCard(join(into, 'card'), { evaluations: [join(into, 'report.json')] });
+    expect(made.missingInputs).toEqual(['scores.jsonl', 'labels.jsonl']);
+    expect(formatModelCard(made)).toContain('without scores.jsonl, labels.jsonl: give the folder with --files FOLDER');
+    expect(readFileSync(join(into, 'card/README.md'), 'utf8')).not.toMatch(/human-judged/i);
+  });
+
+  it('says of figures of a calibrator that it was fitted on these labels', async () => {
+    const into = tempFolder();
+    await evaluated(into, { prompts: 12 });
+    const at = (name: string) => join(into, name);
+    const files = { labels: at('labels.jsonl'), scores: at('scores.jsonl'), seed: 0, force: true } as const;
+    const fit = {
+      method: 'platt',
+      symmetric: true,
+      strictlyMonotone: false,
+      folds: 3,
+      resamples: 100,
+      gate: 'off',
+    } as const;
+    await calibrateFiles({ ...files, ...fit, out: at('c.json') });
+    await evaluateFiles({ ...files, calibrator: at('c.json'), by: [], minGroup: 5, resamples: 20, out: at('in.json') });
+    await makeCard(at('card'), { evaluations: [at('in.json')] });
+    expect(readJson(at('card/card.json'))).toMatchObject({ evaluations: [{ inSample: true }] });
+    expect(readFileSync(at('card/README.md'), 'utf8')).toContain('The calibrator was fitted on these labels.');
+  });
+
   it.each(['README.md', 'card.html', 'facts.json'])('writes %s alone', async (name) => {
     const into = tempFolder();
     await makeCard(join(into, name), { evaluations: [report] });
@@ -192,7 +222,7 @@ describe('hpsv3 modelcard', () => {
     const markdown = readFileSync(join(into, 'card/README.md'), 'utf8');
     const rows = markdown.split('\n').filter((line) => line.startsWith('| kind: '));
     expect(rows).toHaveLength(HOSTILE_NAMES.length);
-    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(10);
+    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(11);
     expect(readFileSync(join(into, 'card/card.html'), 'utf8')).not.toContain('<script');
     expect((await verify(join(into, 'card'))).passed).toBe(true);
   });
@@ -287,11 +317,14 @@ describe('hpsv3 modelcard verify', () => {
     const into = tempFolder();
     await makeCard(join(into, 'card'), { evaluations: [report], copyData: false });
     const without = await verify(into, true);
-    expect(without.passed).toBe(true);
-    expect(without.recomputed).toBe(0);
+    expect(without).toMatchObject({ passed: true, recomputed: 0, evaluations: { total: 1, recomputed: 0 } });
+    expect(formatVerifyCard(without)).toMatch(/not verified: 0 of 1 evaluations computed again$/);
+    expect((await hpsv3(['modelcard', 'verify', into, '--quiet'])).code).toBe(0);
+    expect((await hpsv3(['modelcard', 'verify', into, '--strict', '--quiet'])).code).toBe(3);
     expect(without.notes).toContainEqual(expect.stringContaining('scores.jsonl is known by its hash'));
     const given = await verify(into, true, [folder]);
-    expect(given).toMatchObject({ passed: true, notes: [] });
+    expect(given).toMatchObject({ passed: true, notes: [], evaluations: { total: 1, recomputed: 1 } });
+    expect(formatVerifyCard(given)).toMatch(/: verified, 1 of 1 evaluations computed again$/);
     expect(given.recomputed).toBeGreaterThan(100);
   });
 

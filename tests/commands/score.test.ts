@@ -27,6 +27,7 @@ describe('hpsv3 score', () => {
     expect(Object.keys(result).slice(0, 3)).toEqual(['score', 'winner', 'confidence']);
     expect(result).toEqual(JSON.parse(stdout));
     expect(result).toMatchObject({
+      decision: 'pair-head',
       calibrated: false,
       confidence: null,
       model: expect.stringMatching(/^[0-9a-f]{64}$/),

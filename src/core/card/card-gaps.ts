@@ -43,7 +43,7 @@ const PARTS: readonly { readonly section: SectionId; readonly text: string; miss
   { section: 'metrics', text: 'why these figures were chosen', missing: ({ text }) => !text.metrics?.choice },
   {
     section: 'evaluation-data',
-    text: 'an evaluation on human labels',
+    text: 'an evaluation on labels',
     missing: ({ evaluations }) => evaluations.length === 0,
   },
   {

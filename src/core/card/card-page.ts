@@ -33,7 +33,7 @@ function leadOf({ tool, evaluations, gaps }: CardFacts): string {
   const id = first?.report.kind === 'pair' ? 'accuracy' : 'spearman';
   const figure = first?.report.overall[id];
   const result = figure
-    ? ` ${metricOf(id).label} ${formatEstimate(figure)} on ${formatCount(first.report.n)} human-judged rows.`
+    ? ` ${metricOf(id).label} ${formatEstimate(figure)} on ${formatCount(first.report.n)} judged ${first.report.kind === 'pair' ? 'pairs' : 'items'}.`
     : ' Nothing has been evaluated.';
   const things = gaps.length === 1 ? 'One thing is' : `${gaps.length} things are`;
   const missing = gaps.length > 0 ? ` ${things} not stated, as is said where it belongs.` : '';

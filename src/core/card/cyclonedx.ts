@@ -123,7 +123,7 @@ function modelCard(facts: CardFacts, pictures: ReadonlyMap<string, string>) {
   return {
     'bom-ref': 'model-card',
     modelParameters: {
-      task: facts.evaluations.some(({ report }) => report.kind === 'pair') ? 'human preference' : 'human rating',
+      task: facts.evaluations.some(({ report }) => report.kind === 'pair') ? 'preference' : 'rating',
       ...(model?.architecture ? { modelArchitecture: model.architecture } : {}),
       datasets: datasets(facts),
       inputs: (model?.inputs ?? []).map(({ name, dtype, shape, preprocess }) => ({

@@ -30,6 +30,8 @@ export const evaluationSchema = z.object({
   n: count,
   clusters: count,
   calibrated: z.boolean(),
+  /** Absent from reports of 0.1.0. */
+  fittedOnTheseLabels: z.boolean().optional(),
   overall: figures,
   ceiling: estimateSchema.nullable(),
   groups: z.array(

@@ -77,7 +77,7 @@ function resultOf(facts: CardFacts, one: EvaluationFacts): HubResult {
   return {
     task: {
       type: pipelineTag(facts) ?? 'other',
-      name: one.report.kind === 'pair' ? 'Human preference' : 'Human rating',
+      name: one.report.kind === 'pair' ? 'Preference' : 'Rating',
     },
     dataset: { type: hub ?? slug(name), name, ...(split ? { split } : {}), ...(revision ? { revision } : {}) },
     metrics: hubMetrics(one),

@@ -108,7 +108,7 @@ function evaluationFacts(
   return {
     file,
     binding: bindingOf(model, report.modelSha256, nameOf(sources, file)),
-    inSample: calibrator !== null && fitted === labels.sha256,
+    inSample: report.fittedOnTheseLabels ?? (calibrator !== null && fitted === labels.sha256),
     from: [...from],
     dataset: datasetOf(datasets, 'evaluation', labels.name),
     report,

@@ -18,6 +18,9 @@ export interface WorstGroup {
   readonly sentence: string;
 }
 
+/** `0.012`; `-` where there is none. */
+export const formatP = (p: number | null): string => (p === null ? '-' : p.toPrecision(2));
+
 /** `source is coco`; for an intersection `source × models is coco × a|b`. */
 const groupWords = ({ by, value }: { readonly by: string; readonly value: string }): string => `${by} is ${value}`;
 
@@ -51,7 +54,7 @@ function gapWords(gap: Evaluation['gaps'][number] | undefined): string {
     gap.holm < SIGNIFICANCE
       ? 'the gap stands after correction for the number of groups'
       : 'the gap does not stand after correction for the number of groups, so it may be chance';
-  return `${size} (p = ${gap.holm.toPrecision(2)} after Holm: ${stands})`;
+  return `${size} (p = ${formatP(gap.pValue)}, ${formatP(gap.holm)} after Holm: ${stands})`;
 }
 
 /** How many groups differ from the rest, in a sentence. */
@@ -61,11 +64,16 @@ export function gapSummary({ gaps, groups }: Evaluation): string {
   const hidden = groups.filter(({ suppressed }) => suppressed).length;
   const few = hidden > 0 ? ` ${hidden} of ${groups.length} groups are too small to say anything of.` : '';
   if (tested.length === 0) return `No gap between a group and the rest could be tested.${few}`;
+  const of = `Of ${tested.length} gaps between a group and all other rows`;
   const verdict =
     real.length === 0
-      ? `Of ${tested.length} gaps between a group and all other rows, none stands after Holm's correction. That is not proof that there is none: see the intervals.`
-      : `Of ${tested.length} gaps between a group and all other rows, ${real.length} stand after Holm's correction.`;
-  return `${verdict}${few}`;
+      ? `${of}, none stands after Holm's correction. That is not proof that there is none.`
+      : `${of}, ${real.length} ${real.length === 1 ? 'stands' : 'stand'} after Holm's correction.`;
+  const alone =
+    tested.length > 1
+      ? ' An interval and p are of one gap alone, so that by chance some miss 0; p (Holm) is of all of them together, and decides.'
+      : '';
+  return `${verdict}${alone}${few}`;
 }
 
 /** What a score means, by the example of one. */

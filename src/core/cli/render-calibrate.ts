@@ -98,8 +98,10 @@ export function formatCalibratorCheck(report: CheckCalibratorReport): string {
     ]),
     { width: terminalWidth() },
   );
-  const verdict = stale
-    ? `Stale: the calibrator no longer fits these labels (level ${level}). Fit it again.`
-    : `These labels give no reason to fit it again (level ${level}).`;
+  const verdict = report.fittedOnTheseLabels
+    ? 'It was fitted on these labels: they cannot tell whether it still holds. Give labels that are new to it.'
+    : stale
+      ? `Stale: the calibrator no longer fits these labels (level ${level}). Fit it again.`
+      : `These labels give no reason to fit it again (level ${level}).`;
   return [`${calibrator} (${method}): ${formatRows(n, clusters, rows)}`, '', tested, '', now, '', verdict].join('\n');
 }

@@ -14,9 +14,11 @@ import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 evaluate`. */
 export function formatEvaluate(report: EvaluateReport): string {
-  const { kind, n, clusters, calibrated, rows } = report;
+  const { kind, n, clusters, calibrated, fittedOnTheseLabels, rows } = report;
   const scale = kind === 'pair' ? 'probability = sigmoid(logit)' : 'prediction = utility';
-  const state = calibrated ? 'calibrated' : `uncalibrated: ${scale}`;
+  const state = !calibrated
+    ? `uncalibrated: ${scale}`
+    : `calibrated${fittedOnTheseLabels ? ', by a calibrator fitted on these labels' : ''}`;
   return [
     `${formatRows(n, clusters, rows)}; ${state}`,
     formatResamples(report),

@@ -6,10 +6,16 @@ import { formatFigure, formatInterval, metricOf } from './render-figures.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 modelcard`. */
-export function formatModelCard({ name, out, files, bound, gaps }: ModelCardReport): string {
+export function formatModelCard({ name, out, files, bound, gaps, missingInputs }: ModelCardReport): string {
   const lines = [`Card of ${printable(name)}: ${files.length} files, bound to ${bound.length} by their hashes`];
   if (gaps.length > 0) {
     lines.push('', `Not stated (${gaps.length}):`, ...gaps.map(({ section, text }) => `  ${section}: ${text}`));
+  }
+  if (missingInputs.length > 0) {
+    lines.push(
+      '',
+      `Figures of evaluations cannot be computed again without ${missingInputs.map(printable).join(', ')}: give the folder with --files FOLDER.`,
+    );
   }
   return [...lines, '', `Written: ${printable(out)}`].join('\n');
 }
@@ -19,7 +25,7 @@ const MAX_DIFFERENCES = 50;
 
 /** The text of `hpsv3 modelcard verify`. */
 export function formatVerifyCard(report: VerifyCardReport): string {
-  const { name, bound, changed, differences, renderings, compared, recomputed, notes, passed } = report;
+  const { name, bound, changed, differences, renderings, compared, recomputed, notes } = report;
   const lines = [
     formatTable(
       ['bound file', 'as', 'is'],
@@ -40,7 +46,15 @@ export function formatVerifyCard(report: VerifyCardReport): string {
   if (changed.length > 0) lines.push('', `Not as SHA256SUMS says: ${changed.map(printable).join(', ')}`);
   if (renderings.length > 0) lines.push('', `Not what the facts give: ${renderings.map(printable).join(', ')}`);
   if (notes.length > 0) lines.push('', ...notes.map(printable));
-  return [...lines, '', passed ? `${printable(name)}: verified` : `${printable(name)}: NOT verified`].join('\n');
+  return [...lines, '', `${printable(name)}: ${verdictOf(report)}`].join('\n');
+}
+
+/** A card is verified where all it states was found again; one that only agrees with its own reports is not. */
+function verdictOf({ passed, evaluations: { total, recomputed } }: VerifyCardReport): string {
+  if (!passed) return 'NOT verified';
+  const again = `${recomputed} of ${total} evaluations computed again`;
+  if (total > 0 && recomputed === total) return `verified, ${again}`;
+  return `nothing contradicts it, but it is not verified: ${again}`;
 }
 
 /** The text of `hpsv3 modelcard diff`. */

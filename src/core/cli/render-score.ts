@@ -3,10 +3,11 @@ import { formatHash } from './format.js';
 
 /** The text of `hpsv3 score`: the answer, then what it rests on. */
 export function formatScore(report: ScoreReport): string {
-  const { logit, model, truncated, runtime } = report;
+  const { logit, model, truncated, runtime, decision } = report;
   return [
     'winner' in report ? describePair(report) : describeItem(report),
     `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}, ${runtime.threads} threads`,
+    ...(decision ? [DECISIONS[decision]] : []),
     ...(truncated ? ['The end of a text was left out: it is longer than the model reads.'] : []),
   ].join('\n');
 }
@@ -19,7 +20,21 @@ function describePair(pair: Extract<ScoreReport, { winner: unknown }>): string {
   return `${answer}: probability ${probability.toFixed(3)}${calibrated ? sure : ' (uncalibrated)'}`;
 }
 
-function describeItem({ score, calibrated }: Exclude<ScoreReport, { winner: unknown }>): string {
-  const human = calibrated === false ? '' : `, ${calibrated.toFixed(4)} on the human scale`;
-  return `utility ${score.toFixed(4)}${human}`;
+function describeItem({ score, calibrated, calibratedBy }: Exclude<ScoreReport, { winner: unknown }>): string {
+  const scale = calibratedBy && CALIBRATED_BY[calibratedBy];
+  return `utility ${score.toFixed(4)}${calibrated === false ? '' : `, ${calibrated.toFixed(4)} ${scale}`}`;
 }
+
+const CALIBRATED_BY = {
+  calibrator: 'on the scale of the labels that the calibrator was fitted to',
+  checkpoint: "by the checkpoint's own calibration layer, which nothing here held to labels",
+  contract: 'as its contract reads the output',
+} as const;
+
+/** What decided a pair, and what other files of the same checkpoint decide by. */
+const DECISIONS = {
+  'pair-head':
+    'Decided by the pair head, asked both ways. A file of mode item has no such head: it decides by the difference of two utilities, and may decide otherwise.',
+  'utility-difference':
+    'Decided by the difference of two utilities. A file of mode pair decides by its pair head where the checkpoint has one, and may decide otherwise.',
+} as const;

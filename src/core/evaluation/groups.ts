@@ -140,13 +140,14 @@ function gapsOf(
     for (const row of rows) inside[row] = 1;
     const others = Int32Array.from({ length: joined.count }, (_, row) => row).filter((row) => inside[row] === 0);
     if (others.length < options.minRows) return [];
-    const own = judge(joined, predictions, rows).statistics;
-    const rest = judge(joined, predictions, others).statistics;
-    return own.flatMap(({ id, statistic }, i) =>
-      GAP_METRICS.has(id)
-        ? [{ by, value, metric: id, gap: differenceOf(ofSubset(statistic, rows), ofSubset(rest[i].statistic, others)) }]
-        : [],
-    );
+    const own = judge(joined, predictions, rows);
+    const rest = judge(joined, predictions, others);
+    const clusters = Math.min(own.clusters.count, rest.clusters.count);
+    return own.statistics.flatMap(({ id, statistic }, i) => {
+      if (!GAP_METRICS.has(id)) return [];
+      const gap = differenceOf(ofSubset(statistic, rows), ofSubset(rest.statistics[i].statistic, others));
+      return [{ by, value, metric: id, clusters, gap }];
+    });
   });
   if (gaps.length === 0) return [];
   const clusters = { of: joined.cluster, count: joined.clusterCount };
@@ -155,9 +156,9 @@ function gapsOf(
     clusters,
     { ...options, seed: `${options.seed}/gaps` },
   );
-  const tested = resampled.map((replicates) => {
+  const tested = resampled.map((replicates, i) => {
     const difference = estimateOf(replicates, clusters, options.level);
-    return { difference, pValue: difference.ci && bootstrapP(sortedValues(replicates)) };
+    return { difference, pValue: difference.ci && bootstrapP(sortedValues(replicates), gaps[i].clusters) };
   });
   const adjusted = holmAdjust(tested.flatMap(({ pValue }) => (pValue === null ? [] : [pValue])));
   return gaps.map(({ by, value, metric }, i) => {

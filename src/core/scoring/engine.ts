@@ -6,6 +6,7 @@ import type { ResolvedItem } from '../samples/resolve.js';
 import { encoderRows, padText } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
+import type { CalibratedBy } from './result.js';
 import { Scheduler } from './scheduler.js';
 import { type Row, Stage } from './stage.js';
 
@@ -20,8 +21,9 @@ export interface Utility {
   readonly logit: number;
   /** tanh of the logit; the logit itself for a model that gives no utility. */
   readonly utility: number;
-  /** The value on the human scale, or false where the model has none. */
+  /** What the model itself puts beside the utility, on a scale of its own; false where there is none. */
   readonly calibrated: number | false;
+  readonly calibratedBy?: CalibratedBy;
 }
 
 /** Items to features, each distinct one once, and features to decisions; both in batches. */
@@ -100,7 +102,9 @@ export class Engine {
     return {
       logit,
       utility: features.has('utility') ? finite(scalar(features, 'utility')) : logit,
-      calibrated: calibrated ? finite(floatsOf(calibrated)[0]) : false,
+      ...(calibrated
+        ? { calibrated: finite(floatsOf(calibrated)[0]), calibratedBy: 'checkpoint' }
+        : { calibrated: false }),
     };
   }
 }
@@ -112,7 +116,7 @@ function foreignUtility(features: Row, { output, column, range }: ForeignScore):
   const logit = finite(scalar(features, output, column));
   if (!range) return { logit, utility: Math.tanh(logit), calibrated: false };
   const [low, high] = range;
-  return { logit, utility: (2 * (logit - low)) / (high - low) - 1, calibrated: logit };
+  return { logit, utility: (2 * (logit - low)) / (high - low) - 1, calibrated: logit, calibratedBy: 'contract' };
 }
 
 function scalar(row: Row, output: string, column = 0): number {

@@ -24,12 +24,19 @@ export interface PairScore extends ScoreBase {
   readonly calibrated: boolean;
 }
 
+/**
+ * Where the calibrated value of an item comes from: a calibrator that `calibrate` fitted to labels, whose scale it is then on; the
+ * checkpoint's own calibration layer, which says what it was trained to say; or the contract of a model of another tool.
+ */
+export type CalibratedBy = 'calibrator' | 'checkpoint' | 'contract';
+
 /** What a model says of one item. */
 export interface ItemScore extends ScoreBase {
   /** Utility, in (-1, 1); the utility logit itself for a model whose scores are not held in bounds. */
   readonly score: number;
-  /** The value on the human scale, or false where the model has none. */
+  /** The value on another scale than the utility's, or false where there is none: which one, `calibratedBy` says. */
   readonly calibrated: number | false;
+  readonly calibratedBy?: CalibratedBy;
 }
 
 export type Score = PairScore | ItemScore;

@@ -144,6 +144,11 @@ export class HPSv3Scorer {
     return this.model.contract.modality;
   }
 
+  /** What pairs are decided by. */
+  get decision(): ScoringContract['decision'] {
+    return this.model.contract.decision;
+  }
+
   get runtime(): RuntimeInfo {
     return this.model.runtime;
   }
@@ -174,9 +179,10 @@ export class HPSv3Scorer {
    */
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
     const encoded = await this.encode(item, options.context);
-    const { logit, utility, calibrated } = await this.engine.utility(encoded);
+    const { logit, utility: score, ...own } = await this.engine.utility(encoded);
     const applied = applyCalibrator(this.calibrator, 'absolute', logit, options);
-    return { score: utility, logit, calibrated: applied?.value ?? calibrated, ...this.facts([encoded], options) };
+    const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
+    return { score, logit, ...calibrated, ...this.facts([encoded], options) };
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   sortedValues,
 } from './bootstrap.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
+import { twoSidedP } from './normal.js';
 import type { Clusters, Statistic } from './statistic.js';
 
 export type Verdict = 'better' | 'worse' | 'undecided';
@@ -16,7 +17,7 @@ export interface PairedComparison {
   /** Model less baseline; null where either is undefined. */
   readonly difference: number | null;
   readonly ci: Interval | null;
-  /** Two-sided, at least 1 / (resamples + 1). */
+  /** Two-sided. @see bootstrapP */
   readonly pValue: number | null;
   /** `undecided` where the interval includes 0, or there is none. */
   readonly verdict: Verdict;
@@ -54,18 +55,28 @@ export function compareReplicates(
     return { difference: value, ci: null, pValue: null, verdict: 'undecided' };
   }
   const ci = percentileInterval(sorted, level);
-  return { difference: value, ci, pValue: bootstrapP(sorted), verdict: verdictOf(ci, direction) };
+  return { difference: value, ci, pValue: bootstrapP(sorted, clusters.count), verdict: verdictOf(ci, direction) };
 }
 
-/** Two-sided p-value that the statistic is 0: twice the smaller share of resamples on the other side of it. */
-export function bootstrapP(sorted: Float64Array): number {
+/**
+ * Two-sided p-value that the statistic is 0: twice the smaller share of resamples on the other side of it. Where none lies there, the
+ * normal tail at their mean and spread, so that a correction for many figures does not call a gap chance for want of resamples; but
+ * no less than the signs of so many clusters could show.
+ *
+ * @param clusters - that were resampled
+ */
+export function bootstrapP(sorted: Float64Array, clusters: number): number {
   let atMost = 0;
   let atLeast = 0;
   for (const value of sorted) {
     if (value <= 0) atMost++;
     if (value >= 0) atLeast++;
   }
-  return Math.min(1, (2 * (Math.min(atMost, atLeast) + 1)) / (sorted.length + 1));
+  const resampled = Math.min(1, (2 * (Math.min(atMost, atLeast) + 1)) / (sorted.length + 1));
+  if (Math.min(atMost, atLeast) > 0) return resampled;
+  const mean = sorted.reduce((sum, value) => sum + value, 0) / sorted.length;
+  const spread = Math.sqrt(sorted.reduce((sum, value) => sum + (value - mean) ** 2, 0) / sorted.length);
+  return Math.min(resampled, Math.max(twoSidedP(mean / spread), 2 ** (1 - clusters), Number.MIN_VALUE));
 }
 
 /** What an interval of model less baseline says. */

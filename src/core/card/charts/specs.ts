@@ -74,21 +74,21 @@ export function reliabilityChart({ reliability, kind }: Evaluation, name: string
     field: 'observed',
     type: 'quantitative',
     scale: { domain, nice: false, zero: false },
-    title: pair ? 'Share of votes for that winner' : 'Mean human score',
+    title: pair ? 'Share of votes for that winner' : 'Mean score of raters',
   };
   return [
     {
       name,
       alt: pair
         ? `Reliability: the share of votes for the predicted winner against the probability the model gave it, in bins of equally many votes with 95 % intervals; ${names.join(' and ')}. On the diagonal, 80 % means 80 of 100.`
-        : 'Reliability: mean human score against prediction, in bins of equally many items with 95 % intervals.',
+        : 'Reliability: mean score of raters against prediction, in bins of equally many items with 95 % intervals.',
       spec: {
         $schema: SCHEMA,
         title: {
           text: 'Does 80 % mean 80 of 100?',
           subtitle: pair
             ? 'Votes for the predicted winner, by what the model says; bars are 95 % intervals'
-            : 'Human scores by what the model says; bars are 95 % intervals',
+            : 'Scores of raters by what the model says; bars are 95 % intervals',
         },
         width: WIDTH,
         height: 340,
@@ -154,7 +154,7 @@ export function calibrationCurveChart({ kind, parameters, band, method }: Calibr
   return [
     {
       name: 'calibration-curve',
-      alt: `The calibration curve (${method}): ${kind === 'pair' ? 'probability that the left is preferred' : 'place on the human scale'} against the logit${level}.`,
+      alt: `The calibration curve (${method}): ${kind === 'pair' ? 'probability that the left is preferred' : 'place on the scale of the labels'} against the logit${level}.`,
       spec: {
         $schema: SCHEMA,
         title: { text: 'What a logit means', subtitle: `Method: ${method}${level}` },
@@ -183,7 +183,7 @@ export function calibrationCurveChart({ kind, parameters, band, method }: Calibr
               y: {
                 field: 'p',
                 type: 'quantitative',
-                title: kind === 'pair' ? 'P(left preferred)' : 'Human scale',
+                title: kind === 'pair' ? 'P(left preferred)' : 'Scale of the labels',
                 scale: kind === 'pair' ? { domain: [0, 1] } : { zero: false },
               },
               color,

@@ -4,7 +4,7 @@ import { type Block, facts as factTable, heading, list, note, paragraph, type Te
 import type { CardFacts, EvaluationFacts } from '../card-facts.js';
 import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
 import { comparisonRow, formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
-import { dataName, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
+import { dataName, formatP, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
 import { section } from './maker.js';
 
 /** Pictures there are, by name, with what they show. */
@@ -97,13 +97,14 @@ function groupTable(caption: string, { kind, gaps, minGroup }: Evaluation, group
     '95 % interval',
     'Less the rest',
     '95 % interval',
+    'p',
     'p (Holm)',
     metricOf(second).label,
   ];
   const rows = groups.map(({ by, value, n, metrics, suppressed }): Text[] => {
     const name: Text = [`${by}: `, { strong: value }];
     if (suppressed || metrics === null) {
-      return [name, formatCount(n), `suppressed (under ${minGroup} rows)`, '-', '-', '-', '-', '-'];
+      return [name, formatCount(n), `suppressed (under ${minGroup} rows)`, '-', '-', '-', '-', '-', '-'];
     }
     const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === first);
     const holm = gap?.holm ?? null;
@@ -114,11 +115,12 @@ function groupTable(caption: string, { kind, gaps, minGroup }: Evaluation, group
       formatInterval(metrics[first]?.ci),
       formatFigure(gap?.difference.value),
       formatInterval(gap?.difference.ci),
-      holm === null ? '-' : holm < SIGNIFICANCE ? [{ strong: holm.toPrecision(2) }] : holm.toPrecision(2),
+      formatP(gap?.pValue ?? null),
+      holm !== null && holm < SIGNIFICANCE ? [{ strong: formatP(holm) }] : formatP(holm),
       formatFigure(metrics[second]?.value),
     ];
   });
-  return table(caption, headers, rows, [1, 2, 3, 4, 5, 6, 7]);
+  return table(caption, headers, rows, [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 function ownCalibration({ calibration, model }: CardFacts, pictures: Pictures): Block[] {

@@ -75,7 +75,7 @@ export function evaluationData(facts: CardFacts): Block[] {
     const { binding, inSample, report } = one;
     const sentences: Text = [{ strong: dataName(facts, one) }, `: ${rowsWords(report)} ${BINDING_WORDS[binding]}`];
     const seen =
-      'The calibrator was fitted to these very labels. Accuracy and AUC are not touched by that; figures of probabilities (log loss, Brier score, calibration errors) look better than they would on new labels. Out-of-fold figures are under Calibration.';
+      'The calibrator was fitted on these labels. Accuracy and AUC are not touched by that; figures of probabilities (log loss, Brier score, calibration errors) look better than they would on new labels. Out-of-fold figures are under Calibration.';
     return [paragraph(sentences), ...(inSample ? [note(seen)] : [])];
   });
   const calibration = having(facts, 'calibration').filter(({ roles }) => !roles.includes('evaluation'));

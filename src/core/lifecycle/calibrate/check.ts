@@ -1,7 +1,13 @@
 import { basename } from 'node:path';
+import { hashFile } from '../../bytes/hash.js';
 import type { Calibrator } from '../../calibration/calibrator.js';
 import { type Figures, figuresOf } from '../../calibration/figures.js';
-import { assertSameModel, readCalibrator } from '../../calibration/read-calibrator.js';
+import {
+  assertSameModel,
+  FITTED_ON_THESE_LABELS,
+  isFittedOn,
+  readCalibrator,
+} from '../../calibration/read-calibrator.js';
 import { STALENESS_CLUSTERS, type Staleness, testScaleStaleness, testStaleness } from '../../calibration/staleness.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
 import { HpsError } from '../../errors.js';
@@ -21,6 +27,8 @@ export interface CheckCalibratorReport extends Staleness {
   /** Base name of the calibrator. */
   readonly calibrator: string;
   readonly method: Calibrator['method'];
+  /** Whether it was fitted on these very labels, which then test nothing. */
+  readonly fittedOnTheseLabels: boolean;
   readonly n: number;
   readonly clusters: number;
   /** Figures of the calibrated scores on these labels, and what they were out-of-fold when it was fitted. */
@@ -50,6 +58,7 @@ export async function checkCalibrator(options: CheckCalibratorOptions): Promise<
       },
     );
   }
+  const fittedOnTheseLabels = isFittedOn(calibrator, (await hashFile(options.labels)).sha256);
   const predictions = predict(joined, calibrator);
   const clusters = { of: joined.cluster, count: joined.clusterCount };
   const staleness =
@@ -65,12 +74,13 @@ export async function checkCalibrator(options: CheckCalibratorOptions): Promise<
   return {
     calibrator: basename(options.calibrator),
     method: calibrator.method,
+    fittedOnTheseLabels,
     n: joined.count,
     clusters: joined.clusterCount,
     ...staleness,
     figures: figuresOf(statistics, clusters, { seed: `${options.seed}/check`, resamples: options.resamples }),
     fitted: calibrator.figures.after,
     rows,
-    warnings: rowWarnings(rows),
+    warnings: [...rowWarnings(rows), ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : [])],
   };
 }

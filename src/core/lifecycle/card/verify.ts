@@ -45,6 +45,8 @@ export interface VerifyCardReport {
   /** Numbers compared with the bound reports, and those that were computed from scores and labels again. */
   readonly compared: number;
   readonly recomputed: number;
+  /** Evaluations of the card, and those whose figures were computed again: the rest hold to their reports and no further. */
+  readonly evaluations: { readonly total: number; readonly recomputed: number };
   readonly notes: readonly string[];
 }
 
@@ -75,7 +77,7 @@ export async function verifyModelCard(options: VerifyCardOptions): Promise<Verif
   differences.push(...('facts' in gathered ? differencesOf(facts, gathered.facts) : [gathered.difference]));
   const again = options.recompute
     ? await recompute(facts, located, options)
-    : { differences: [], numbers: 0, notes: [] };
+    : { differences: [], numbers: 0, evaluations: 0, notes: [] };
   differences.push(...again.differences);
   notes.push(...again.notes);
   startStage(options, 'Rendering');
@@ -90,6 +92,7 @@ export async function verifyModelCard(options: VerifyCardOptions): Promise<Verif
     renderings,
     compared: numbersIn(facts),
     recomputed: again.numbers,
+    evaluations: { total: facts.evaluations.length, recomputed: again.evaluations },
     notes,
   };
 }
@@ -164,15 +167,15 @@ async function recompute(
   facts: CardFacts,
   located: readonly Located[],
   { signal, onProgress }: VerifyCardOptions,
-): Promise<{ differences: Difference[]; numbers: number; notes: string[] }> {
+): Promise<{ differences: Difference[]; numbers: number; evaluations: number; notes: string[] }> {
   const differences: Difference[] = [];
   const notes: string[] = [];
-  let numbers = 0;
+  let [numbers, evaluations] = [0, 0];
   for (const [i, one] of facts.evaluations.entries()) {
     const paths = pathsOf(one, located);
     if (!isRecomputable(one) || paths === null) {
       notes.push(
-        `The figures of ${one.file} were compared with their report only: its scores and labels are not here.`,
+        `The figures of ${one.file} were compared with their report only: its scores and labels are not here. Give their folder with --files.`,
       );
       continue;
     }
@@ -188,23 +191,36 @@ async function recompute(
         signal,
         onProgress: (progress) => onProgress?.({ ...progress, stage: `${one.file}: ${progress.stage}` }),
       });
-      const again = comparable(evaluationSchema.parse(JSON.parse(JSON.stringify(report))));
-      differences.push(...differencesOf(comparable(one.report), again, `evaluations.${i}.report`, ROUNDING));
+      const again = comparable(evaluationSchema.parse(JSON.parse(JSON.stringify(report))), one.report);
+      differences.push(
+        ...differencesOf(comparable(one.report, one.report), again, `evaluations.${i}.report`, ROUNDING),
+      );
       numbers += numbersIn(again);
+      evaluations++;
     } catch (error) {
       if (signal?.aborted || !(error instanceof HpsError)) throw error;
       differences.push({ at: `evaluations.${i}.report`, stated: 'can be computed', found: error.message });
     }
   }
-  return { differences, numbers, notes };
+  return { differences, numbers, evaluations, notes };
 }
 
-/** A report without names of files, which may be others here, and of the tool, which may be a later one. */
-function comparable({ inputs, tool, baseline, ...figures }: EvaluationFacts['report']) {
-  if (baseline === undefined) return figures;
-  const { file, ...against } = baseline;
-  return { ...figures, baseline: against };
+/**
+ * A report without names of files, which may be others here, and of the tool, which may be a later one. Of 0.1.0, whose p-values had
+ * a floor, also without these.
+ */
+function comparable(report: EvaluationFacts['report'], stated: EvaluationFacts['report']): object {
+  const { inputs, tool, baseline, ...rest } = report;
+  const { file, ...against } = baseline ?? {};
+  const figures = { ...rest, baseline: against };
+  return stated.fittedOnTheseLabels === undefined ? without(figures, OF_LATER_REPORTS) : figures;
 }
+
+const OF_LATER_REPORTS: ReadonlySet<string> = new Set(['fittedOnTheseLabels', 'pValue', 'holm']);
+
+/** The document without these keys, wherever they are. */
+const without = (document: object, keys: ReadonlySet<string>): object =>
+  JSON.parse(JSON.stringify(document, (key, value) => (keys.has(key) ? undefined : value)));
 
 /** Where what an evaluation was computed from lies; null where any of it is not here. */
 export function pathsOf({ from, report }: EvaluationFacts, located: readonly Located[]) {

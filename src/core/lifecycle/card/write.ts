@@ -59,6 +59,8 @@ export interface ModelCardReport {
   /** Files that its numbers are bound to. */
   readonly bound: readonly BoundFile[];
   readonly gaps: readonly Gap[];
+  /** What evaluations were computed from and is in none of the folders: without it their figures cannot be computed again. */
+  readonly missingInputs: readonly string[];
 }
 
 /**
@@ -95,7 +97,15 @@ export async function makeModelCard(options: ModelCardOptions): Promise<ModelCar
     sha256: sha256Hex(Buffer.from(rendered.files.get('card.json')!)),
     bound: facts.files,
     gaps: facts.gaps,
+    missingInputs: missingInputs(facts),
   };
+}
+
+/** Names of files that reports name by a hash that no bound file has. */
+function missingInputs({ evaluations, files }: CardFacts): string[] {
+  const bound = new Set(files.map(({ sha256 }) => sha256));
+  const missing = evaluations.flatMap(({ report }) => inputRoles(report)).filter(({ sha256 }) => !bound.has(sha256));
+  return [...new Set(missing.map(({ name }) => name))];
 }
 
 /** Renderings that can be had alone, by what the output's name ends in. */

@@ -2,7 +2,12 @@ import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
-import { assertSameModel, readCalibrator } from '../../calibration/read-calibrator.js';
+import {
+  assertSameModel,
+  FITTED_ON_THESE_LABELS,
+  isFittedOn,
+  readCalibrator,
+} from '../../calibration/read-calibrator.js';
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, readScoresFor, rowWarnings } from '../../data/judged-scores.js';
@@ -48,6 +53,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly clusters: number;
   /** False where probabilities are sigmoid(logit), and predictions the utility. */
   readonly calibrated: boolean;
+  /** Whether the calibrator was fitted on these very labels: its probabilities are then not judged by held-out ones. */
+  readonly fittedOnTheseLabels: boolean;
   readonly overall: Figures;
   /** How often one vote agrees with another of its row: what accuracy could be. Null for items. */
   readonly ceiling: Figures[string] | null;
@@ -123,11 +130,14 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     ...runOf(options),
   });
   const compared = options.baseline === undefined ? null : await compare(joined, labels, options, bootstrap);
+  const hashed = await inputs;
+  const fittedOnTheseLabels = predictions.calibrated && isFittedOn(calibrator!, hashed.labels.sha256);
   const report: EvaluateReport = {
     kind: joined.kind,
     n: joined.count,
     clusters: joined.clusterCount,
     calibrated: predictions.calibrated,
+    fittedOnTheseLabels,
     overall,
     ceiling: joined.kind === 'pair' ? ceilingOf(joined, bootstrap) : null,
     ...groups,
@@ -136,12 +146,12 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
     modelSha256,
-    inputs: await inputs,
+    inputs: hashed,
     options: { by: columns.map(({ name }) => name), resamples: options.resamples ?? null, seed },
     tool: TOOL,
     ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
     rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
-    warnings: rowWarnings(rows),
+    warnings: [...rowWarnings(rows), ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : [])],
     out: options.out === undefined ? null : basename(options.out),
     outScores: options.outScores === undefined ? null : basename(options.outScores),
   };

@@ -60,6 +60,7 @@ const COLUMNS: readonly {
     type: 'DOUBLE',
     of: ({ calibrated }) => (typeof calibrated === 'number' ? calibrated : null),
   },
+  { name: 'calibrated_by', type: 'STRING', of: (record) => ('calibratedBy' in record ? record.calibratedBy! : null) },
   { name: 'task', type: 'STRING', of: ({ task }) => task ?? null },
   { name: 'truncated', type: 'BOOLEAN', of: ({ truncated }) => truncated ?? false },
   { name: 'row', type: 'DOUBLE', of: ({ row }) => row },

@@ -6,6 +6,7 @@ import type { DataRow } from '../../data/rows.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
 import type { Score } from '../../scoring/result.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
@@ -23,6 +24,8 @@ export interface ScoreFileOptions extends Run, Omit<ScorerOptions, 'batchSize'> 
 }
 
 export type ScoreReport = Score & {
+  /** What a pair was decided by; absent of an item. */
+  readonly decision?: Decision;
   /** Worth knowing before the score is used, one sentence each. */
   readonly warnings: readonly string[];
 };
@@ -53,7 +56,8 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning });
   try {
     options.signal?.throwIfAborted();
-    return { ...(await scorer.scoreSample(sample)), warnings };
+    const score = await scorer.scoreSample(sample);
+    return { ...score, ...('winner' in score ? { decision: scorer.decision } : {}), warnings };
   } finally {
     await scorer.close();
   }

@@ -2,6 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
+import { formatCalibratorCheck } from '../../../../src/core/cli/render-calibrate.js';
+import { formatEvaluate } from '../../../../src/core/cli/render-evaluate.js';
 import { calibrateFiles } from '../../../../src/core/lifecycle/calibrate/calibrate.js';
 import { checkCalibrator } from '../../../../src/core/lifecycle/calibrate/check.js';
 import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.js';
@@ -106,7 +108,8 @@ describe('evaluate', () => {
     const outScores = join(folder, 'p.jsonl');
     const out = join(folder, 'report.json');
     const report = await evaluateFiles({ ...EVALUATE, labels, scores, calibrator, out, outScores });
-    expect(report.calibrated).toBe(true);
+    expect(report).toMatchObject({ calibrated: true, fittedOnTheseLabels: true });
+    expect(report.warnings.join()).toContain('fitted on these labels');
     expect(report.overall['ece'].value!).toBeLessThan(fitted.before['ece'].value!);
     const [first] = readFileSync(outScores, 'utf8').split('\n');
     const row = JSON.parse(first);
@@ -143,6 +146,16 @@ describe('evaluate', () => {
     expect(worse.baseline!.verdict).toBe('worse');
     const same = await evaluateFiles({ ...EVALUATE, labels, scores, baseline: scores });
     expect(same.baseline).toMatchObject({ verdict: 'undecided', mcnemar: { pValue: 1 } });
+  });
+
+  it('gives a gap that no resample contradicts a p-value that survives the correction for many', async () => {
+    const { labels, scores } = writePairs({ prompts: 100, truth: 1, blindGroup: true });
+    const { gaps } = await evaluateFiles({ ...EVALUATE, resamples: 100, labels, scores, by: ['groups.kind', 'size'] });
+    const gap = gaps.find(({ value, metric }) => value === 'b' && metric === 'accuracy')!;
+    expect(gap.difference.ci![1]).toBeLessThan(-0.1);
+    // Of 100 resamples alone the p-value would be 2 in 101, and after Holm for all of them nearly 1 in 3.
+    expect(gap.pValue!).toBeLessThan(0.001);
+    expect(gap.holm!).toBeLessThan(0.01);
   });
 
   it('takes ties as halves and rows of one prompt together when it compares', async () => {
@@ -216,8 +229,18 @@ describe('calibrate', () => {
     });
     const check = (files: { labels: string; scores: string }) =>
       checkCalibrator({ ...files, calibrator, resamples: 100, seed: 0 });
-    expect((await check(fitted)).stale).toBe(false);
-    expect((await check(writePairs({ prompts: 120, truth: 1.2 }))).stale).toBe(true);
+    const same = await check(fitted);
+    expect(same).toMatchObject({ stale: false, fittedOnTheseLabels: true });
+    expect(same.warnings.join()).toContain('fitted on these labels');
+    expect(formatCalibratorCheck(same)).toContain('It was fitted on these labels: they cannot tell');
+    const changed = writePairs({ prompts: 120, truth: 1.2 });
+    expect(await check(changed)).toMatchObject({ stale: true, fittedOnTheseLabels: false, warnings: [] });
+    const judged = await evaluateFiles({ ...EVALUATE, ...changed, calibrator });
+    expect(judged).toMatchObject({ calibrated: true, fittedOnTheseLabels: false, warnings: [] });
+    expect(formatEvaluate(judged)).not.toContain('fitted on these labels');
+    expect(formatEvaluate({ ...judged, fittedOnTheseLabels: true })).toContain(
+      'by a calibrator fitted on these labels',
+    );
   });
 });
 
