@@ -1,7 +1,9 @@
 import { crc32, inflateRawSync } from 'node:zlib';
+import type { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import { ByteCursor } from './cursor.js';
 import { corruptFile, unsafeFile } from './refusal.js';
-import type { ByteSource } from './source.js';
+import { type ByteSource, readChunks } from './source.js';
 import {
   type CentralHeader,
   FLAG_DESCRIPTOR,
@@ -83,9 +85,24 @@ export function readEntry(source: ByteSource, entry: ZipEntry, maxBytes: number)
     throw unsafeFile(source.name, `${what} has ${entry.size} bytes, at most ${maxBytes} are read`);
   const raw = source.readSync(entry.offset, entry.compressedSize);
   const bytes = entry.method === 'stored' ? raw : inflate(source.name, what, raw, entry.size);
-  if (crc32(bytes) !== entry.crc32) throw corruptFile(source.name, `${what} has another CRC-32 than its header states`);
+  if (crc32(bytes) !== entry.crc32) throw otherCrc(source, entry);
   return bytes;
 }
+
+/**
+ * Compares a stored entry with its CRC-32, without holding it.
+ * @throws HpsError CHECKPOINT_CORRUPT
+ */
+export async function checkStoredEntry(source: ByteSource, entry: ZipEntry): Promise<void> {
+  let crc = 0;
+  const data = source.slice(entry.offset, entry.compressedSize);
+  for await (const piece of readChunks(data, LIMITS.chunkBytes)) crc = crc32(piece, crc);
+  if (crc !== entry.crc32) throw otherCrc(source, entry);
+}
+
+/** The entry's bytes are not those that its CRC-32 was taken of. */
+export const otherCrc = (source: ByteSource, { name }: ZipEntry): HpsError =>
+  corruptFile(source.name, `zip entry ${quote(name)} has another CRC-32 than its header states`);
 
 function inflate(file: string, what: string, raw: Uint8Array, size: number): Uint8Array {
   let bytes: Uint8Array;

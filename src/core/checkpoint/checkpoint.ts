@@ -1,4 +1,3 @@
-import type { ChecksummedRecord } from '../bytes/hash.js';
 import type { JsonObject } from '../bytes/json.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { FilesBeside } from './beside.js';
@@ -31,7 +30,5 @@ export interface Checkpoint {
   readonly ignored: readonly { readonly name: string; readonly reason: string }[];
   /** The files the tensors came from, in a stable order; their bytes are what lineage hashes. */
   readonly files: readonly string[];
-  /** Stored records that carry a CRC-32, for `hashFile` to check while it reads the file once. */
-  readonly records: readonly ChecksummedRecord[];
   close(): void;
 }

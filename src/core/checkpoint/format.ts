@@ -1,4 +1,3 @@
-import type { ChecksummedRecord } from '../bytes/hash.js';
 import type { JsonValue } from '../bytes/json.js';
 import type { FileSource } from '../bytes/source.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -19,7 +18,6 @@ export type CheckpointNode =
 export interface RawCheckpoint {
   readonly root: CheckpointNode;
   readonly files: readonly string[];
-  readonly records: readonly ChecksummedRecord[];
   /** Things the format itself leaves out, with the reason. */
   readonly ignored: readonly { readonly name: string; readonly reason: string }[];
   /** Strings the container carries beside the tensors (`__metadata__` of safetensors); absent where a format has none. */

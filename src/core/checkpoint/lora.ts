@@ -67,7 +67,6 @@ export async function withAdapter(base: Checkpoint, path: string): Promise<Check
       ...base,
       tensors,
       files: [...base.files, ...adapter.files, join(dirname(file), CONFIG)],
-      records: [...base.records, ...adapter.records],
       close() {
         base.close();
         adapter.close();

@@ -64,10 +64,9 @@ export const npy: CheckpointFormat = {
     return {
       root: {
         kind: 'map',
-        entries: new Map([[name, { kind: 'tensor', tensor: npyTensor(name, { ...header, dtype }, () => data) }]]),
+        entries: new Map([[name, { kind: 'tensor', tensor: npyTensor(name, { ...header, dtype }, async () => data) }]]),
       },
       files: [source.path],
-      records: [],
       ignored: [],
       close: () => source.close(),
     };
@@ -143,7 +142,7 @@ function checkSize({ dtype, shape, dataOffset }: NpyHeader, byteLength: number, 
 export function npyTensor(
   name: string,
   header: NpyHeader & { readonly dtype: Dtype },
-  openData: () => ByteSource,
+  openData: () => Promise<ByteSource>,
 ): Tensor {
   const { dtype, shape, fortranOrder, bigEndian } = header;
   const { bytes: size, kind } = DTYPES[dtype];
@@ -154,7 +153,7 @@ export function npyTensor(
     dtype,
     shape,
     async *chunks() {
-      const data = openData();
+      const data = await openData();
       const stored = columnMajor
         ? gather(data, { shape, strides: columnMajorStrides(shape), size })
         : readChunks(data, LIMITS.chunkBytes);

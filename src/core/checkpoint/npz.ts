@@ -1,7 +1,7 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { corruptFile } from '../bytes/refusal.js';
 import { type ByteSource, type FileSource, MemorySource } from '../bytes/source.js';
-import { looksLikeZip, openZip, readEntry, type ZipEntry } from '../bytes/zip.js';
+import { checkStoredEntry, looksLikeZip, openZip, readEntry, type ZipEntry } from '../bytes/zip.js';
 import { LIMITS } from '../limits.js';
 import type { CheckpointFormat, CheckpointNode, RawCheckpoint } from './format.js';
 import { npyTensor, readNpyHeader } from './npy.js';
@@ -22,9 +22,7 @@ export const npz: CheckpointFormat = {
   async open(source: FileSource): Promise<RawCheckpoint> {
     const nodes = new Map<string, CheckpointNode>();
     const ignored: { name: string; reason: string }[] = [];
-    const stored: ZipEntry[] = [];
     for (const entry of openZip(source).values()) {
-      if (entry.method === 'stored') stored.push(entry);
       if (!entry.name.endsWith(SUFFIX)) {
         ignored.push({ name: entry.name, reason: 'not an array' });
         continue;
@@ -37,13 +35,6 @@ export const npz: CheckpointFormat = {
     return {
       root: { kind: 'map', entries: nodes },
       files: [source.path],
-      records: stored.map(({ name, offset, size, crc32 }) => ({
-        file: source.path,
-        name,
-        offset,
-        byteLength: size,
-        crc32,
-      })),
       ignored,
       close: () => source.close(),
     };
@@ -63,14 +54,17 @@ function arrayNode(source: ByteSource, entry: ZipEntry, name: string): Checkpoin
   const header = readNpyHeader(readHead(source, entry, what), entry.size, what);
   const { dtype, dataOffset } = header;
   if (dtype === null) return null;
-  const openData = () => openEntry(source, entry).slice(dataOffset, entry.size - dataOffset);
+  const openData = async () => (await openEntry(source, entry)).slice(dataOffset, entry.size - dataOffset);
   return { kind: 'tensor', tensor: npyTensor(name, { ...header, dtype }, openData) };
 }
 
-const openEntry = (source: ByteSource, entry: ZipEntry): ByteSource =>
-  entry.method === 'stored'
-    ? source.slice(entry.offset, entry.size)
-    : new MemorySource(readEntry(source, entry, LIMITS.zipInflatedBytes), source.name);
+/** The bytes of an entry, compared with its CRC-32. */
+async function openEntry(source: ByteSource, entry: ZipEntry): Promise<ByteSource> {
+  if (entry.method !== 'stored')
+    return new MemorySource(readEntry(source, entry, LIMITS.zipInflatedBytes), source.name);
+  await checkStoredEntry(source, entry);
+  return source.slice(entry.offset, entry.size);
+}
 
 /** The first bytes of an entry, once inflated: enough for its header. */
 function readHead(source: ByteSource, entry: ZipEntry, what: string): Uint8Array {

@@ -39,7 +39,6 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
       strippedInside: stateDict.strippedInside,
       ignored: [...raw.ignored, ...stateDict.ignored],
       files: raw.files,
-      records: raw.records,
       close: () => raw.close(),
     };
   } catch (error) {

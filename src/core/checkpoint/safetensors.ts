@@ -58,7 +58,6 @@ export const safetensors: CheckpointFormat = {
     return {
       root: { kind: 'map', entries: new Map(nodes) },
       files: [source.path],
-      records: [],
       ignored: [],
       metadata,
       close: () => source.close(),

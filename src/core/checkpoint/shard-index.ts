@@ -29,7 +29,6 @@ export function makeShardIndexFormat(openShard: OpenShard): CheckpointFormat {
         return {
           ...merged,
           files: [source.path, ...[...shards.values()].flatMap((shard) => shard.files)],
-          records: [...shards.values()].flatMap((shard) => shard.records),
           close() {
             closeAll(shards);
             source.close();

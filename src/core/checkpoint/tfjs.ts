@@ -77,7 +77,6 @@ export const tfjs: CheckpointFormat = {
     return {
       root: { kind: 'map', entries },
       files: [source.path, ...shards.map(({ path }) => path)],
-      records: [],
       ignored,
       close() {
         for (const shard of shards) shard.close();

@@ -52,7 +52,7 @@ function openTorchLegacy(source: FileSource): RawCheckpoint {
   const storages = collectStorages(value, source.name);
   const located = locateStorages(source, cursor.offset, storageKeys(source, keys), storages);
   const root = torchTree(value, source.name, (storage) => located.get(storage.key)!);
-  return { root, files: [source.path], records: [], ignored: [], close: () => source.close() };
+  return { root, files: [source.path], ignored: [], close: () => source.close() };
 }
 
 function notTorch(source: FileSource): HpsError {

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { corruptFile, unsafeFile } from '../bytes/refusal.js';
 import type { ByteSource } from '../bytes/source.js';
 import { LIMITS } from '../limits.js';
@@ -12,6 +13,17 @@ export interface StorageBytes {
   readonly source: ByteSource;
   /** Names the storage among all files of a checkpoint. */
   readonly id: string;
+  /** What the container says of the bytes; absent where it says nothing. */
+  readonly check?: StorageCheck;
+}
+
+/** The CRC-32 of a storage. */
+export interface StorageCheck {
+  readonly crc32: number;
+  /** The error of a storage that has another one. */
+  damaged(): Error;
+  /** Reads the storage for its CRC-32, once. @throws that error */
+  verify(): Promise<void>;
 }
 
 /** Buffers of `LIMITS.chunkBytes`, used again by the next tensor: a new one a tensor costs two thirds of the reading speed. */
@@ -44,9 +56,31 @@ export function viewTensor(name: string, view: TorchTensor, storage: StorageByte
     dtype,
     shape,
     storageId: `${storage.id}@${view.storage.view.offset}+${view.offset}:${dtype}[${shape}][${strides}]`,
-    chunks: () =>
-      isContiguous(shape, strides) ? pooledChunks(viewed, pool) : gather(viewed, { shape, strides, size }),
+    chunks: () => {
+      if (!isContiguous(shape, strides)) return verified(storage.check, gather(viewed, { shape, strides, size }));
+      const chunks = pooledChunks(viewed, pool);
+      // Most storages are read by one tensor, from end to end: their bytes are looked at as they pass.
+      if (storage.check && viewed.byteLength === storage.source.byteLength) return checked(storage.check, chunks);
+      return verified(storage.check, chunks);
+    },
   };
+}
+
+async function* checked(check: StorageCheck, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let crc = 0;
+  for await (const chunk of chunks) {
+    crc = crc32(chunk, crc);
+    yield chunk;
+  }
+  if (crc !== check.crc32) throw check.damaged();
+}
+
+async function* verified(
+  check: StorageCheck | undefined,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  await check?.verify();
+  yield* chunks;
 }
 
 /** Elements from the first to the last one touched; 0 for an empty tensor. */

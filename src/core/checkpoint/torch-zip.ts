@@ -1,9 +1,8 @@
 import { ByteCursor } from '../bytes/cursor.js';
 import { fileKind } from '../bytes/file-kind.js';
-import type { ChecksummedRecord } from '../bytes/hash.js';
 import { corruptFile, unsafeFile } from '../bytes/refusal.js';
 import type { FileSource } from '../bytes/source.js';
-import { looksLikeZip, openZip, readEntry, type ZipEntry } from '../bytes/zip.js';
+import { checkStoredEntry, looksLikeZip, openZip, otherCrc, readEntry, type ZipEntry } from '../bytes/zip.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { CheckpointFormat, RawCheckpoint } from './format.js';
@@ -53,7 +52,6 @@ function openTorchZip(source: FileSource): RawCheckpoint {
   return {
     root,
     files: [source.path],
-    records: [...located.keys()].map((name) => checksummed(source, entries.get(name)!)),
     ignored: [],
     close: () => source.close(),
   };
@@ -104,13 +102,14 @@ function storageRecord(source: FileSource, name: string, entry: ZipEntry | undef
       },
     );
   }
-  return { source: source.slice(entry.offset, entry.size), id: `${source.name}/${name}` };
+  let verified: Promise<void> | undefined;
+  return {
+    source: source.slice(entry.offset, entry.size),
+    id: `${source.name}/${name}`,
+    check: {
+      crc32: entry.crc32,
+      damaged: () => otherCrc(source, entry),
+      verify: () => (verified ??= checkStoredEntry(source, entry)),
+    },
+  };
 }
-
-const checksummed = (source: FileSource, entry: ZipEntry): ChecksummedRecord => ({
-  file: source.path,
-  name: entry.name,
-  offset: entry.offset,
-  byteLength: entry.size,
-  crc32: entry.crc32,
-});

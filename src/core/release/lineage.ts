@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
-import { type ChecksummedRecord, hashFile } from '../bytes/hash.js';
-import { corruptFile } from '../bytes/refusal.js';
+import { hashFile } from '../bytes/hash.js';
 import type { LineageStep } from '../onnx/manifest.js';
 import type { WeightSource } from '../onnx/model.js';
 import { TOOL } from '../version.js';
@@ -17,12 +16,12 @@ export interface PendingLineage {
 }
 
 /**
- * Hashes the inputs of a step in threads of their own while the step goes on; their checksums are verified on the way.
+ * Hashes the inputs of a step in threads of their own while the step goes on.
  * A rejected hash is reported by whoever awaits `hashes`.
  */
 export function startLineage(
   step: Pick<LineageStep, 'step' | 'options'>,
-  inputs: readonly { readonly path: string; readonly records?: readonly ChecksummedRecord[] }[],
+  inputs: readonly { readonly path: string }[],
   signal?: AbortSignal,
 ): PendingLineage {
   const hashes = hashAll(inputs, signal);
@@ -41,17 +40,9 @@ export function startLineage(
 }
 
 /** One file after the other: a second reader on one disk would only slow the first. */
-async function hashAll(
-  inputs: readonly { readonly path: string; readonly records?: readonly ChecksummedRecord[] }[],
-  signal?: AbortSignal,
-): Promise<string[]> {
+async function hashAll(inputs: readonly { readonly path: string }[], signal?: AbortSignal): Promise<string[]> {
   const hashes: string[] = [];
-  for (const { path, records } of inputs) {
-    const { sha256, badRecords } = await hashFile(path, { records, signal });
-    const [bad] = badRecords;
-    if (bad) throw corruptFile(basename(path), `record ${bad.name} does not have the CRC-32 that the archive states`);
-    hashes.push(sha256);
-  }
+  for (const { path } of inputs) hashes.push((await hashFile(path, { signal })).sha256);
   return hashes;
 }
 

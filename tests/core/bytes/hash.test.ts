@@ -1,9 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ChecksummedRecord, hashFile, sha256Hex } from '../../../src/core/bytes/hash.js';
+import { hashFile, sha256Hex } from '../../../src/core/bytes/hash.js';
 import { LIMITS } from '../../../src/core/limits.js';
 
 let folder: string;
@@ -20,14 +19,6 @@ function write(name: string, bytes: Uint8Array): string {
 
 const pattern = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 0xff);
 
-const record = (bytes: Uint8Array, offset: number, byteLength: number): ChecksummedRecord => ({
-  file: 'data.bin',
-  name: `${offset}+${byteLength}`,
-  offset,
-  byteLength,
-  crc32: crc32(bytes.subarray(offset, offset + byteLength)),
-});
-
 describe('sha256Hex', () => {
   it('gives the digest of FIPS 180-2, appendix B.1', () => {
     expect(sha256Hex(Buffer.from('abc'))).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
@@ -39,7 +30,7 @@ describe('hashFile', () => {
     const bytes = pattern(chunks * LIMITS.chunkBytes + 12_345);
     const seen: number[] = [];
     const hash = await hashFile(write('data.bin', bytes), { onProgress: (done) => seen.push(done) });
-    expect(hash).toEqual({ sha256: sha256Hex(bytes), byteLength: bytes.length, badRecords: [] });
+    expect(hash).toEqual({ sha256: sha256Hex(bytes), byteLength: bytes.length });
     expect(seen).toEqual([...Array.from({ length: chunks }, (_, i) => (i + 1) * LIMITS.chunkBytes), bytes.length]);
   });
 
@@ -48,32 +39,6 @@ describe('hashFile', () => {
       sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
       byteLength: 0,
     });
-  });
-
-  it('checks records in any order, that cross chunks, touch, overlap or are empty', async () => {
-    const bytes = pattern(LIMITS.chunkBytes + 1000);
-    const spans = [
-      [LIMITS.chunkBytes - 10, 500],
-      [0, 100],
-      [100, 50],
-      [40, LIMITS.chunkBytes],
-      [200, 0],
-    ];
-    const records = spans.map(([offset, byteLength]) => record(bytes, offset, byteLength));
-    expect((await hashFile(write('data.bin', bytes), { records })).badRecords).toEqual([]);
-  });
-
-  it('names exactly the record in which a bit flipped', async () => {
-    const bytes = pattern(5000);
-    const records = [record(bytes, 3000, 2000), record(bytes, 0, 1000), record(bytes, 1000, 2000)];
-    bytes[1500] ^= 1;
-    expect((await hashFile(write('data.bin', bytes), { records })).badRecords).toEqual([records[2]]);
-  });
-
-  it('counts a record that ends after the file as bad', async () => {
-    const bytes = pattern(1000);
-    const records = [record(bytes, 500, 500), { ...record(bytes, 900, 100), byteLength: 200, crc32: 1 }];
-    expect((await hashFile(write('data.bin', bytes), { records })).badRecords).toEqual([records[1]]);
   });
 
   it('refuses a file that is not there and a folder', async () => {

@@ -283,16 +283,9 @@ function lineageOptions(options: ExportOptions, { contract }: BuiltModel): Linea
   };
 }
 
-function lineageInputs(
-  checkpoint: Checkpoint,
-  { tokenizer, contract }: BuiltModel,
-): { path: string; records?: Checkpoint['records'] }[] {
-  const files = checkpoint.files.map((path) => ({
-    path,
-    records: checkpoint.records.filter(({ file }) => file === path),
-  }));
+function lineageInputs(checkpoint: Checkpoint, { tokenizer, contract }: BuiltModel): { path: string }[] {
   const further = new Set([...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
-  return [...files, ...Array.from(further, (path) => ({ path }))];
+  return [...checkpoint.files, ...further].map((path) => ({ path }));
 }
 
 async function judge(

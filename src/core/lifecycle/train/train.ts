@@ -253,7 +253,6 @@ export async function drawnCheckpoint(model: JsonObject, seed: number): Promise<
     strippedInside: [],
     ignored: [],
     files: [],
-    records: [],
     beside: NOTHING_BESIDE,
     close: () => {},
   };
