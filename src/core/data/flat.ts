@@ -168,7 +168,10 @@ export function flattenRow(row: DataRow): Map<string, FlatCell> {
 
 function putItem(put: (name: string, value: FlatCell | undefined) => void, name: string, item: Item): void {
   if (typeof item === 'string') put(name, item);
-  else for (const part of ITEM_PARTS) put(`${name}.${part}`, item[part]);
+  else {
+    for (const part of ITEM_PARTS) put(`${name}.${part}`, item[part]);
+    put(`${name}.messages`, item.messages && JSON.stringify(item.messages));
+  }
 }
 
 const COLUMN_ORDER = [

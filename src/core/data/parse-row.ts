@@ -1,5 +1,5 @@
 import { LIMITS } from '../limits.js';
-import { quote, type RowFields, type RowValue } from './row-json.js';
+import { parseRowValue, quote, type RowFields, type RowValue } from './row-json.js';
 import {
   type AbsoluteRow,
   type AuxLabels,
@@ -12,6 +12,7 @@ import {
   type PairRow,
   RowError,
   type ScoreRow,
+  type Turn,
   type Winner,
 } from './rows.js';
 import { VoteSpelling } from './vote-coding.js';
@@ -49,9 +50,9 @@ const SPELLED_MODALITIES: ReadonlyMap<string, Modality> = new Map(
 );
 
 const COMMON_FIELDS = ['id', 'type', 'context', 'task', 'modality', 'prompt_id', 'groups', 'raters', 'label'];
-const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'labels']);
+const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'chosen', 'rejected', 'labels']);
 const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
-const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS]);
+const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS, 'messages']);
 const SCORE_FIELDS = new Set([
   ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibrated_value', 'disagreement'],
   ...['task', 'truncated', 'row', 'model', 'runtime'],
@@ -135,15 +136,21 @@ function parseRuntime(fields: RowFields): ScoreRow['runtime'] {
 
 function parsePair(fields: RowFields, type: RowType, spelling: VoteSpelling): PairRow {
   const id = identifier(fields, 'id') ?? missing('id');
-  const votes = parseVotes(fields, spelling);
+  const preferred = isPreference(fields);
+  const judged = parseVotes(fields, spelling);
+  const votes = preferred && judged.length === 0 ? [1] : judged;
   return compact<PairRow>({
     kind: 'pair',
     ...parseCommon(fields, id, type, { field: 'labels', count: votes.length }),
-    left: item(fields, 'left'),
-    right: item(fields, 'right'),
+    left: item(fields, preferred ? 'chosen' : 'left'),
+    right: item(fields, preferred ? 'rejected' : 'right'),
     votes,
   });
 }
+
+/** `chosen` and `rejected` instead of `left` and `right`: one vote for the first, unless the row has votes of its own. */
+const isPreference = (fields: RowFields): boolean =>
+  fieldValue(fields, 'chosen') !== undefined && fieldValue(fields, 'left') === undefined;
 
 function parseAbsolute(fields: RowFields, type: RowType, line: number): AbsoluteRow {
   const id = identifier(fields, 'id') ?? (type.shorthand ? `row-${line}` : missing('id'));
@@ -278,9 +285,12 @@ function item(fields: RowFields, field: string): Item {
   const value = fieldValue(fields, field);
   if (value === undefined) return missing(field);
   if (typeof value === 'string') return value !== '' ? value : fail(field, 'must not be empty', value);
+  if (Array.isArray(value)) return { messages: turns(value, field) };
   const parts = value instanceof Map ? withoutNulls(value) : undefined;
   if (!parts || parts.size === 0)
-    throw invalid(field, `must be a string or an object of ${ITEM_PARTS.join(', ')}`, value);
+    throw invalid(field, `must be a string, an object of ${ITEM_PARTS.join(', ')}, or a list of messages`, value);
+  const messages = parts.get('messages');
+  if (messages !== undefined && parts.size === 1) return { messages: turns(messages, `${field}.messages`) };
   for (const [part, content] of parts) {
     if (!ITEM_PARTS.includes(part as ItemPart))
       throw invalid(`${field}.${part}`, `is not one of ${ITEM_PARTS.join(', ')}`, content);
@@ -288,6 +298,20 @@ function item(fields: RowFields, field: string): Item {
       throw invalid(`${field}.${part}`, 'must be a string that is not empty', content);
   }
   return Object.fromEntries(parts) as Item;
+}
+
+/** `[{"role":…,"content":…},…]`; a column of a table holds it as JSON. */
+function turns(value: RowValue, field: string): Turn[] {
+  const list = typeof value === 'string' ? parseRowValue(value) : value;
+  if (!Array.isArray(list) || list.length === 0) throw invalid(field, 'must be a list of messages', value);
+  return list.map((turn: RowValue, i): Turn => {
+    const text = (name: string): string => {
+      const found = turn instanceof Map ? turn.get(name) : undefined;
+      if (typeof found === 'string' && (found !== '' || name === 'content')) return found;
+      throw invalid(`${field}[${i}]`, `must have a ${name} that is a string`, turn);
+    };
+    return { role: text('role'), content: text('content') };
+  });
 }
 
 /** `{"type":"text","text":…}`, or each part of `{"type":"image_text","image":…,"text":…}`, or `content` as elsewhere. */
@@ -299,6 +323,9 @@ function shorthandItem(fields: RowFields, modality: Modality | undefined): Item 
     if (content !== undefined) contents.set(part, content);
   }
   if (fieldValue(fields, 'content') !== undefined) return item(fields, 'content');
+  const messages = fieldValue(fields, 'messages');
+  if (messages !== undefined && modality === 'text' && !contents.has('text'))
+    return { messages: turns(messages, 'messages') };
   const parts = (modality ?? '').split('-') as ItemPart[];
   const present = parts.map((part) => [part, contents.get(part) ?? missing(part)] as const);
   return present.length === 1 ? present[0][1] : (Object.fromEntries(present) as Item);

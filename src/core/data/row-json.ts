@@ -168,6 +168,9 @@ export function endOfJson(text: string, start: number): { readonly end: number; 
   }
 }
 
+/** Parses a JSON value that stands in a cell, as `parseRowJson`. @throws RowError naming the rule */
+export const parseRowValue = (text: string): RowValue => new RowParser(text).parse();
+
 /**
  * Parses the JSON of one row, more strictly than `JSON.parse`: duplicate keys, numbers beyond a double, nesting over
  * `LIMITS.rowDepth`, half surrogates and NUL are refused.

@@ -6,8 +6,14 @@ export type Modality = (typeof MODALITIES)[number];
 export const ITEM_PARTS = ['image', 'text', 'audio', 'video'] as const;
 export type ItemPart = (typeof ITEM_PARTS)[number];
 
-/** A path, an address, or inline text; with several inputs, one of these for each part. */
-export type Item = string | Readonly<Partial<Record<ItemPart, string>>>;
+/** One turn of a conversation. */
+export interface Turn {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** A path, an address, or inline text; with several inputs, one of these for each part; or a conversation. */
+export type Item = string | Readonly<Partial<Record<ItemPart, string>> & { readonly messages?: readonly Turn[] }>;
 
 interface RowBase {
   /** As in the file; an integer id becomes its digits. */

@@ -36,9 +36,12 @@ const partOfItem = optional(z.string().min(1));
 const itemParts = z
   .strictObject({ image: partOfItem, text: partOfItem, audio: partOfItem, video: partOfItem })
   .refine((parts) => ITEM_PARTS.some((part) => parts[part] != null), 'must have at least one part');
+const turns = z.array(z.looseObject({ role: z.string().min(1), content: z.string() })).min(1);
+/** A column of a table holds a conversation as JSON. */
+const conversation = z.strictObject({ messages: z.union([turns, z.string().min(2)]) });
 const item = z
-  .union([z.string().min(1), itemParts])
-  .describe('A path, an address or inline text, or one for each part');
+  .union([z.string().min(1), itemParts, conversation, turns])
+  .describe('A path, an address or inline text, or one for each part, or the messages of a conversation');
 
 const raters = z.array(z.string().min(1)).min(1).max(LIMITS.votes);
 const hasRaterPerJudgement = (names: readonly string[] | null | undefined, judgements: number): boolean =>
@@ -59,8 +62,10 @@ export const pairRowSchema = z
     ...common,
     id: identifier,
     type: z.enum(typeSpellings('pair', false) as [string, ...string[]]),
-    left: item,
-    right: item,
+    left: optional(item),
+    right: optional(item),
+    chosen: optional(item).describe('Instead of left: one vote for it, where the row has no votes'),
+    rejected: optional(item).describe('Instead of right'),
     labels: optional(
       z
         .array(orText(z.union([z.literal(1), z.literal(0), z.literal(0.5)]), isVote))
@@ -71,11 +76,18 @@ export const pairRowSchema = z
       z.union([z.enum(['left', 'right']), orText(z.number().min(0).max(1), (value) => value >= 0 && value <= 1)]),
     ),
   })
+  .refine(
+    (row) => (row.left == null ? row.chosen != null && row.rejected != null : row.right != null),
+    'a side is missing',
+  )
   .refine((row) => row.labels == null || row.label == null, 'label must not stand beside labels')
-  .refine((row) => hasRaterPerJudgement(row.raters, row.labels?.length ?? (row.label == null ? 0 : 1)), {
-    path: ['raters'],
-    error: 'must name one rater, once, for each vote',
-  })
+  .refine(
+    (row) => hasRaterPerJudgement(row.raters, row.labels?.length ?? (row.label == null && row.left != null ? 0 : 1)),
+    {
+      path: ['raters'],
+      error: 'must name one rater, once, for each vote',
+    },
+  )
   .refine((row) => agree(ROW_TYPES.get(row.type)?.modality, row.modality), 'modality contradicts type');
 
 const absoluteFields = {
@@ -111,9 +123,13 @@ const shorthandRow = z
     text: partOfItem,
     audio: partOfItem,
     video: partOfItem,
+    messages: optional(z.union([turns, z.string().min(2)])),
   })
   .refine(
-    (row) => row.content != null || partsOfType(row.type).every((part) => row[part] != null),
+    (row) =>
+      row.content != null ||
+      (row.type === 'text' && row.messages != null) ||
+      partsOfType(row.type).every((part) => row[part] != null),
     'the item is missing',
   );
 

@@ -2,7 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, resolve, sep } from 'node:path';
 import { sha256Hex } from '../bytes/hash.js';
 import { HpsError, systemErrorCode } from '../errors.js';
-import type { MediaItem, MediaSource } from '../media/item.js';
+import type { ChatMessage, MediaItem, MediaSource } from '../media/item.js';
 import { schemeOf } from '../media/remote/location.js';
 import type { RemoteStore } from '../media/remote/store.js';
 import type { Modality } from '../onnx/manifest.js';
@@ -14,7 +14,7 @@ export interface MediaBytes {
   readonly name: string;
 }
 
-/** One item as a program or a row has it: a path (inline text for a model of text), or one of these for each part. */
+/** One item as a program or a row has it: a path (inline text for a model of text), one of these for each part, or a conversation. */
 export type ItemInput =
   | string
   | {
@@ -22,6 +22,7 @@ export type ItemInput =
       readonly text?: string;
       readonly audio?: string | MediaBytes;
       readonly video?: string | MediaBytes;
+      readonly messages?: readonly ChatMessage[];
     };
 
 type Part = 'image' | 'text' | 'audio' | 'video';
@@ -55,6 +56,14 @@ export const partsOf = (modality: Modality): Part[] => modality.split('-') as Pa
  */
 export async function resolveItem(item: ItemInput, options: ResolveOptions): Promise<ResolvedItem> {
   const parts = partsOf(options.modality);
+  const messages = typeof item === 'string' ? undefined : item.messages;
+  if (messages && options.modality === 'text') {
+    return {
+      media: { messages },
+      key: `messages:${sha256Hex(Buffer.from(JSON.stringify(messages)))}`,
+      release: () => undefined,
+    };
+  }
   // Before anything is fetched, so that a part that is missing leaves nothing behind.
   const contents = parts.map((part) => contentOf(item, part, parts, options.context));
   const opened = await Promise.all(

@@ -193,6 +193,43 @@ function parserAccepts(text: string, kind: 'data' | 'score'): boolean {
   }
 }
 
+const TURNS = '[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]';
+
+describe('conversations', () => {
+  const row = (text: string) => parseDataRow(parseRowJson(text), 1, new Map());
+
+  it('are sides and items as lists of messages, and go back to the same', () => {
+    const messages = JSON.parse(TURNS);
+    const pair = row(`{"id":"a","type":"pair","left":${TURNS},"right":{"messages":${TURNS}},"labels":[0]}`);
+    expect(pair).toMatchObject({ left: { messages }, right: { messages }, votes: [0] });
+    expect(row(JSON.stringify(toPlainRow(pair)))).toEqual(pair);
+    const item = row(`{"type":"text","messages":${TURNS}}`);
+    expect(item).toMatchObject({ id: 'row-1', item: { messages } });
+    expect(row(JSON.stringify(toPlainRow(item)))).toEqual(item);
+  });
+
+  it('chosen and rejected are left, right and a vote, by the fast and the strict reader alike', async () => {
+    expect(row(`{"id":"a","type":"pair","chosen":${TURNS},"rejected":"no"}`)).toMatchObject({
+      left: { messages: [{ role: 'user' }, { role: 'assistant' }] },
+      right: 'no',
+      votes: [1],
+    });
+    const lines = [
+      `{"id":"a","type":"pair","chosen":${TURNS},"rejected":${TURNS}}`,
+      `{"id":"b","type":"pair","chosen":"x","rejected":"y","labels":[0,1]}`,
+      `{"id":"c","type":"pair","left":${TURNS},"right":${TURNS},"labels":[1]}`,
+      `{"id":"d","type":"pair","chosen":"x"}`,
+      `{"id":"e","type":"pair","left":[],"right":"x","labels":[1]}`,
+      `{"id":"f","type":"pair","left":[{"role":"user"}],"right":"x","labels":[1]}`,
+    ];
+    const [fast, strict] = [memoryInput(lines.join('\n'), 'l.jsonl'), memoryInput(lines.join('\n'), 'l.jsonl')];
+    const [found, expected] = [await readLabels(fast), await strictLabels(strict)];
+    expect(plain(found.table)).toEqual(plain(expected.table));
+    expect(found.report).toEqual(expected.report);
+    expect(found.table.ids.texts()).toEqual(['a', 'b', 'c']);
+  });
+});
+
 describe('the zod schemas', () => {
   const scalar = fc.constantFrom<unknown>(
     '',
@@ -272,7 +309,7 @@ describe('the zod schemas', () => {
 
   it('are published as JSON Schema', () => {
     const { pair } = rowJsonSchemas();
-    expect(pair).toMatchObject({ type: 'object', required: ['id', 'type', 'left', 'right'] });
+    expect(pair).toMatchObject({ type: 'object', required: ['id', 'type'] });
   });
 });
 
