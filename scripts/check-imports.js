@@ -11,6 +11,7 @@ const ONLY_IN = {
   '@oclif/core': ['core/cli/', 'commands/'],
   'onnxruntime-node': ['core/runtime/'],
   sharp: ['core/media/'],
+  '@huggingface/jinja': ['core/media/'],
   '@huggingface/tokenizers': ['core/media/'],
   undici: ['core/media/'],
   '@tensorflow/tfjs': ['core/training/engines/tfjs'],
@@ -20,6 +21,7 @@ const ONLY_IN = {
 const DYNAMIC_ONLY = new Set([
   'onnxruntime-node',
   'sharp',
+  '@huggingface/jinja',
   '@huggingface/tokenizers',
   'undici',
   '@tensorflow/tfjs',

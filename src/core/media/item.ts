@@ -13,6 +13,8 @@ export interface ChatMessage {
 export interface MediaItem {
   readonly image?: MediaSource;
   readonly text?: string;
+  /** A conversation, for a model that reads its texts in a chat template. */
+  readonly messages?: readonly ChatMessage[];
   /** A text before `text`, for a model that reads two in a row. */
   readonly context?: string;
   /** A conversation, for a model that reads its texts in a chat template. */

@@ -10,7 +10,8 @@ import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
-import { encodePair, encodeText } from './text/encode.js';
+import { conversationOf, openChatTemplate } from './text/chat.js';
+import { type EncodedText, encodeConversation, encodePair, encodeText } from './text/encode.js';
 import { openTokenizer } from './text/tokenizer.js';
 import { prepareClip } from './video/prepare.js';
 
@@ -109,15 +110,22 @@ async function textReader(
   const { pair } = tokenizer;
   if (contract.pair && pair === null)
     throw unkept(input, 'takes two texts in a row, and the tokenizer has no template for them');
-  if (contract.template)
-    throw unkept(input, `takes texts in a ${contract.template.kind} template, which is not read here`);
+  if (contract.template?.kind === 'prompt')
+    throw unkept(input, 'takes texts in a prompt template, which is not read here');
+  const chat = contract.template ? await openChatTemplate(contract.template, tokenizer.specials) : null;
   const least = Math.max(contract.length ?? 0, typeof length === 'number' ? length : 0);
-  return async ({ text, context }) => {
+  const encoded = ({ text, context, messages }: MediaItem): EncodedText => {
+    if (chat) {
+      const turns = messages ?? conversationOf(required(text, 'text'), context);
+      return encodeConversation(turns, chat, contract, tokenizer);
+    }
     const own = required(text, 'text');
-    const { ids, types, truncated } =
-      contract.pair && pair && context !== undefined
-        ? encodePair([context, own], contract, tokenizer, pair)
-        : encodeText(own, contract, tokenizer);
+    return contract.pair && pair && context !== undefined
+      ? encodePair([context, own], contract, tokenizer, pair)
+      : encodeText(own, contract, tokenizer);
+  };
+  return async (item) => {
+    const { ids, types, truncated } = encoded(item);
     const width = Math.max(ids.length, least);
     const row = (at: (place: number) => number): TensorValue => ({
       dtype: 'I64',

@@ -1,6 +1,8 @@
 import { LIMITS } from '../../limits.js';
 import type { Preprocess } from '../../onnx/manifest.js';
+import type { ChatMessage } from '../item.js';
 import { invalidMedia } from '../refusal.js';
+import type { ChatTemplate } from './chat.js';
 import type { PairTemplate, TextTokenizer } from './tokenizer.js';
 
 type TextContract = Extract<Preprocess, { kind: 'text' }>;
@@ -56,6 +58,36 @@ export function encodePair(
     types: [...types[0], ...idsA.map(() => types[1]), ...types[2], ...idsB.map(() => types[3]), ...types[4]],
     truncated: cut(first, a, keptA) || cut(second, b, keptB),
   };
+}
+
+/**
+ * Token ids of a conversation in its chat template. Special tokens of the template are tokens; those that a message spells are
+ * ordinary text. A first token that the tokenizer adds itself is not written twice, as the recipes of published reward models have it.
+ * A conversation that is too long is refused: without its end it would be another.
+ * @throws HpsError MEDIA_INVALID
+ */
+export function encodeConversation(
+  messages: readonly ChatMessage[],
+  chat: ChatTemplate,
+  contract: TextContract,
+  tokenizer: TextTokenizer,
+): EncodedText {
+  for (const { content } of messages) {
+    if (HALF_PAIR.test(content))
+      throw invalidMedia('conversation', 'holds half a surrogate pair', 'Write it as UTF-8.');
+  }
+  const pieces = chat.render(messages);
+  const [first] = pieces;
+  const begins = contract.template?.kind === 'chat' ? contract.template.variables.bos_token : undefined;
+  const body = tokenizer.encodePieces(first?.special && first.text === begins ? pieces.slice(1) : pieces);
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const ids = [...prefix, ...body, ...suffix];
+  if (ids.length > contract.maxTokens) {
+    const rule = `has ${ids.length} tokens, the model reads at most ${contract.maxTokens}`;
+    throw invalidMedia('conversation', rule, 'Shorten the conversation.');
+  }
+  assertVocabulary(ids, contract.vocabSize);
+  return { ids, types: ids.map(() => 0), truncated: false };
 }
 
 /** Tokens that are kept of each of two texts, `room` together. */

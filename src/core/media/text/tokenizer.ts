@@ -10,8 +10,12 @@ export interface TextTokenizer {
   readonly suffix: readonly number[];
   /** The template of two texts in a row; null where the tokenizer has none. */
   readonly pair: PairTemplate | null;
+  /** Special tokens that a text cannot write. */
+  readonly specials: readonly string[];
   /** Ids of the text alone. A special token written in it (`[SEP]`, `<s>`) is ordinary text. */
   encode(text: string): number[];
+  /** Ids of pieces in a row; those that are `special` are special tokens, whatever the others spell. */
+  encodePieces(pieces: readonly { readonly text: string; readonly special: boolean }[]): number[];
 }
 
 /** What stands around two texts in a row, and which text each token is counted to. */
@@ -52,17 +56,20 @@ export async function openTokenizer(json: string, { addedTokens = [] }: Tokenize
   } catch (cause) {
     throw unsupported(cause instanceof Error ? cause.message : String(cause), cause);
   }
+  const encode = (text: string): number[] => {
+    try {
+      return tokenizer.encode(text, { add_special_tokens: false }).ids;
+    } catch (cause) {
+      const rule = `cannot be tokenized: ${cause instanceof Error ? cause.message : String(cause)}`;
+      throw invalidMedia('text', rule, 'Shorten the text.', cause);
+    }
+  };
   return {
     ...templateOf(tokenizer),
     pair: pairTemplateOf(tokenizer),
-    encode(text) {
-      try {
-        return tokenizer.encode(text, { add_special_tokens: false }).ids;
-      } catch (cause) {
-        const rule = `cannot be tokenized: ${cause instanceof Error ? cause.message : String(cause)}`;
-        throw invalidMedia('text', rule, 'Shorten the text.', cause);
-      }
-    },
+    specials: hiddenTokens(root, addedTokens),
+    encode,
+    encodePieces: (pieces) => encode(pieces.map(({ text, special }) => (special ? UNWRITABLE + text : text)).join('')),
   };
 }
 
@@ -84,7 +91,7 @@ const UNWRITABLE = '\ud800';
  * would not do: a Unigram or word-based vocabulary holds their names too, and would find them in the text.
  */
 function hideSpecialTokens(root: JsonObject, model: JsonObject, written: readonly string[]): JsonObject {
-  const hidden = new Set([...specialTokens(root)].filter((token) => !(written as JsonValue[]).includes(token)));
+  const hidden = new Set<JsonValue>(hiddenTokens(root, written));
   const rename = (token: JsonValue): JsonValue =>
     typeof token === 'string' && hidden.has(token) ? UNWRITABLE + token : token;
   // A single character of the vocabulary is a letter of its words too, even where it fills up a batch (open_clip's `!`).
@@ -104,6 +111,12 @@ function hideSpecialTokens(root: JsonObject, model: JsonObject, written: readonl
     },
   };
 }
+
+const hiddenTokens = (root: JsonObject, written: readonly string[]): string[] => [
+  ...new Set(
+    [...specialTokens(root)].filter((token): token is string => typeof token === 'string' && !written.includes(token)),
+  ),
+];
 
 function* specialTokens({ added_tokens, post_processor }: JsonObject): Generator<JsonValue> {
   for (const added of Array.isArray(added_tokens) ? added_tokens : [])
