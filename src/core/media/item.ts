@@ -17,8 +17,6 @@ export interface MediaItem {
   readonly messages?: readonly ChatMessage[];
   /** A text before `text`, for a model that reads two in a row. */
   readonly context?: string;
-  /** A conversation, for a model that reads its texts in a chat template. */
-  readonly messages?: readonly ChatMessage[];
   readonly audio?: MediaSource;
   readonly video?: MediaSource;
 }

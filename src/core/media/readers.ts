@@ -119,6 +119,12 @@ async function textReader(
       const turns = messages ?? conversationOf(required(text, 'text'), context);
       return encodeConversation(turns, chat, contract, tokenizer);
     }
+    if (messages)
+      throw invalidMedia(
+        'conversation',
+        'is a list of messages, and this model reads plain text',
+        'Give the row a text.',
+      );
     const own = required(text, 'text');
     return contract.pair && pair && context !== undefined
       ? encodePair([context, own], contract, tokenizer, pair)

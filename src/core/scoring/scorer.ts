@@ -263,7 +263,7 @@ export class HPSv3Scorer {
 }
 
 const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
-  preprocess.kind === 'text' && preprocess.pair === true;
+  preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');
 
 const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevice(device);
 
