@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -5,7 +7,8 @@ import Train from '../../src/commands/train.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
 import { readTensor } from '../../src/core/tensor/tensor.js';
 import { asFloat32 } from '../../src/core/tensor/values.js';
-import { hpsv3 } from '../helpers/cli.js';
+import { HPSV3, hpsv3 } from '../helpers/cli.js';
+import { until } from '../helpers/processes.js';
 import { tempFolder } from '../helpers/temp.js';
 import { exampleArgs, killAtSomeStep, TEXT_MODEL, tinyRun, writeTextPairs } from '../helpers/training.js';
 
@@ -36,10 +39,10 @@ describe('hpsv3 train', () => {
       writeTextPairs(join(folder, name, 'labels.jsonl'), 24, `yes${i}`);
     }
     const [first, second] = Train.examples.map((example) => exampleArgs('train', example));
-    const once = await hpsv3(first, { cwd: folder });
-    expect(once.stderr).not.toContain('Error');
-    expect(once.code).toBe(0);
-    expect(once.stdout).toContain('run/checkpoint.safetensors');
+    const trained = await hpsv3(first, { cwd: folder });
+    expect(trained.stderr).not.toContain('Error');
+    expect(trained.code).toBe(0);
+    expect(trained.stdout).toContain('run/checkpoint.safetensors');
     const fresh = second.filter((arg) => arg !== '--resume');
     writeFileSync(join(folder, 'run/step-0000099.safetensors'), 'of the run that is replaced');
     const replaced = await hpsv3([...fresh, '--force', '--json'], { cwd: folder });
@@ -61,6 +64,24 @@ describe('hpsv3 train', () => {
     for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl', 'config.json', 'tokenizer.json'])
       expect(bytes('broken', file).equals(bytes('whole', file)), `${file}, killed after step ${step}`).toBe(true);
     expect(readdirSync(join(folder, 'broken')).filter((name) => name.startsWith('.tmp'))).toEqual([]);
+  });
+
+  it('is refused at once in the folder of a run that goes on, and not in that of one that was killed', async () => {
+    writeConfig('tiny.yaml', { steps: 100_000 });
+    const args = ['train', '--config', 'tiny.yaml', '--data', 'labels.jsonl', '--threads', '1', '--out', 'run'];
+    const first = spawn(process.execPath, [HPSV3, ...args], { cwd: folder });
+    await until(() => existsSync(join(folder, 'run')) && readdirSync(join(folder, 'run')).length > 0, 30_000);
+    const second = await train('--out', 'run', '--force', '--json');
+    expect([second.code, JSON.parse(second.stdout).error]).toMatchObject([
+      2,
+      { code: 'OUTPUT_BUSY', details: { folder: 'run', pid: first.pid } },
+    ]);
+    const ended = once(first, 'exit');
+    first.kill('SIGKILL');
+    await ended;
+    writeConfig('tiny.yaml', { steps: 2 });
+    const third = await train('--out', 'run', '--force');
+    expect(third.code, third.stderr).toBe(0);
   });
 
   it('stops with exit code 3 at a loss that is no number, and keeps the best checkpoint', async () => {

@@ -8,6 +8,7 @@ const PATH_FAULTS: Readonly<Record<string, string>> = {
   ENOENT: 'its folder does not exist',
   ENOTDIR: 'its folder is a file',
   EISDIR: 'it is a folder',
+  EEXIST: 'it is a file',
   ELOOP: 'its folder is a circle of links',
   ENAMETOOLONG: 'the name is too long',
   EINVAL: 'the name is not allowed here',

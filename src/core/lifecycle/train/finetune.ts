@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { withLockedFolder } from '../../bytes/folder-lock.js';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { type StagedOutput, withAtomicOutput, withOptionalOutput } from '../../bytes/output.js';
@@ -109,9 +110,15 @@ export interface FinetuneReport {
 /**
  * Adapts a model to a domain by a few hundred labels; the result is the same graph with new weights.
  * @throws HpsError DATA_INVALID, TOO_FEW_CLUSTERS, USAGE where nothing is trained, TRAINING_DIVERGED; GATE_FAILED where more than
- *   `forget` is lost on the old labels: the target is then as it was
+ *   `forget` is lost on the old labels: the target is then as it was; OUTPUT_BUSY at once where another process trains in the
+ *   folder of the run
  */
-export async function finetuneModel(options: FinetuneOptions): Promise<FinetuneReport> {
+export function finetuneModel(options: FinetuneOptions): Promise<FinetuneReport> {
+  const { run } = options;
+  return run === undefined ? finetuneLocked(options) : withLockedFolder(run, () => finetuneLocked(options));
+}
+
+async function finetuneLocked(options: FinetuneOptions): Promise<FinetuneReport> {
   if (options.resume && (options.run === undefined || !hasState(options.run))) {
     throw new HpsError('USAGE', 'there is no saved state to resume', {
       hint: 'Give --run with the folder of a run that was stopped.',

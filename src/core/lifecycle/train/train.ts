@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } fr
 import { basename, join } from 'node:path';
 import type { ArchitectureExporter } from '../../architectures/architecture.js';
 import { chooseArchitecture, initialModel } from '../../architectures/registry.js';
+import { withLockedFolder } from '../../bytes/folder-lock.js';
 import { hashFile } from '../../bytes/hash.js';
 import type { JsonObject } from '../../bytes/json.js';
 import { withAtomicOutput } from '../../bytes/output.js';
@@ -90,9 +91,14 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  * Trains a model from scratch, or on from a checkpoint, on labelled pairs and items of several modalities.
  * The folder gets checkpoint.safetensors (the best by validation AUC, else the last), config.json, tokenizer.json, log.jsonl
  * and state.safetensors, from which the run goes on bit for bit after it was stopped.
- * @throws HpsError CONFIG_INVALID, DATA_INVALID, TRAINING_DIVERGED, and the OUTPUT_… codes
+ * @throws HpsError CONFIG_INVALID, DATA_INVALID, TRAINING_DIVERGED, and the OUTPUT_… codes, OUTPUT_BUSY at once where another
+ *   process trains in the folder
  */
-export async function trainModel(options: TrainOptions): Promise<TrainReport> {
+export function trainModel(options: TrainOptions): Promise<TrainReport> {
+  return withLockedFolder(options.out, () => trainInto(options));
+}
+
+async function trainInto(options: TrainOptions): Promise<TrainReport> {
   const { config, out, seed } = options;
   checkFolder(options);
   const tokenizer = findTokenizer(options);
@@ -205,13 +211,15 @@ function checkFolder({ out, resume, force }: TrainOptions): void {
 }
 
 const entriesOf = (folder: string): string[] =>
-  statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(folder).filter((name) => !isStaging(name))
+    : [];
 
 /** Whether a folder is an earlier run's: that of a run killed before its first step has at most the two small files. */
 const isRun = (folder: string): boolean =>
   hasState(folder) ||
   existsSync(join(folder, LOG_FILE)) ||
-  entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE || isStaging(name));
+  entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE);
 
 /** Makes the folder as training starts, with the two small files that make its checkpoint complete. */
 async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
