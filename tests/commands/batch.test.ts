@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scoreRowSchema } from '../../src/core/data/schema.js';
+import { scoresDocument } from '../../src/core/lifecycle/score/manifest.js';
 import { collect, HPSV3, hpsv3 } from '../helpers/cli.js';
 import { tinyModel, writePicture, writeRows, writeTone } from '../helpers/scoring.js';
 import { sharedFolder } from '../helpers/temp.js';
@@ -68,6 +70,7 @@ describe('hpsv3 batch', () => {
       failed: 6,
       failedByCode: { DATA_INVALID: 2, DUPLICATE_ID: 1, FILE_NOT_FOUND: 1, INVALID_JSON: 1, REMOTE_REFUSED: 1 },
       errors: 'mixed.out.jsonl.errors.jsonl',
+      manifest: 'mixed.out.jsonl.manifest.json',
     });
     const rows = lines('mixed.out.jsonl');
     expect(rows.map(({ id, row }) => [id, row])).toEqual([
@@ -77,7 +80,18 @@ describe('hpsv3 batch', () => {
       ['item', 9],
     ]);
     for (const row of rows) expect(scoreRowSchema.safeParse(row).success).toBe(true);
-    expect(rows[0]).toMatchObject({ calibrated: false, confidence: null, runtime: { device: 'cpu' } });
+    expect(rows[0]).toMatchObject({ calibrated: false, confidence: null });
+    for (const row of rows) expect(row).not.toHaveProperty('runtime');
+    const manifest = JSON.parse(readFileSync(at('mixed.out.jsonl.manifest.json'), 'utf8'));
+    expect(scoresDocument.schema.parse(manifest)).toMatchObject({
+      sha256: createHash('sha256')
+        .update(readFileSync(at('mixed.out.jsonl')))
+        .digest('hex'),
+      rows: 4,
+      failed: 6,
+      shard: null,
+      settings: { models: [{ sha256: rows[0].model, runtime: { device: 'cpu', threads: 1 } }], batchSize: 4 },
+    });
     expect(lines('mixed.out.jsonl.errors.jsonl').map(({ line, id, code: error }) => [line, id, error])).toEqual([
       [4, null, 'INVALID_JSON'],
       [5, 'p0', 'DUPLICATE_ID'],
@@ -126,6 +140,8 @@ describe('hpsv3 batch', () => {
     expect(await merge(...parts)).toMatchObject({ code: 6 });
     expect(readFileSync(at('merged.jsonl'))).toEqual(readFileSync(at('whole.jsonl')));
     expect(readFileSync(at('merged.jsonl.errors.jsonl'))).toEqual(readFileSync(at('whole.jsonl.errors.jsonl')));
+    const manifestOf = (name: string) => readFileSync(at(`${name}.manifest.json`), 'utf8');
+    expect(manifestOf('merged.jsonl')).toBe(manifestOf('whole.jsonl'));
 
     const missing = await merge(...parts.slice(1), '--force');
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/is in no shard/) });
@@ -133,6 +149,9 @@ describe('hpsv3 batch', () => {
     expect(twice).toMatchObject({ code: 2, stderr: expect.stringMatching(/second time/) });
     const other = readFileSync(parts[2], 'utf8').replaceAll(/"model":"[0-9a-f]{64}"/g, `"model":"${'0'.repeat(64)}"`);
     writeFileSync(at('other-model.jsonl'), other);
+    const sha256 = createHash('sha256').update(other).digest('hex');
+    const manifest = { ...JSON.parse(manifestOf('part1.jsonl')), sha256 };
+    writeFileSync(at('other-model.jsonl.manifest.json'), JSON.stringify(manifest));
     const mixed = await merge(...parts.slice(0, 2), at('other-model.jsonl'), '--force');
     expect(mixed).toMatchObject({ code: 2, stderr: expect.stringMatching(/by another model/) });
     expect(readFileSync(at('merged.jsonl'))).toEqual(readFileSync(at('whole.jsonl')));

@@ -27,7 +27,7 @@ export default class Batch extends HpsCommand<BatchReport> {
   static override description =
     `Scores are written in the order of the rows, each with the number of its row. Rows that cannot be scored go to OUT.errors.jsonl with their line numbers, the rest is done, and the exit code is then 6.
 
-A score depends on its own row alone, so parts that other machines score (--shard) can be merged to the same bytes. Until a run is finished its journal lies beside the output: --resume goes on with it.`;
+A score depends on its own row alone, not on the number of threads or cores, so parts that other machines score (--shard) can be merged to the same bytes. What the scores were computed with stands in OUT.manifest.json. Until a run is finished its journal lies beside the output: --resume goes on with it.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --batch-size 64 --device cuda:0',
     '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --resume',
@@ -87,7 +87,6 @@ A score depends on its own row alone, so parts that other machines score (--shar
         models: model,
         out: output,
         batchSize: batchSize ?? setting?.batch ?? DEFAULT_BATCH_SIZE,
-        threads: rest.threads ?? setting?.threads,
         optimization: rest.optimization ?? setting?.optimization,
         mediaRoot,
         remote: remoteOf(flags),

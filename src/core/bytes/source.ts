@@ -1,4 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, read as readCallback, readSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  read as readCallback,
+  readSync,
+  statSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { HpsError, systemErrorCode } from '../errors.js';
@@ -98,10 +107,10 @@ export class FileSource implements ByteSource {
   private constructor(
     readonly path: string,
     private readonly fd: number,
-    byteLength: number,
+    private readonly opened: BigIntStats,
   ) {
     this.name = basename(path);
-    this.byteLength = byteLength;
+    this.byteLength = Number(opened.size);
   }
 
   /** @throws HpsError FILE_NOT_FOUND, or FILE_UNREADABLE for a directory, device or forbidden file */
@@ -125,7 +134,7 @@ export class FileSource implements ByteSource {
         cause,
       });
     }
-    const stat = fstatSync(fd);
+    const stat = fstatSync(fd, { bigint: true });
     if (!stat.isFile()) {
       closeSync(fd);
       throw new HpsError('FILE_UNREADABLE', `${name}: not a regular file`, {
@@ -133,7 +142,7 @@ export class FileSource implements ByteSource {
         details: { file: name },
       });
     }
-    return new FileSource(path, fd, stat.size);
+    return new FileSource(path, fd, stat);
   }
 
   readSync(offset: number, length: number): Uint8Array {
@@ -159,6 +168,13 @@ export class FileSource implements ByteSource {
   slice(offset: number, length: number, name = this.name): ByteSource {
     assertRange(this, offset, length);
     return new SourceSlice(this, offset, length, name);
+  }
+
+  /** Whether the path still names the file that was opened, and nobody has written to it since: by device, inode, size and time. */
+  isUnchanged(): boolean {
+    const now = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    const { dev, ino, size, mtimeNs } = this.opened;
+    return now?.dev === dev && now.ino === ino && now.size === size && now.mtimeNs === mtimeNs;
   }
 
   close(): void {

@@ -8,12 +8,13 @@ const failures = ({ failed, errors }: { failed: number; errors: string | null },
 
 /** The text of `hpsv3 batch`. */
 export function formatBatch(report: BatchReport): string {
-  const { out, format, rows, failed, failedByCode, resumed, contextIgnored, runtime, seconds } = report;
+  const { out, format, rows, failed, failedByCode, resumed, contextIgnored, runtime, sessions, seconds } = report;
   const codes = Object.entries(failedByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
   const done = rows - resumed;
+  const ran = runtime.threads > 1 ? `${runtime.threads} threads` : `${sessions} session${sessions === 1 ? '' : 's'}`;
   return [
     `${formatCount(rows - failed)} rows scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
-      `${formatDuration(1000 * seconds)}, ${(done / seconds).toFixed(1)} rows/s on ${runtime.device}, ${runtime.threads} threads.`,
+      `${formatDuration(1000 * seconds)}, ${(done / seconds).toFixed(1)} rows/s on ${runtime.device}, ${ran}.`,
     ...failures(report, ` (${codes.join(', ')})`),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
     ...(out === null ? [] : [`Written: ${printable(out)}, ${format}.`]),

@@ -6,7 +6,7 @@ export function formatScore(report: ScoreReport): string {
   const { logit, model, truncated, runtime, decision } = report;
   return [
     'winner' in report ? describePair(report) : describeItem(report),
-    `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}, ${runtime.threads} threads`,
+    `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}${runtime.threads > 1 ? `, ${runtime.threads} threads` : ''}`,
     ...(decision ? [DECISIONS[decision]] : []),
     ...(truncated ? ['The end of a text was left out: it is longer than the model reads.'] : []),
   ].join('\n');

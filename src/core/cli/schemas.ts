@@ -4,6 +4,7 @@ import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import type { FormatDefinition } from '../documents/define.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
+import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
 
@@ -16,6 +17,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   ensembleDocument,
   manifestDocument,
   profileDocument,
+  scoresDocument,
 ];
 
 /** The JSON Schema (draft 2020-12) of each, and the name of its file in `schemas/`. */

@@ -28,7 +28,11 @@ export const scoringFlags = {
     description: 'What the inputs and the score of a model without manifest are',
   }),
   device: deviceFlag(),
-  threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+  threads: Flags.integer({
+    min: 1,
+    max: 1024,
+    description: 'Batches computed side by side, each by one thread; the cores by default. Scores do not depend on it',
+  }),
   optimization: Flags.option({
     options: OPTIMIZATION_LEVELS,
     default: 'all' as const,
@@ -51,7 +55,7 @@ export const batchSizeFlag = Flags.integer({ ...BATCH_SIZE, default: DEFAULT_BAT
 export const profiledFlags = {
   profile: Flags.string({
     helpValue: 'FILE',
-    description: 'Profile of this model (`hpsv3 profile`): its recommended batch size, threads and optimisation',
+    description: 'Profile of this model (`hpsv3 profile`): its recommended batch size and optimisation level',
   }),
   'batch-size': Flags.integer({
     ...BATCH_SIZE,

@@ -6,16 +6,22 @@ import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import type { OnnxModel } from './model.js';
 import { type ModelOutput, writeOnnx } from './write.js';
 
-/** Writes a model into a folder of its own, which is removed afterwards. Its weights stream. */
-export const withTemporaryModel = <T>(model: OnnxModel, use: (path: string) => Promise<T>): Promise<T> =>
-  withTemporaryFolder('model', async (folder) => use(await writeTemporaryModel(model, folder, 'model.onnx')));
+/**
+ * Writes a model into a folder of its own, which is removed afterwards. Its weights stream.
+ * @param name - of the file, which errors show
+ */
+export const withTemporaryModel = <T>(
+  model: OnnxModel,
+  use: (path: string) => Promise<T>,
+  name = 'model.onnx',
+): Promise<T> => withTemporaryFolder('model', async (folder) => use(await writeTemporaryModel(model, folder, name)));
 
 /**
  * Writes a model for this process alone into a temporary folder. It is no release: what lives for some seconds need not be
  * whole when the process dies, nor reach the disk.
  * @returns its path
  */
-export async function writeTemporaryModel(model: OnnxModel, folder: string, name: string): Promise<string> {
+async function writeTemporaryModel(model: OnnxModel, folder: string, name: string): Promise<string> {
   const sinks: FileSink[] = [];
   const output: ModelOutput = {
     name,

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { hashFile } from '../bytes/hash.js';
 import { readDocument } from '../documents/define.js';
 import { HpsError } from '../errors.js';
@@ -9,7 +10,8 @@ import { type Profile, profileDocument, type Setting } from './schema.js';
 export const readProfile = (path: string): Profile => readDocument(profileDocument, path).document;
 
 /**
- * How a profile says to run a model over many rows.
+ * How a profile says to run a model over many rows: by what was measured with one thread where it was, as that is what each session
+ * of a scorer has.
  * @throws HpsError MODELS_INCOMPARABLE for a profile of other files; CONFIG_INVALID for one where no setting ran
  */
 export async function recommendedSetting(profilePath: string, modelPath: string): Promise<Setting> {
@@ -25,10 +27,14 @@ export async function recommendedSetting(profilePath: string, modelPath: string)
     });
   }
   const { recommended, settings } = profile.sweep;
-  if (recommended?.throughput.variant === variant) return recommended.throughput;
-  const [best] = settings
-    .filter(({ setting, samplesPerSecond }) => setting.variant === variant && samplesPerSecond !== null)
-    .sort((a, b) => b.samplesPerSecond! - a.samplesPerSecond!);
+  const ran = settings.filter(
+    ({ setting, samplesPerSecond }) => setting.variant === variant && samplesPerSecond !== null,
+  );
+  const single = ran.filter(({ setting }) => setting.threads === 1);
+  const usable = single.length > 0 ? single : ran;
+  const chosen = usable.find(({ setting }) => isDeepStrictEqual(setting, recommended?.throughput));
+  if (chosen) return chosen.setting;
+  const [best] = usable.toSorted((a, b) => b.samplesPerSecond! - a.samplesPerSecond!);
   if (best) return best.setting;
   throw new HpsError('CONFIG_INVALID', `${file}: no setting of ${variant} ran`, { hint: 'Profile the model again.' });
 }

@@ -8,6 +8,7 @@ import { takeChild } from './child-start.js';
 import type { Device } from './device.js';
 import type { Exchange } from './exchange.js';
 import { Lane } from './lane.js';
+import { WEIGHT_COPIES } from './memory.js';
 import type { ModelReply, ModelRequest, Numbered, ThreadOptions } from './messages.js';
 import { explainedBytes, explainedMs } from './model-limits.js';
 import { processorMs, residentBytes } from './process-facts.js';
@@ -17,8 +18,8 @@ import type { TensorValue } from './value.js';
 
 export interface ModelLimits {
   /**
-   * Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files and what its inputs explain. On Linux
-   * alone. Default `LIMITS.modelMemoryBytes`.
+   * Resident memory the process may reach, beyond `WEIGHT_COPIES` times the model's files and what its inputs explain; as often as
+   * it has sessions of one model side by side. On Linux alone. Default `LIMITS.modelMemoryBytes`.
    */
   readonly memoryBytes?: number;
   /** Wall time of one load or one run, in milliseconds, and as much again for each GiB of files. Default `LIMITS.modelRunMs`. */
@@ -43,6 +44,8 @@ export interface ModelProcessOptions {
 export interface OpenThreadOptions extends ThreadOptions {
   /** Called where `auto` falls back, with the device that is missing and the one that is tried next. */
   readonly onFallback?: (missing: Device, next: Device) => void;
+  /** Whether a session of the same model is open already. */
+  readonly another?: boolean;
 }
 
 /** A session in a thread of its own within a `ModelProcess`: it runs beside the other ones there. */
@@ -70,8 +73,6 @@ export interface TimedTrial {
   readonly feeds: ReadonlyMap<string, TensorValue>;
 }
 
-/** A runtime holds the weights as read and once more as packed for its kernels, and folds some (measured: up to 2.6 times). */
-const WEIGHT_COPIES = 3;
 const LINUX = process.platform === 'linux';
 
 /** How often the limits are looked at. Pages are filled at some 10 GB/s at most, so memory overshoots by 200 MB at worst. */
@@ -114,6 +115,8 @@ export class ModelProcess {
   private readonly lane = new Lane(1);
   private sessions = 0;
   private fileBytes = 0;
+  /** Sessions of one model side by side. */
+  private copies = 1;
   /** What the inputs of a session's largest run explain, by session. */
   private readonly explained: number[] = [];
   private elsewhere = false;
@@ -202,8 +205,9 @@ export class ModelProcess {
    * @throws HpsError as `load`; BACKEND_UNAVAILABLE for a device that is not there
    */
   async openThread(path: string, options: OpenThreadOptions, fileBytes: number): Promise<ThreadSession> {
-    const { onFallback, ...rest } = options;
+    const { onFallback, another = false, ...rest } = options;
     const session = this.sessions++;
+    if (another) this.copies++;
     this.file = basename(path);
     this.fileBytes = Math.max(this.fileBytes, fileBytes);
     this.elsewhere ||= options.device.kind !== 'cpu';
@@ -373,7 +377,8 @@ export class ModelProcess {
     const rss = residentBytes(this.child.pid);
     this.peakRssBytes = Math.max(this.peakRssBytes, rss);
     const explained = this.explained.reduce((sum, bytes) => sum + bytes, 0);
-    const limit = this.memoryBytes + WEIGHT_COPIES * this.fileBytes + explained + (this.elsewhere ? DEVICE.bytes : 0);
+    const each = this.memoryBytes + WEIGHT_COPIES * this.fileBytes;
+    const limit = this.copies * each + explained + (this.elsewhere ? DEVICE.bytes : 0);
     if (rss > limit) this.kill(outOfMemory(this.file, rss, Math.round(limit)));
   }
 

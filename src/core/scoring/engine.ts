@@ -38,10 +38,11 @@ export class Engine {
     private readonly preparer: Preparer,
     batchSize: number,
   ) {
-    const rows = encoderRows(model.contract.inputs, batchSize);
-    const { encoder, head } = model;
+    const { encoder, head, mixesRows, contract } = model;
+    const most = mixesRows ? 1 : batchSize;
+    const rows = encoderRows(contract.inputs, most);
     this.encoder = encoder && new Stage(encoder, fixedRows(encoder.inputs[0].shape[0]) ?? rows, this.scheduler);
-    this.head = head && new Stage(head, encoder ? batchSize : rows, this.scheduler);
+    this.head = head && new Stage(head, encoder ? most : rows, this.scheduler);
   }
 
   /** @throws HpsError as `Preparer.prepare` and `Session.run` */

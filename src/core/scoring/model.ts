@@ -1,28 +1,33 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
-import { withTemporaryFolder } from '../bytes/temporary-folder.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { checkModel } from '../onnx/check.js';
-import { type Cut, extractSubgraph } from '../onnx/extract.js';
+import { extractSubgraph } from '../onnx/extract.js';
 import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { isTextual, PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
-import { metadataOf, type OnnxModel } from '../onnx/model.js';
-import { openOnnx } from '../onnx/read.js';
-import { writeTemporaryModel } from '../onnx/temporary-model.js';
+import { metadataOf, type NodeProto, type OnnxModel, subgraphsOf } from '../onnx/model.js';
+import { type OnnxFile, openOnnx } from '../onnx/read.js';
+import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
+import { machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import type { OptimizationLevel } from '../runtime/session.js';
+import { SessionPool } from '../runtime/session-pool.js';
 import { contractOf, type ScoringContract } from '../samples/contract.js';
 
-/** What a score was computed with; it stands beside every score. */
+/** What decides the digits of a score beside the model and its inputs. */
 export interface RuntimeInfo {
   /** Of onnxruntime. */
   readonly version: string;
   readonly device: string;
+  /**
+   * Threads inside one operator: 1, whatever the machine has, since kernels that share their work among threads round by how many
+   * there are. More only for a model that is too large for two copies in memory.
+   */
   readonly threads: number;
   readonly optimization: OptimizationLevel;
 }
@@ -31,7 +36,7 @@ export interface OpenModelOptions {
   /** Of a model without a manifest. */
   readonly contract?: ScoringContract;
   readonly device: DeviceChoice;
-  /** Threads inside one operator; the cores by default. */
+  /** Most sessions that run side by side, each with a copy of the weights; the cores by default. */
   readonly threads?: number;
   readonly optimization?: OptimizationLevel;
   /** Receives what is worth knowing, one sentence each. */
@@ -46,10 +51,12 @@ export interface ScoringModel {
   readonly contract: ScoringContract;
   readonly tokenizer: string | null;
   readonly runtime: RuntimeInfo;
+  /** Whether rows of one batch change each other, as where ranges are measured over all of it: such rows run alone. */
+  readonly mixesRows: boolean;
   /** Item inputs to features; null for a pair file without named embeddings, whose head reads the inputs themselves. */
-  readonly encoder: ThreadSession | null;
+  readonly encoder: SessionPool | null;
   /** Features of two items to a decision; null for an item file. */
-  readonly head: ThreadSession | null;
+  readonly head: SessionPool | null;
   /** Ends the process of the sessions, once they have answered. */
   close(): Promise<void>;
 }
@@ -60,23 +67,34 @@ const SCORING_LIMITS = { memoryBytes: LIMITS.scoringMemoryBytes, processorMs: LI
 /**
  * Opens a model for scoring, its sessions in a process of their own: whoever made it, it takes neither the memory nor the time
  * of this machine.
- * @throws HpsError as `openOnnx` and `openSession`; ONNX_UNSUPPORTED for a file without manifest or contract, or a head alone
+ * @throws HpsError as `openOnnx` and `openSession`; ONNX_UNSUPPORTED for a file without manifest or contract, or a head alone;
+ *   FILE_UNREADABLE for one that is written to meanwhile
  */
 export async function openScoringModel(path: string, options: OpenModelOptions): Promise<ScoringModel> {
   const file = basename(path);
   const opened = openOnnx(path);
   const endUnused = startAhead();
+  const pools: SessionPool[] = [];
   let host: ModelProcess | undefined;
+  const close = async (): Promise<void> => {
+    await Promise.allSettled(pools.map((pool) => pool.release())); // what failed was reported before
+    await host?.close();
+    await Promise.allSettled(pools.map((pool) => pool.settled()));
+    opened.close(); // not before: every session that is opened later reads the weights again
+  };
   try {
-    const { model, source, externalFiles } = opened;
+    const { model } = opened;
     checkModel(model, file);
     const contract = options.contract ?? contractOf(manifestOf(model, file) ?? refuseForeign(file), file);
-    const fileBytes = [source, ...externalFiles].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const plan = planSessions(opened, options);
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
-    const sessions = await openSessions({ path, model, contract, host, fileBytes }, options);
-    const { device } = (sessions.encoder ?? sessions.head)!;
+    const setting = { opened, host, contract, plan, options };
+    for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
+    const [{ device }] = pools;
+    if (plan.threads > 1 && device.kind === 'cpu') options.onWarning?.(tooLarge(file, plan));
     const { sha256 } = await hashFile(path);
-    const opening = host;
+    assertUnchanged(opened);
+    const isItem = contract.mode === 'item';
     return {
       file,
       sha256,
@@ -85,25 +103,20 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
       runtime: {
         version: runtimeVersion(),
         device: formatDevice(device),
-        threads: threadsOf(options),
+        threads: plan.threads,
         optimization: options.optimization ?? 'all',
       },
-      ...sessions,
-      async close() {
-        await Promise.allSettled([sessions.encoder?.release(), sessions.head?.release()]); // what failed was reported before
-        await opening.close();
-      },
+      mixesRows: mixesRows(model),
+      encoder: isItem || pools.length === 2 ? pools[0] : null,
+      head: isItem ? null : pools[pools.length - 1],
+      close,
     };
   } catch (error) {
     endUnused();
-    await host?.close();
+    await close();
     throw error;
-  } finally {
-    opened.close();
   }
 }
-
-const threadsOf = ({ threads = availableParallelism() }: OpenModelOptions): number => threads;
 
 function refuseForeign(file: string): never {
   throw new HpsError('ONNX_UNSUPPORTED', `${file}: carries no manifest, so nothing says what its inputs mean`, {
@@ -112,46 +125,97 @@ function refuseForeign(file: string): never {
   });
 }
 
-interface Source {
-  readonly path: string;
-  readonly model: OnnxModel;
-  readonly contract: ScoringContract;
-  readonly host: ModelProcess;
-  /** Of all files of the model. */
-  readonly fileBytes: number;
+interface SessionPlan {
+  /** Most sessions that run side by side. */
+  readonly sessions: number;
+  /** Threads inside one operator of each. */
+  readonly threads: number;
 }
 
-async function openSessions(
-  source: Source,
-  options: OpenModelOptions,
-): Promise<Pick<ScoringModel, 'encoder' | 'head'>> {
-  const { path, model, contract, host, fileBytes } = source;
-  const config = { ...spinning(contract), ...contract.session };
-  const { device, optimization } = options;
-  const onFallback = (missing: Device, next: Device) => options.onWarning?.(fallback(missing, next));
-  const open = (part: string) =>
-    host.openThread(part, { device, threads: threadsOf(options), optimization, config, onFallback }, fileBytes);
-  if (contract.mode === 'item') return { encoder: await open(path), head: null };
-  if (!isCuttable(model)) return { encoder: null, head: await open(path) };
-  // Open sessions have it all in memory.
-  return withTemporaryFolder('parts', async (folder) => {
-    const writePart = (name: string, cut: Cut): Promise<string> =>
-      writeTemporaryModel({ ...extractSubgraph(model, cut), metadataProps: [] }, folder, `${name}.onnx`);
-    const encoder = await open(
-      await writePart('encoder', {
-        inputs: contract.inputs.map(({ name }) => `left_${name}`),
-        outputs: [PAIR_EMBEDDINGS[0]],
-      }),
-    );
-    const outputs = model.graph.output.map(({ name }) => name);
-    const part = await writePart('head', { inputs: [...PAIR_EMBEDDINGS], outputs });
-    // A few small matrices: a second pool of threads, or the way to another device, would cost more than it saves.
-    const head = await host.openThread(
-      part,
-      { device: CPU, threads: 1, optimization, config: contract.session },
-      fileBytes,
-    );
-    return { encoder, head };
+/** One thread for each session, and a session for each core, as far as half of the memory holds their weights. */
+function planSessions(opened: OnnxFile, { device, threads = availableParallelism() }: OpenModelOptions): SessionPlan {
+  if (device.kind === 'cuda' || device.kind === 'webgpu') return { sessions: 1, threads: 1 };
+  const copies = Math.floor(machineMemory() / 2 / (WEIGHT_COPIES * bytesOf(opened)));
+  return copies < 2 ? { sessions: 1, threads } : { sessions: Math.min(threads, copies), threads: 1 };
+}
+
+const bytesOf = ({ source, externalFiles }: OnnxFile): number =>
+  [source, ...externalFiles].reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+const tooLarge = (file: string, { threads }: SessionPlan): string =>
+  `${file} is too large for two copies in memory: one runs with ${threads} threads, and the last digits of its scores may depend on their number.`;
+
+/** What runs as a session of its own: the model as it is, or a part that is cut out. */
+interface Part {
+  /** Null for the whole file. */
+  readonly model: OnnxModel | null;
+  readonly isHead: boolean;
+}
+
+/** Encoder before head. A pair file without named embeddings cannot be cut. */
+function partsOf(model: OnnxModel, contract: ScoringContract): readonly Part[] {
+  if (contract.mode === 'item' || !isCuttable(model)) return [{ model: null, isHead: false }];
+  const cut = (inputs: readonly string[], outputs: readonly string[]): OnnxModel => ({
+    ...extractSubgraph(model, { inputs, outputs }),
+    metadataProps: [],
+  });
+  const inputs = contract.inputs.map(({ name }) => `left_${name}`);
+  const outputs = model.graph.output.map(({ name }) => name);
+  return [
+    { model: cut(inputs, [PAIR_EMBEDDINGS[0]]), isHead: false },
+    { model: cut(PAIR_EMBEDDINGS, outputs), isHead: true },
+  ];
+}
+
+const isCuttable = ({ graph }: OnnxModel): boolean =>
+  PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
+
+interface PoolSetting {
+  readonly opened: OnnxFile;
+  readonly host: ModelProcess;
+  readonly contract: ScoringContract;
+  readonly plan: SessionPlan;
+  readonly options: OpenModelOptions;
+}
+
+async function openPool(
+  { model, isHead }: Part,
+  { opened, host, contract, plan, options }: PoolSetting,
+): Promise<SessionPool> {
+  const { path, name: file } = opened.source;
+  const { optimization, onWarning } = options;
+  // A head is a few small matrices: a second copy, or the way to another device, would cost more than it saves.
+  const { sessions, threads } = isHead ? { sessions: 1, threads: 1 } : plan;
+  const config = { ...(threads > 1 ? spinning(contract) : {}), ...contract.session };
+  const onFallback = (missing: Device, next: Device) => onWarning?.(fallback(missing, next));
+  const open = async (device: DeviceChoice, another: boolean): Promise<ThreadSession> => {
+    const load = (from: string): Promise<ThreadSession> =>
+      host.openThread(from, { device, threads, optimization, config, onFallback, another }, bytesOf(opened));
+    assertUnchanged(opened);
+    const session = await (model ? withTemporaryModel(model, load, file) : load(path));
+    try {
+      assertUnchanged(opened);
+      return session;
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  };
+  const first = await open(isHead ? CPU : options.device, false);
+  return new SessionPool(first, {
+    open: () => open(first.device, true),
+    most: first.device.kind === 'cpu' ? sessions : 1,
+    onRefused: ({ message }, count) => onWarning?.(`${file} runs in ${count} of ${sessions} sessions: ${message}.`),
+  });
+}
+
+/** Sessions of one model must have the same weights, however late they are opened. */
+function assertUnchanged({ source, externalFiles }: OnnxFile): void {
+  const changed = [source, ...externalFiles].find((file) => !file.isUnchanged());
+  if (!changed) return;
+  throw new HpsError('FILE_UNREADABLE', `${changed.name}: was replaced or written to while it was in use`, {
+    hint: 'Load the model again once its file is complete.',
+    details: { file: changed.name },
   });
 }
 
@@ -162,8 +226,14 @@ async function openSessions(
 const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>> =>
   inputs.every(({ preprocess }) => isTextual(preprocess.kind)) ? {} : { 'session.intra_op.allow_spinning': '0' };
 
-const isCuttable = ({ graph }: OnnxModel): boolean =>
-  PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name));
+/** Operators that choose the scale of a value by all of it, and so of a batch by all its rows: DynamicQuantizeLinear and its fused forms. */
+const MEASURES_BATCH = /^DynamicQuantize/;
+
+function mixesRows({ graph, functions }: OnnxModel): boolean {
+  const mixes = (nodes: readonly NodeProto[]): boolean =>
+    nodes.some((node) => MEASURES_BATCH.test(node.opType) || [...subgraphsOf(node)].some((inner) => mixes(inner.node)));
+  return mixes(graph.node) || (functions ?? []).some(({ node }) => mixes(node));
+}
 
 const fallback = (missing: Device, next: Device): string =>
   `Device ${formatDevice(missing)} is not available here: running on ${formatDevice(next)}.`;

@@ -1,7 +1,6 @@
 import type { Calibrated } from '../calibration/calibrator.js';
 import type { Winner } from '../data/rows.js';
 import { sigmoid } from '../stats/logistic.js';
-import type { RuntimeInfo } from './model.js';
 
 interface ScoreBase {
   /** The pair logit, or the utility logit of an item. */
@@ -11,7 +10,6 @@ interface ScoreBase {
   readonly task?: string;
   /** Present where the end of a text was left out. */
   readonly truncated?: true;
-  readonly runtime: RuntimeInfo;
 }
 
 /** What a model says of a pair, in the order it is printed in. */
@@ -42,7 +40,7 @@ export interface ItemScore extends ScoreBase {
 export type Score = PairScore | ItemScore;
 
 /** What both kinds of score take over from their surroundings. */
-export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated' | 'runtime'>;
+export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated'>;
 
 /**
  * @param logit - the pair logit

@@ -27,7 +27,10 @@ export interface ScorerOptions {
    * and a single score then costs as much as a whole batch. Raise it for `scoreBatch`.
    */
   readonly batchSize?: number;
-  /** Threads inside one operator; the cores by default. */
+  /**
+   * Most batches that are computed side by side, each in a session of its own with a copy of the weights; the cores by default.
+   * Scores do not depend on it.
+   */
   readonly threads?: number;
   /** `all` by default. */
   readonly optimization?: OptimizationLevel;
@@ -126,7 +129,7 @@ export class HPSv3Scorer {
         calibrator,
         { mediaRoot, remote: ownRemote ?? (remote as RemoteStore | undefined) },
         ownRemote,
-        windowRows(inputs, batchSize),
+        windowRows(inputs, batchSize, model.encoder?.most ?? 1),
         preparer.contractSha256,
       );
     } catch (error) {
@@ -149,8 +152,14 @@ export class HPSv3Scorer {
     return this.model.contract.decision;
   }
 
+  /** What decides the digits of its scores beside the model and the samples. */
   get runtime(): RuntimeInfo {
     return this.model.runtime;
+  }
+
+  /** Sessions that run side by side now; there are more once there is work for them. */
+  get sessions(): number {
+    return (this.model.encoder ?? this.model.head)!.sessions;
   }
 
   /** sha256 of the calibrator file; null without one. */
@@ -257,7 +266,6 @@ export class HPSv3Scorer {
       model: this.model.sha256,
       ...(task === undefined ? {} : { task }),
       ...(encoded.some(({ truncated }) => truncated) ? { truncated: true as const } : {}),
-      runtime: this.model.runtime,
     };
   }
 }

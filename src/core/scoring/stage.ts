@@ -1,4 +1,4 @@
-import type { Session } from '../runtime/session.js';
+import type { SessionPool } from '../runtime/session-pool.js';
 import { concatRows, type TensorValue, takeRows } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
 import type { Collector, Scheduler } from './scheduler.js';
@@ -13,12 +13,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Batches handed to the session at a time: one runs, the next one is already there when it ends. */
-const MAX_IN_FLIGHT = 2;
+/** What a stage asks of the sessions it runs batches in. */
+export type BatchRunner = Pick<SessionPool, 'run' | 'capacity'>;
 
 /**
- * A session that is given one row at a time and runs them in batches of one fixed size. Rows share a batch when their
- * shapes are equal; one that does not fill is filled up with repeats of its last row. So the shape a row is computed in
+ * Takes rows one at a time and runs them in batches of one fixed size. Rows share a batch when their shapes are equal; one that does not fill is filled up with repeats of its last row. So the shape a row is computed in
  * depends on that row alone.
  */
 export class Stage implements Collector {
@@ -27,7 +26,7 @@ export class Stage implements Collector {
   private inFlight = 0;
 
   constructor(
-    private readonly session: Session,
+    private readonly sessions: BatchRunner,
     private readonly rows: number,
     private readonly scheduler: Scheduler,
   ) {
@@ -69,7 +68,7 @@ export class Stage implements Collector {
   }
 
   private pump(): void {
-    while (this.inFlight < MAX_IN_FLIGHT && this.ready.length > 0) {
+    while (this.inFlight < this.sessions.capacity && this.ready.length > 0) {
       this.inFlight++;
       const batch = this.ready.shift()!;
       void this.scheduler
@@ -83,7 +82,7 @@ export class Stage implements Collector {
 
   private async runBatch(batch: readonly Waiting[]): Promise<void> {
     try {
-      const outputs = await this.session.run(this.feeds(batch));
+      const outputs = await this.sessions.run(this.feeds(batch));
       const whole = [...outputs].filter(([, { shape }]) => shape[0] === this.rows);
       for (const [i, { resolve }] of batch.entries())
         resolve(new Map(whole.map(([name, value]) => [name, takeRows(value, [i])])));

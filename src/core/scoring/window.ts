@@ -2,16 +2,17 @@ import type { ContractInput } from '../onnx/manifest.js';
 
 /** Memory for inputs that wait for their batch. */
 const WAITING_BYTES = 256 * 1024 * 1024;
-/** Texts of several lengths fill several batches at a time. */
-const MOST_BATCHES = 4;
-/** One batch runs while the next one fills. */
-const FEWEST_BATCHES = 2;
 
-/** Rows that may be under way at once: enough to fill batches, and no more than the memory for them holds. */
-export function windowRows(inputs: readonly ContractInput[], batchSize: number): number {
+/**
+ * Rows that may be under way at once: enough to fill batches, and no more than the memory for them holds.
+ * @param sessions - batches that run at a time
+ */
+export function windowRows(inputs: readonly ContractInput[], batchSize: number, sessions: number): number {
   const bytes = 2 * inputs.reduce((sum, input) => sum + largestInput(input), 0); // a pair has two items
   const batches = Math.floor(WAITING_BYTES / (bytes * batchSize));
-  return batchSize * Math.min(MOST_BATCHES, Math.max(FEWEST_BATCHES, batches));
+  const fewest = sessions + 1; // one fills while the others run
+  const most = 2 * sessions + 2; // texts of several lengths fill several batches at a time
+  return batchSize * Math.min(most, Math.max(fewest, batches));
 }
 
 /** Bytes of the largest value that an input of one row may have. */

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../../src/core/runtime/value.js';
-import type { WorkerSession } from '../../../src/core/runtime/worker.js';
 import { encoderRows, padText, tokenBucket } from '../../../src/core/scoring/buckets.js';
 import { FeatureCache } from '../../../src/core/scoring/feature-cache.js';
 import { inOrder } from '../../../src/core/scoring/in-order.js';
 import { Scheduler } from '../../../src/core/scoring/scheduler.js';
-import { Stage } from '../../../src/core/scoring/stage.js';
+import { type BatchRunner, Stage } from '../../../src/core/scoring/stage.js';
 
 const text: ContractInput[] = [
   {
@@ -59,7 +58,8 @@ describe('buckets', () => {
 /** Doubles x, and notes the batches it is given. */
 function doubler() {
   const batches: number[][] = [];
-  const session = {
+  const session: BatchRunner = {
+    capacity: 2,
     async run(feeds: ReadonlyMap<string, TensorValue>) {
       const { shape, data } = feeds.get('x')!;
       batches.push([...(data as Float32Array)]);
@@ -74,7 +74,7 @@ function doubler() {
         ],
       ]);
     },
-  } as unknown as WorkerSession;
+  };
   return { session, batches };
 }
 
@@ -106,7 +106,7 @@ describe('Stage', () => {
   });
 
   it('gives the error of a batch to each of its rows', async () => {
-    const session = { run: () => Promise.reject(new Error('no')) } as unknown as WorkerSession;
+    const session: BatchRunner = { capacity: 2, run: () => Promise.reject(new Error('no')) };
     const stage = new Stage(session, 2, new Scheduler());
     const settled = await Promise.allSettled([stage.run(row(1)), stage.run(row(2)), stage.run(row(3))]);
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);

@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { quantizeModel } from '../../../src/core/lifecycle/quantize/quantize.js';
 import { openPreparer } from '../../../src/core/media/preparer.js';
 import { manifestOf } from '../../../src/core/onnx/manifest.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
@@ -68,9 +69,64 @@ describe('HPSv3Scorer', () => {
       winner: pair.logit > 0 ? 'left' : 'right',
       confidence: null,
       calibrated: false,
-      runtime: { device: 'cpu', optimization: 'all', version: expect.stringMatching(/^\d+\.\d+/) },
     });
     await session.release();
+  });
+
+  it('says what decides its digits, which is one thread for each session on any machine', async () => {
+    const runtime = { device: 'cpu', threads: 1, optimization: 'all', version: expect.stringMatching(/^\d+\.\d+/) };
+    for (const threads of [undefined, 5]) {
+      await withScorer(models.text, { threads }, async (scorer) => {
+        expect(scorer.runtime).toEqual(runtime);
+        expect(scorer.sessions).toBe(1);
+      });
+    }
+  });
+
+  it('opens more sessions under load, and no more than threads', async () => {
+    const samples = (round: number) => Array.from({ length: 100 }, (_, i) => ({ item: `text ${i} of ${round}` }));
+    for (const threads of [1, 3]) {
+      await withScorer(models.text, { threads, batchSize: 2 }, async (scorer) => {
+        for (let round = 0; round === 0 || scorer.sessions < threads; round++)
+          for await (const { error } of scorer.scoreBatch(samples(round))) expect(error).toBeUndefined();
+        expect(scorer.sessions).toBe(threads);
+      });
+    }
+  });
+
+  it('warns once where a model was replaced before another session of it was opened, and scores on with the one it has', async () => {
+    const path = join(folder, 'replaced.onnx');
+    copyFileSync(models.text, path);
+    const warnings: string[] = [];
+    const options = { threads: 4, batchSize: 2, onWarning: (warning: string) => warnings.push(warning) };
+    await withScorer(path, options, async (scorer) => {
+      const samples = Array.from({ length: 100 }, (_, i) => ({ item: `text ${i}` }));
+      copyFileSync(models.image, path);
+      for await (const { error } of scorer.scoreBatch(samples)) expect(error).toBeUndefined();
+      expect(scorer.sessions).toBe(1);
+    });
+    expect(warnings.filter((warning) => warning.includes('runs in 1 of 4 sessions'))).toHaveLength(1);
+  });
+
+  it('gives rows of a model that measures ranges over a batch the scores they have alone', async () => {
+    const model = join(folder, 'dynamic.onnx');
+    await quantizeModel({
+      model: models.image,
+      out: model,
+      scheme: 'dynamic',
+      calibrator: 'minmax',
+      perChannel: true,
+      fullRange: false,
+      exclude: [],
+      gate: 'off',
+      allowBatchDependence: true,
+      contrib: false,
+      seed: 0,
+      force: false,
+      dryRun: false,
+    });
+    const samples = SAMPLES.image();
+    expect(await logits(model, 8, samples)).toEqual(await logits(model, 1, samples));
   });
 
   it('is antisymmetric: swapping the sides swaps the winner', async () => {

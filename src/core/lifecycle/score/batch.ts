@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
-import { StagedOutput, withAtomicOutput } from '../../bytes/output.js';
+import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import { type DataFormat, formatOfName } from '../../data/recognise.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
@@ -12,6 +12,7 @@ import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
 import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
+import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
 import { chooseScorer, sampleOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord } from './score-rows.js';
 
@@ -49,6 +50,8 @@ export interface BatchReport {
   readonly failedByCode: Readonly<Record<string, number>>;
   /** Base name of the file with the failed rows; null where there is none. */
   readonly errors: string | null;
+  /** Base name of the file that says what the scores were computed with; null for standard output. */
+  readonly manifest: string | null;
   /** Rows taken over from an unfinished run. */
   readonly resumed: number;
   /** Rows whose context no model input reads. */
@@ -56,6 +59,8 @@ export interface BatchReport {
   readonly shard: Shard | null;
   readonly models: readonly { readonly file: string; readonly sha256: string; readonly modality: string }[];
   readonly runtime: RuntimeInfo;
+  /** Most sessions of one model that ran side by side. */
+  readonly sessions: number;
   readonly seconds: number;
 }
 
@@ -91,6 +96,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
           modality: scorer.modality,
         })),
         runtime: scorers[0].runtime,
+        sessions: Math.max(...scorers.map(({ sessions }) => sessions)),
         seconds: (performance.now() - started) / 1000,
       };
     } finally {
@@ -113,6 +119,7 @@ async function openOutputs(options: BatchOptions, inputs: readonly string[]): Pr
   const { out, errors = `${out}.errors.jsonl`, force, resume } = options;
   const scores = await StagedOutput.open(out, { force, inputs });
   try {
+    checkOutput(out, { force, inputs }, [MANIFEST_SUFFIX]);
     return { scores, errors: await StagedOutput.open(errors, { force: force || resume, inputs }) };
   } catch (error) {
     await scores.discard();
@@ -170,6 +177,7 @@ class BatchRun {
   get identity(): RunIdentity {
     const { models, batchSize, shard, contract, to, out } = this.options;
     const [{ runtime }] = this.scorers;
+    const threads = Math.max(...this.scorers.map((scorer) => scorer.runtime.threads));
     return {
       tool: VERSION,
       models: this.scorers.map(({ sha256 }) => sha256).join(' '),
@@ -182,7 +190,15 @@ class BatchRun {
       files: models.length,
       remote: this.remote,
       ...runtime,
+      threads,
     };
+  }
+
+  /** What stands beside the output, whose hash and format are given. */
+  manifestOf(written: Pick<ScoresManifest, 'sha256' | 'format'>): string {
+    const { rows, failed, scorers, options } = this;
+    const { shard = null } = options;
+    return formatManifest({ ...written, rows: rows - failed, failed, shard, settings: settingsOf(scorers, options) });
   }
 
   /** Scores every row that `done` does not hold, and gives everything to `take` in order. */
@@ -271,7 +287,7 @@ function changedInput(input: string, line: number): HpsError {
   });
 }
 
-type Written = Pick<BatchReport, 'out' | 'sha256' | 'errors'>;
+type Written = Pick<BatchReport, 'out' | 'sha256' | 'errors' | 'manifest'>;
 
 async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Promise<Written> {
   const { out, resume, force } = run.options;
@@ -289,10 +305,11 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const writer = createScoreWriter(sink, format);
   for await (const { score } of readJournal(path)) if (score) await writer.write(score);
   await writer.finish();
-  const { sha256 } = await sink.finish();
+  const { name, sha256 } = await sink.finish();
+  const manifest = await outputs.scores.writeFile(`${name}${MANIFEST_SUFFIX}`, run.manifestOf({ sha256, format }));
   await outputs.scores.commit();
   await journal.remove();
-  return { out: basename(out), sha256, errors };
+  return { out: name, sha256, errors, manifest: manifest.name };
 }
 
 async function writeErrors(output: StagedOutput, journal: string): Promise<string> {
@@ -319,12 +336,12 @@ async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
   };
   if (errors === undefined) {
     await score(async ({ line, code, message }) => run.options.onWarning?.(`Line ${line}: ${message} (${code})`));
-    return { out: null, sha256: null, errors: null };
+    return { out: null, sha256: null, errors: null, manifest: null };
   }
   return withAtomicOutput(errors, { force }, async (output) => {
     const sink = await output.create();
     await score((error) => sink.write(Buffer.from(formatErrorRecord(error))));
     const { name } = await sink.finish();
-    return { out: null, sha256: null, errors: name };
+    return { out: null, sha256: null, errors: name, manifest: null };
   });
 }

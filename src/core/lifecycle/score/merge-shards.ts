@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import * as z from 'zod';
-import { StagedOutput } from '../../bytes/output.js';
+import { checkOutput, StagedOutput } from '../../bytes/output.js';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { readJsonLines } from '../../data/json-lines.js';
@@ -10,11 +10,13 @@ import { scoreRowSchema } from '../../data/schema.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { readInputRows } from './input-rows.js';
+import { formatManifest, MANIFEST_SUFFIX, runtimeSchema } from './manifest.js';
 import { choiceOf } from './samples.js';
 import { createScoreWriter, type ErrorRecord, formatErrorRecord, type ScoreRecord } from './score-rows.js';
+import { SharedSettings } from './shared-settings.js';
 
 export interface MergeOptions extends Run {
-  /** JSONL files that `batch --shard` wrote; the failed rows of each lie beside it as `FILE.errors.jsonl`. */
+  /** JSONL files that `batch --shard` wrote; beside each lie its manifest, and its failed rows as `FILE.errors.jsonl`. */
   readonly shards: readonly string[];
   /** The file that was scored: what must be there, and in which order. */
   readonly input: string;
@@ -34,19 +36,25 @@ export interface MergeReport {
   readonly rows: number;
   readonly failed: number;
   readonly errors: string | null;
+  readonly manifest: string;
 }
 
 /**
  * Joins the outputs of shards in the order of their input, in bounded memory, and proves on the way that every row of the
- * input is there exactly once, under its own id, and rows of one kind by one model.
- * @throws HpsError DATA_INVALID naming the row that is missing, repeated or another's; the OUTPUT_… codes
+ * input is there exactly once, under its own id, and rows of one kind by one model: to the bytes of one run, its manifest too.
+ * @throws HpsError DATA_INVALID naming the row that is missing, repeated or another's; MODELS_INCOMPARABLE naming the setting that
+ *   two shards do not share; the OUTPUT_… codes
  */
 export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
-  const { shards, input, out, errors = `${out}.errors.jsonl`, force } = options;
+  const { input, out, errors = errorsOf(out), force } = options;
+  // A pattern such as `scores-*.jsonl` names the failed rows too, which are read with their shard.
+  const shards = options.shards.filter((path) => !options.shards.some((other) => errorsOf(other) === path));
   const format = options.to ?? formatOfName(out);
   const inputs = [input, ...shards];
   const scores = await StagedOutput.open(out, { force, inputs });
   try {
+    checkOutput(out, { force, inputs }, [MANIFEST_SUFFIX]);
+    const settings = await SharedSettings.read(shards);
     const failures = await StagedOutput.open(errors, { force, inputs });
     try {
       const sink = await scores.create();
@@ -54,7 +62,7 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
       const errorSink = await failures.create();
       let rows = 0;
       let failed = 0;
-      for await (const { score, error } of provenRows(options)) {
+      for await (const { score, error } of provenRows({ ...options, shards }, settings)) {
         rows++;
         if (score) await writer.write(score);
         else {
@@ -65,6 +73,9 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
       await writer.finish();
       const { name, sha256 } = await sink.finish();
       await errorSink.finish();
+      const counts = { rows: rows - failed, failed, shard: null };
+      const manifest = formatManifest({ sha256, format, ...counts, settings: settings.agreed });
+      await scores.writeFile(`${name}${MANIFEST_SUFFIX}`, manifest);
       if (failed > 0) await failures.commit();
       await scores.commit();
       return {
@@ -75,6 +86,7 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
         rows,
         failed,
         errors: failed > 0 ? failures.name : null,
+        manifest: `${name}${MANIFEST_SUFFIX}`,
       };
     } finally {
       await failures.discard();
@@ -84,15 +96,20 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
   }
 }
 
+const errorsOf = (scores: string): string => `${scores}.errors.jsonl`;
+
 /** A line of a shard: where it belongs, and what it says. */
 type ShardRow = { readonly line: number; readonly id: string | null; readonly file: string } & (
   | { readonly score: ScoreRecord; readonly error?: undefined }
   | { readonly score?: undefined; readonly error: ErrorRecord }
 );
 
-async function* provenRows({ shards, input, from, signal }: MergeOptions): AsyncGenerator<ShardRow> {
+async function* provenRows(
+  { shards, input, from, signal }: MergeOptions,
+  settings: SharedSettings,
+): AsyncGenerator<ShardRow> {
   const source = FileSource.open(input);
-  const merged = mergeByLine(shards.flatMap(partsOf));
+  const merged = mergeByLine(shards.flatMap((shard) => partsOf(shard, settings)));
   const models = new Map<string, string>();
   try {
     for await (const { line, row, error } of readInputRows(fileInput(source, signal), { format: from })) {
@@ -124,9 +141,9 @@ async function* provenRows({ shards, input, from, signal }: MergeOptions): Async
 
 const named = (id: string | null): string => (id === null ? ' (without an id)' : ` (id ${JSON.stringify(id)})`);
 
-const partsOf = (shard: string): AsyncGenerator<ShardRow>[] => {
-  const failures = `${shard}.errors.jsonl`;
-  return [readScores(shard), ...(existsSync(failures) ? [readErrors(failures)] : [])];
+const partsOf = (shard: string, settings: SharedSettings): AsyncGenerator<ShardRow>[] => {
+  const failures = errorsOf(shard);
+  return [readScores(shard, settings), ...(existsSync(failures) ? [readErrors(failures)] : [])];
 };
 
 /** Several ordered streams as one; a line that two of them have comes twice. */
@@ -147,7 +164,11 @@ async function* mergeByLine(streams: readonly AsyncGenerator<ShardRow>[]): Async
   }
 }
 
-const scoreLine = scoreRowSchema.extend({ row: z.number().int().positive(), model: z.string() });
+const scoreLine = scoreRowSchema.extend({
+  row: z.number().int().positive(),
+  model: z.string(),
+  runtime: runtimeSchema.optional(), // in rows of 0.1.0
+});
 const errorLine = z.object({
   line: z.number().int().positive(),
   id: z.string().nullable(),
@@ -155,10 +176,16 @@ const errorLine = z.object({
   message: z.string(),
 });
 
-const readScores = (path: string): AsyncGenerator<ShardRow> =>
+const readScores = (path: string, settings: SharedSettings): AsyncGenerator<ShardRow> =>
   readOrdered(path, (value, file) => {
     const parsed = scoreLine.safeParse(value);
     if (!parsed.success) return null;
+    if (!settings.covers(path)) {
+      const { model, runtime } = parsed.data;
+      if (!runtime)
+        throw unproven(`${file}${MANIFEST_SUFFIX} is missing, so nothing says what its scores were computed with`);
+      settings.take(model, runtime, file);
+    }
     const score = value as ScoreRecord;
     return { line: score.row, id: score.id, file, score };
   });

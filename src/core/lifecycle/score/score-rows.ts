@@ -3,7 +3,7 @@ import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-write
 import type { ByteSink } from '../../bytes/sink.js';
 import { escapeFormula } from '../../data/csv.js';
 import type { DataFormat } from '../../data/recognise.js';
-import type { Score } from '../../scoring/result.js';
+import type { PairScore, Score } from '../../scoring/result.js';
 
 /** A line of a score file: the score of one row, with the row's id and number. */
 export type ScoreRecord = { readonly id: string; readonly row: number } & Score;
@@ -21,11 +21,11 @@ export interface ErrorRecord {
 export const formatErrorRecord = ({ line, id, code, message }: ErrorRecord): string =>
   `${JSON.stringify({ line, id, code, message })}\n`;
 
-/** One line of JSON; `id` and `logit` first, which is what fitting commands read. */
+/** A line of JSON; `id` and `logit` first, which is what fitting commands read. What 0.1.0 wrote besides (`runtime`) is left out. */
 export function formatScoreRecord(record: ScoreRecord): string {
-  const { id, logit, row, ...rest } = record;
-  const { runtime, model, ...score } = rest;
-  return `${JSON.stringify({ id, logit, ...score, row, model, runtime })}\n`;
+  const { id, logit, score, calibrated, task, truncated, row, model } = record;
+  const { winner, confidence } = record as Partial<PairScore>;
+  return `${JSON.stringify({ id, logit, score, winner, confidence, calibrated, task, truncated, row, model })}\n`;
 }
 
 /** Writes score rows in one format, holding a bounded number of them. */
@@ -46,7 +46,7 @@ type Cell = string | number | boolean | null;
 /** The flat columns that CSV and Parquet share. */
 const COLUMNS: readonly {
   readonly name: string;
-  readonly type: 'STRING' | 'DOUBLE' | 'BOOLEAN' | 'INT32';
+  readonly type: 'STRING' | 'DOUBLE' | 'BOOLEAN';
   readonly of: (record: ScoreRecord) => Cell;
 }[] = [
   { name: 'id', type: 'STRING', of: ({ id }) => id },
@@ -65,10 +65,6 @@ const COLUMNS: readonly {
   { name: 'truncated', type: 'BOOLEAN', of: ({ truncated }) => truncated ?? false },
   { name: 'row', type: 'DOUBLE', of: ({ row }) => row },
   { name: 'model', type: 'STRING', of: ({ model }) => model },
-  { name: 'runtime.version', type: 'STRING', of: ({ runtime }) => runtime.version },
-  { name: 'runtime.device', type: 'STRING', of: ({ runtime }) => runtime.device },
-  { name: 'runtime.threads', type: 'INT32', of: ({ runtime }) => runtime.threads },
-  { name: 'runtime.optimization', type: 'STRING', of: ({ runtime }) => runtime.optimization },
 ];
 
 const csvLine = (cells: readonly string[]): string => stringify([[...cells]], { quoted_match: /\r|^\s|\s$/ });

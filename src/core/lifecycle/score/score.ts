@@ -8,6 +8,7 @@ import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
+import type { RuntimeInfo } from '../../scoring/model.js';
 import type { Score } from '../../scoring/result.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
 import { sampleOf } from './samples.js';
@@ -24,6 +25,7 @@ export interface ScoreFileOptions extends Run, Omit<ScorerOptions, 'batchSize'> 
 }
 
 export type ScoreReport = Score & {
+  readonly runtime: RuntimeInfo;
   /** What a pair was decided by; absent of an item. */
   readonly decision?: Decision;
   /** Worth knowing before the score is used, one sentence each. */
@@ -57,7 +59,8 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   try {
     options.signal?.throwIfAborted();
     const score = await scorer.scoreSample(sample);
-    return { ...score, ...('winner' in score ? { decision: scorer.decision } : {}), warnings };
+    const decision = 'winner' in score ? { decision: scorer.decision } : {};
+    return { ...score, ...decision, runtime: scorer.runtime, warnings };
   } finally {
     await scorer.close();
   }

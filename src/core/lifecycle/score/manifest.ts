@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import * as z from 'zod';
+import { hashFile, sha256Hex } from '../../bytes/hash.js';
+import { type DocumentOf, defineDocument, formatDocument, readDocument } from '../../documents/define.js';
+import { count, positive, sha256 } from '../../documents/parts.js';
+import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { OPTIMIZATION_LEVELS } from '../../runtime/session.js';
+import type { HPSv3Scorer } from '../../scoring/scorer.js';
+import { TOOL } from '../../version.js';
+
+/** As `RuntimeInfo`. */
+export const runtimeSchema = z.strictObject({
+  version: z.string().describe('Of onnxruntime'),
+  device: z.string(),
+  threads: positive.describe('Threads inside one operator'),
+  optimization: z.enum(OPTIMIZATION_LEVELS),
+});
+
+const settingsSchema = z.strictObject({
+  tool: z.string().nullable(),
+  models: z.array(
+    z.strictObject({
+      sha256,
+      modality: z.string().nullable(),
+      preprocessing: sha256.nullable().describe('Of how media become inputs'),
+      runtime: runtimeSchema,
+    }),
+  ),
+  calibrator: sha256.nullable().describe('Of the calibrator file; null where the models carry their own, or none'),
+  contract: sha256.nullable().describe('Of what the contract of a model without manifest says, as JSON'),
+  batchSize: positive.nullable(),
+});
+
+const fields = z.strictObject({
+  sha256: sha256.describe('Of the file of scores'),
+  format: z.enum(['jsonl', 'csv', 'parquet']),
+  rows: count.describe('Rows with a score'),
+  failed: count,
+  shard: z.strictObject({ index: count, count: positive }).nullable(),
+  settings: settingsSchema.describe(
+    'All that decides a score beside its row; null for what version 0.1.0 did not record',
+  ),
+});
+
+/** What stands beside a file of scores as `FILE.manifest.json`. Equal scores have equal manifests, on whichever machine they were made. */
+export const scoresDocument = defineDocument('hpsv3/scores@1', fields, {
+  what: 'a manifest of scores',
+  made: 'hpsv3 batch',
+  limit: LIMITS.configBytes,
+  code: 'DATA_INVALID',
+});
+
+export type ScoresManifest = DocumentOf<typeof scoresDocument>;
+export type ScoreSettings = ScoresManifest['settings'];
+
+/** Ends the name of the manifest beside a file of scores. */
+export const MANIFEST_SUFFIX = '.manifest.json';
+
+/** What these scorers compute with. The contract is that of a model without manifest. */
+export function settingsOf(
+  scorers: readonly HPSv3Scorer[],
+  { batchSize, contract }: { readonly batchSize: number; readonly contract?: { readonly value: unknown } },
+): ScoreSettings {
+  return {
+    tool: TOOL,
+    models: scorers.map(({ sha256: model, modality, preprocessingSha256, runtime }) => ({
+      sha256: model,
+      modality,
+      preprocessing: preprocessingSha256,
+      runtime,
+    })),
+    calibrator: scorers[0].calibratorSha256,
+    contract: contract ? sha256Hex(Buffer.from(JSON.stringify(contract.value))) : null,
+    batchSize,
+  };
+}
+
+export const formatManifest = (manifest: Omit<ScoresManifest, 'schema'>): string =>
+  formatDocument({ schema: scoresDocument.id, ...manifest });
+
+/**
+ * The manifest beside a file of scores, once it is known to be of that file; null where there is none.
+ * @throws HpsError as `readDocument`; DATA_INVALID for one of other scores
+ */
+export async function readManifestBeside(scores: string): Promise<ScoresManifest | null> {
+  const path = `${scores}${MANIFEST_SUFFIX}`;
+  if (!existsSync(path)) return null;
+  const { document, name } = readDocument(scoresDocument, path);
+  const { sha256: actual } = await hashFile(scores);
+  if (actual === document.sha256) return document;
+  const file = basename(scores);
+  throw new HpsError('DATA_INVALID', `${file}: is not the file that ${name} was written with`, {
+    hint: 'Give files of scores as `hpsv3 batch` wrote them, each with its manifest beside it.',
+    details: { file, expected: document.sha256, actual },
+  });
+}
+
+/** A setting that two runs do not share: where it stands, and what each has. */
+export interface Difference {
+  readonly key: string;
+  readonly values: readonly [unknown, unknown];
+}
+
+/** Where two JSON values differ, by the paths of their leaves. */
+export function differences(a: unknown, b: unknown, key = ''): Difference[] {
+  if (!isNested(a) || !isNested(b)) return Object.is(a, b) ? [] : [{ key, values: [a ?? null, b ?? null] }];
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...names].flatMap((name) => differences(a[name], b[name], key === '' ? name : `${key}.${name}`));
+}
+
+const isNested = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
