@@ -116,8 +116,12 @@ const filesOf = (folder) =>
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
+/** Times in a sentence, which no two runs share. */
+const withoutTimes = (text) => text.replace(/\d[\d.]* m?s\b/g, 'N ms');
+
 /** Hashes of artifacts by the artifacts' names: a hash of a file that differs says nothing that the file does not say. */
-const named = (bytes, known) => bytes.toString().replace(/\b[0-9a-f]{64}\b/g, (hash) => known.get(hash) ?? hash);
+const named = (bytes, known) =>
+  withoutTimes(bytes.toString()).replace(/\b[0-9a-f]{64}\b/g, (hash) => known.get(hash) ?? hash);
 
 async function differencesOf(name, paths, contents, hashes) {
   if (name.endsWith('.onnx')) return modelDifferences(paths, hashes);

@@ -1,5 +1,6 @@
 import { Random } from '../bytes/random.js';
 import type { Band, Curve } from '../onnx/curve.js';
+import { turns } from '../run.js';
 import { drawClusters } from '../stats/bootstrap.js';
 import { quantileOfSorted } from '../stats/quantile.js';
 import { applyCurve, isAntisymmetric } from './curve.js';
@@ -17,19 +18,20 @@ const BAND_CELLS = 4096;
 export interface BandOptions {
   readonly seed: string;
   readonly resamples?: number;
+  readonly signal?: AbortSignal;
 }
 
 /**
  * The pointwise band of a curve by cluster bootstrap: the method is fitted again to resampled clusters, with the votes it imagines
  * drawn anew, and the middle 90 % of its values taken. The curve itself is always inside.
  */
-export function bootstrapBand<Rows extends ClusteredRows>(
+export async function bootstrapBand<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   method: Candidate<Rows>,
   curve: Curve,
-  { seed, resamples = MAX_RESAMPLES }: BandOptions,
-): Band {
+  { seed, resamples = MAX_RESAMPLES, signal }: BandOptions,
+): Promise<Band> {
   const x = bandPoints(rows.logits, isAntisymmetric(curve));
   const refits = Math.min(resamples, MAX_RESAMPLES);
   const values = x.map(() => new Float64Array(refits));
@@ -39,11 +41,13 @@ export function bootstrapBand<Rows extends ClusteredRows>(
   const { names, codes } = rows.cluster;
   const draws = new Float64Array(names.length);
   const weights = new Float64Array(codes.length);
+  const turn = turns(signal);
   for (let i = 0; i < refits; i++) {
     drawClusters(random, draws);
     for (let row = 0; row < weights.length; row++) weights[row] = draws[codes[row]];
     const refitted = method.fit(resample(weights, imagined));
     for (const [point, at] of x.entries()) values[point][i] = applyCurve(refitted, at);
+    await turn();
   }
   const tail = (1 - BAND_LEVEL) / 2;
   const quantiles = (p: number) => values.map((column) => quantileOfSorted(column.sort(), p));

@@ -1,5 +1,6 @@
 import { clusterFolds } from '../data/split.js';
 import type { Curve } from '../onnx/curve.js';
+import { turns } from '../run.js';
 import { applyCurve } from './curve.js';
 import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
 
@@ -9,7 +10,11 @@ export interface FoldOptions {
   readonly seed: number;
   /** Divisions into folds whose predictions are averaged, so that figures hang less on one of them; 1 by default. */
   readonly repeats?: number;
+  readonly signal?: AbortSignal;
 }
+
+/** Fits to the rows `which`, given as `training`. */
+type Fit<Rows> = (training: Rows, which: Int32Array) => Curve | Promise<Curve>;
 
 /** Between the seeds of repeats: far from those of nested divisions. */
 const SEED_STEP = 1000;
@@ -39,34 +44,34 @@ function foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, se
 const divisionsOf = (rows: ClusteredRows, { folds, seed, repeats = 1 }: FoldOptions): Fold[][] =>
   Array.from({ length: repeats }, (_, repeat) => foldsOf(rows, folds, seed + repeat * SEED_STEP));
 
-/**
- * What is predicted of each row by curves that were fitted without its cluster.
- *
- * @param fitTo - fits to the rows `which`, given as `training`
- */
-export function predictOutOfFold<Rows extends ClusteredRows>(
+/** What is predicted of each row by curves that were fitted without its cluster. */
+export async function predictOutOfFold<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
-  fitTo: (training: Rows, which: Int32Array) => Curve,
+  fitTo: Fit<Rows>,
   options: FoldOptions,
-): Float64Array {
-  return predictEach(task, rows, [fitTo], options)[0];
+): Promise<Float64Array> {
+  const [predicted] = await predictEach(task, rows, [fitTo], options);
+  return predicted;
 }
 
 /** The predictions of several ways to fit: rows are divided and gathered once for all. */
-function predictEach<Rows extends ClusteredRows>(
+async function predictEach<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
-  fits: readonly ((training: Rows, which: Int32Array) => Curve)[],
+  fits: readonly Fit<Rows>[],
   options: FoldOptions,
-): Float64Array[] {
+): Promise<Float64Array[]> {
   const predicted = fits.map(() => new Float64Array(rows.logits.length));
   const divisions = divisionsOf(rows, options);
+  const turn = turns(options.signal);
   for (const { train, test } of divisions.flat()) {
     const training = task.select(rows, train);
+    await turn();
     for (const [i, fitTo] of fits.entries()) {
-      const curve = fitTo(training, train);
+      const curve = await fitTo(training, train);
       for (const row of test) predicted[i][row] += applyCurve(curve, rows.logits[row]) / divisions.length;
+      await turn();
     }
   }
   return predicted;
@@ -94,15 +99,15 @@ export interface Choice<Rows> {
  * @param candidates - from the simplest to the most flexible
  * @see Hastie, Tibshirani and Friedman (2009), 7.10, with a paired standard error
  */
-export function chooseByOneStandardError<Rows extends ClusteredRows>(
+export async function chooseByOneStandardError<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   candidates: readonly Candidate<Rows>[],
   options: FoldOptions,
-): Choice<Rows> {
+): Promise<Choice<Rows>> {
   if (candidates.length === 1) return { chosen: candidates[0], losses: [] };
   const fits = candidates.map((candidate) => (training: Rows) => candidate.fit(training));
-  const tried = predictEach(task, rows, fits, options).map((predicted) => task.losses(rows, predicted));
+  const tried = (await predictEach(task, rows, fits, options)).map((predicted) => task.losses(rows, predicted));
   const sums = tried.map(({ losses }) => losses.reduce((sum, loss) => sum + loss, 0));
   const best = tried[sums.indexOf(Math.min(...sums))];
   const total = best.weights.reduce((sum, weight) => sum + weight, 0);

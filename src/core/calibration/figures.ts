@@ -28,15 +28,15 @@ export interface BeforeAndAfter {
 }
 
 /** Figures of two predictions of the same rows, and how far the errors named in `errors` fall. */
-export function compareFigures(
+export async function compareFigures(
   before: readonly NamedStatistic[],
   after: readonly NamedStatistic[],
   errors: readonly string[],
   clusters: Clusters,
   options: BootstrapOptions,
-): BeforeAndAfter {
+): Promise<BeforeAndAfter> {
   // Both under the same draws: what the rows have in common cancels in the reduction.
-  const replicates = replicateAll([...before, ...after], clusters, options);
+  const replicates = await replicateAll([...before, ...after], clusters, options);
   const [from, to] = [replicates.slice(0, before.length), replicates.slice(before.length)];
   const reductions = errors.flatMap((id): (readonly [string, Replicates])[] => {
     const [i, j] = [before, after].map((list) => list.findIndex((one) => one.id === id));
@@ -57,8 +57,12 @@ export interface FigureOptions extends BootstrapOptions {
 }
 
 /** Figures of one prediction. */
-export function figuresOf(statistics: readonly NamedStatistic[], clusters: Clusters, options: FigureOptions): Figures {
-  const replicates = replicateAll(statistics, clusters, options);
+export async function figuresOf(
+  statistics: readonly NamedStatistic[],
+  clusters: Clusters,
+  options: FigureOptions,
+): Promise<Figures> {
+  const replicates = await replicateAll(statistics, clusters, options);
   return Object.fromEntries(statistics.map(({ id }, i) => [id, estimateOf(replicates[i], clusters, options.level)]));
 }
 
@@ -98,16 +102,16 @@ export function resampleCounts(ids: readonly string[], rows: number, asked: numb
 }
 
 /** Replicates of all statistics; those of as many resamples are over the same draws. */
-function replicateAll(
+async function replicateAll(
   statistics: readonly NamedStatistic[],
   clusters: Clusters,
   options: FigureOptions,
-): readonly Replicates[] {
+): Promise<readonly Replicates[]> {
   const counts = statistics.map(({ id }) => resamplesOf(id, clusters.of.length, options));
   const replicates = new Array<Replicates>(statistics.length);
   for (const resamples of new Set(counts)) {
     const places = [...counts.keys()].filter((place) => counts[place] === resamples);
-    const some = replicate(
+    const some = await replicate(
       places.map((place) => statistics[place].statistic),
       clusters,
       { ...options, resamples },

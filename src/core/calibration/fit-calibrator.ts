@@ -5,6 +5,7 @@ import { type Run, runOf, startStage } from '../run.js';
 import { bootstrapBand } from './band.js';
 import {
   type CandidateLoss,
+  type Choice,
   chooseByOneStandardError,
   type FoldOptions,
   predictOutOfFold,
@@ -61,12 +62,12 @@ const FITS_NOTHING = 'none';
  *
  * @throws HpsError DATA_INVALID without rows; TOO_FEW_CLUSTERS where the method, or cross-validation, needs more
  */
-export function fitCalibrator<Rows extends ClusteredRows>(
+export async function fitCalibrator<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   methods: readonly BoundedCandidate<Rows>[],
   options: FitCalibratorOptions,
-): FittedCalibrator {
+): Promise<FittedCalibrator> {
   const n = rows.logits.length;
   const clusters = rows.cluster.names.length;
   if (n === 0) throw new HpsError('DATA_INVALID', 'no row has both a judgement and a score', { hint: MATCH_HINT });
@@ -76,34 +77,38 @@ export function fitCalibrator<Rows extends ClusteredRows>(
     : [refuseTooFew(methods[0], clusters, warnings)];
   const folds = Math.min(options.folds, clusters);
   if (folds < options.folds) warnings.push(`${clusters} clusters allow ${folds} folds, not ${options.folds}.`);
-  const folding = { folds, seed: options.seed };
+  const { signal } = options;
+  const folding = { folds, seed: options.seed, signal };
   const repeats = n <= REPEATED_UP_TO_ROWS ? REPEATS : 1;
   const chosen = (training: Rows) => choose(task, training, candidates, folding);
 
   startStage(options, 'Choosing');
-  const { chosen: method, losses } = chosen(rows);
+  const { chosen: method, losses } = await chosen(rows);
   const fitsNothing = candidates.length === 1 && method.id === FITS_NOTHING;
   const curve = method.fit(rows);
   startStage(options, 'Cross-validation');
   const predicted = fitsNothing
     ? null
-    : predictOutOfFold(task, rows, (training) => chosen(training).chosen.fit(training), { ...folding, repeats });
+    : await predictOutOfFold(task, rows, async (training) => (await chosen(training)).chosen.fit(training), {
+        ...folding,
+        repeats,
+      });
   startStage(options, 'Band');
   const seed = `${options.seed}`;
   const band =
     method.id === FITS_NOTHING
       ? null
-      : bootstrapBand(task, rows, method, curve, { seed: `${seed}/band`, resamples: options.resamples });
+      : await bootstrapBand(task, rows, method, curve, { seed: `${seed}/band`, resamples: options.resamples, signal });
   startStage(options, 'Intervals');
-  const figures = compareFigures(
+  const figures = await compareFigures(
     task.statistics(rows, null),
     task.statistics(rows, predicted),
     REDUCED,
     { of: rows.cluster.codes, count: clusters },
-    { seed: `${seed}/figures`, resamples: options.resamples },
+    { seed: `${seed}/figures`, resamples: options.resamples, signal },
   );
   const groups = options.groups
-    ? fitGroups(task, rows, method, options.groups.column, {
+    ? await fitGroups(task, rows, method, options.groups.column, {
         ...folding,
         repeats,
         whole: { curve, band, predicted },
@@ -120,16 +125,16 @@ export function fitCalibrator<Rows extends ClusteredRows>(
 
 const MATCH_HINT = 'Check that the score file is of these labels: rows are matched by id.';
 
-function choose<Rows extends ClusteredRows>(
+async function choose<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   candidates: readonly Candidate<Rows>[],
-  { folds, seed }: FoldOptions,
-) {
+  { folds, seed, signal }: FoldOptions,
+): Promise<Choice<Rows>> {
   // Training rows of an outer fold have fewer clusters; with a single one left only the simplest can be told.
   const inner = Math.min(folds, rows.cluster.names.length);
   if (inner < 2) return { chosen: candidates[0], losses: [] };
-  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seed + 1 });
+  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seed + 1, signal });
 }
 
 function affordable<Rows>(

@@ -34,27 +34,29 @@ export interface GroupFitOptions extends FoldOptions, Run {
 }
 
 /** One curve a value of a column, each shrunk to the whole: fitted to all rows, with those of other groups counting less. */
-export function fitGroups<Rows extends ClusteredRows>(
+export async function fitGroups<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   method: Candidate<Rows>,
   column: CodedColumn,
   options: GroupFitOptions,
-): GroupFit[] {
-  return column.names.map((value, code) => {
+): Promise<GroupFit[]> {
+  const fits: GroupFit[] = [];
+  for (const [code, value] of column.names.entries()) {
     startStage(options, `Group ${value}`);
     const members = Int32Array.from(column.codes.keys()).filter((row) => column.codes[row] === code);
-    return fitGroup(task, rows, method, { value, members }, options);
-  });
+    fits.push(await fitGroup(task, rows, method, { value, members }, options));
+  }
+  return fits;
 }
 
-function fitGroup<Rows extends ClusteredRows>(
+async function fitGroup<Rows extends ClusteredRows>(
   task: CalibrationTask<Rows>,
   rows: Rows,
   method: Candidate<Rows>,
   { value, members }: { value: string; members: Int32Array },
-  { folds, seed, repeats, whole, resamples }: GroupFitOptions,
-): GroupFit {
+  { folds, seed, repeats, whole, resamples, signal }: GroupFitOptions,
+): Promise<GroupFit> {
   const own = task.select(rows, members);
   const clusters = own.cluster.names.length;
   const base = { value, n: members.length, clusters };
@@ -69,16 +71,22 @@ function fitGroup<Rows extends ClusteredRows>(
   };
   const weighted = shrunk(rows, Int32Array.from(rows.logits.keys()));
   const curve = method.fit(weighted);
-  const band = whole.band && bootstrapBand(task, weighted, method, curve, { seed: `${seed}/${value}`, resamples });
+  const band =
+    whole.band && (await bootstrapBand(task, weighted, method, curve, { seed: `${seed}/${value}`, resamples, signal }));
   const predicted =
     whole.predicted &&
-    predictOutOfFold(task, rows, (training, which) => method.fit(shrunk(training, which)), { folds, seed, repeats });
-  const figures = compareFigures(
+    (await predictOutOfFold(task, rows, (training, which) => method.fit(shrunk(training, which)), {
+      folds,
+      seed,
+      repeats,
+      signal,
+    }));
+  const figures = await compareFigures(
     task.statistics(own, null),
     task.statistics(own, predicted && Float64Array.from(members, (row) => predicted[row])),
     ['ece', 'eceDebiased', 'nll', 'rmse'],
     { of: own.cluster.codes, count: clusters },
-    { seed: `${seed}/${value}`, resamples },
+    { seed: `${seed}/${value}`, resamples, signal },
   );
   return { ...base, ownShare: clusters / (clusters + SHRINKAGE_CLUSTERS), curve, band, figures };
 }

@@ -1,6 +1,6 @@
 import { combineLogits } from './combine.js';
 import { type EnsembleRows, foldsOf, scaleOf, stackRows } from './rows.js';
-import { fitStack, stackLoss } from './stack.js';
+import { fitStack, type StackOptions, stackLoss } from './stack.js';
 
 /** Penalties tried, strongest first: from all but equal weights to all but free ones. */
 export const PENALTIES: readonly number[] = Array.from({ length: 11 }, (_, i) => 10 ** (1 - i / 2));
@@ -10,6 +10,7 @@ export interface CrossFitOptions {
   readonly seed: number;
   /** Weights on standardised logits sum to 1. */
   readonly simplex: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** A fit to some rows, by member. */
@@ -31,7 +32,7 @@ const scalesOf = (data: EnsembleRows, rows: Int32Array): number[] =>
  *
  * @see Breiman et al., "Classification and Regression Trees" (1984), section 3.4.3; glmnet's lambda.1se
  */
-export function choosePenalty(data: EnsembleRows, rows: Int32Array, options: CrossFitOptions): number {
+export async function choosePenalty(data: EnsembleRows, rows: Int32Array, options: CrossFitOptions): Promise<number> {
   const members = range(data.members.length);
   const losses = PENALTIES.map((): { loss: number; votes: number }[] => []);
   for (const { fit, judge } of foldsOf(data, rows, options.folds, options.seed)) {
@@ -42,7 +43,7 @@ export function choosePenalty(data: EnsembleRows, rows: Int32Array, options: Cro
     const votes = positive.reduce((sum, left, i) => sum + left + negative[i], 0);
     let start: Float64Array | undefined;
     for (const [p, penalty] of PENALTIES.entries()) {
-      start = fitStack(fitted, { penalty, simplex: options.simplex, start });
+      start = await fitStack(fitted, { penalty, simplex: options.simplex, start, signal: options.signal });
       losses[p].push({ loss: stackLoss(judged, start), votes });
     }
   }
@@ -60,18 +61,21 @@ function meanAndError(folds: readonly { loss: number; votes: number }[]): { mean
 }
 
 /** Fits the weights of some members to some rows. */
-export function fitMembers(
+export async function fitMembers(
   data: EnsembleRows,
   rows: Int32Array,
-  { members = range(data.members.length), penalty, simplex }: { members?: number[]; penalty: number; simplex: boolean },
-): StackFit {
+  {
+    members = range(data.members.length),
+    ...options
+  }: { members?: number[] } & Pick<StackOptions, 'penalty' | 'simplex' | 'signal'>,
+): Promise<StackFit> {
   const scales = scalesOf(data, rows);
-  const fitted = fitStack(stackRows(data, rows, members, scales), { penalty, simplex });
+  const fitted = await fitStack(stackRows(data, rows, members, scales), options);
   const weights = new Float64Array(data.members.length);
   members.forEach((member, m) => {
     weights[member] = fitted[m];
   });
-  return { weights, scales, penalty };
+  return { weights, scales, penalty: options.penalty };
 }
 
 /** Logits of all rows, each by a fit that has seen no row of its cluster. */
@@ -86,23 +90,26 @@ export interface OutOfFold {
 }
 
 /** Nested cross-validation by cluster: in every fold the penalty is chosen anew, on the rows of the fit alone. */
-export function crossFit(data: EnsembleRows, options: CrossFitOptions): OutOfFold {
-  const { simplex } = options;
+export async function crossFit(data: EnsembleRows, options: CrossFitOptions): Promise<OutOfFold> {
+  const { simplex, signal } = options;
   const columns = () => data.members.map(() => new Float64Array(data.count));
   const result = { ensemble: new Float64Array(data.count), alone: columns(), without: columns() };
   const weakest = PENALTIES[PENALTIES.length - 1];
-  const fits = foldsOf(data, allRows(data), options.folds, options.seed).map(({ fit, judge }) => {
-    const penalty = choosePenalty(data, fit, options);
-    const whole = fitMembers(data, fit, { penalty, simplex });
+  const fits: StackFit[] = [];
+  for (const { fit, judge } of foldsOf(data, allRows(data), options.folds, options.seed)) {
+    const penalty = await choosePenalty(data, fit, options);
+    const whole = await fitMembers(data, fit, { penalty, simplex, signal });
     predict(data, judge, whole, result.ensemble);
-    data.members.forEach((_, m) => {
+    for (const m of range(data.members.length)) {
       const others = range(data.members.length).filter((other) => other !== m);
-      predict(data, judge, fitMembers(data, fit, { members: others, penalty, simplex }), result.without[m]);
-      predict(data, judge, fitMembers(data, fit, { members: [m], penalty: weakest, simplex: false }), result.alone[m]);
+      const rest = await fitMembers(data, fit, { members: others, penalty, simplex, signal });
+      predict(data, judge, rest, result.without[m]);
+      const alone = await fitMembers(data, fit, { members: [m], penalty: weakest, simplex: false, signal });
+      predict(data, judge, alone, result.alone[m]);
       for (const row of judge) if (Number.isNaN(data.logits[m][row])) result.alone[m][row] = Number.NaN;
-    });
-    return whole;
-  });
+    }
+    fits.push(whole);
+  }
   return { ...result, fits };
 }
 

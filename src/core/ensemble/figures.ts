@@ -37,14 +37,15 @@ export interface EnsembleFigures {
 export interface FigureOptions {
   readonly resamples?: number;
   readonly seed: string;
+  readonly signal?: AbortSignal;
 }
 
 /** Figures with intervals by cluster bootstrap, all over the same draws. */
-export function ensembleFigures(
+export async function ensembleFigures(
   data: EnsembleRows,
   outOfFold: Omit<OutOfFold, 'fits'>,
   options: FigureOptions,
-): EnsembleFigures {
+): Promise<EnsembleFigures> {
   const { clusters, members } = data;
   const ensemble = statisticsOf(data, { order: outOfFold.ensemble, odds: outOfFold.ensemble });
   const single = members.map((_, m) => statisticsOf(data, { order: data.logits[m], odds: outOfFold.alone[m] }));
@@ -54,7 +55,7 @@ export function ensembleFigures(
     differenceOf(ensemble.nll, left.nll),
   ]);
   const flat = [ensemble, ...single].flatMap((statistics) => FIGURES.map((figure) => statistics[figure]));
-  const estimates = bootstrap([...flat, ...gains], clusters, options);
+  const estimates = await bootstrap([...flat, ...gains], clusters, options);
   const figuresAt = (model: number): Figures =>
     Object.fromEntries(FIGURES.map((figure, f) => [figure, estimates[model * FIGURES.length + f]])) as Figures;
   const best = bestOf(
@@ -69,7 +70,7 @@ export function ensembleFigures(
     single: Object.fromEntries(members.map((name, m) => [name, figuresAt(m + 1)])),
     ensemble: figuresAt(0),
     best: members[best],
-    comparison: comparePaired(onRows(outOfFold.ensemble), onRows(data.logits[best]), 'higher', clusters, options),
+    comparison: await comparePaired(onRows(outOfFold.ensemble), onRows(data.logits[best]), 'higher', clusters, options),
     leaveOneOut: Object.fromEntries(
       members.map((name, m) => [name, contribution(estimates.slice(flat.length + 2 * m, flat.length + 2 * m + 2))]),
     ),

@@ -37,22 +37,22 @@ const CLUSTERS_PER_FOLD = 2;
  *
  * @throws HpsError TOO_FEW_CLUSTERS; DATA_INVALID where a member has scored none of the rows, or all weights are 0
  */
-export function fitEnsemble(data: EnsembleRows, options: FitOptions): FittedEnsemble {
+export async function fitEnsemble(data: EnsembleRows, options: FitOptions): Promise<FittedEnsemble> {
   assertScored(data);
   assertClusters(data, options.folds);
-  const { simplex } = options;
+  const { simplex, signal } = options;
   const rows = allRows(data);
-  const penalty = choosePenalty(data, rows, options);
-  const weights = fittedWeights(fitMembers(data, rows, { penalty, simplex }));
-  return { penalty, ...judge(data, weights, crossFit(data, options), options) };
+  const penalty = await choosePenalty(data, rows, options);
+  const weights = fittedWeights(await fitMembers(data, rows, { penalty, simplex, signal }));
+  return { penalty, ...(await judge(data, weights, await crossFit(data, options), options)) };
 }
 
 /** Judges weights given by hand: nothing is fitted, so every row is held out. @throws HpsError as `fitEnsemble` */
-export function judgeGiven(
+export async function judgeGiven(
   data: EnsembleRows,
   weights: EnsembleWeights,
-  options: Pick<FitOptions, 'resamples' | 'seed'>,
-): JudgedEnsemble {
+  options: Pick<FitOptions, 'resamples' | 'seed' | 'signal'>,
+): Promise<JudgedEnsemble> {
   assertScored(data);
   return judge(data, weights, asOutOfFold(data, weights), options);
 }
@@ -72,15 +72,15 @@ function asOutOfFold(data: EnsembleRows, { weights }: EnsembleWeights): Omit<Out
   };
 }
 
-function judge(
+async function judge(
   data: EnsembleRows,
   weights: EnsembleWeights,
   outOfFold: Omit<OutOfFold, 'fits'>,
-  { resamples, seed }: Pick<FitOptions, 'resamples' | 'seed'>,
-): JudgedEnsemble {
+  { resamples, seed, signal }: Pick<FitOptions, 'resamples' | 'seed' | 'signal'>,
+): Promise<JudgedEnsemble> {
   return {
     ...weights,
-    figures: ensembleFigures(data, outOfFold, { resamples, seed: String(seed) }),
+    figures: await ensembleFigures(data, outOfFold, { resamples, seed: String(seed), signal }),
     disagreement: disagreementOf(data, weights),
     logits: outOfFold.ensemble,
   };

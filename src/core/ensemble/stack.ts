@@ -1,3 +1,4 @@
+import { turns } from '../run.js';
 import { sigmoid, softplus } from '../stats/logistic.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import { minimizeQuadratic } from './quadratic.js';
@@ -18,6 +19,7 @@ export interface StackOptions {
   readonly simplex: boolean;
   /** Weights to start from, feasible. */
   readonly start?: Float64Array;
+  readonly signal?: AbortSignal;
 }
 
 const MAX_NEWTON_STEPS = 100;
@@ -35,16 +37,22 @@ const MIN_STEP = 2 ** -40;
  *
  * @throws RangeError for a penalty that is not positive
  */
-export function fitStack(rows: StackRows, { penalty, simplex, start }: StackOptions): Float64Array {
+export async function fitStack(
+  rows: StackRows,
+  { penalty, simplex, start, signal }: StackOptions,
+): Promise<Float64Array> {
   if (!(penalty > 0)) throw new RangeError(`penalty must be positive, not ${penalty}`);
   let weights = start ?? new Float64Array(rows.members).fill(simplex ? 1 / rows.members : 0);
+  const turn = turns(signal);
   for (let step = 0; step < MAX_NEWTON_STEPS; step++) {
+    await turn();
     const { loss, gradient, hessian } = quadraticAt(rows, weights, penalty);
     const linear = gradient.map((slope, i) => product(hessian, i, weights) - slope);
     const target = minimizeQuadratic({ hessian, linear, simplex }, weights);
     const direction = target.map((value, i) => value - weights[i]);
     if (maxAbs(direction) <= STEP_TOLERANCE * (1 + maxAbs(weights))) return target;
-    const next = search(rows, weights, direction, { penalty, loss, slope: innerProduct(gradient, direction) });
+    const slope = innerProduct(gradient, direction);
+    const next = await search(rows, weights, direction, { penalty, loss, slope, turn });
     if (next === null) return weights;
     weights = next;
   }
@@ -70,12 +78,19 @@ interface LineSearch {
   readonly loss: number;
   /** Derivative along the direction, at the start. */
   readonly slope: number;
+  readonly turn: ReturnType<typeof turns>;
 }
 
 /** Halves the step until the penalised loss falls enough; null where rounding hides any fall. */
-function search(rows: StackRows, weights: Float64Array, direction: Float64Array, at: LineSearch): Float64Array | null {
+async function search(
+  rows: StackRows,
+  weights: Float64Array,
+  direction: Float64Array,
+  at: LineSearch,
+): Promise<Float64Array | null> {
   const rounding = 8 * Number.EPSILON * at.loss;
   for (let step = 1; step >= MIN_STEP; step /= 2) {
+    await at.turn();
     const next = weights.map((value, i) => Math.max(0, value + step * direction[i]));
     const loss = stackLoss(rows, next) + (at.penalty / 2) * innerProduct(next, next);
     if (loss <= at.loss + SUFFICIENT_DECREASE * step * at.slope + rounding) return next;

@@ -36,24 +36,24 @@ export interface BaselineReport {
 }
 
 /** Compares two models on the rows both scored, under the same resamples of clusters. */
-export function compareWithBaseline(
+export async function compareWithBaseline(
   model: JoinedPairs | JoinedAbsolutes,
   baseline: JoinedPairs | JoinedAbsolutes,
   options: BootstrapOptions,
-): BaselineReport {
+): Promise<BaselineReport> {
   const { ours, theirs } = sharedRows(model, baseline);
   const own = judge(model, predict(model, null), ours);
   const other = judge(baseline, predict(baseline, null), theirs);
-  const compared = own.statistics.flatMap((metric, i) => {
-    if (!ORDER_METRICS.has(metric.id)) return [];
-    const { id, direction, statistic } = metric;
+  const compared: (Omit<MetricComparison, 'holm'> & { readonly id: string })[] = [];
+  for (const [i, { id, direction, statistic }] of own.statistics.entries()) {
+    if (!ORDER_METRICS.has(id)) continue;
     const resamples = resamplesOf(id, ours.length, options);
     const both = [statistic, other.statistics[i].statistic];
-    const [first, second] = replicate(both, own.clusters, { ...options, resamples });
+    const [first, second] = await replicate(both, own.clusters, { ...options, resamples });
     const [ofModel, ofBaseline] = [first, second].map((one) => estimateOf(one, own.clusters, options.level));
     const paired = compareReplicates(first, second, direction, own.clusters, options.level);
-    return [{ id, model: ofModel, baseline: ofBaseline, ...paired }];
-  });
+    compared.push({ id, model: ofModel, baseline: ofBaseline, ...paired });
+  }
   const adjusted = holmAdjust(compared.flatMap(({ pValue }) => (pValue === null ? [] : [pValue])));
   const comparisons = Object.fromEntries(
     compared.map(({ id, ...comparison }) => [

@@ -1,7 +1,7 @@
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { type BootstrapOptions, replicate } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
-import { compareReplicates, type PairedComparison } from '../stats/paired.js';
+import { compareReplicates, type PairedComparison, type Verdict } from '../stats/paired.js';
 import { sharedRows } from './baseline.js';
 import { type GroupBy, groupings } from './groups.js';
 import { judge } from './judged-statistics.js';
@@ -47,12 +47,12 @@ const comparedMetrics = (before: JudgedModel, after: JudgedModel): Set<string> =
 };
 
 /** Compares two models on the rows that both scored: over all, and by each group, and where several meet. */
-export function compareGroups(
+export async function compareGroups(
   before: JudgedModel,
   after: JudgedModel,
   columns: readonly GroupBy[],
   { minRows, ...bootstrap }: GroupDeltaOptions,
-): GroupDelta[] {
+): Promise<GroupDelta[]> {
   const { ours, theirs } = sharedRows(after.joined, before.joined);
   const metrics = comparedMetrics(before, after);
   const subsets = [
@@ -67,7 +67,8 @@ export function compareGroups(
         .sort((a, b) => (a.value < b.value ? -1 : 1)),
     ),
   ].filter(({ places }) => places.length >= minRows);
-  const deltas = subsets.flatMap(({ by, value, places }) => {
+  const deltas: (Omit<GroupDelta, 'holm' | 'verdict'> & { readonly better: Verdict })[] = [];
+  for (const { by, value, places } of subsets) {
     const own = judge(
       after.joined,
       after.predictions,
@@ -78,15 +79,16 @@ export function compareGroups(
       before.predictions,
       Int32Array.from(places, (i) => theirs[i]),
     );
-    return own.statistics.flatMap(({ id, direction, statistic }, s) => {
-      if (!metrics.has(id)) return [];
+    for (const [s, { id, direction, statistic }] of own.statistics.entries()) {
+      if (!metrics.has(id)) continue;
       const seed = `${bootstrap.seed}/${by}/${value}`;
-      const [now, then] = replicate([statistic, old.statistics[s].statistic], own.clusters, { ...bootstrap, seed });
+      const both = [statistic, old.statistics[s].statistic];
+      const [now, then] = await replicate(both, own.clusters, { ...bootstrap, seed });
       const { verdict, ...paired } = compareReplicates(now, then, direction, own.clusters, bootstrap.level);
       const facts = { by, value, metric: id, n: places.length, clusters: own.clusters.count };
-      return [{ ...facts, before: then.value, after: now.value, ...paired, better: verdict }];
-    });
-  });
+      deltas.push({ ...facts, before: then.value, after: now.value, ...paired, better: verdict });
+    }
+  }
   const adjusted = holmAdjust(deltas.flatMap(({ pValue }) => (pValue === null ? [] : [pValue])));
   return deltas.map(({ better, ...delta }) => {
     const holm = delta.pValue === null ? null : adjusted.shift()!;

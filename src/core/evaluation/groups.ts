@@ -95,28 +95,29 @@ interface Member {
 }
 
 /** Figures of every group, how far each is from the rest, and which is worst. */
-export function reportGroups(
+export async function reportGroups(
   joined: JoinedPairs | JoinedAbsolutes,
   predictions: Predictions,
   columns: readonly GroupBy[],
   options: GroupOptions,
-): GroupsReport {
+): Promise<GroupsReport> {
   const members = groupings(columns).flatMap(membersOf);
-  const groups = members.map(({ by, value, rows }): GroupReport => {
+  const groups: GroupReport[] = [];
+  for (const { by, value, rows } of members) {
     startStage(options, `Group ${by} ${value}`);
     const { statistics, clusters } = judge(joined, predictions, rows);
     const suppressed = rows.length < options.minRows;
     const metrics = suppressed
       ? null
-      : figuresOf(statistics, clusters, {
+      : await figuresOf(statistics, clusters, {
           ...options,
           smoothResamples: GROUP_SMOOTH_RESAMPLES,
           seed: `${options.seed}/${by}/${value}`,
         });
-    return { by, value, n: rows.length, clusters: clusters.count, metrics, suppressed };
-  });
+    groups.push({ by, value, n: rows.length, clusters: clusters.count, metrics, suppressed });
+  }
   const shown = members.filter((_, i) => !groups[i].suppressed);
-  const gaps = gapsOf(joined, predictions, shown, options);
+  const gaps = await gapsOf(joined, predictions, shown, options);
   return { groups, gaps, worst: worstOf(groups, joined.kind === 'pair' ? PAIR_METRICS : ABSOLUTE_METRICS) };
 }
 
@@ -129,12 +130,12 @@ function membersOf({ name: by, column: { names, codes } }: GroupBy): Member[] {
 }
 
 /** Each group against all rows outside it, under the same resamples of clusters. */
-function gapsOf(
+async function gapsOf(
   joined: JoinedPairs | JoinedAbsolutes,
   predictions: Predictions,
   members: readonly Member[],
   options: GroupOptions,
-): GroupGap[] {
+): Promise<GroupGap[]> {
   const gaps = members.flatMap(({ by, value, rows }) => {
     const inside = new Uint8Array(joined.count);
     for (const row of rows) inside[row] = 1;
@@ -151,7 +152,7 @@ function gapsOf(
   });
   if (gaps.length === 0) return [];
   const clusters = { of: joined.cluster, count: joined.clusterCount };
-  const resampled = replicate(
+  const resampled = await replicate(
     gaps.map(({ gap }) => gap),
     clusters,
     { ...options, seed: `${options.seed}/gaps` },

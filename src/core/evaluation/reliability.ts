@@ -27,11 +27,11 @@ interface Judgements {
  * The reliability diagram of some predictions, in bins of about equally many judgements. Pairs are seen from the side that is
  * predicted to win: which side was called left says nothing. Intervals resample clusters; the bins stay where they are.
  */
-export function reliabilityOf(
+export async function reliabilityOf(
   joined: JoinedPairs | JoinedAbsolutes,
   values: Float64Array,
   options: BootstrapOptions,
-): ReliabilityBin[] {
+): Promise<ReliabilityBin[]> {
   const judgements = joined.kind === 'pair' ? ofWinners(joined, values) : ofItems(joined, values);
   const bins = equalMassBins(judgements, RELIABILITY_BINS);
   const clusters = { of: joined.cluster, count: joined.clusterCount };
@@ -40,7 +40,7 @@ export function reliabilityOf(
     const weight = masked(judgements.weight, bin);
     return ratioOfSums(masked(judgements.observed, bin), weight);
   });
-  const replicates = replicate(statistics, clusters, options);
+  const replicates = await replicate(statistics, clusters, options);
   return replicates.map((one, bin) => {
     let [weight, forecast] = [0, 0];
     for (const [row, of] of bins.of.entries()) {

@@ -1,4 +1,5 @@
 import { Random } from '../bytes/random.js';
+import { turns } from '../run.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
 import { normalCdf, normalQuantile } from './normal.js';
 import { quantileOfSorted } from './quantile.js';
@@ -22,6 +23,8 @@ export interface BootstrapOptions {
   readonly level?: number;
   readonly method?: 'percentile' | 'bca';
   readonly seed: string;
+  /** Stops the resampling: what it is for rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A figure with its interval; both null where it is undefined, the interval also where resamples cannot give one. */
@@ -63,23 +66,27 @@ export function drawClusters(random: Random, draws: Float64Array): void {
  *
  * @throws RangeError if there are no clusters
  */
-export function replicate(
+export async function replicate(
   statistics: readonly Statistic[],
   clusters: Clusters,
   options: BootstrapOptions,
-): Replicates[] {
+): Promise<Replicates[]> {
   if (clusters.count < 1) throw new RangeError('no clusters to resample');
   const { resamples = DEFAULT_RESAMPLES, seed } = options;
   const random = new Random(seed);
   const draws = new Float64Array(clusters.count);
-  const replicates = statistics.map((statistic) => ({
-    value: statistic(),
-    ofDraws: overClusters(statistic, clusters),
-    values: new Array<number | null>(resamples).fill(null),
-  }));
+  const turn = turns(options.signal);
+  const replicates: { value: number | null; ofDraws: ReturnType<typeof overClusters>; values: (number | null)[] }[] =
+    [];
+  for (const statistic of statistics) {
+    const values = new Array<number | null>(resamples).fill(null);
+    replicates.push({ value: statistic(), ofDraws: overClusters(statistic, clusters), values });
+    await turn();
+  }
   for (let resample = 0; resample < resamples; resample++) {
     drawClusters(random, draws);
     for (const { ofDraws, values } of replicates) values[resample] = ofDraws(draws, resample);
+    await turn();
   }
   return replicates.map(({ value, values }) => ({ value, values }));
 }
@@ -128,18 +135,24 @@ export function bcaInterval(
 }
 
 /** Values of a statistic with each block of clusters left out in turn; undefined ones are left out. */
-function jackknifeValues(statistic: Statistic, clusters: Clusters): Float64Array {
+async function jackknifeValues(
+  statistic: Statistic,
+  clusters: Clusters,
+  signal: AbortSignal | undefined,
+): Promise<Float64Array> {
   const { count } = clusters;
   const blocks = Math.min(count, JACKKNIFE_BLOCKS);
   const ofDraws = overClusters(statistic, clusters);
   const draws = new Float64Array(count).fill(1);
   const values: number[] = [];
+  const turn = turns(signal);
   const startOf = (block: number): number => Math.ceil((block * count) / blocks);
   for (let block = 0; block < blocks; block++) {
     draws.fill(0, startOf(block), startOf(block + 1));
     const value = ofDraws(draws);
     if (value !== null) values.push(value);
     draws.fill(1, startOf(block), startOf(block + 1));
+    await turn();
   }
   return Float64Array.from(values);
 }
@@ -151,15 +164,23 @@ function jackknifeValues(statistic: Statistic, clusters: Clusters): Float64Array
  * @throws RangeError if there are no clusters
  * @see Efron and Tibshirani (1993); Field and Welsh (2007) for clusters
  */
-export function bootstrap(statistics: readonly Statistic[], clusters: Clusters, options: BootstrapOptions): Estimate[] {
-  const { level = DEFAULT_LEVEL, method = 'percentile' } = options;
-  return replicate(statistics, clusters, options).map((replicates, s) => {
+export async function bootstrap(
+  statistics: readonly Statistic[],
+  clusters: Clusters,
+  options: BootstrapOptions,
+): Promise<Estimate[]> {
+  const { level = DEFAULT_LEVEL, method = 'percentile', signal } = options;
+  const estimates: Estimate[] = [];
+  for (const [s, replicates] of (await replicate(statistics, clusters, options)).entries()) {
     const estimate = estimateOf(replicates, clusters, level);
     const { value, ci } = estimate;
-    if (method === 'percentile' || value === null || ci === null) return estimate;
-    const jackknife = jackknifeValues(statistics[s], clusters);
-    return { value, ci: bcaInterval(value, sortedValues(replicates), jackknife, level) };
-  });
+    if (method === 'percentile' || value === null || ci === null) estimates.push(estimate);
+    else {
+      const jackknife = await jackknifeValues(statistics[s], clusters, signal);
+      estimates.push({ value, ci: bcaInterval(value, sortedValues(replicates), jackknife, level) });
+    }
+  }
+  return estimates;
 }
 
 /** A figure with the percentile interval of its replicates; without one as `bootstrap` says. */

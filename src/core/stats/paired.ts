@@ -29,14 +29,14 @@ export interface PairedComparison {
  * @param direction - whether a higher or a lower statistic is better
  * @throws RangeError if there are no clusters
  */
-export function comparePaired(
+export async function comparePaired(
   model: Statistic,
   baseline: Statistic,
   direction: 'higher' | 'lower',
   clusters: Clusters,
   options: BootstrapOptions,
-): PairedComparison {
-  const [ofModel, ofBaseline] = replicate([model, baseline], clusters, options);
+): Promise<PairedComparison> {
+  const [ofModel, ofBaseline] = await replicate([model, baseline], clusters, options);
   return compareReplicates(ofModel, ofBaseline, direction, clusters, options.level);
 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/bytes/random.js';
 import {
   type Calibrator,
@@ -35,7 +35,7 @@ function fitPairs(
   rows: ClusteredVotes,
   ids: readonly string[],
   options: { resamples?: number } = {},
-): FittedCalibrator {
+): Promise<FittedCalibrator> {
   const methods = CALIBRATION_METHODS.filter(({ id }) => ids.includes(id)).map((method) => ({
     id: method.id,
     minClusters: method.minClusters,
@@ -53,15 +53,15 @@ function fitPairs(
 const AUTO = ['none', 'temperature', 'platt', 'isotonic'];
 
 describe('choosing a method', () => {
-  it('takes none, and says so, where the score is calibrated as it is', () => {
-    const { method, band, warnings } = fitPairs(drawPairs(150, 1, 'right'), AUTO);
+  it('takes none, and says so, where the score is calibrated as it is', async () => {
+    const { method, band, warnings } = await fitPairs(drawPairs(150, 1, 'right'), AUTO);
     expect(method).toBe('none');
     expect(band).toBeNull();
     expect(warnings.join(' ')).toContain('did not help');
   });
 
-  it('takes the simplest method that mends an overconfident score, and its error falls out-of-fold', () => {
-    const { method, curve, before, after, reduction } = fitPairs(drawPairs(150, 0.3, 'sure'), AUTO);
+  it('takes the simplest method that mends an overconfident score, and its error falls out-of-fold', async () => {
+    const { method, curve, before, after, reduction } = await fitPairs(drawPairs(150, 0.3, 'sure'), AUTO);
     expect(method).toBe('temperature');
     expect((curve as { slope: number }).slope).toBeCloseTo(0.3, 1);
     expect(before['ece'].value!).toBeGreaterThan(0.1);
@@ -69,24 +69,26 @@ describe('choosing a method', () => {
     expect(reduction['ece'].ci![0]).toBeGreaterThan(0.35);
   });
 
-  it('refuses isotonic under 30 clusters, warns under 100, and does not try it then under auto', () => {
-    expect(() => fitPairs(drawPairs(29, 1, 'few'), ['isotonic'])).toThrowError(
+  it('refuses isotonic under 30 clusters, warns under 100, and does not try it then under auto', async () => {
+    await expect(fitPairs(drawPairs(29, 1, 'few'), ['isotonic'])).rejects.toThrowError(
       expect.objectContaining({ code: 'TOO_FEW_CLUSTERS', hint: expect.stringContaining('temperature') }),
     );
-    expect(fitPairs(drawPairs(99, 1, 'some'), ['isotonic']).warnings.join(' ')).toContain('99 clusters');
-    const chosen = fitPairs(drawPairs(99, 1, 'some'), AUTO);
+    expect((await fitPairs(drawPairs(99, 1, 'some'), ['isotonic'])).warnings.join(' ')).toContain('99 clusters');
+    const chosen = await fitPairs(drawPairs(99, 1, 'some'), AUTO);
     expect(chosen.choice.map(({ method }) => method)).not.toContain('isotonic');
     expect(chosen.warnings.join(' ')).toContain('isotonic was not tried');
   });
 
-  it('refuses to cross-validate one cluster, and rows that match nothing', () => {
-    expect(() => fitPairs(drawPairs(1, 1, 'one'), AUTO)).toThrowError(
+  it('refuses to cross-validate one cluster, and rows that match nothing', async () => {
+    await expect(fitPairs(drawPairs(1, 1, 'one'), AUTO)).rejects.toThrowError(
       expect.objectContaining({ code: 'TOO_FEW_CLUSTERS' }),
     );
-    expect(() => fitPairs(drawPairs(0, 1, 'no'), AUTO)).toThrowError(expect.objectContaining({ code: 'DATA_INVALID' }));
+    await expect(fitPairs(drawPairs(0, 1, 'no'), AUTO)).rejects.toThrowError(
+      expect.objectContaining({ code: 'DATA_INVALID' }),
+    );
   });
 
-  it('never predicts a row from its own cluster: labels that cannot be learnt gain nothing', () => {
+  it('never predicts a row from its own cluster: labels that cannot be learnt gain nothing', async () => {
     // Each cluster has its own logit and its own answer, so that any leak would look like skill.
     const random = new Random('leak');
     const clusters = 120;
@@ -98,24 +100,24 @@ describe('choosing a method', () => {
       logits,
       outcomes: { positive, negative: positive.map((x) => 1 - x) },
     };
-    const { after } = fitPairs(rows, ['isotonic']);
+    const { after } = await fitPairs(rows, ['isotonic']);
     expect(after['nll'].value!).toBeGreaterThan(Math.log(2) - 0.02);
   });
 
-  it('does not depend on the order of the rows', () => {
+  it('does not depend on the order of the rows', async () => {
     const rows = drawPairs(40, 0.5, 'order');
     const order = Int32Array.from(new Random('shuffle').permutation(rows.logits.length));
     const shuffled = PAIR_TASK.select(rows, order);
-    const [a, b] = [fitPairs(rows, AUTO), fitPairs(shuffled, AUTO)];
+    const [a, b] = [await fitPairs(rows, AUTO), await fitPairs(shuffled, AUTO)];
     expect(b.method).toBe(a.method);
     expect(b.after['ece'].value!).toBeCloseTo(a.after['ece'].value!, 9);
   });
 });
 
 describe('the band', () => {
-  it('holds the curve, narrows with more prompts, and gives the confidence of the winner', () => {
-    const few = fitPairs(drawPairs(30, 0.5, 'a'), ['temperature'], { resamples: 400 });
-    const many = fitPairs(drawPairs(400, 0.5, 'b'), ['temperature'], { resamples: 400 });
+  it('holds the curve, narrows with more prompts, and gives the confidence of the winner', async () => {
+    const few = await fitPairs(drawPairs(30, 0.5, 'a'), ['temperature'], { resamples: 400 });
+    const many = await fitPairs(drawPairs(400, 0.5, 'b'), ['temperature'], { resamples: 400 });
     const width = ({ band }: FittedCalibrator) => Math.max(...band!.upper.map((high, i) => high - band!.lower[i]));
     expect(width(many)).toBeLessThan(width(few));
     const { probability, confidence } = calibrateWith(many, 2);
@@ -156,12 +158,15 @@ function calibrateWith(fitted: FittedCalibrator, logit: number) {
 describe('the calibrator file', () => {
   const KNOTS = { kind: 'knots', x: [0, 1], y: [0, 1], mirrored: false };
   const read = (text: string) => parseDocumentBytes(calibratorDocument, Buffer.from(text), 'c.json');
-  const fitted = fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic']);
+  let fitted: FittedCalibrator;
+  beforeAll(async () => {
+    fitted = await fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic']);
+  }, 120_000);
 
-  it('reads back as it was written, and is the same bytes twice', () => {
+  it('reads back as it was written, and is the same bytes twice', async () => {
     const text = formatCalibrator(fileOf(fitted));
     expect(read(text)).toEqual(fileOf(fitted));
-    expect(formatCalibrator(fileOf(fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic'])))).toBe(text);
+    expect(formatCalibrator(fileOf(await fitPairs(drawPairs(120, 0.4, 'file'), ['isotonic'])))).toBe(text);
     expect(text).not.toContain('NaN');
   });
 

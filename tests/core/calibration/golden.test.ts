@@ -104,27 +104,30 @@ describe('votes that the score has all right', () => {
     }
   });
 
-  it.each(['temperature', 'platt', 'beta'])('of ten raters leave a band about that of Beta(11, 1), by %s', (id) => {
-    const method = CALIBRATION_METHODS.find((one) => one.id === id)!;
-    const ten = new Float64Array(10);
-    const rows = {
-      logits: ten.map(() => 1),
-      outcomes: { positive: ten.map(() => 1), negative: ten },
-      cluster: { names: [...ten.keys()].map(String), codes: Int32Array.from(ten.keys()) },
-    };
-    const fitted = fitCalibrator(
-      PAIR_TASK,
-      rows,
-      [{ id, minClusters: method.minClusters, fit: (some) => method.fit(some, both) }],
-      { auto: false, folds: 5, seed: 0, resamples: 500 },
-    );
-    const { band, warnings } = fitted;
-    const at = band!.x.indexOf(1);
-    if (id !== 'platt') expect(Math.abs(band!.lower[at] - vectors.separable.betaQuantile)).toBeLessThan(0.05);
-    expect(band!.upper[at]).toBeLessThan(1);
-    expect(band!.upper[at] - band!.lower[at]).toBeGreaterThan(0.15);
-    expect(warnings.join(' ')).toContain('All votes are for the left: how steep the curve is cannot be told');
-  });
+  it.each(['temperature', 'platt', 'beta'])(
+    'of ten raters leave a band about that of Beta(11, 1), by %s',
+    async (id) => {
+      const method = CALIBRATION_METHODS.find((one) => one.id === id)!;
+      const ten = new Float64Array(10);
+      const rows = {
+        logits: ten.map(() => 1),
+        outcomes: { positive: ten.map(() => 1), negative: ten },
+        cluster: { names: [...ten.keys()].map(String), codes: Int32Array.from(ten.keys()) },
+      };
+      const fitted = await fitCalibrator(
+        PAIR_TASK,
+        rows,
+        [{ id, minClusters: method.minClusters, fit: (some) => method.fit(some, both) }],
+        { auto: false, folds: 5, seed: 0, resamples: 500 },
+      );
+      const { band, warnings } = fitted;
+      const at = band!.x.indexOf(1);
+      if (id !== 'platt') expect(Math.abs(band!.lower[at] - vectors.separable.betaQuantile)).toBeLessThan(0.05);
+      expect(band!.upper[at]).toBeLessThan(1);
+      expect(band!.upper[at] - band!.lower[at]).toBeGreaterThan(0.15);
+      expect(warnings.join(' ')).toContain('All votes are for the left: how steep the curve is cannot be told');
+    },
+  );
 });
 
 describe.each(vectors.far)('isotonic regression on $name', (vector) => {

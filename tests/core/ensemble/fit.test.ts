@@ -14,7 +14,7 @@ const weighed = (weights: Record<string, number>) => givenWeights(new Map(Object
 describe('fitEnsemble', () => {
   it('beats the best of its members where their errors are their own', async () => {
     const data = await joined(drawnPairs('errors', 150), MEMBERS);
-    const { figures, weights, shares, slope } = fitEnsemble(data, OPTIONS);
+    const { figures, weights, shares, slope } = await fitEnsemble(data, OPTIONS);
     expect(figures.ensemble.accuracy.value!).toBeGreaterThan(figures.single[figures.best].accuracy.value! + 0.02);
     expect(figures.comparison.verdict).toBe('better');
     expect(figures.comparison.ci![0]).toBeGreaterThan(0);
@@ -25,7 +25,7 @@ describe('fitEnsemble', () => {
   });
 
   it('gives members equal shares where they see equally well, whatever the size of their logits', async () => {
-    const { shares, weights } = fitEnsemble(await joined(drawnPairs('shares', 150), MEMBERS), OPTIONS);
+    const { shares, weights } = await fitEnsemble(await joined(drawnPairs('shares', 150), MEMBERS), OPTIONS);
     expect(Math.abs(shares[0] - shares[1])).toBeLessThan(0.15);
     expect(shares[2]).toBeLessThan(0.15);
     expect(weights[0] / weights[1]).toBeGreaterThan(1000);
@@ -36,7 +36,7 @@ describe('fitEnsemble', () => {
       ...pair,
       logits: { a: pair.logits.large, b: pair.logits.large },
     }));
-    const { figures } = fitEnsemble(await joined(pairs, ['a', 'b']), OPTIONS);
+    const { figures } = await fitEnsemble(await joined(pairs, ['a', 'b']), OPTIONS);
     expect(figures.comparison).toMatchObject({ difference: 0, ci: [0, 0], verdict: 'undecided' });
     expect(figures.best).toBe('a');
   });
@@ -44,13 +44,14 @@ describe('fitEnsemble', () => {
   it('does not depend on the order of the rows', async () => {
     const pairs = drawnPairs('order', 40);
     const [a, b] = [await joined(pairs, MEMBERS), await joined(pairs.toReversed(), MEMBERS)];
-    const [first, second] = [fitEnsemble(a, OPTIONS), fitEnsemble(b, OPTIONS)];
+    const [first, second] = [await fitEnsemble(a, OPTIONS), await fitEnsemble(b, OPTIONS)];
     expect(second.weights).toBeAllClose(first.weights, { atol: 1e-12 });
     expect(second.figures.ensemble.accuracy.value).toBeCloseTo(first.figures.ensemble.accuracy.value!, 12);
   });
 
   it('says what each member adds', async () => {
-    const { leaveOneOut } = fitEnsemble(await joined(drawnPairs('adds', 150), MEMBERS), OPTIONS).figures;
+    const { figures } = await fitEnsemble(await joined(drawnPairs('adds', 150), MEMBERS), OPTIONS);
+    const { leaveOneOut } = figures;
     expect(leaveOneOut.small).toMatchObject({ verdict: 'better' });
     expect(leaveOneOut.small.nll.value).toBeLessThan(0);
     expect(Math.abs(leaveOneOut.guess.accuracy.value!)).toBeLessThan(0.02);
@@ -65,7 +66,7 @@ describe('fitEnsemble', () => {
       });
       const data = await joined(pairs, ['a', 'b']);
       try {
-        const text = JSON.stringify(fitEnsemble(data, OPTIONS), (_, value) =>
+        const text = JSON.stringify(await fitEnsemble(data, OPTIONS), (_, value) =>
           typeof value === 'number' && !Number.isFinite(value) ? 'not finite' : value,
         );
         expect(text).not.toContain('not finite');
@@ -86,7 +87,7 @@ describe('fitEnsemble', () => {
       'DATA_INVALID',
       async () => {
         const tied = drawnPairs('tied', 20).map((pair) => ({ ...pair, votes: [0.5] }));
-        fitEnsemble(await joined(tied, MEMBERS), OPTIONS);
+        await fitEnsemble(await joined(tied, MEMBERS), OPTIONS);
       },
     ],
     [
@@ -107,7 +108,7 @@ describe('crossFit', () => {
     );
     const before = await joined(pairs, MEMBERS);
     const after = await joined(swapped, MEMBERS);
-    const [a, b] = [crossFit(before, OPTIONS), crossFit(after, OPTIONS)];
+    const [a, b] = [await crossFit(before, OPTIONS), await crossFit(after, OPTIONS)];
     let others = 0;
     for (let row = 0; row < before.count; row++) {
       if (pairs[row].prompt === 'prompt3') expect(b.ensemble[row]).toBe(a.ensemble[row]);
@@ -149,7 +150,7 @@ describe('members without a score', () => {
 
   it('count as a logit of 0, and are counted', async () => {
     const data = await joined(pairs, ['a', 'b']);
-    const { logits } = judgeGiven(data, weighed({ a: 0.75, b: 0.25 }), { seed: 0, resamples: 100 });
+    const { logits } = await judgeGiven(data, weighed({ a: 0.75, b: 0.25 }), { seed: 0, resamples: 100 });
     expect([...logits]).toEqual([0.5, 1.5, -1]);
     expect(data.coverage).toEqual({
       unscored: 1,
@@ -159,7 +160,7 @@ describe('members without a score', () => {
 
   it('are judged on the rows they have', async () => {
     const data = await joined(pairs, ['a', 'b']);
-    const { figures } = judgeGiven(data, weighed({ a: 1, b: 1 }), { seed: 0, resamples: 100 });
+    const { figures } = await judgeGiven(data, weighed({ a: 1, b: 1 }), { seed: 0, resamples: 100 });
     expect(figures.single.a.accuracy.value).toBe(1);
     expect(figures.single.b.accuracy.value).toBe(0.5);
   });

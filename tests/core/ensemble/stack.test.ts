@@ -33,18 +33,18 @@ const rowsOf = ({
 });
 
 describe('fitStack', () => {
-  it.each(problems)('agrees with the reference: $name', (problem) => {
+  it.each(problems)('agrees with the reference: $name', async (problem) => {
     const rows = rowsOf(problem);
-    const weights = fitStack(rows, problem);
+    const weights = await fitStack(rows, problem);
     expect(weights).toBeAllClose(problem.weights, { atol: 1e-6 });
     expect(stackLoss(rows, weights)).toBeCloseTo(problem.loss, 8);
   });
 
-  it.each(problems)('comes to the same weights from another start: $name', (problem) => {
+  it.each(problems)('comes to the same weights from another start: $name', async (problem) => {
     const start = new Float64Array(problem.members);
     start[0] = 1;
-    const weights = fitStack(rowsOf(problem), problem);
-    expect(fitStack(rowsOf(problem), { ...problem, start })).toBeAllClose(weights, { atol: 1e-9 });
+    const weights = await fitStack(rowsOf(problem), problem);
+    expect(await fitStack(rowsOf(problem), { ...problem, start })).toBeAllClose(weights, { atol: 1e-9 });
   });
 
   const anyProblem = fc
@@ -62,56 +62,64 @@ describe('fitStack', () => {
       }),
     );
 
-  it('finds weights that no step in a feasible direction improves', () => {
-    fc.assert(
-      fc.property(anyProblem, fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 4 }), (problem, i, j) => {
-        const rows = rowsOf(problem);
-        const penalty = 0.01;
-        const weights = fitStack(rows, { penalty, simplex: problem.simplex });
-        const objective = (w: Float64Array) =>
-          stackLoss(rows, w) + (penalty / 2) * w.reduce((sum, value) => sum + value * value, 0);
-        expect(Math.min(...weights)).toBeGreaterThanOrEqual(0);
-        if (problem.simplex) expect(weights.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 9);
-        const [from, to] = [i % problem.members, j % problem.members];
-        const moved = Float64Array.from(weights);
-        const step = problem.simplex ? Math.min(1e-4, weights[from]) : 1e-4;
-        moved[to] += step;
-        if (problem.simplex) moved[from] -= step;
-        expect(objective(moved)).toBeGreaterThanOrEqual(objective(weights) - 1e-12);
-      }),
+  it('finds weights that no step in a feasible direction improves', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        anyProblem,
+        fc.integer({ min: 0, max: 4 }),
+        fc.integer({ min: 0, max: 4 }),
+        async (problem, i, j) => {
+          const rows = rowsOf(problem);
+          const penalty = 0.01;
+          const weights = await fitStack(rows, { penalty, simplex: problem.simplex });
+          const objective = (w: Float64Array) =>
+            stackLoss(rows, w) + (penalty / 2) * w.reduce((sum, value) => sum + value * value, 0);
+          expect(Math.min(...weights)).toBeGreaterThanOrEqual(0);
+          if (problem.simplex) expect(weights.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 9);
+          const [from, to] = [i % problem.members, j % problem.members];
+          const moved = Float64Array.from(weights);
+          const step = problem.simplex ? Math.min(1e-4, weights[from]) : 1e-4;
+          moved[to] += step;
+          if (problem.simplex) moved[from] -= step;
+          expect(objective(moved)).toBeGreaterThanOrEqual(objective(weights) - 1e-12);
+        },
+      ),
       { numRuns: 200, seed: 1 },
     );
   });
 
-  it('gives the same for a row repeated and a row with twice the votes', () => {
+  it('gives the same for a row repeated and a row with twice the votes', async () => {
     const [{ members, logits, left, right, penalty, simplex }] = problems;
     const double = (values: number[]) => values.map((value) => 2 * value);
-    const once = fitStack(rowsOf({ members, logits, left: double(left), right: double(right) }), { penalty, simplex });
-    const twice = fitStack(
+    const once = await fitStack(rowsOf({ members, logits, left: double(left), right: double(right) }), {
+      penalty,
+      simplex,
+    });
+    const twice = await fitStack(
       rowsOf({ members, logits: [...logits, ...logits], left: [...left, ...left], right: [...right, ...right] }),
       { penalty, simplex },
     );
     expect(twice).toBeAllClose(once, { atol: 1e-10 });
   });
 
-  it('gives the same when sides are swapped', () => {
+  it('gives the same when sides are swapped', async () => {
     const [{ members, logits, left, right, penalty, simplex }] = problems;
-    const swapped = fitStack(rowsOf({ members, logits: logits.map((x) => -x), left: right, right: left }), {
+    const swapped = await fitStack(rowsOf({ members, logits: logits.map((x) => -x), left: right, right: left }), {
       penalty,
       simplex,
     });
-    expect(swapped).toBeAllClose(fitStack(rowsOf(problems[0]), { penalty, simplex }), { atol: 1e-10 });
+    expect(swapped).toBeAllClose(await fitStack(rowsOf(problems[0]), { penalty, simplex }), { atol: 1e-10 });
   });
 
-  it('gives 0 to members that only mislead, and to all where every vote is a tie', () => {
+  it('gives 0 to members that only mislead, and to all where every vote is a tie', async () => {
     const rows = { members: 1, logits: [1, 2, 3], left: [0, 0, 0], right: [1, 1, 1] };
-    expect([...fitStack(rowsOf(rows), { penalty: 0.01, simplex: false })]).toEqual([0]);
+    expect([...(await fitStack(rowsOf(rows), { penalty: 0.01, simplex: false }))]).toEqual([0]);
     const tied = { ...rows, left: [0.5, 1, 2], right: [0.5, 1, 2] };
-    expect([...fitStack(rowsOf(tied), { penalty: 0.01, simplex: false })]).toEqual([0]);
+    expect([...(await fitStack(rowsOf(tied), { penalty: 0.01, simplex: false }))]).toEqual([0]);
   });
 
-  it('refuses to fit without a penalty', () => {
-    expect(() => fitStack(rowsOf(problems[0]), { penalty: 0, simplex: false })).toThrow(RangeError);
+  it('refuses to fit without a penalty', async () => {
+    await expect(fitStack(rowsOf(problems[0]), { penalty: 0, simplex: false })).rejects.toThrow(RangeError);
   });
 });
 

@@ -22,17 +22,17 @@ function pairs(votes: readonly number[], kinds: readonly string[] = []): JoinedP
 const options = { seed: 'a', resamples: 50 };
 
 describe('reliabilityOf', () => {
-  it('sees each pair from the side that is predicted to win', () => {
-    const bins = reliabilityOf(pairs([1, 0, 1, 0]), Float64Array.of(0.9, 0.1, 0.1, 0.5), options);
+  it('sees each pair from the side that is predicted to win', async () => {
+    const bins = await reliabilityOf(pairs([1, 0, 1, 0]), Float64Array.of(0.9, 0.1, 0.1, 0.5), options);
     expect(bins.map(({ weight, forecast, observed }) => [weight, forecast, observed.value])).toEqual([
       [1, 0.5, 0.5],
       [3, 0.9, 2 / 3],
     ]);
   });
 
-  it('has bins of equally many votes, each with an interval that holds its share', () => {
+  it('has bins of equally many votes, each with an interval that holds its share', async () => {
     const probabilities = Float64Array.from({ length: 200 }, (_, i) => 0.5 + i / 400);
-    const bins = reliabilityOf(
+    const bins = await reliabilityOf(
       pairs(Array.from(probabilities, (p, i) => Number((i % 10) / 10 < p))),
       probabilities,
       options,
@@ -45,11 +45,13 @@ describe('reliabilityOf', () => {
     }
   });
 
-  it('leaves rows without votes out', () => {
+  it('leaves rows without votes out', async () => {
     const joined = pairs([1, 1]);
     joined.votesLeft[1] = 0;
     joined.votesRight[1] = 0;
-    expect(reliabilityOf(joined, Float64Array.of(0.8, 0.9), options)).toMatchObject([{ weight: 1, forecast: 0.8 }]);
+    expect(await reliabilityOf(joined, Float64Array.of(0.8, 0.9), options)).toMatchObject([
+      { weight: 1, forecast: 0.8 },
+    ]);
   });
 });
 

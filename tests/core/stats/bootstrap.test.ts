@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/bytes/random.js';
 import { prepareAuc } from '../../../src/core/stats/auc.js';
-import { bootstrap, replicate, rowClusters } from '../../../src/core/stats/bootstrap.js';
+import { bootstrap, type Replicates, replicate, rowClusters } from '../../../src/core/stats/bootstrap.js';
 import { delongAuc } from '../../../src/core/stats/delong.js';
 import {
   ABSOLUTE_METRICS,
@@ -45,14 +45,14 @@ const options = { resamples: 1000, seed: 'test' };
 const width = ([low, high]: readonly [number, number]) => high - low;
 
 describe('bootstrap', () => {
-  it('gives the same interval for the same seed, and another for another', () => {
-    const interval = (seed: string) =>
-      bootstrap([prepareAuc(scores, outcomes)], clusters, { resamples: 200, seed })[0].ci;
-    expect(interval('a')).toEqual(interval('a'));
-    expect(interval('a')).not.toEqual(interval('b'));
+  it('gives the same interval for the same seed, and another for another', async () => {
+    const interval = async (seed: string) =>
+      (await bootstrap([prepareAuc(scores, outcomes)], clusters, { resamples: 200, seed }))[0].ci;
+    expect(await interval('a')).toEqual(await interval('a'));
+    expect(await interval('a')).not.toEqual(await interval('b'));
   });
 
-  it('draws whole clusters: each resample counts every row of a cluster equally, and as many clusters as there are', () => {
+  it('draws whole clusters: each resample counts every row of a cluster equally, and as many clusters as there are', async () => {
     const seen = new Set<string>();
     const check: Statistic = (weights) => {
       if (weights === undefined) return 0;
@@ -61,13 +61,13 @@ describe('bootstrap', () => {
       seen.add(weights.join());
       return 0;
     };
-    replicate([check], clusters, { resamples: 20, seed: 's' });
+    await replicate([check], clusters, { resamples: 20, seed: 's' });
     expect(seen.has('split') || seen.has('size')).toBe(false);
     expect(seen.size).toBe(20);
   });
 
-  it.each(['percentile', 'bca'] as const)('is as wide as the analytic interval for clusters (%s)', (method) => {
-    const [{ value, ci }] = bootstrap([prepareAuc(scores, outcomes)], clusters, { ...options, method });
+  it.each(['percentile', 'bca'] as const)('is as wide as the analytic interval for clusters (%s)', async (method) => {
+    const [{ value, ci }] = await bootstrap([prepareAuc(scores, outcomes)], clusters, { ...options, method });
     const analytic = delongAuc(scores, outcomes, { clusterOf: clusters.of });
     expect(value).toBeCloseTo(analytic?.auc as number, 12);
     expect(ci?.[0]).toBeLessThan(value as number);
@@ -76,44 +76,51 @@ describe('bootstrap', () => {
     expect(width(ci as [number, number]) / width(analytic?.ci as [number, number])).toBeLessThan(1.15);
   });
 
-  it('is wider over clusters than over rows taken as independent', () => {
+  it('is wider over clusters than over rows taken as independent', async () => {
     const statistic = prepareAuc(scores, outcomes);
-    const [byCluster] = bootstrap([statistic], clusters, options);
-    const [byRow] = bootstrap([statistic], rowClusters(scores.length), options);
+    const [byCluster] = await bootstrap([statistic], clusters, options);
+    const [byRow] = await bootstrap([statistic], rowClusters(scores.length), options);
     expect(width(byCluster.ci as [number, number])).toBeGreaterThan(1.3 * width(byRow.ci as [number, number]));
   });
 
-  it('covers the truth about as often as it says', () => {
+  it('covers the truth about as often as it says', async () => {
     let covered = 0;
     for (let trial = 0; trial < 200; trial++) {
       const random = new Random(`trial ${trial}`);
       const values = Float64Array.from({ length: 60 }, () => random.normal());
       const mean = ratioOfSums(values, new Float64Array(60).fill(1));
-      const [{ ci }] = bootstrap([mean], rowClusters(60), { resamples: 300, level: 0.9, seed: `${trial}` });
+      const [{ ci }] = await bootstrap([mean], rowClusters(60), { resamples: 300, level: 0.9, seed: `${trial}` });
       if (ci && ci[0] <= 0 && ci[1] >= 0) covered++;
     }
     expect(covered).toBeGreaterThan(165);
     expect(covered).toBeLessThan(195);
   });
 
-  it('has no interval where there is one cluster, where the figure is undefined, or where it often would be', () => {
+  it('has no interval where there is one cluster, where the figure is undefined, or where it often would be', async () => {
     const oneClass = outcomesOfLabels([1, 1, 1]);
     const rareClass = outcomesOfLabels([1, 1, 0]);
     const three = Float64Array.of(1, 2, 3);
     const single = { of: new Int32Array(3), count: 1 };
-    const ofRows = (statistic: Statistic, by = rowClusters(3)) => bootstrap([statistic], by, options)[0];
-    expect(ofRows(prepareAuc(three, oneClass))).toEqual({ value: null, ci: null });
-    expect(ofRows(prepareAuc(three, rareClass))).toEqual({ value: 0, ci: null });
-    expect(ofRows(prepareVoteAccuracy(three, rareClass), single)).toEqual({ value: 2 / 3, ci: null });
+    const ofRows = async (statistic: Statistic, by = rowClusters(3)) => (await bootstrap([statistic], by, options))[0];
+    expect(await ofRows(prepareAuc(three, oneClass))).toEqual({ value: null, ci: null });
+    expect(await ofRows(prepareAuc(three, rareClass))).toEqual({ value: 0, ci: null });
+    expect(await ofRows(prepareVoteAccuracy(three, rareClass), single)).toEqual({ value: 2 / 3, ci: null });
   });
 
-  it('has a BCa interval of null where every resample gives the same value below or above', () => {
+  it('has a BCa interval of null where every resample gives the same value below or above', async () => {
     const constant: Statistic = (weights) => (weights === undefined ? 1 : 0);
-    expect(bootstrap([constant], clusters, { ...options, method: 'bca' })).toEqual([{ value: 1, ci: null }]);
+    expect(await bootstrap([constant], clusters, { ...options, method: 'bca' })).toEqual([{ value: 1, ci: null }]);
   });
 
-  it('refuses to resample no clusters', () => {
-    expect(() => bootstrap([], { of: new Int32Array(0), count: 0 }, options)).toThrow(RangeError);
+  it('is stopped by a signal, between two draws', async () => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('stopped')), 5);
+    const endless = { resamples: 1e7, seed: 's', signal: controller.signal };
+    await expect(bootstrap([prepareAuc(scores, outcomes)], clusters, endless)).rejects.toThrow('stopped');
+  });
+
+  it('refuses to resample no clusters', async () => {
+    await expect(bootstrap([], { of: new Int32Array(0), count: 0 }, options)).rejects.toThrow(RangeError);
   });
 });
 
@@ -188,12 +195,13 @@ describe('calibration errors of the same rows', () => {
   const rows = { logits: scores, probabilities: null, outcomes };
   const errors = PAIR_METRICS.filter(({ id }) => /ece|mce/i.test(id));
 
-  it('are the same over one bootstrap, where they share their bins, as each alone', () => {
+  it('are the same over one bootstrap, where they share their bins, as each alone', async () => {
     const some = { resamples: 20, seed: 'bins' };
-    const alone = errors.map(({ prepare }) => replicate([prepare({ ...rows })], clusters, some)[0]);
+    const alone: Replicates[] = [];
+    for (const { prepare } of errors) alone.push(...(await replicate([prepare({ ...rows })], clusters, some)));
     expect(errors.length).toBeGreaterThan(3);
     expect(
-      replicate(
+      await replicate(
         errors.map(({ prepare }) => prepare(rows)),
         clusters,
         some,
@@ -223,18 +231,18 @@ describe('comparePaired', () => {
     );
   };
 
-  it('finds the better and the worse of two models, and no difference of a model with itself', () => {
+  it('finds the better and the worse of two models, and no difference of a model with itself', async () => {
     const [good, bad] = [accuracy(0), accuracy(3)];
     const compare = (a: Statistic, b: Statistic) => comparePaired(a, b, 'higher', clusters, options);
-    expect(compare(good, bad)).toMatchObject({ verdict: 'better', pValue: expect.closeTo(0, 5) });
-    expect(compare(bad, good)).toMatchObject({ verdict: 'worse' });
-    expect(compare(good, good)).toEqual({ difference: 0, ci: [0, 0], pValue: 1, verdict: 'undecided' });
+    expect(await compare(good, bad)).toMatchObject({ verdict: 'better', pValue: expect.closeTo(0, 5) });
+    expect(await compare(bad, good)).toMatchObject({ verdict: 'worse' });
+    expect(await compare(good, good)).toEqual({ difference: 0, ci: [0, 0], pValue: 1, verdict: 'undecided' });
   });
 
-  it('is tighter than two intervals side by side', () => {
+  it('is tighter than two intervals side by side', async () => {
     const [a, b] = [accuracy(0), accuracy(0.1)];
-    const { ci } = comparePaired(a, b, 'higher', clusters, options);
-    const [first, second] = bootstrap([a, b], clusters, options);
+    const { ci } = await comparePaired(a, b, 'higher', clusters, options);
+    const [first, second] = await bootstrap([a, b], clusters, options);
     const apart = Math.hypot(width(first.ci as [number, number]), width(second.ci as [number, number]));
     expect(width(ci as [number, number])).toBeLessThan(0.7 * apart);
   });
@@ -245,9 +253,9 @@ describe('comparePaired', () => {
     expect(verdictOf([0, 0.2], 'lower')).toBe('undecided');
   });
 
-  it('is undecided where the figure is undefined', () => {
+  it('is undecided where the figure is undefined', async () => {
     const undefinedFigure: Statistic = () => null;
-    expect(comparePaired(accuracy(0), undefinedFigure, 'higher', clusters, options)).toEqual({
+    expect(await comparePaired(accuracy(0), undefinedFigure, 'higher', clusters, options)).toEqual({
       difference: null,
       ci: null,
       pValue: null,

@@ -102,7 +102,7 @@ async function fitFiles(
     options.signal,
   );
   const { joined, rows, modelSha256 } = await readJudgedScores(options, options.signal);
-  const fitted = fitRows(joined, options);
+  const fitted = await fitRows(joined, options);
   const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
   const calibrator = calibratorOf(fitted, joined, options, {
     dataSha256,
@@ -144,7 +144,7 @@ const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: Ca
   seed,
 });
 
-function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: CalibrateOptions): FittedCalibrator {
+function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: CalibrateOptions): Promise<FittedCalibrator> {
   const { method, symmetric, strictlyMonotone, folds, seed, resamples } = options;
   const groups = options.perGroup === undefined ? undefined : groupColumn(joined, options.perGroup);
   const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, ...runOf(options) };

@@ -78,7 +78,11 @@ export async function checkCalibrator(options: CheckCalibratorOptions): Promise<
     n: joined.count,
     clusters: joined.clusterCount,
     ...staleness,
-    figures: figuresOf(statistics, clusters, { seed: `${options.seed}/check`, resamples: options.resamples }),
+    figures: await figuresOf(statistics, clusters, {
+      seed: `${options.seed}/check`,
+      resamples: options.resamples,
+      signal: options.signal,
+    }),
     fitted: calibrator.figures.after,
     rows,
     warnings: [...rowWarnings(rows), ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : [])],

@@ -63,7 +63,12 @@ export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCar
   const columns = now.report.options.by.map((name) => groupColumn(judged.joined, name));
   const minGroup = now.report.minGroup;
   startStage(options, 'Comparing');
-  const deltas = compareGroups(was, is, columns, { minRows: minGroup, seed: `${seed}/diff`, resamples });
+  const deltas = await compareGroups(was, is, columns, {
+    minRows: minGroup,
+    seed: `${seed}/diff`,
+    resamples,
+    signal: options.signal,
+  });
   if (deltas.length === 0) throw nothingShared(before.facts, after.facts);
   const count = (verdict: GroupDelta['verdict']) => deltas.filter((delta) => delta.verdict === verdict).length;
   return {

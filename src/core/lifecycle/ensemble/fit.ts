@@ -93,7 +93,7 @@ export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEn
       const judgements = labels === undefined ? null : await readPairLabels(labels, options.signal);
       const data = judgements && joinMembers(judgements.table, members);
       if (data?.count === 0) throw nothingJudged(labels!);
-      const made = make(data, given && givenWeights(given, members.map(sizeOf)), options);
+      const made = await make(data, given && givenWeights(given, members.map(sizeOf)), options);
       const content = await describeEnsemble(options, members, made);
       await ensembleOutput?.writeFile(ensembleOutput.name, formatEnsemble(content));
       if (scoresOutput && data) await writeJudged(scoresOutput, data, made);
@@ -131,15 +131,22 @@ interface Made extends EnsembleWeights {
   readonly judged: JudgedEnsemble | null;
 }
 
-function make(
+async function make(
   data: EnsembleRows | null,
   given: EnsembleWeights | null,
-  { weights: how, resamples, seed }: MakeEnsembleOptions,
-): Made {
-  if (given) return { ...given, fit: null, judged: data && judgeGiven(data, given, { resamples, seed }) };
+  { weights: how, resamples, seed, signal }: MakeEnsembleOptions,
+): Promise<Made> {
+  if (given)
+    return { ...given, fit: null, judged: data && (await judgeGiven(data, given, { resamples, seed, signal })) };
   if (how.kind !== 'fit' || !data) throw usage('weights can only be fitted to labels', 'Give --labels FILE.');
   const { folds, simplex } = how;
-  const { weights, shares, slope, penalty, ...judged } = fitEnsemble(data, { folds, simplex, resamples, seed });
+  const { weights, shares, slope, penalty, ...judged } = await fitEnsemble(data, {
+    folds,
+    simplex,
+    resamples,
+    seed,
+    signal,
+  });
   return {
     weights,
     shares,

@@ -20,7 +20,7 @@ import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
 import { type Run, runOf, startStage } from '../../run.js';
-import { DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
+import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { TOOL } from '../../version.js';
 
@@ -120,11 +120,11 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   if (calibrator) assertSameModel(calibrator, modelSha256);
   const columns = options.by.map((flag) => groupColumn(joined, flag));
   const predictions = predict(joined, calibrator);
-  const bootstrap = { seed: `${seed}`, resamples: options.resamples };
+  const bootstrap = { seed: `${seed}`, resamples: options.resamples, signal: options.signal };
   startStage(options, 'Overall');
   const { statistics, clusters } = judge(joined, predictions, allRows(joined));
-  const overall = figuresOf(statistics, clusters, bootstrap);
-  const groups = reportGroups(joined, predictions, columns, {
+  const overall = await figuresOf(statistics, clusters, bootstrap);
+  const groups = await reportGroups(joined, predictions, columns, {
     ...bootstrap,
     minRows: options.minGroup,
     ...runOf(options),
@@ -139,10 +139,10 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     calibrated: predictions.calibrated,
     fittedOnTheseLabels,
     overall,
-    ceiling: joined.kind === 'pair' ? ceilingOf(joined, bootstrap) : null,
+    ceiling: joined.kind === 'pair' ? await ceilingOf(joined, bootstrap) : null,
     ...groups,
     ...(compared ? { baseline: compared } : {}),
-    reliability: reliability(joined, predictions, bootstrap),
+    reliability: await reliability(joined, predictions, bootstrap),
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
     modelSha256,
@@ -173,34 +173,35 @@ async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['input
 }
 
 /** A utility that nothing calibrated is on no human scale: there is nothing to hold it against. */
-function reliability(
+async function reliability(
   joined: JoinedPairs | JoinedAbsolutes,
   { values, calibrated }: Predictions,
-  { seed, resamples }: { readonly seed: string; readonly resamples?: number },
-): EvaluateReport['reliability'] {
+  { seed, resamples, signal }: BootstrapOptions,
+): Promise<EvaluateReport['reliability']> {
   const bootstrap = {
     seed: `${seed}/reliability`,
     resamples: Math.min(resamples ?? DEFAULT_RESAMPLES, DEFAULT_RESAMPLES),
+    signal,
   };
   const binsOf = (predicted: Float64Array) => reliabilityOf(joined, predicted, bootstrap);
   return {
-    before: joined.kind === 'pair' ? binsOf(predict(joined, null).values) : null,
-    after: calibrated ? binsOf(values) : null,
+    before: joined.kind === 'pair' ? await binsOf(predict(joined, null).values) : null,
+    after: calibrated ? await binsOf(values) : null,
   };
 }
 
-function ceilingOf(joined: JoinedPairs, bootstrap: { readonly seed: string; readonly resamples?: number }) {
+async function ceilingOf(joined: JoinedPairs, bootstrap: BootstrapOptions) {
   const { votesLeft: positive, votesRight: negative, ties, cluster, clusterCount } = joined;
   const statistic = prepareVoteCeiling({ positive, negative, ties });
   const clusters = { of: cluster, count: clusterCount };
-  return figuresOf([{ id: 'ceiling', statistic }], clusters, bootstrap)['ceiling'];
+  return (await figuresOf([{ id: 'ceiling', statistic }], clusters, bootstrap))['ceiling'];
 }
 
 async function compare(
   model: JoinedPairs | JoinedAbsolutes,
   labels: Parameters<typeof readScoresFor>[0],
   { baseline, signal }: EvaluateOptions,
-  bootstrap: { readonly seed: string; readonly resamples?: number },
+  bootstrap: BootstrapOptions,
 ): Promise<NonNullable<EvaluateReport['baseline']>> {
   const { joined, report } = await readScoresFor(labels, baseline!, signal);
   const file = basename(baseline!);
@@ -210,7 +211,7 @@ async function compare(
       details: { file, report },
     });
   }
-  return { file, rows: report, ...compareWithBaseline(model, joined, bootstrap) };
+  return { file, rows: report, ...(await compareWithBaseline(model, joined, bootstrap)) };
 }
 
 const FLUSH_CHARACTERS = 64 * 1024;

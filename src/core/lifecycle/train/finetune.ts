@@ -302,8 +302,8 @@ class Finetuning {
       const outcome = await this.train(trainer, parameters, config);
       if (outcome.best) await this.takeBest(parameters, outcome.best.file);
       const after = await judge();
-      const gained = compareJudged(before.fresh, after.fresh, options.seed);
-      const forgotten = before.old && after.old ? compareJudged(before.old, after.old, options.seed) : null;
+      const gained = await compareJudged(before.fresh, after.fresh, options);
+      const forgotten = before.old && after.old ? await compareJudged(before.old, after.old, options) : null;
       this.refuseForgetting(forgotten);
       const helped = gained.auc.verdict === 'better';
       if (!helped) this.warn('Fine-tuning did not help: the held-out AUC did not rise by more than chance.');

@@ -17,10 +17,14 @@ export interface Comparison {
 }
 
 /** How a model's decisions on labelled pairs changed: paired bootstrap over clusters. */
-export function compareJudged(before: Judged, after: Judged, seed: number): Comparison {
+export async function compareJudged(
+  before: Judged,
+  after: Judged,
+  { seed, signal }: { readonly seed: number; readonly signal?: AbortSignal },
+): Promise<Comparison> {
   const { pairs } = before;
   const clusters = clustersOf(pairs.map(({ cluster }) => cluster));
-  const figure = (id: 'accuracy' | 'auc'): BeforeAfter => {
+  const figure = async (id: 'accuracy' | 'auc'): Promise<BeforeAfter> => {
     const { prepare, direction } = PAIR_METRICS.find((metric) => metric.id === id)!;
     const statistic = ({ logits }: Judged) =>
       prepare({
@@ -32,10 +36,15 @@ export function compareJudged(before: Judged, after: Judged, seed: number): Comp
         },
       });
     const [old, tuned] = [statistic(before), statistic(after)];
-    const options = { seed: `finetune/${seed}/${id}` };
-    return { before: old(), after: tuned(), ...comparePaired(tuned, old, direction, clusters, options) };
+    const options = { seed: `finetune/${seed}/${id}`, signal };
+    return { before: old(), after: tuned(), ...(await comparePaired(tuned, old, direction, clusters, options)) };
   };
-  return { pairs: pairs.length, clusters: clusters.count, accuracy: figure('accuracy'), auc: figure('auc') };
+  return {
+    pairs: pairs.length,
+    clusters: clusters.count,
+    accuracy: await figure('accuracy'),
+    auc: await figure('auc'),
+  };
 }
 
 function clustersOf(names: readonly string[]): Clusters {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
@@ -7,6 +7,7 @@ import { formatEvaluate } from '../../../../src/core/cli/render-evaluate.js';
 import { calibrateFiles } from '../../../../src/core/lifecycle/calibrate/calibrate.js';
 import { checkCalibrator } from '../../../../src/core/lifecycle/calibrate/check.js';
 import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.js';
+import type { Progress } from '../../../../src/core/run.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { hasShared, SHARED } from '../../../helpers/shared.js';
 import { tempFolder } from '../../../helpers/temp.js';
@@ -86,6 +87,27 @@ describe('a target that is there', () => {
     });
     expect(readFileSync(at(name), 'utf8')).toBe('mine');
   });
+});
+
+describe('a signal', () => {
+  it.each(['calibrate', 'evaluate'] as const)(
+    'stops %s between two resamples, and nothing is written',
+    async (verb) => {
+      const { folder, labels, scores } = writePairs({ prompts: 60, truth: 1 });
+      const before = readdirSync(folder);
+      const controller = new AbortController();
+      const files = { labels, scores, out: join(folder, 'out.json'), resamples: 100_000, signal: controller.signal };
+      const onProgress = ({ stage }: Progress) => {
+        if (stage === 'Intervals' || stage === 'Overall') setTimeout(() => controller.abort(new Error('stopped')));
+      };
+      const work =
+        verb === 'calibrate'
+          ? calibrateFiles({ ...FIT, ...files, method: 'platt', onProgress })
+          : evaluateFiles({ ...EVALUATE, ...files, onProgress });
+      await expect(work).rejects.toThrow('stopped');
+      expect(readdirSync(folder)).toEqual(before);
+    },
+  );
 });
 
 describe('evaluate', () => {
