@@ -14,10 +14,20 @@ export interface ErrorJson {
   };
 }
 
-/** Words a mistyped flag or command may have meant. */
-export interface Vocabulary {
+/** Words a mistyped flag may have meant. */
+interface Vocabulary {
   readonly flags: readonly string[];
-  readonly commands: readonly string[];
+}
+
+/**
+ * Whether failures are to be printed as JSON: as oclif decides it, for those that come before there is a command to ask.
+ *
+ * @param contentType - what the environment asks for
+ */
+export function jsonRequested(argv: readonly string[], contentType: string | undefined): boolean {
+  const end = argv.indexOf('--');
+  const flags = end < 0 ? argv : argv.slice(0, end);
+  return flags.includes('--json') || contentType?.toLowerCase() === 'json';
 }
 
 /** System errors of a full disk, a quota or a size limit, wherever they surface. */
@@ -88,14 +98,7 @@ function isOclifError(error: unknown): error is OclifError {
   return error instanceof Error && typeof (error as Partial<OclifError>).oclif === 'object' && !isExit(error);
 }
 
-const UNKNOWN_COMMAND = /^command (\S+) not found\.?$/i;
-
 function usageError(error: OclifError, known: Partial<Vocabulary>): HpsError {
-  const command = UNKNOWN_COMMAND.exec(error.message)?.[1].replaceAll(':', ' ');
-  if (command !== undefined) {
-    const hint = suggestion(command, known.commands) ?? 'See hpsv3 --help for the commands there are.';
-    return new HpsError('USAGE', `there is no command ${command}`, { hint, details: { command }, cause: error });
-  }
   const message = withoutFraming(error.message, '$1: ');
   const [flag] = Array.isArray(error.flags) ? error.flags.map(String) : [];
   const hint = suggestion(flag?.split('=')[0], known.flags) ?? 'See more with --help.';

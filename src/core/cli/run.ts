@@ -1,6 +1,6 @@
-import { Config, handle, run } from '@oclif/core';
+import { handle, run } from '@oclif/core';
 import { ERROR_CODES } from '../errors.js';
-import { asHpsError, errorJson, internalError, isExit, toCliError, type Vocabulary } from './failure.js';
+import { asHpsError, errorJson, internalError, isExit, jsonRequested, toCliError } from './failure.js';
 import { formatJson } from './format.js';
 import { installProcessGuards } from './process-guards.js';
 
@@ -11,13 +11,13 @@ import { installProcessGuards } from './process-guards.js';
  */
 export async function runCli(importMetaUrl: string): Promise<void> {
   const argv = process.argv.slice(2);
-  const json = jsonRequested(argv);
+  const json = jsonRequested(argv, process.env['HPSV3_CONTENT_TYPE']);
   installProcessGuards({ json });
   try {
     await run(argv, importMetaUrl);
   } catch (error) {
     if (isExit(error) || isReported(error)) return handle(error as Error);
-    const known = asHpsError(error, await vocabulary(importMetaUrl));
+    const known = asHpsError(error);
     if (!json) return handle(known === null ? (error as Error) : toCliError(known));
     const shown = known ?? internalError(error);
     process.exitCode = shown.exitCode;
@@ -25,21 +25,8 @@ export async function runCli(importMetaUrl: string): Promise<void> {
   }
 }
 
-/** As oclif decides it, for failures that come before there is a command to ask. */
-function jsonRequested(argv: readonly string[]): boolean {
-  const end = argv.indexOf('--');
-  const flags = end < 0 ? argv : argv.slice(0, end);
-  return flags.includes('--json') || process.env['HPSV3_CONTENT_TYPE']?.toLowerCase() === 'json';
-}
-
 /** A failure that its command has put into words already. */
 function isReported(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code);
-}
-
-/** The commands there are, read again only now that one was not found. */
-async function vocabulary(importMetaUrl: string): Promise<Partial<Vocabulary>> {
-  const config = await Config.load(importMetaUrl).catch(() => undefined);
-  return { commands: config?.commandIDs.map((id) => id.replaceAll(':', ' ')) };
 }

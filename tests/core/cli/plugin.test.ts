@@ -25,6 +25,31 @@ describe('hpsv3 as a plugin of another CLI', () => {
   });
 });
 
+describe('a command that is not there', () => {
+  it('is told as JSON, with the one that was probably meant', async () => {
+    const { code, stdout, stderr } = await hostcli(['docktor', '--json']);
+    expect([code, stderr]).toEqual([2, '']);
+    expect(JSON.parse(stdout)).toEqual({
+      error: {
+        code: 'USAGE',
+        message: 'there is no command docktor',
+        hint: 'Did you mean doctor?',
+        details: { command: 'docktor' },
+      },
+    });
+    expect(JSON.parse((await hostcli(['docktor'], { env: { HOSTCLI_CONTENT_TYPE: 'json' } })).stdout).error.code).toBe(
+      'USAGE',
+    );
+  });
+
+  it('is told in words on standard error, and names the CLI to ask', async () => {
+    const { code, stdout, stderr } = await hostcli(['zzzzzz', '--', '--json']);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('there is no command zzzzzz');
+    expect(stderr).toContain('See hostcli --help');
+  });
+});
+
 describe('a failing command', () => {
   it.each([
     ['corrupt', 5, 'CHECKPOINT_CORRUPT'],
