@@ -72,6 +72,15 @@ implementation are compared; without it only the file's own invariances are, and
       options: ['none', 'relu'] as const,
       description: 'Activation between the layers of a score head',
     })(),
+    'head-file': Flags.string({
+      aliases: ['head'],
+      helpValue: 'FILE',
+      description: 'Score head in a file of its own, over the embeddings of the checkpoint',
+    }),
+    'head-normalize': Flags.option({
+      options: ['none', 'l2'] as const,
+      description: 'What is done to an embedding before the head reads it',
+    })(),
     'output-label': Flags.string({
       helpValue: 'NAME|INDEX',
       description: 'Which of several labels of a classifier is the score',
@@ -114,6 +123,8 @@ implementation are compared; without it only the file's own invariances are, and
         dtype: flags.dtype,
         activation: flags.activation,
         adapter: flags.adapter,
+        headFile: flags['head-file'],
+        headNormalize: flags['head-normalize'],
         outputLabel: flags['output-label'],
         preprocess: flags.preprocess,
         golden: flags.golden,

@@ -7,6 +7,7 @@ import type {
   Contract,
   ExportRequest,
 } from '../../src/core/architectures/architecture.js';
+import { readHead, withHeadFile } from '../../src/core/architectures/head-file.js';
 import { recogniseArchitecture } from '../../src/core/architectures/registry.js';
 import type { Checkpoint } from '../../src/core/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../src/core/checkpoint/open.js';
@@ -32,9 +33,25 @@ export const FAMILY_FIXTURES: readonly string[] = [
   ),
 ];
 
+/** What a fixture is exported with beside its checkpoint. */
+interface FixtureRequest {
+  readonly options?: Record<string, string>;
+  /** Name of the file of its head. */
+  readonly headFile?: string;
+}
+
+function requestOf(folder: string): FixtureRequest {
+  const file = join(folder, 'request.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+}
+
+const CHECKPOINTS = ['checkpoint.safetensors', 'model.safetensors'];
+
 /** The checkpoint of a fixture. */
-export const openFixture = (folder: string): Promise<Checkpoint> =>
-  openCheckpoint(existsSync(join(folder, 'checkpoint.safetensors')) ? join(folder, 'checkpoint.safetensors') : folder);
+export const openFixture = (folder: string): Promise<Checkpoint> => {
+  const file = CHECKPOINTS.map((name) => join(folder, name)).find((path) => existsSync(path));
+  return openCheckpoint(file ?? folder);
+};
 
 /** The fixtures of each architecture, as the registry recognises them. */
 export async function fixturesByArchitecture(folders = FAMILY_FIXTURES): Promise<Map<string, string[]>> {
@@ -61,17 +78,20 @@ export async function buildFixture(
   folder: string,
   { mode = 'item' as Mode, opset = 14, overrides = {} as Partial<ExportRequest> } = {},
 ): Promise<Built | null> {
-  const checkpoint = await openFixture(folder);
-  const requestFile = join(folder, 'request.json');
-  const stated = existsSync(requestFile) ? JSON.parse(readFileSync(requestFile, 'utf8')) : {};
+  const encoder = await openFixture(folder);
+  const { options = {}, headFile } = requestOf(folder);
+  const headCheckpoint = headFile === undefined ? undefined : await openCheckpoint(join(folder, headFile));
+  const head = headCheckpoint && readHead(headCheckpoint, headFile!, {});
+  const checkpoint = headCheckpoint ? withHeadFile(encoder, headCheckpoint) : encoder;
+  const published = head?.published?.preprocess;
   const request: ExportRequest = {
     modality: undefined,
     mode,
     config: null,
     configOrigin: null,
     dtype: 'F32',
-    options: {},
-    ...stated,
+    options: published && exporter.options?.preprocess ? { preprocess: published, ...options } : options,
+    head,
     ...overrides,
   };
   const graph = new GraphBuilder(opset, checkpoint.tensors);

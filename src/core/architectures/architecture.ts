@@ -5,6 +5,7 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import type { ContractInput, ContractOutput, Decision, Modality, Mode } from '../onnx/manifest.js';
 import type { Tensor, TensorInfo } from '../tensor/tensor.js';
 import type { ExampleValue } from './example-inputs.js';
+import type { HeadFile } from './head-file.js';
 
 export type TensorInfos = ReadonlyMap<string, TensorInfo>;
 
@@ -26,6 +27,8 @@ export interface ExportRequest {
   readonly dtype: 'F32' | 'F16';
   /** What the architecture is told beside that, as `ArchitectureExporter.options` says. */
   readonly options: Readonly<Record<string, string>>;
+  /** A score head from another file, over the embeddings of this checkpoint. */
+  readonly head?: HeadFile;
 }
 
 /** What a graph promises, for the manifest. */
@@ -69,6 +72,8 @@ export interface ArchitectureExporter {
   modalities(checkpoint: Checkpoint): readonly Modality[];
   /** Options it takes beside those that all have; absent where it takes none. */
   readonly options?: OptionSpecs;
+  /** Whether it makes embeddings that a head from another file can score. */
+  readonly takesHead?: boolean;
   /**
    * Builds the graph of one modality and mode.
    * @throws HpsError TENSORS_MISMATCH listing every missing, unexpected and mis-shaped tensor; CONFIG_INVALID naming both

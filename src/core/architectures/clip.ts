@@ -490,9 +490,12 @@ function openClipPicture(size: number, reader: OptionReader, config: JsonObject 
     case 'shortest':
       return { ...usual, resize: { ...usual.resize, kernel } };
     case 'squash':
-      return { ...squeezed(size, { mean, std }), resize: { exact: [size, size], kernel, antialias: true } };
+      return {
+        ...squeezed(size, { mean, std }),
+        resize: { exact: [size, size], kernel, antialias: true, passes: 'cheaper-first' },
+      };
     case 'longest':
-      return { ...usual, resize: { longestSide: size, kernel, antialias: true } };
+      return { ...usual, resize: { longestSide: size, kernel, antialias: true, passes: 'cheaper-first' } };
     default:
       reader.refuse(`resize_mode ${JSON.stringify(section.resize_mode)} is not one of shortest, longest, squash`);
       return usual;

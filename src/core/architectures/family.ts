@@ -13,6 +13,7 @@ import type {
   TensorInfos,
 } from './architecture.js';
 import { exampleInputs } from './example-inputs.js';
+import { type HeadFile, headMeaning, headScore } from './head-file.js';
 import { OptionReader } from './option-reader.js';
 import { checkTensors } from './tensor-check.js';
 
@@ -99,12 +100,18 @@ function exporterOf<O>(family: Family<O>): ArchitectureExporter {
   return {
     modalities: ({ tensors }) => family.modalities(tensors),
     options: family.exportOptions,
+    takesHead: true,
 
     buildGraph(checkpoint, graph, request) {
-      const modality = chooseModality(family, checkpoint, request);
+      const { head, dtype, mode } = request;
       const options = readOptions(family, checkpoint, request);
-      const context = { options, modality, dtype: request.dtype };
-      const signature = MODES[request.mode](family, graph, context);
+      const available = family.modalities(checkpoint.tensors);
+      const fitsHead = (each: Modality): boolean =>
+        !head || family.embeddingWidth({ options, modality: each, dtype }) === head.layers[0].inputs;
+      const modality = chooseModality(family, available.filter(fitsHead), request);
+      const context = { options, modality, dtype };
+      const scored = head ? withHead(family, head) : family;
+      const signature = MODES[mode](scored, graph, context);
       const rules = request.mode === 'head' ? NO_ENCODER : family.ignored(context);
       const expected = [...graph.expectedTensors].map(([name, shape]) => ({ name, shape }));
       const isAccounted = (name: string): boolean =>
@@ -127,13 +134,27 @@ function exporterOf<O>(family: Family<O>): ArchitectureExporter {
   };
 }
 
+/** The family with its embeddings scored by a head from another file. */
+const withHead = <O>(family: Family<O>, head: HeadFile): Family<O> => ({
+  ...family,
+  score: (graph, embedding) => [
+    { name: 'utility_logit', value: headScore(graph, embedding, head), meaning: headMeaning(head) },
+  ],
+});
+
 function chooseModality<O>(
-  { label, modalities }: Family<O>,
-  { tensors }: Checkpoint,
-  request: ExportRequest,
+  { label }: Family<O>,
+  available: readonly Modality[],
+  { modality: wanted, head }: ExportRequest,
 ): Modality {
-  const available = modalities(tensors);
-  const modality = request.modality ?? available[0];
+  if (head && available.length === 0) {
+    const width = head.layers[0].inputs;
+    throw new HpsError('SHAPE_MISMATCH', `${head.name} reads embeddings of ${width}, and ${label} makes none of them`, {
+      hint: 'Give the head that was trained on this encoder.',
+      details: { head: head.name, width },
+    });
+  }
+  const modality = wanted ?? available[0];
   if (available.includes(modality)) return modality;
   throw new HpsError('MODALITY_MISSING', `the checkpoint cannot be exported for ${modality}: it is ${label}`, {
     hint: `Choose --modality ${available.join('|')}.`,

@@ -23,7 +23,7 @@ export const centreCropped = (size: number, statistics = CLIP_STATISTICS): Pictu
   color: 'RGB',
   transparency: 'drop',
   palette: 'nearest', // it resizes before it converts
-  resize: { shorterSide: size, kernel: 'bicubic', antialias: true },
+  resize: { shorterSide: size, kernel: 'bicubic', antialias: true, passes: 'cheaper-first' },
   crop: [size, size],
   scale: 1 / 255,
   ...statistics,
@@ -36,7 +36,7 @@ export const squeezed = (
   statistics: { readonly mean: Triple; readonly std: Triple },
 ): PictureContract => ({
   ...centreCropped(size, statistics),
-  resize: { exact: [size, size], kernel: 'bicubic', antialias: true },
+  resize: { exact: [size, size], kernel: 'bicubic', antialias: true, passes: 'cheaper-first' },
   crop: null,
 });
 
@@ -65,12 +65,12 @@ function resizeOf(config: JsonObject, { resize }: PictureContract): PictureContr
   const code = config.resample ?? null;
   const kernel = code === null ? resize.kernel : PILLOW_KERNELS[code as number];
   if (kernel === undefined) throw invalid(`resample ${JSON.stringify(code)} is not one of 0, 1, 2, 3`);
+  const pillow = { kernel, antialias: true, passes: 'cheaper-first' as const };
   const { size = null } = config;
   if (size === null) return { ...resize, kernel };
   const shortest = typeof size === 'number' && resize.exact === undefined ? size : valueAt(size, 'shortest_edge');
-  if (typeof shortest === 'number')
-    return { shorterSide: positive(shortest, 'size.shortest_edge'), kernel, antialias: true };
-  return { exact: sides(size, 'size') ?? undefined, kernel, antialias: true };
+  if (typeof shortest === 'number') return { ...pillow, shorterSide: positive(shortest, 'size.shortest_edge') };
+  return { ...pillow, exact: sides(size, 'size') ?? undefined };
 }
 
 /** [height, width] of 224, {height, width} or {shortest_edge}; null for nothing. */

@@ -8,10 +8,21 @@ import { DECODERS } from './decoder.js';
 import { ENCODERS } from './encoders/bert.js';
 import { deberta } from './encoders/deberta.js';
 import { hpsv3 } from './hpsv3/architecture.js';
+import { imageReward } from './imagereward.js';
 import { scoreHead } from './score-head/architecture.js';
+import { siglip } from './siglip.js';
 
 /** In probe order: the more specific first. */
-export const ARCHITECTURES: readonly Architecture[] = [hpsv3, clip, ...ENCODERS, deberta, ...DECODERS, scoreHead];
+export const ARCHITECTURES: readonly Architecture[] = [
+  hpsv3,
+  clip,
+  siglip,
+  imageReward,
+  ...ENCODERS,
+  deberta,
+  ...DECODERS,
+  scoreHead,
+];
 
 /** The architecture whose checkpoint this is, or null. */
 export function recogniseArchitecture(

@@ -2,7 +2,7 @@ import type { ContractInput, Manifest, Preprocess } from './manifest.js';
 import { MANIFEST_SCHEMA, NEWER_MANIFEST_SCHEMA } from './manifest-names.js';
 
 const NEWER_FIELDS: Readonly<Partial<Record<Preprocess['kind'], readonly string[]>>> = {
-  image: ['transparency', 'palette', 'cropRule', 'pad', 'longestSide', 'pixels', 'arithmetic'],
+  image: ['transparency', 'palette', 'cropRule', 'pad', 'longestSide', 'pixels', 'arithmetic', 'passes'],
   text: ['length', 'end', 'addedTokens', 'pair', 'clean', 'template'],
 };
 

@@ -35,6 +35,8 @@ const frames = {
     kernel: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos3']),
     /** Whether the kernel widens with the reduction; Pillow's always does. */
     antialias: z.boolean(),
+    /** @2. `cheaper-first`: columns before rows where the height shrinks by more than twice as many pixels as the width (Pillow from 13 on); always rows first without it. */
+    passes: z.literal('cheaper-first').optional(),
     /** @2. `float`: no rounding to 8 bits after a pass, and values may leave their range, as torch resizes tensors. */
     arithmetic: z.literal('float').optional(),
   }),

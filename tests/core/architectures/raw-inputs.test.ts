@@ -51,7 +51,8 @@ describe('pictures, texts and sounds as the published packages prepare and score
     const architecture = chooseArchitecture(checkpoint, undefined);
     checkpoint.close();
     const exporter = await architecture.load();
-    const built = await buildFixture(exporter, folder, { overrides: { options } });
+    const overrides = Object.keys(options).length > 0 ? { options } : {};
+    const built = await buildFixture(exporter, folder, { overrides });
     const tokenizer = tokenizerBeside(folder);
     const inputs = withTokenizer(built!.contract.inputs, tokenizer, { asStated: built!.contract.textAsStated });
     const preparer = await openPreparer({ inputs, tokenizer: tokenizer?.json ?? null });

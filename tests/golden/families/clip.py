@@ -104,3 +104,29 @@ def open_clip_model(folder):
         "item": torch.randn(3, 3, size, size),
     }
     return {group: ({"pixel_values": p, "input_ids": ids}, run(p, ids)) for group, p in prepared.items()}
+
+
+@fixture("clip-head")
+@torch.no_grad()
+def clip_head(folder):
+    """LAION's aesthetic predictor: the projected picture of length 1, and a head in a file of its own whose layers follow each other."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
+    size = 18
+    vision = dict(hidden_size=10, intermediate_size=18, num_hidden_layers=2, num_attention_heads=5, image_size=size, patch_size=5, projection_dim=7)
+    m = trained(CLIPVisionModelWithProjection(CLIPVisionConfig(**vision)))
+    m.save_pretrained(folder)
+    dump(folder + "/config.json", {"model_type": "clip", "projection_dim": 7, "vision_config": vision})
+    head = trained(torch.nn.Sequential(torch.nn.Linear(7, 9), torch.nn.Dropout(), torch.nn.Linear(9, 5), torch.nn.Dropout(), torch.nn.Linear(5, 4), torch.nn.Dropout(), torch.nn.Linear(4, 3), torch.nn.Linear(3, 1)))
+    torch.save({f"layers.{k}": v for k, v in head.state_dict().items()}, folder + "/head.pth")
+    dump(folder + "/request.json", {"headFile": "head.pth"})
+    prepare = Compose([Resize(size, interpolation=InterpolationMode.BICUBIC), CenterCrop(size), ToTensor(), Normalize([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])])
+    made = [picture(2 * size - 5, size + 7, 1), picture(size + 3, 2 * size + 5, 2), picture(size, size, 3)]
+    for i, image in enumerate(made): image.save(f"{folder}/raw-{i}.png")
+    dump(folder + "/raw.json", [{"image": f"raw-{i}.png"} for i in range(3)])
+
+    def run(pixel_values):
+        embedding = m(pixel_values).image_embeds
+        return {"utility_logit": head(torch.nn.functional.normalize(embedding, dim=-1))[:, 0], "embedding": embedding}
+    prepared = {"item": torch.randn(3, 3, size, size), "raw": torch.stack([prepare(i) for i in made])}
+    return {group: ({"pixel_values": p}, run(p)) for group, p in prepared.items()}

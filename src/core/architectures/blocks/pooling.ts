@@ -1,5 +1,6 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
+import { attend, splitHeads } from './attention.js';
 
 /** Which token stands for a text: x [batch, tokens, width] -> [batch, width]. */
 
@@ -38,5 +39,33 @@ export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null):
     const count = graph.max(graph.reduceSum(kept, 1, false), graph.scalar(1e-9, 'F32')); // sentence-transformers' floor
     const mean = graph.div(graph.reduceSum(graph.mul(wide, kept), 1, false), count);
     return graph.cast(mean, x.dtype === 'F16' ? 'F16' : 'F32');
+  });
+}
+
+/**
+ * What a learnt probe reads of all tokens: [batch, width], by one attention whose query it is.
+ * @param probe - key of the probe, `width` values in any shape
+ * @param attention - key of an nn.MultiheadAttention: q, k and v stacked in `in_proj`
+ */
+export function probePooling(graph: GraphBuilder, x: Value, probe: string, attention: string, heads: number): Value {
+  return graph.scope('pool', () => {
+    const width = x.shape[2] as number;
+    const dtype = x.dtype === 'F16' ? 'F16' : 'F32';
+    const weights = graph.split(
+      graph.parameter(`${attention}.in_proj_weight`, dtype, 'transpose', [3 * width, width]),
+      1,
+      3,
+    );
+    const biases = graph.split(graph.parameter(`${attention}.in_proj_bias`, dtype, 'identity', [3 * width]), 0, 3);
+    const query = graph.parameter(probe, dtype, 'identity', [1, 1, width]);
+    const [q, k, v] = [query, x, x].map((from, i) => graph.add(graph.matmul(from, weights[i]), biases[i]));
+    const read = attend(
+      graph,
+      splitHeads(graph, q, heads),
+      splitHeads(graph, k, heads, true),
+      splitHeads(graph, v, heads),
+      { bias: null },
+    );
+    return firstToken(graph, graph.linear(read, `${attention}.out_proj`, { outputs: width, bias: true }));
   });
 }

@@ -120,6 +120,14 @@ function narrow(
     : normalize(graph, value, prefix + norms.feedForwardOutput, norm);
 }
 
+/** A feed-forward by itself, without norm and skip connection: x [..., width] -> [..., width]. */
+export function feedForward(graph: GraphBuilder, x: Value, prefix: string, options: FeedForwardOptions): Value {
+  const wide = widen(graph, x, prefix, options);
+  const { names, inner, bias = true } = options;
+  const outputs = x.shape[x.shape.length - 1] as number;
+  return graph.linear(wide, prefix + names.down, inner === undefined ? undefined : { outputs, bias });
+}
+
 /** Blocks one after another, each in a scope of its number. */
 export function stack(
   graph: GraphBuilder,

@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
 import {
   type Architecture,
+  type ArchitectureExporter,
   type Contract,
   type ExportRequest,
   parseOptions,
 } from '../../architectures/architecture.js';
+import { type HeadFile, readHead, withHeadFile } from '../../architectures/head-file.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
@@ -43,6 +45,10 @@ export interface ExportOptions extends Run {
   readonly config?: { readonly name: string; readonly model: JsonObject };
   readonly dtype: 'fp32' | 'fp16';
   readonly activation?: 'none' | 'relu';
+  /** A score head in a file of its own, over the embeddings of the checkpoint. */
+  readonly headFile?: string;
+  /** What is done to an embedding before the head reads it; as the published head of these names does where omitted, else nothing. */
+  readonly headNormalize?: 'none' | 'l2';
   /** LoRA adapter to merge into the checkpoint: its folder, or the file of its weights. */
   readonly adapter?: string;
   /** Which of several labels of a classifier is the score, by name or number. */
@@ -96,14 +102,36 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
       details: { opset: options.opset, supported: OPSETS },
     });
   }
-  const checkpoint = await openAdapted(options);
+  const { checkpoint, head } = await openSources(options);
   let release: ModelRelease | null = null;
   try {
     if (!options.dryRun) release = await reserve(checkpoint, options);
-    return await exportCheckpoint(checkpoint, release, options);
+    return await exportCheckpoint(checkpoint, head, release, options);
   } finally {
     await release?.close();
     checkpoint.close();
+  }
+}
+
+/** The checkpoint, and the head from another file, its tensors beside those of the checkpoint. */
+async function openSources(options: ExportOptions): Promise<{ checkpoint: Checkpoint; head?: HeadFile }> {
+  const encoder = await openAdapted(options);
+  if (options.headFile === undefined) return { checkpoint: encoder };
+  try {
+    const head = await openCheckpoint(options.headFile);
+    const told = { activation: options.activation, normalize: options.headNormalize };
+    try {
+      return {
+        checkpoint: withHeadFile(encoder, head),
+        head: readHead(head, basename(options.headFile), told),
+      };
+    } catch (error) {
+      head.close();
+      throw error;
+    }
+  } catch (error) {
+    encoder.close();
+    throw error;
   }
 }
 
@@ -129,11 +157,12 @@ function reserve(checkpoint: Checkpoint, options: ExportOptions): Promise<ModelR
 /** @param release - null where nothing is to be written */
 async function exportCheckpoint(
   checkpoint: Checkpoint,
+  head: HeadFile | undefined,
   release: ModelRelease | null,
   options: ExportOptions,
 ): Promise<ExportReport> {
   const architecture = chooseArchitecture(checkpoint, options.arch);
-  const built = await buildModel(checkpoint, architecture, options);
+  const built = await buildModel(checkpoint, architecture, head, options);
   const lineage = startLineage(
     { step: 'export', options: lineageOptions(options, built) },
     lineageInputs(checkpoint, built),
@@ -198,21 +227,31 @@ interface BuiltModel {
   readonly parameters: GraphBuilder['parametersUsed'];
   readonly tokenizer: Tokenizer | null;
   readonly warnings: readonly string[];
+  /** What the architecture was told. */
+  readonly options: ExportRequest['options'];
+  readonly head: HeadFile | undefined;
 }
 
 async function buildModel(
   checkpoint: Checkpoint,
   architecture: Architecture,
+  head: HeadFile | undefined,
   options: ExportOptions,
 ): Promise<BuiltModel> {
   const exporter = await architecture.load();
+  if (head && !exporter.takesHead) {
+    throw new HpsError('USAGE', `${architecture.label} makes no embeddings for a head of another file`, {
+      hint: 'Leave --head-file out.',
+    });
+  }
   const request: ExportRequest = {
     modality: options.modality,
     mode: options.mode,
     config: options.config?.model ?? null,
     configOrigin: options.config?.name ?? null,
     dtype: options.dtype === 'fp16' ? 'F16' : 'F32',
-    options: architectureOptions(options),
+    options: architectureOptions(options, exporter, head),
+    head,
   };
   parseOptions(architecture.id, exporter.options ?? {}, request.options);
   const graph = new GraphBuilder(options.opset, checkpoint.tensors);
@@ -223,7 +262,8 @@ async function buildModel(
   const folded = await foldConstants(built, options.optimize ? new Set() : new Set(parameters.keys()));
   const model = options.optimize ? await foldAffineChains(await foldBatchNorm(folded)) : folded;
   const { tokenizer, warnings } = findTokenizer(contract, options);
-  return { model, contract, parameters, tokenizer, warnings: [...(contract.warnings ?? []), ...warnings] };
+  const all = [...(contract.warnings ?? []), ...warnings];
+  return { model, contract, parameters, tokenizer, warnings: all, options: request.options, head };
 }
 
 /** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
@@ -262,23 +302,30 @@ const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps']
   tokenizer ? [{ key: TOKENIZER_KEY, value: tokenizer.json }] : [];
 
 /** Options that some architectures take and others do not, by name. */
-const architectureOptions = ({ activation, outputLabel, preprocess }: ExportOptions): Record<string, string> => ({
-  ...(activation === undefined ? {} : { activation }),
-  ...(outputLabel === undefined ? {} : { outputLabel }),
-  ...(preprocess === undefined ? {} : { preprocess }),
-});
+function architectureOptions(
+  { activation, outputLabel, preprocess }: ExportOptions,
+  exporter: ArchitectureExporter,
+  head: HeadFile | undefined,
+): Record<string, string> {
+  const published = exporter.options?.preprocess ? head?.published?.preprocess : undefined;
+  const told = { activation: head ? undefined : activation, outputLabel, preprocess: preprocess ?? published };
+  return Object.fromEntries(Object.entries(told).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
 
 /** What changed the content, and nothing else: no paths, threads or figures. */
-function lineageOptions(options: ExportOptions, { contract }: BuiltModel): LineageStep['options'] {
+function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep['options'] {
   return {
     opset: options.opset,
-    modality: contract.modality,
-    mode: contract.mode,
+    modality: built.contract.modality,
+    mode: built.contract.mode,
     dtype: options.dtype,
     optimize: options.optimize,
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.adapter === undefined ? {} : { adapter: basename(options.adapter) }),
-    ...architectureOptions(options),
+    ...built.options,
+    ...(built.head
+      ? { head: { name: built.head.name, activation: built.head.activation, normalize: built.head.normalize } }
+      : {}),
     ...(options.config === undefined ? {} : { config: options.config.model }),
   };
 }

@@ -1,6 +1,6 @@
 import type { Preprocess } from '../../onnx/manifest.js';
 import type { Pixels } from './pixels.js';
-import { resize, type Window } from './resample.js';
+import { type ResizeOptions, resize, type Window } from './resample.js';
 import { resizeFloats } from './resample-floats.js';
 
 /** What the contract says of a picture or of the frames of a clip. */
@@ -20,8 +20,12 @@ export function fitFrame(pixels: Pixels, contract: FrameContract): Frame {
   const [height, width] = sizeFor(pixels, target);
   const kernel = pixels.isIndexed && contract.palette === 'nearest' ? 'nearest' : target.kernel;
   const options = { width, height, kernel, antialias: target.antialias };
-  const scaled = (window?: Window): Frame =>
-    target.arithmetic === 'float' ? resizeFloats(pixels, options, window) : resize(pixels, options, window);
+  const scaled = (window?: Window): Frame => {
+    if (target.arithmetic === 'float') return resizeFloats(pixels, options, window);
+    const columnsFirst =
+      target.passes === 'cheaper-first' && kernel !== 'nearest' && isCheaperByColumns(pixels, options);
+    return columnsFirst ? resizeColumnsFirst(pixels, options, window) : resize(pixels, options, window);
+  };
   if (crop === null && !border) return scaled();
   const [outHeight, outWidth] = crop ?? border!.size;
   const top = cropStart(height, outHeight, contract.cropRule);
@@ -33,6 +37,19 @@ export function fitFrame(pixels: Pixels, contract: FrameContract): Frame {
     width: Math.min(width, outWidth),
   };
   return pad(scaled(window), { width: outWidth, height: outHeight, top: window.top - top, left: window.left - left });
+}
+
+/** @see Pillow 13, src/libImaging/Resample.c, ImagingResampleInner */
+const isCheaperByColumns = (from: Pixels, to: ResizeOptions): boolean =>
+  from.height > to.height && from.height - to.height > 2 * (from.width - to.width);
+
+function resizeColumnsFirst(
+  pixels: Pixels,
+  options: ResizeOptions,
+  { left, top, width, height }: Window = { left: 0, top: 0, width: options.width, height: options.height },
+): Frame {
+  const low = resize(pixels, { ...options, width: pixels.width }, { left: 0, top, width: pixels.width, height });
+  return resize(low, { ...options, height }, { left, top: 0, width, height });
 }
 
 /** [height, width] that a picture is resized to. */
