@@ -35,6 +35,25 @@ function patched(...patches: readonly (readonly [number, number, 2 | 4])[]): Buf
   return bytes;
 }
 
+describe('readWav, of data that were written to a pipe', () => {
+  const whole = readWav(golden('pcm-16.wav'), 'a.wav').samples;
+
+  // What sox, ffmpeg, others that count in signed numbers, and those that never come back leave for the size.
+  it.each([0x7fff_f000, 0xffff_ffff, 0x7fff_ffff, 0xffff_f000, 0x8000_0000, 1_000_000, 0])(
+    'reads to the end: %i',
+    (size) => {
+      expect(readWav(patched([4, 0xffff_ffff, 4], [40, size, 4]), 'a.wav').samples).toEqual(whole);
+    },
+  );
+
+  it('keeps to a size that the file has, and drops half a frame', () => {
+    expect(readWav(Buffer.concat([golden('pcm-16.wav'), Buffer.from('LIST\x04\0\0\0INFO')]), 'a.wav').samples).toEqual(
+      whole,
+    );
+    expect(readWav(golden('pcm-16.wav').subarray(0, 101), 'a.wav').samples).toEqual(whole.subarray(0, 28));
+  });
+});
+
 /** Seconds of silence at 8 kHz. */
 function silence(seconds: number): Buffer {
   const header = golden('pcm-16.wav').subarray(0, 44);
@@ -66,7 +85,8 @@ describe('readWav refuses', () => {
     ['extensible without its GUID', patched([20, 0xfffe, 2])],
     ['a format chunk of 4 bytes', patched([16, 4, 4])],
     ['a format chunk of 4 GB', patched([16, 0xffff_fff0, 4])],
-    ['data that are cut off', golden('pcm-16.wav').subarray(0, 100)],
+    ['data that are cut off before their first sample', golden('pcm-16.wav').subarray(0, 45)],
+    ['no sound before another chunk', Buffer.concat([silence(0), Buffer.from('LIST\x04\0\0\0INFO')])],
     ['no sound', silence(0)],
     ['31 seconds', silence(31)],
     ['samples that are NaN', floatsWith(Number.NaN)],

@@ -13,9 +13,6 @@ const RIFF_HEADER_BYTES = 12;
 const CHUNK_HEADER_BYTES = 8;
 const FORMAT_BYTES = 16;
 const EXTENSIBLE_BYTES = 40;
-/** Data sizes that programs write which cannot go back to the header: what follows is the sound, to the end of the file. */
-const UNKNOWN_SIZE = 0xffff_ffff;
-
 const FORMAT_TAGS = { pcm: 1, float: 3, extensible: 0xfffe } as const;
 /** Bytes 2 to 15 of the GUID of every subformat that is a format tag. */
 const SUBFORMAT_TAIL = '000000001000800000aa00389b71';
@@ -49,7 +46,8 @@ export function isWav(bytes: Uint8Array): boolean {
 
 /**
  * Reads a WAV file: PCM of 8 (unsigned), 16, 24 or 32 bits, or floats of 32 or 64, plain or extensible.
- * @throws HpsError MEDIA_INVALID for other codings, rates, channels and lengths than the limits, cut data, and samples that are no numbers
+ * Where the data are said to be longer than the file, they go to its end.
+ * @throws HpsError MEDIA_INVALID for other codings, rates, channels and lengths than the limits, and samples that are no numbers
  * @see Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0"; WAVEFORMATEXTENSIBLE
  */
 export function readWav(bytes: Uint8Array, name: string): Waveform {
@@ -87,7 +85,7 @@ function readChunks(view: DataView, name: string): { format: WavFormat; data: Ra
     offset += CHUNK_HEADER_BYTES;
     const left = view.byteLength - offset;
     const isData = id === DATA;
-    const byteLength = isData && size === UNKNOWN_SIZE ? left : size;
+    const byteLength = isData ? dataLength(view, offset, size) : size;
     if (byteLength > left)
       throw invalidMedia(name, `a chunk of ${size} bytes is due, ${left} are left`, 'Get it again.');
     if (id === FORMAT) format = readFormat(view, { offset, byteLength }, name);
@@ -98,6 +96,26 @@ function readChunks(view: DataView, name: string): { format: WavFormat; data: Ra
     offset += byteLength + (byteLength % 2); // chunks start at even offsets
   }
   throw invalidMedia(name, 'has no data chunk', HINT);
+}
+
+/**
+ * A program that writes to a pipe cannot go back to state the size. It leaves there what it likes: 0, 0x7ffff000 (sox), 0xffffffff
+ * (ffmpeg), the most that fits. So a size beyond the file, or of 0 before anything but further chunks, means all that is left.
+ */
+function dataLength(view: DataView, offset: number, size: number): number {
+  const left = view.byteLength - offset;
+  return size > left || (size === 0 && !endsInChunks(view, offset)) ? left : size;
+}
+
+/** Whether whole chunks with names of letters follow, to the end of the file. */
+function endsInChunks(view: DataView, start: number): boolean {
+  let offset = start;
+  while (offset + CHUNK_HEADER_BYTES <= view.byteLength) {
+    for (let i = 0; i < 4; i++) if (view.getUint8(offset + i) < 0x20 || view.getUint8(offset + i) > 0x7e) return false;
+    const size = view.getUint32(offset + 4, true);
+    offset += CHUNK_HEADER_BYTES + size + (size % 2);
+  }
+  return offset === view.byteLength || offset === view.byteLength + 1; // the last may lack its padding
 }
 
 /** Chunk names, big-endian. */
