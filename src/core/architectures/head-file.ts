@@ -90,7 +90,6 @@ export function withHeadFile(encoder: Checkpoint, head: Checkpoint): Checkpoint 
     ...encoder,
     tensors: new Map([...encoder.tensors, ...tensors.map((tensor) => [tensor.name, tensor] as const)]),
     files: [...encoder.files, ...head.files],
-    records: [...encoder.records, ...head.records],
     close() {
       encoder.close();
       head.close();
