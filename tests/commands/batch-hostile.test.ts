@@ -60,15 +60,22 @@ describe('hpsv3 batch on hostile rows', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it.each([
-    ['66 a quote that is never closed', 'id,type,left,right\n1,pairwise_text,"a,b\n'],
-    ['66 a repeated column', 'id,type,left,left\n1,pairwise_text,a,b\n'],
-  ])('refuses the file for %s, and writes nothing', async (_, csv) => {
+  it('refuses the file for a repeated column, and writes nothing (66)', async () => {
     const own = tempFolder();
-    writeFileSync(join(own, 'in.csv'), csv);
+    writeFileSync(join(own, 'in.csv'), 'id,type,left,left\n1,pairwise_text,a,b\n');
     const { code } = await batch(text, join(own, 'in.csv'), join(own, 'out.csv'));
     expect(code).toBe(2);
     expect(readdirSync(own)).not.toContain('out.csv');
+  });
+
+  it('gives up the line whose quote is never closed, by its number, and scores those after it (66)', async () => {
+    const own = tempFolder();
+    writeFileSync(join(own, 'in.csv'), 'id,type,left,right\n1,pairwise_text,"a,b\n2,pairwise_text,a,b\n');
+    const { code } = await batch(text, join(own, 'in.csv'), join(own, 'out.jsonl'));
+    expect(code).toBe(6);
+    const errors = readFileSync(join(own, 'out.jsonl.errors.jsonl'), 'utf8').trim().split('\n');
+    expect(errors.map((line) => JSON.parse(line))).toEqual([expect.objectContaining({ line: 2, code: 'INVALID_CSV' })]);
+    expect(JSON.parse(readFileSync(join(own, 'out.jsonl'), 'utf8'))).toMatchObject({ id: '2' });
   });
 
   it('refuses what only looks like a picture (72)', async () => {
