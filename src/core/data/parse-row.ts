@@ -98,7 +98,7 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
   const isLabel = fields.has('type') && !fields.has('logit');
   return compact<ScoreRow>({
     id: identifier(fields, 'id') ?? missing('id'),
-    logit: optionalNumber(fields, 'logit') ?? missing('logit', isLabel ? 'a row of samples or labels' : ''),
+    logit: optionalLogit(fields) ?? missing('logit', isLabel ? 'a row of samples or labels' : ''),
     score: optionalNumber(fields, 'score'),
     winner,
     confidence: optionalNumber(fields, 'confidence'),
@@ -111,6 +111,20 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     runtime: parseRuntime(fields),
   });
 }
+
+function optionalLogit(fields: RowFields): number | undefined {
+  const logit = optionalNumber(fields, 'logit');
+  if (logit === undefined || isLogit(logit)) return logit;
+  throw invalid('logit', 'must be within the range of float32, which models compute in', logit);
+}
+
+const FLOAT32 = { max: (2 - 2 ** -23) * 2 ** 127, leastNormal: 2 ** -126 } as const;
+
+/** Whether a number may be a logit: a larger one is no model's, and statistics of it would overflow. */
+export const isLogit = (value: number): boolean => Math.abs(value) <= FLOAT32.max;
+
+/** A logit as statistics take it: what is smaller than any normal float32 is none, and dividing by it would overflow. */
+export const measurable = (logit: number): number => (Math.abs(logit) < FLOAT32.leastNormal ? 0 : logit);
 
 /** Tables have a value beside the flag; JSON has either in one field. */
 function parseCalibrated(fields: RowFields): number | boolean | undefined {

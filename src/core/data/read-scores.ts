@@ -4,7 +4,7 @@ import type { DataInput } from './input.js';
 import { Interner } from './interner.js';
 import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
 import { lineEnd, readLineBlocks } from './lines.js';
-import { parseScoreRow } from './parse-row.js';
+import { isLogit, measurable, parseScoreRow } from './parse-row.js';
 import { parseResult, readFields, SCORE_COLUMNS } from './read-fields.js';
 import { recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport, repeatedId } from './row-counts.js';
@@ -16,7 +16,7 @@ export interface ScoreTable {
   readonly count: number;
   /** Row i has the id with code i: ids are distinct. */
   readonly ids: Interner;
-  /** Pair logits, or utility logits of items. Finite. */
+  /** Pair logits, or utility logits of items. Within the range of normal float32, or 0. */
   readonly logit: Float64Array;
   /** The models that rows name as theirs, by sha256. */
   readonly models: readonly string[];
@@ -93,7 +93,7 @@ class ScoreReader {
     if (bytes[close] !== CLOSE_BRACE) return -1;
     const end = skipSpace(bytes, close + 1);
     const value = Number(bytes.toString('latin1', logit, logitEnd));
-    if (bytes[end] !== NEWLINE || !Number.isFinite(value)) return -1;
+    if (bytes[end] !== NEWLINE || !isLogit(value)) return -1;
     this.add(bytes, id + 1, idEnd - 1, value, line);
     return end + 1;
   }
@@ -115,7 +115,7 @@ class ScoreReader {
     const code = this.ids.codeOf(bytes, start, end);
     if (code === index) {
       this.counts.rows++;
-      this.logits.push(logit);
+      this.logits.push(measurable(logit));
       return;
     }
     this.counts.addBad(repeatedId(this.ids.textOf(code), line));

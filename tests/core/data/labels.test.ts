@@ -146,11 +146,24 @@ describe('readScores', () => {
     });
   });
 
-  it('reads back every double it may be given', async () => {
-    const values = fc.sample(fc.double({ noNaN: true, noDefaultInfinity: true }), { numRuns: 500, seed: 3 });
+  it('reads back every double within the range of float32', async () => {
+    const double = fc.double({ noNaN: true, min: -3.4e38, max: 3.4e38 });
+    const values = fc.sample(
+      double.filter((value) => value === 0 || Math.abs(value) > 1.2e-38),
+      { numRuns: 500, seed: 3 },
+    );
     const text = values.map((value, i) => `${JSON.stringify({ id: String(i), logit: value })}\n`).join('');
     const { table } = await readScores(memoryInput(text, 's.jsonl'));
     expect([...table.logit]).toEqual(values.map((value) => (Object.is(value, -0) ? 0 : value)));
+  });
+
+  it('takes a logit too small for float32 as none, and refuses one too large, in the fast way and the strict one', async () => {
+    const rows = [5e-324, -1e-45, 1e-37, 3.4e38, 3.5e38, -1e308].map((logit, i) => `{"id":"${i}","logit":${logit}}`);
+    for (const lines of [rows, rows.map((row) => row.replace('}', ',"winner":"left"}'))]) {
+      const { table, report } = await readScores(memoryInput(`${lines.join('\n')}\n`, 's.jsonl'));
+      expect([...table.logit]).toEqual([0, 0, 1e-37, 3.4e38]);
+      expect(report.badRows).toBe(2);
+    }
   });
 });
 
