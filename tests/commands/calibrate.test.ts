@@ -163,9 +163,9 @@ describe('hpsv3 calibrate', () => {
     ['equal scores', 'isotonic', { ...drawn, scores: drawn.scores.map(({ id }) => ({ id, logit: 0 })) }],
     ['equal scores', 'auto', { ...drawn, scores: drawn.scores.map(({ id }) => ({ id, logit: 7 })) }],
     [
-      'scores at the ends of float64',
+      'scores at the ends of float32',
       'platt',
-      { ...drawn, scores: drawn.scores.map(({ id }) => ({ id, logit: 1e308 })) },
+      { ...drawn, scores: drawn.scores.map(({ id }) => ({ id, logit: 3e38 })) },
     ],
   ])('stays finite on %s by %s', async (_, method, rows) => {
     writeJudged(folder, rows);
