@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
 import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import {
-  describeFailedRows,
+  describeInputRows,
   formatAppliedEnsemble,
   formatMadeEnsemble,
   formatMergedEnsemble,
@@ -136,7 +136,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
 
   /** Rows that were refused are named, and the exit code says that there were some. */
   private reportRows(rows: InputRows): void {
-    for (const line of describeFailedRows(rows)) this.warn(line);
+    for (const line of describeInputRows(rows)) this.warn(line);
     if (rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
   }
 }

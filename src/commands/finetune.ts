@@ -13,7 +13,7 @@ import {
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
-import { HpsError } from '../core/errors.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/train/finetune.js';
 import { MODALITIES } from '../core/onnx/manifest-names.js';
 import type { Run } from '../core/run.js';
@@ -163,6 +163,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       });
     const report = await this.follow(work, flags.run === undefined ? undefined : () => keptRun(flags.run!));
     this.log(formatFinetune(report));
+    if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;
   }
 }

@@ -7,10 +7,11 @@ import { type RunReport, reportRun } from '../core/lifecycle/report/run-report.j
 export default class Report extends HpsCommand<RunReport> {
   static override summary = 'Summarise the reports of a folder on one page, with pictures.';
   static override description =
-    'Reads what evaluate, calibrate, quantize, export and profile wrote, wherever it lies in the folder.';
+    'Reads what evaluate, calibrate, ensemble, quantize, export, finetune and profile wrote, wherever it lies in the folder.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> reports/run',
     '<%= config.bin %> <%= command.id %> reports/run --out summary --force',
+    '<%= config.bin %> <%= command.id %> reports/run --out run.html',
   ];
   static override args = {
     folder: Args.string({ required: true, ignoreStdin: true, description: 'Folder with reports' }),
@@ -18,7 +19,8 @@ export default class Report extends HpsCommand<RunReport> {
   static override flags = {
     out: Flags.string({
       helpValue: 'FOLDER',
-      description: 'Folder to write; summary in the folder of the reports by default',
+      description:
+        'Folder to write, or one rendering: a file named .html or .md; summary in the folder of the reports by default',
     }),
     force: forceFlag,
     quiet: quietFlag,

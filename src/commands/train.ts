@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { cacheFlag, configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
-import { HpsError } from '../core/errors.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type TrainReport, trainModel } from '../core/lifecycle/train/train.js';
 import { trainingConfigSchema } from '../core/training/run/config.js';
 
@@ -81,6 +81,7 @@ export default class Train extends HpsCommand<TrainReport> {
       () => keptRun(flags.out),
     );
     this.log(formatTrain(report));
+    if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;
   }
 }

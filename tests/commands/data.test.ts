@@ -72,9 +72,12 @@ describe('hpsv3 data convert', () => {
   it('writes refused rows with their lines, keeps the rest, and exits with 6', async () => {
     const { code, stderr } = await data('convert', 'bad.jsonl', '--out', 'good.jsonl');
     expect(code).toBe(6);
-    expect(stderr).toContain('3 rows refused (1 INVALID_JSON, 1 DUPLICATE_ID, 1 FIELD_INVALID): see errors.jsonl.');
+    expect(stderr).toContain(
+      '3 rows refused (1 INVALID_JSON, 1 DUPLICATE_ID, 1 FIELD_INVALID): see good.jsonl.errors.jsonl.',
+    );
+    expect(stderr).toMatch(/The first: line 2: .*; line 3: id "r0" .*; line 4: labels /);
     expect(jsonl('good.jsonl').map(({ id }) => id)).toEqual(['r0']);
-    expect(jsonl('errors.jsonl')).toEqual([
+    expect(jsonl('good.jsonl.errors.jsonl')).toEqual([
       { line: 2, code: 'INVALID_JSON', message: expect.any(String) },
       { line: 3, code: 'DUPLICATE_ID', message: expect.any(String) },
       { line: 4, code: 'FIELD_INVALID', message: expect.stringContaining('labels') },
@@ -82,15 +85,22 @@ describe('hpsv3 data convert', () => {
   });
 
   it('does not replace the refused rows of another run, and then writes nothing', async () => {
-    writeFileSync(join(folder, 'errors.jsonl'), 'kept');
+    writeFileSync(join(folder, 'good.jsonl.errors.jsonl'), 'kept');
     const refused = await data('convert', 'bad.jsonl', '--out', 'good.jsonl', '--json');
     expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'OUTPUT_EXISTS']);
-    expect([existsSync(join(folder, 'good.jsonl')), read('errors.jsonl')]).toEqual([false, 'kept']);
+    expect([existsSync(join(folder, 'good.jsonl')), read('good.jsonl.errors.jsonl')]).toEqual([false, 'kept']);
     expect((await data('convert', 'labels.jsonl', '--out', 'good.jsonl')).code).toBe(0);
     expect((await data('convert', 'bad.jsonl', '--out', 'other.jsonl', '--errors', 'other-errors.jsonl')).code).toBe(6);
-    expect(readdirSync(folder).sort()).toEqual(
-      ['bad.jsonl', 'errors.jsonl', 'good.jsonl', 'labels.jsonl', 'other-errors.jsonl', 'other.jsonl'].sort(),
-    );
+    expect(readdirSync(folder).sort()).toEqual([
+      'bad.jsonl',
+      'good.jsonl',
+      'good.jsonl.errors.jsonl',
+      'labels.jsonl',
+      'other-errors.jsonl',
+      'other.jsonl',
+    ]);
+    expect((await data('convert', 'labels.jsonl', '--out', 'good.jsonl', '--force')).code).toBe(0);
+    expect(existsSync(join(folder, 'good.jsonl.errors.jsonl'))).toBe(false); // it was of the file that is replaced
   });
 
   it('reads standard input and writes standard output', async () => {
@@ -116,19 +126,65 @@ describe('hpsv3 data convert', () => {
     expect([code, JSON.parse(stdout).error.code]).toEqual([2, expected]);
   });
 
-  it.each(['csv', 'parquet', 'jsonl'])('writes a file without rows as %s that can be read again', async (format) => {
-    writeFileSync(join(folder, 'empty.jsonl'), '');
-    expect((await data('convert', 'empty.jsonl', '--out', `empty.${format}2`, '--to', format)).code).toBe(0);
-    const { code, stdout } = await data(
-      'convert',
-      `empty.${format}2`,
-      '--from',
-      format,
-      '--out',
-      'back.jsonl',
-      '--json',
-    );
-    expect([code, JSON.parse(stdout).input.rows]).toEqual([0, 0]);
+  it('writes no file where there is no row for it', async () => {
+    writeFileSync(join(folder, 'empty.jsonl'), '\n');
+    writeFileSync(join(folder, 'none.csv'), 'id,type,left,right,label1\n1,pair,a,b,"x\n2,pair,a,b,yes\n');
+    const empty = await data('convert', 'empty.jsonl', '--out', 'out.csv', '--json');
+    expect([empty.code, JSON.parse(empty.stdout).error.message]).toEqual([2, 'empty.jsonl: has no rows']);
+    const { code, stdout } = await data('convert', 'none.csv', '--out', 'out.csv', '--json');
+    expect(code).toBe(6);
+    expect(JSON.parse(stdout)).toMatchObject({
+      out: null,
+      input: { rows: 0, badRows: 2 },
+      errors: 'out.csv.errors.jsonl',
+    });
+    expect(existsSync(join(folder, 'out.csv'))).toBe(false);
+    expect(jsonl('out.csv.errors.jsonl').map(({ line }) => line)).toEqual([2, 3]);
+    expect((await data('split', 'none.csv', '--out', 'parts')).code).toBe(6);
+    expect([existsSync(join(folder, 'parts')), jsonl('parts.errors.jsonl').length]).toEqual([false, 2]);
+  });
+
+  it('brings scores through CSV and Parquet and back unchanged', async () => {
+    const runtime = { version: '1.30.0', device: 'cpu', threads: 1, optimization: 'all' };
+    const model = 'ab'.repeat(32);
+    const scores = [
+      { id: '1', logit: -1.5, score: 0.2, winner: 'right', confidence: 0.7, calibrated: true, row: 1, model, runtime },
+      {
+        id: '-2',
+        logit: 3e-7,
+        score: 0.1,
+        calibrated: 0.25,
+        calibratedBy: 'checkpoint',
+        task: '=x',
+        truncated: true,
+        row: 9,
+        model,
+        runtime,
+      },
+      { id: '3', logit: 0, disagreement: 0.5 },
+    ];
+    writeFileSync(join(folder, 's.jsonl'), scores.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    for (const [from, to] of [
+      ['s.jsonl', 's.csv'],
+      ['s.csv', 's.parquet'],
+      ['s.parquet', 'back.jsonl'],
+    ]) {
+      const { code, stdout } = await data('convert', from, '--out', to, '--json');
+      expect([code, JSON.parse(stdout).kind]).toEqual([0, 'scores']);
+    }
+    expect(read('back.jsonl')).toBe(read('s.jsonl'));
+  });
+
+  it('says how votes are coded where not as usual', async () => {
+    writeFileSync(join(folder, 'coded.csv'), 'id,type,left,right,label1\n1,pair,a,b,A\n2,pair,a,b,B\n');
+    const { code, stderr } = await data('convert', 'coded.csv', '--out', 'out.jsonl');
+    expect([code, jsonl('out.jsonl').map(({ labels }) => labels)]).toEqual([0, [[1], [0]]]);
+    expect(stderr).toContain('Votes are coded A/B: A is the left, B the right.');
+  });
+
+  it('writes nothing that its name says is compressed', async () => {
+    const { code, stdout } = await data('convert', 'labels.jsonl', '--out', 'out.jsonl.gz', '--json');
+    expect([code, JSON.parse(stdout).error.code]).toEqual([2, 'USAGE']);
   });
 });
 

@@ -36,3 +36,9 @@ it('keeps what is in a description from becoming markup or a table cell', () => 
   expect(page).toContain('| `--[no-]on` | `true` | On |');
   expect(page).toContain('```sh\ntool a b 1\n```');
 });
+
+it('lists every page of docs in its index', () => {
+  const index = readFileSync(`${PROJECT}docs/README.md`, 'utf8');
+  const pages = readdirSync(`${PROJECT}docs`).filter((file) => file.endsWith('.md') && file !== 'README.md');
+  expect(pages.filter((page) => !index.includes(`](${page})`))).toEqual([]);
+});

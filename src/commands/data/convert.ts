@@ -14,13 +14,14 @@ import { ERROR_CODES } from '../../core/errors.js';
 import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataConvert extends HpsCommand<ConvertFileReport> {
-  static override summary = 'Write rows in another format: JSONL, CSV or Parquet.';
+  static override summary = 'Write rows or scores in another format: JSONL, CSV or Parquet.';
   static override description =
-    'Bad rows go to errors.jsonl with their line numbers, the rest is written, and the exit code is then 6.';
+    'Bad rows go to OUT.errors.jsonl with their line numbers, the rest is written, and the exit code is then 6. Where no row is left, no file is written.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> labels.csv --out labels.jsonl',
     '<%= config.bin %> <%= command.id %> labels.jsonl --out labels.parquet',
-    'zcat labels.jsonl.gz | <%= config.bin %> <%= command.id %> - --out - --to jsonl',
+    '<%= config.bin %> <%= command.id %> labels.jsonl.gz --out labels.csv',
+    'cat labels.csv | <%= config.bin %> <%= command.id %> - --out - --to jsonl',
   ];
   static override args = { input: inputArg };
   static override flags = { out: outFlag, to: toFlag, from: fromFlag, errors: errorsFlag, force: forceFlag };

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { count, interval, sha256 } from '../documents/parts.js';
+import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { HpsError } from '../errors.js';
 import { profileDocument } from '../profiling/schema.js';
 
@@ -196,6 +197,63 @@ export const profileSchema = z.object({
 });
 export type ProfileDocument = z.infer<typeof profileSchema>;
 
+const member = z.object({ file: z.string(), weight: z.number() });
+
+/** What `hpsv3 ensemble --member` writes beside the model. */
+export const mergeSchema = z.object({
+  out: z.string(),
+  sha256,
+  bytes: count,
+  members: z.array(member),
+  slope: z.number(),
+  modality: z.string().nullable(),
+  mode: z.string(),
+  nodes: count,
+  shared: z.object({ initializers: count, bytes: count }),
+  gate,
+  warnings: z.array(z.string()),
+});
+
+const change = z.object({
+  before: z.number().nullable(),
+  after: z.number().nullable(),
+  difference: z.number().nullable(),
+  ci: interval.nullable(),
+  verdict: z.enum(['better', 'worse', 'undecided']),
+});
+const changes = z.object({ pairs: count, clusters: count, accuracy: change, auc: change });
+
+/** What `hpsv3 finetune` writes beside the model. */
+export const finetuneSchema = z.object({
+  out: z.string(),
+  sha256,
+  bytes: count,
+  modality: z.string(),
+  trained: z.object({ tensors: count, parameters: count, selection: z.string() }),
+  steps: count,
+  bestStep: count.nullable(),
+  ended: z.string(),
+  gained: changes,
+  forgotten: changes.nullable(),
+  helped: z.boolean(),
+  gate: gate.nullable(),
+  warnings: z.array(z.string()),
+});
+
+/** What `hpsv3 calibrate --embed` writes beside the model. */
+export const embeddingSchema = z.object({
+  method: z.string(),
+  n: count,
+  clusters: count,
+  before: figures,
+  after: figures,
+  reduction: figures,
+  choice: z.array(z.object({ method: z.string() })),
+  model: z.object({ out: z.string(), sha256, bytes: count }).nullable(),
+  gate: gate.nullable(),
+  warnings: z.array(z.string()),
+});
+
 /** The kinds of documents, each with the keys that tell it from the others. */
 export const DOCUMENT_KINDS = {
   evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate --out' },
@@ -207,6 +265,10 @@ export const DOCUMENT_KINDS = {
   quantization: { schema: quantizationSchema, keys: ['scheme', 'ratio', 'quantized'], made: 'hpsv3 quantize' },
   profile: { schema: profileSchema, keys: ['coldStart', 'latency', 'peaks'], made: 'hpsv3 profile' },
   export: { schema: exportSchema, keys: ['architecture', 'parity', 'opset'], made: 'hpsv3 export' },
+  ensemble: { schema: ensembleDocument.schema, keys: ['members', 'slope', 'missing'], made: 'hpsv3 ensemble --out' },
+  merge: { schema: mergeSchema, keys: ['members', 'slope', 'shared'], made: 'hpsv3 ensemble --member' },
+  finetune: { schema: finetuneSchema, keys: ['trained', 'gained', 'helped'], made: 'hpsv3 finetune' },
+  embedding: { schema: embeddingSchema, keys: ['reduction', 'choice', 'model'], made: 'hpsv3 calibrate --embed' },
 } as const;
 export type DocumentKind = keyof typeof DOCUMENT_KINDS;
 

@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatHash } from '../bytes/format.js';
-import { type Block, facts, heading, list, type Page, paragraph, type Text, table } from './blocks.js';
+import { FITTED_ON_THESE_LABELS } from '../calibration/read-calibrator.js';
+import { type Block, facts, heading, list, note, type Page, paragraph, type Text, table } from './blocks.js';
 import { drawSvg } from './charts/draw.js';
 import {
   type Chart,
@@ -10,7 +11,7 @@ import {
   reliabilityChart,
 } from './charts/specs.js';
 import type { FoundDocument } from './documents.js';
-import { formatEstimate, metricOf } from './figures.js';
+import { formatEstimate, formatFigure, formatInterval, metricOf } from './figures.js';
 import { renderHtml } from './html.js';
 import { renderMarkdown } from './markdown.js';
 import { PICTURES_FOLDER, type RenderedCard } from './render-card.js';
@@ -42,6 +43,14 @@ function lineOf({ kind, report }: FoundDocument): string {
       return `${report.scheme}: ${report.ratio.toFixed(2)} times smaller, ${report.flips ?? 'unknown'} flips`;
     case 'export':
       return `${report.architecture}, ${formatCount(report.parameters)} parameters, ${formatBytes(report.bytes)}`;
+    case 'ensemble':
+      return `${report.members.map(({ name, share }) => `${name} ${share.toFixed(2)}`).join(', ')}${report.judged ? `; against the best member: ${report.judged.verdict}` : ''}`;
+    case 'merge':
+      return `${report.members.length} members in one graph of ${formatBytes(report.bytes)}`;
+    case 'finetune':
+      return `AUC ${figureChange(report.gained.auc)} on ${formatCount(report.gained.pairs)} held-out pairs: ${report.gained.auc.verdict}`;
+    case 'embedding':
+      return `${report.method} inside ${report.model?.out ?? 'no model'}`;
     case 'profile':
       return `${report.latency.p50Ms.value.toPrecision(3)} ms, ${report.latency.samplesPerSecond.toPrecision(3)} samples a second`;
   }
@@ -54,15 +63,18 @@ function partOf(document: FoundDocument, number: number): { charts: Chart[]; blo
   const { kind, report } = document;
   switch (kind) {
     case 'evaluation': {
-      const one = { file: document.path, binding: 'scorer', inSample: false, from: [], dataset: null, report } as const;
+      const inSample = report.fittedOnTheseLabels ?? false;
+      const one = { file: document.path, binding: 'scorer', inSample, from: [], dataset: null, report } as const;
       return {
         charts: [
           ...reliabilityChart(report, `reliability-${number}`),
           ...groupsChart(report, `groups-${number}`),
           ...distributionsChart(report, `distributions-${number}`),
         ],
-        blocks: (pictures) =>
-          evaluationBlocks({ datasets: [], evaluations: [] }, { ...one, from: [] }, pictures, number),
+        blocks: (pictures) => [
+          ...(inSample ? [note(FITTED_ON_THESE_LABELS)] : []),
+          ...evaluationBlocks({ datasets: [], evaluations: [] }, { ...one, from: [] }, pictures, number),
+        ],
       };
     }
     case 'calibrator':
@@ -77,15 +89,136 @@ function partOf(document: FoundDocument, number: number): { charts: Chart[]; blo
       };
     case 'export':
       return { charts: [], blocks: () => exportBlocks(report) };
+    case 'ensemble':
+      return { charts: [], blocks: () => ensembleBlocks(report) };
+    case 'merge':
+      return { charts: [], blocks: () => mergeBlocks(report) };
+    case 'finetune':
+      return { charts: [], blocks: () => finetuneBlocks(report) };
+    case 'embedding':
+      return { charts: [], blocks: () => embeddingBlocks(report) };
     case 'profile':
       return { charts: [], blocks: () => profileTables(report) };
   }
 }
 
-function exportBlocks(report: Extract<FoundDocument, { kind: 'export' }>['report']): Block[] {
-  const checks = report.gate?.checks.map(
+type ReportOf<K extends FoundDocument['kind']> = Extract<FoundDocument, { kind: K }>['report'];
+
+/** What the gate found, one line a check. */
+function gateBlocks(gate: ReportOf<'export'>['gate']): Block[] {
+  const checks = gate?.checks.map(
     ({ name, passed, detail }): Text => [{ strong: `${name}: ${passed ? 'passed' : 'failed'}.` }, ` ${detail}`],
   );
+  return [checks && checks.length > 0 ? list(checks) : paragraph('No gate was run.')];
+}
+
+function ensembleBlocks({ method, members, judged }: ReportOf<'ensemble'>): Block[] {
+  const scorers = judged ? [['The ensemble', judged.ensemble] as const, ...Object.entries(judged.single)] : [];
+  return [
+    ...table(
+      `Members, by ${method}`,
+      ['Member', 'Weight of its logit', 'Share of the answer'],
+      members.map(({ name, weight, share }) => [name, weight.toPrecision(4), share.toFixed(3)]),
+      [1, 2],
+    ),
+    ...(judged === null
+      ? [paragraph('It was judged by no labels.')]
+      : [
+          ...table(
+            `On ${formatCount(judged.n)} rows in ${formatCount(judged.clusters)} clusters that no fit had seen`,
+            ['Scorer', 'Accuracy', 'AUC', 'Log loss'],
+            scorers.map(([name, figures]) => [
+              name,
+              ...[figures.accuracy, figures.auc, figures.nll].map((one) => formatEstimate(one)),
+            ]),
+            [1, 2, 3],
+          ),
+          paragraph(`Against the best member, ${judged.best}: ${judged.verdict}.`),
+        ]),
+  ];
+}
+
+const mergeBlocks = (report: ReportOf<'merge'>): Block[] => [
+  ...facts('What was joined', [
+    ['File', report.out],
+    ['sha256', [{ code: report.sha256 }]],
+    ['Size', formatBytes(report.bytes)],
+    ['Kind', [report.modality, report.mode].filter(Boolean).join(' ')],
+    ['Stored once', `${formatCount(report.shared.initializers)} initializers, ${formatBytes(report.shared.bytes)}`],
+  ]),
+  ...table(
+    'Members',
+    ['File', 'Weight'],
+    report.members.map(({ file, weight }) => [[{ code: file }], weight.toPrecision(4)]),
+    [1],
+  ),
+  ...gateBlocks(report.gate),
+];
+
+type Change = ReportOf<'finetune'>['gained']['auc'];
+
+/** `0.486 -> 0.654`. */
+const figureChange = ({ before, after }: Pick<Change, 'before' | 'after'>): string =>
+  `${formatFigure(before)} -> ${formatFigure(after)}`;
+
+function finetuneBlocks(report: ReportOf<'finetune'>): Block[] {
+  const row = (name: string, { before, after, difference, ci, verdict }: Change): Text[] => [
+    name,
+    formatFigure(before),
+    formatFigure(after),
+    formatFigure(difference),
+    formatInterval(ci),
+    verdict,
+  ];
+  const rows = [
+    ['held-out pairs', report.gained] as const,
+    ...(report.forgotten ? [['old pairs', report.forgotten] as const] : []),
+  ].flatMap(([what, { accuracy, auc }]) => [row(`AUC, ${what}`, auc), row(`Accuracy, ${what}`, accuracy)]);
+  return [
+    ...facts('What was tuned', [
+      ['File', report.out],
+      ['sha256', [{ code: report.sha256 }]],
+      ['Modality', report.modality],
+      ['Trained', `${report.trained.selection}: ${formatCount(report.trained.parameters)} parameters`],
+      [
+        'Steps',
+        `${formatCount(report.steps)}, the best ${report.bestStep === null ? 'none' : formatCount(report.bestStep)}`,
+      ],
+    ]),
+    ...table(
+      'Before and after',
+      ['Figure', 'Before', 'After', 'Difference', '95 % interval', 'Verdict'],
+      rows,
+      [1, 2, 3, 4],
+    ),
+    ...gateBlocks(report.gate),
+  ];
+}
+
+function embeddingBlocks({ method, n, clusters, before, after, model, gate }: ReportOf<'embedding'>): Block[] {
+  return [
+    paragraph(`Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters.`),
+    ...(model
+      ? facts('What was written', [
+          ['File', model.out],
+          ['Size', formatBytes(model.bytes)],
+        ])
+      : []),
+    ...table(
+      'Before and after calibration, out-of-fold, with 95 % intervals',
+      ['Figure', 'Before', 'After'],
+      Object.keys(before).map((id) => [
+        metricOf(id).label,
+        formatEstimate(before[id]),
+        after[id] ? formatEstimate(after[id]) : '-',
+      ]),
+      [1, 2],
+    ),
+    ...gateBlocks(gate),
+  ];
+}
+
+function exportBlocks(report: ReportOf<'export'>): Block[] {
   return [
     ...facts('What was exported', [
       ['File', report.out],
@@ -95,12 +228,19 @@ function exportBlocks(report: Extract<FoundDocument, { kind: 'export' }>['report
       ['Modality', report.modality],
       ['Parity with the reference', report.parity.golden && `within ${report.parity.golden.maxAbsDiff.toPrecision(3)}`],
     ]),
-    ...(checks && checks.length > 0 ? [list(checks)] : [paragraph('No gate was run.')]),
+    ...gateBlocks(report.gate),
   ];
 }
 
-/** The page of a run, and its pictures, by path. */
-export async function renderRunReport({ name, documents, skipped }: RunDocuments): Promise<RenderedCard> {
+/**
+ * The page of a run, and its pictures, by path.
+ *
+ * @param pictures - whether there will be files of pictures for the Markdown to show
+ */
+export async function renderRunReport(
+  { name, documents, skipped }: RunDocuments,
+  { pictures: beside }: { readonly pictures: boolean },
+): Promise<RenderedCard> {
   const parts = documents.map((document, i) => partOf(document, i + 1));
   const charts = parts.flatMap((part) => part.charts);
   const drawn = new Map<string, string>();
@@ -126,7 +266,10 @@ export async function renderRunReport({ name, documents, skipped }: RunDocuments
     ],
   };
   const files = new Map([
-    ['README.md', renderMarkdown(page, { picture: (picture) => `${PICTURES_FOLDER}/${picture}.svg` })],
+    [
+      'README.md',
+      renderMarkdown(page, { picture: (picture) => (beside ? `${PICTURES_FOLDER}/${picture}.svg` : null) }),
+    ],
     ['index.html', renderHtml(page, { picture: (picture) => drawn.get(picture) ?? null })],
   ]);
   for (const [picture, svg] of drawn) files.set(`${PICTURES_FOLDER}/${picture}.svg`, svg);
@@ -134,12 +277,23 @@ export async function renderRunReport({ name, documents, skipped }: RunDocuments
 }
 
 /** Which model a report is of, where it says so. */
-function modelOf({ kind, report }: FoundDocument): Block[] {
-  const sha256 =
-    kind === 'evaluation' || kind === 'calibrator'
-      ? report.modelSha256
-      : kind === 'profile'
-        ? report.model.sha256
-        : report.sha256;
+function modelOf(document: FoundDocument): Block[] {
+  const sha256 = modelHash(document);
   return sha256 === null ? [] : [paragraph(['Model: ', { code: formatHash(sha256) }, '…'])];
+}
+
+function modelHash({ kind, report }: FoundDocument): string | null {
+  switch (kind) {
+    case 'evaluation':
+    case 'calibrator':
+      return report.modelSha256;
+    case 'profile':
+      return report.model.sha256;
+    case 'embedding':
+      return report.model?.sha256 ?? null;
+    case 'ensemble':
+      return null;
+    default:
+      return report.sha256;
+  }
 }

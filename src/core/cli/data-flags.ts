@@ -10,12 +10,12 @@ import { HpsError } from '../errors.js';
 export const inputArg = Args.string({
   required: true,
   ignoreStdin: true,
-  description: 'Rows: JSONL, CSV or Parquet; - for standard input',
+  description: 'Rows: JSONL, JSON, CSV or Parquet, also .gz or .zst; - for standard input',
 });
 
 export const fromFlag = Flags.option({
   options: DATA_FORMATS,
-  description: 'Format of the input; by default what its name ends in, else JSONL',
+  description: 'Format of the input; by default what its name ends in, else what it looks like',
 })();
 
 export const toFlag = Flags.option({
@@ -31,7 +31,7 @@ export const outFlag = Flags.string({
 
 export const errorsFlag = Flags.string({
   helpValue: 'FILE',
-  description: 'File for refused rows with their line numbers; by default errors.jsonl beside the output',
+  description: 'File for refused rows with their line numbers; by default OUT.errors.jsonl',
 });
 
 export const methodFlag = Flags.option({

@@ -1,4 +1,4 @@
-import type { RowsReport } from '../data/row-counts.js';
+import { describeCoding, firstReasons, type RowsReport } from '../data/row-counts.js';
 import type {
   ConsensusFileReport,
   ConvertFileReport,
@@ -13,29 +13,29 @@ const percent = (value: number | null): string => (value === null ? '-' : `${(10
 const decimals = (value: number | null): string => value?.toFixed(3).replace(/^-(0\.0*)$/, '$1') ?? '-';
 
 /** What reading came to, one line a fact: rows read, refused by reason, left out, and fields that are not of the format. */
-export function describeRows(
-  { rows, badRows, badRowsByCode, badRowExamples, ignoredFields }: RowsReport,
-  errors: string | null,
-): string[] {
+export function describeRows(report: RowsReport, errors: string | null): string[] {
+  const { rows, badRows, badRowsByCode, ignoredFields } = report;
   const lines = [`${formatCount(rows)} rows read.`];
   if (badRows > 0) {
     const codes = Object.entries(badRowsByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
-    lines.push(
-      `${formatCount(badRows)} rows refused (${codes.join(', ')})${errors ? `: see ${printable(errors)}` : ''}.`,
-    );
-    const [first] = badRowExamples;
-    if (first) lines.push(`The first, line ${first.line}: ${printable(first.message)}.`);
+    const where = errors ? `: see ${printable(errors)}` : '';
+    lines.push(`${formatCount(badRows)} rows refused (${codes.join(', ')})${where}.`);
+    lines.push(`The first: ${printable(firstReasons(report))}.`);
   }
+  const coding = describeCoding(report);
+  if (coding !== null) lines.push(`${coding}.`);
   const ignored = Object.entries(ignoredFields).map(([name, count]) => `${printable(name)} (${formatCount(count)})`);
   if (ignored.length > 0) lines.push(`Fields that the format does not have: ${ignored.join(', ')}.`);
   return lines;
 }
 
-const written = ({ out, format }: DataFileReport): string[] =>
-  out === null ? [] : [`Written: ${printable(out)}, ${format}.`];
+const written = ({ out, format }: DataFileReport, rows: number): string[] => {
+  if (rows === 0) return ['Nothing was written.'];
+  return out === null ? [] : [`Written: ${printable(out)}, ${format}.`];
+};
 
 export const formatConvert = (report: ConvertFileReport): string =>
-  [...describeRows(report.input, report.errors), ...written(report)].join('\n');
+  [...describeRows(report.input, report.errors), ...written(report, report.input.rows)].join('\n');
 
 export function formatConsensus(report: ConsensusFileReport): string {
   const dropped = [
@@ -47,19 +47,21 @@ export function formatConsensus(report: ConsensusFileReport): string {
     ...describeRows(report.input, report.errors),
     `${formatCount(report.written)} rows with one answer${dropped.length > 0 ? `; ${dropped.join(', ')}` : ''}.`,
     ...(raters ? [formatTable(['rater', 'accuracy'], raters, { width: terminalWidth() })] : []),
-    ...written(report),
+    ...written(report, report.written),
   ].join('\n');
 }
 
 export function formatSplit(report: SplitFileReport): string {
   const rows = Object.entries(report.parts).map(([part, { rows: count, clusters }]) => [
     part,
-    report.files[part].name,
+    report.files[part]?.name,
     count,
     clusters,
   ]);
   const table = formatTable(['part', 'file', 'rows', 'clusters'], rows, { width: terminalWidth() });
-  return [...describeRows(report.input, report.errors), table].join('\n');
+  return [...describeRows(report.input, report.errors), report.input.rows > 0 ? table : 'Nothing was written.'].join(
+    '\n',
+  );
 }
 
 /** Values of one group that are listed. */

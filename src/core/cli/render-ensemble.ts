@@ -1,3 +1,4 @@
+import { rowsWarnings } from '../data/row-counts.js';
 import type { Figures } from '../ensemble/figures.js';
 import type { ApplyEnsembleReport } from '../lifecycle/ensemble/apply.js';
 import type { MakeEnsembleReport } from '../lifecycle/ensemble/fit.js';
@@ -101,15 +102,10 @@ export function formatMergedEnsemble(report: MergeEnsembleReport): string {
   return `${formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() })}\n\n${formatGate(report.gate)}`;
 }
 
-/** One line for each file with refused rows. */
-export function describeFailedRows({ labels, scores }: InputRows): string[] {
-  const reports = [...(labels ? [['labels', labels] as const] : []), ...Object.entries(scores)];
-  return reports
-    .filter(([, { badRows }]) => badRows > 0)
-    .map(([name, { badRows, badRowsByCode, badRowExamples }]) => {
-      const codes = Object.entries(badRowsByCode).map(([code, count]) => `${count} ${code}`);
-      const [first] = badRowExamples;
-      const example = first ? `; line ${first.line}: ${printable(first.message)}` : '';
-      return `${printable(name)}: ${formatCount(badRows)} rows refused (${codes.join(', ')})${example}`;
-    });
-}
+/** What of the rows of each file a reader should know. */
+export const describeInputRows = ({ labels, scores, errors }: InputRows): string[] => [
+  ...[...(labels ? [['Labels', labels] as const] : []), ...Object.entries(scores)].flatMap(([name, report]) =>
+    rowsWarnings(name, report).map(printable),
+  ),
+  ...(errors === undefined ? [] : [`The refused rows are in ${printable(errors)}.`]),
+];

@@ -8,7 +8,8 @@ const SHOWN = 10;
 
 /** The text of `hpsv3 quantize`: what was written, what stayed float and why, then the gate's answer. */
 export function formatQuantize(report: QuantizeReport): string {
-  const { scheme, out, sha256, bytes, ratio, latency, accuracy, quantized, excluded, calibration, gate } = report;
+  const { scheme, out, beside, sha256, bytes, ratio, latency, accuracy, quantized, excluded, calibration, gate } =
+    report;
   const rows = [
     [
       'out',
@@ -17,6 +18,11 @@ export function formatQuantize(report: QuantizeReport): string {
     ],
     ['scheme', scheme, `${formatCount(quantized)} nodes quantized, ${formatCount(excluded.length)} left as they were`],
     ...(calibration === null ? [] : [calibrationRow(calibration)]),
+    ...beside.map((file) => [
+      'beside',
+      file,
+      file.endsWith('.svg') ? 'size, speed and flips of all that auto tried' : '',
+    ]),
     ...(ratio === null ? [] : [['size', `${ratio.toFixed(2)} times smaller`, '']]),
     ...(latency === null
       ? []

@@ -3,7 +3,7 @@ import { printable } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 report`. */
-export function formatRunReport({ out, documents, skipped }: RunReport): string {
+export function formatRunReport({ out, files, documents, skipped }: RunReport): string {
   const rows = documents.map(({ path, kind }) => [path, kind]);
   return [
     formatTable(['report', 'of'], rows, { width: terminalWidth() }),
@@ -11,6 +11,6 @@ export function formatRunReport({ out, documents, skipped }: RunReport): string 
       ? ['', ...skipped.map(({ path, why }) => `Not read: ${printable(path)}: ${printable(why)}`)]
       : []),
     '',
-    `Written: ${printable(out)} (README.md, index.html)`,
+    `Written: ${printable(out)}${files.length > 1 ? ' (README.md, index.html)' : ''}`,
   ].join('\n');
 }

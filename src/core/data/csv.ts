@@ -3,11 +3,11 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { openingOf } from './csv-dialect.js';
 import { type CsvRecord, CsvScanner } from './csv-records.js';
-import { type FlatCell, FlatColumns, flattenRow, NOT_UTF8 } from './flat.js';
+import { FlatColumns, NOT_UTF8, type TableCell } from './flat.js';
 import { type DataInput, peekInput, withoutByteOrderMark } from './input.js';
 import { badRow } from './jsonl.js';
 import type { RowFields } from './row-json.js';
-import { type BadRow, type DataRow, RowError, type RowResult } from './rows.js';
+import { type BadRow, RowError, type RowResult } from './rows.js';
 
 /** Rows handed over at a time. */
 const BATCH_ROWS = 1000;
@@ -84,19 +84,8 @@ function headerOf(record: CsvRecord | BadRow, file: string): string[] {
   });
 }
 
-/** The header line of these columns. */
-export const formatCsvHeader = (columns: readonly string[]): string => formatRecord(columns);
-
-/** One line: the row's cells in these columns; cells the row does not have are empty. */
-export function formatCsvRow(row: DataRow, columns: readonly string[]): string {
-  const cells = flattenRow(row);
-  return formatRecord(columns.map((name) => escapeCell(cells.get(name))));
+/** One line. Text that a spreadsheet would run is escaped; carriage returns and outer spaces are quoted, so that every reader keeps them. */
+export function formatCsvCells(cells: readonly TableCell[]): string {
+  const texts = cells.map((cell) => (typeof cell === 'string' ? escapeFormula(cell) : String(cell ?? '')));
+  return stringify([texts], { quoted_match: /\r|^\s|\s$/ });
 }
-
-function escapeCell(cell: FlatCell | undefined): string {
-  if (cell === undefined) return '';
-  return typeof cell === 'number' ? String(cell) : escapeFormula(cell);
-}
-
-/** Carriage returns and outer spaces are quoted too, so that every reader keeps them. */
-const formatRecord = (cells: readonly string[]): string => stringify([[...cells]], { quoted_match: /\r|^\s|\s$/ });

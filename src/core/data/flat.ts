@@ -135,6 +135,8 @@ function toRowValue(cell: unknown, column: string, depth = 0): RowValue {
 
 /** A cell as it is written. */
 export type FlatCell = string | number;
+/** A cell of any kind of row; null is an empty one. */
+export type TableCell = FlatCell | boolean | null;
 
 /** The columns that one row needs, with its cells. */
 export function flattenRow(row: DataRow): Map<string, FlatCell> {

@@ -2,7 +2,7 @@ import { LIMITS } from '../limits.js';
 import type { DataInput } from './input.js';
 import { forEachLine, readLineBlocks } from './lines.js';
 import { parseRowJson, type RowFields } from './row-json.js';
-import { type BadRow, type DataRow, type Item, RowError, type RowResult, type ScoreRow } from './rows.js';
+import { type BadRow, type DataRow, type Item, RowError, type RowResult } from './rows.js';
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -59,12 +59,6 @@ function decodeRow(bytes: Uint8Array): string {
 /** The row in the user's own JSONL, one line with its newline. Reading it gives the same row. */
 export function formatJsonlRow(row: DataRow): string {
   return `${JSON.stringify(toPlainRow(row))}\n`;
-}
-
-/** A score row as `hpsv3 batch` writes it. */
-export function formatJsonlScore(row: ScoreRow): string {
-  const { id, logit, ...rest } = row;
-  return `${JSON.stringify({ id, logit, ...rest })}\n`;
 }
 
 /** The plain object of a row's JSON, fields in the order of the format's own examples. */

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { withSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { fileInput } from './input.js';
@@ -5,7 +6,9 @@ import { type JoinedAbsolutes, type JoinedPairs, joinAbsolutes, joinPairs, type 
 import type { LabelTable } from './label-table.js';
 import { readLabels } from './read-labels.js';
 import { readScores, type ScoreTable } from './read-scores.js';
-import type { RowsReport } from './row-counts.js';
+import { describeRefused, type RowsReport, rowsWarnings } from './row-counts.js';
+import { quote } from './row-json.js';
+import type { BadRow } from './rows.js';
 
 /** What reading labels and scores, and putting them together by id, came to. */
 export interface JudgedRows {
@@ -17,6 +20,8 @@ export interface JudgedRows {
   readonly scoresOnly: UnmatchedIds;
   /** Rows refused, in both files together. */
   readonly failed: number;
+  /** Base name of the file that has them, where there is one. */
+  readonly errors?: string;
 }
 
 export interface JudgedScores {
@@ -29,33 +34,70 @@ export interface JudgedScores {
 
 const MODEL_SHA256 = /^[0-9a-f]{64}$/;
 
+/** Receives every row that is refused, with the base name of its file. */
+export type OnRefused = (row: BadRow, file: string) => void;
+
+export interface ReadJudgedOptions {
+  readonly signal?: AbortSignal;
+  readonly onRefused?: OnRefused;
+}
+
+export interface JudgedFiles {
+  readonly labels: string;
+  readonly scores: string;
+}
+
 /**
  * Reads labels and the scores of one model for them.
  *
- * @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, DATA_INVALID (also where no row has both); MODELS_INCOMPARABLE for scores of
- *   several models
+ * @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE, DATA_INVALID (also where no row has both), USAGE for files in each other's place;
+ *   MODELS_INCOMPARABLE for scores of several models
  */
-export async function readJudgedScores(
-  files: { readonly labels: string; readonly scores: string },
-  signal?: AbortSignal,
-): Promise<JudgedScores> {
-  const labels = await withSource(files.labels, (source) => readLabels(fileInput(source, signal)));
-  const scores = await withSource(files.scores, (source) => readScores(fileInput(source, signal)));
+export async function readJudgedScores(files: JudgedFiles, options: ReadJudgedOptions = {}): Promise<JudgedScores> {
+  const { labels, scores } = await readBoth(files, options).catch(async (error) => {
+    throw (await areSwapped(files, options)) ? swapped(files) : error;
+  });
   const joined = joinScores(labels.table, scores.table);
   const { labelsOnly, scoresOnly, matched } = joined.report;
   const failed = labels.report.badRows + scores.report.badRows;
   const rows = { labels: labels.report, scores: scores.report, matched, labelsOnly, scoresOnly, failed };
-  if (matched === 0) throw noneMatched(rows);
+  if (matched === 0) throw (await areSwapped(files, options)) ? swapped(files) : noneMatched(files, rows);
   return { joined, rows, labels: labels.table, modelSha256: modelOf(scores.table) };
 }
+
+async function readBoth({ labels, scores }: JudgedFiles, { signal, onRefused }: ReadJudgedOptions) {
+  const refusedOf = (path: string) => ({ onBadRow: (row: BadRow) => onRefused?.(row, basename(path)) });
+  return {
+    labels: await withSource(labels, (source) => readLabels(fileInput(source, signal), refusedOf(labels))),
+    scores: await withSource(scores, (source) => readScores(fileInput(source, signal), refusedOf(scores))),
+  };
+}
+
+/** Whether each file is what the other should be. */
+async function areSwapped({ labels, scores }: JudgedFiles, { signal }: ReadJudgedOptions): Promise<boolean> {
+  try {
+    const read = await readBoth({ labels: scores, scores: labels }, { signal });
+    return read.labels.report.rows > 0 && read.scores.report.rows > 0;
+  } catch (error) {
+    if (error instanceof HpsError) return false;
+    throw error;
+  }
+}
+
+const swapped = ({ labels, scores }: JudgedFiles): HpsError =>
+  new HpsError('USAGE', `${basename(scores)} has labels, and ${basename(labels)} scores`, {
+    hint: 'Swap what is given for --scores and for --labels.',
+    details: { labels: basename(labels), scores: basename(scores) },
+  });
 
 /** The scores of one more model for the same labels. */
 export async function readScoresFor(
   labels: LabelTable,
   path: string,
-  signal?: AbortSignal,
+  { signal, onRefused }: ReadJudgedOptions = {},
 ): Promise<{ readonly joined: JoinedPairs | JoinedAbsolutes; readonly report: RowsReport }> {
-  const { table, report } = await withSource(path, (source) => readScores(fileInput(source, signal)));
+  const onBadRow = (row: BadRow) => onRefused?.(row, basename(path));
+  const { table, report } = await withSource(path, (source) => readScores(fileInput(source, signal), { onBadRow }));
   return { joined: joinScores(labels, table), report };
 }
 
@@ -72,25 +114,32 @@ function modelOf({ models }: ScoreTable): string | null {
   return models.length === 1 && MODEL_SHA256.test(models[0]) ? models[0] : null;
 }
 
-function noneMatched({ labels, scores, labelsOnly, scoresOnly }: JudgedRows): HpsError {
-  const counts = `${labels.rows} judged rows, ${scores.rows} scores, ${labels.badRows + scores.badRows} bad rows`;
-  return new HpsError('DATA_INVALID', `no row has both a judgement and a score (${counts})`, {
-    hint: 'Rows are matched by id: check that the scores are of these labels.',
-    details: { labels, scores, labelsOnly, scoresOnly },
+function noneMatched(files: JudgedFiles, rows: JudgedRows): HpsError {
+  const [labels, scores] = [basename(files.labels), basename(files.scores)];
+  const nothing = [...nothingRead(labels, 'judgement', rows.labels), ...nothingRead(scores, 'score', rows.scores)];
+  const idsOf = ({ examples }: UnmatchedIds): string => examples.slice(0, 3).map(quote).join(', ');
+  const ids = `no id is in both: ${labels} has ${idsOf(rows.labelsOnly)}, ${scores} has ${idsOf(rows.scoresOnly)}`;
+  return new HpsError('DATA_INVALID', `no row has both a judgement and a score: ${nothing.join('; ') || ids}`, {
+    hint: nothing.length > 0 ? 'Correct the rows, or give other files.' : 'Check that the scores are of these labels.',
+    details: { ...rows },
   });
 }
 
+/** Why a file came to nothing; empty where it did not. */
+export function nothingRead(file: string, what: string, report: RowsReport): string[] {
+  if (report.rows > 0) return [];
+  const unlabelled = report.unlabelled > 0 ? `${report.unlabelled} rows without a ${what}` : 'no rows';
+  return [describeRefused(file, report) ?? `${file} has ${unlabelled}`];
+}
+
 /** What of the rows a reader should know, one sentence each. */
-export function rowWarnings({ labels, scores, labelsOnly, scoresOnly }: JudgedRows): string[] {
-  const warnings: string[] = [];
+export function rowWarnings({ labels, scores, labelsOnly, scoresOnly, errors }: JudgedRows): string[] {
+  const warnings = [...rowsWarnings('Labels', labels), ...rowsWarnings('Scores', scores)];
   const say = (count: number, what: string) => count > 0 && warnings.push(`${count} ${what}.`);
-  for (const [name, { badRows, badRowExamples }] of Object.entries({ labels, scores })) {
-    const [first] = badRowExamples;
-    if (first) warnings.push(`${badRows} bad rows in the ${name} were left out; line ${first.line}: ${first.message}.`);
-  }
   say(labels.unlabelled, 'rows of the labels have no judgement');
   say(labels.otherKind, 'rows of the labels are of the other kind (pairs or items) and were left out');
   say(labelsOnly.count, `judged rows have no score (${labelsOnly.examples.slice(0, 3).join(', ')})`);
   say(scoresOnly.count, `scores have no judged row (${scoresOnly.examples.slice(0, 3).join(', ')})`);
+  if (errors !== undefined) warnings.push(`The refused rows are in ${errors}.`);
   return warnings;
 }

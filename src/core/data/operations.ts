@@ -2,12 +2,13 @@ import { HpsError } from '../errors.js';
 import { type Consensus, type ConsensusOptions, consensus } from './consensus.js';
 import { ColumnSet } from './flat.js';
 import type { DataInput } from './input.js';
-import { readRows } from './read-rows.js';
-import type { DataFormat } from './recognise.js';
+import { peekKind, readRecognisedRows, readScoreRows } from './read-rows.js';
+import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
-import { type BadRow, type DataRow, humanScore, type PairRow } from './rows.js';
+import { type BadRow, type DataRow, humanScore, type PairRow, type RowResult, type ScoreRow } from './rows.js';
 import { clusterSplit, type SplitFractions } from './split.js';
 import { createRowWriter, needsColumns, type RowSink, type RowWriter } from './write-rows.js';
+import { createScoreWriter, ScoreColumnSet } from './write-scores.js';
 
 /** What `hpsv3 data convert`, `consensus` and `split` do; each reads an input and writes to sinks that its caller opened. */
 
@@ -23,15 +24,38 @@ export interface ConvertOptions extends DataOperation {
   readonly format: DataFormat;
 }
 
+export interface ConvertReport extends RowsReport {
+  /** What the rows are: samples and labels, or scores of them. */
+  readonly kind: 'rows' | 'scores';
+}
+
 /**
- * Writes the good rows of a file in another format. CSV and Parquet are read twice, for their columns.
+ * Writes the good rows of a file, or the good scores, in another format. CSV and Parquet are read twice, for their columns.
  *
  * @throws HpsError USAGE when standard input would have to be read twice
  */
-export async function convertData(options: ConvertOptions): Promise<RowsReport> {
-  const columns = needsColumns(options.format) ? await findColumns(options) : undefined;
+export async function convertData(options: ConvertOptions): Promise<ConvertReport> {
+  const { rows, isScores } = await peekKind(await recogniseRows(options.input, options.inputFormat));
+  const convert = isScores ? convertScores : convertRows;
+  return { kind: isScores ? 'scores' : 'rows', ...(await convert(rows, options)) };
+}
+
+async function convertRows(rows: RecognisedRows, options: ConvertOptions): Promise<RowsReport> {
+  const columns = needsColumns(options.format) ? await findColumns(rows) : undefined;
   const writer = createRowWriter(options.sink, options.format, columns);
-  const report = await eachRow(options, (row) => writer.write(row));
+  const report = await eachRow(rows, (row) => writer.write(row), options.onBadRow);
+  await writer.finish();
+  return report;
+}
+
+async function convertScores(rows: RecognisedRows, { sink, format, onBadRow }: ConvertOptions): Promise<RowsReport> {
+  const columns = new ScoreColumnSet();
+  if (needsColumns(format)) {
+    assertRepeatable(rows);
+    await eachScore(rows, (row) => columns.add(row));
+  }
+  const writer = createScoreWriter(sink, format, columns.columns());
+  const report = await eachScore(rows, (row) => writer.write(row), onBadRow);
   await writer.finish();
   return report;
 }
@@ -47,15 +71,16 @@ export interface ConsensusReport extends Omit<Consensus, 'rows'> {
 export async function consensusData(options: ConsensusDataOptions): Promise<ConsensusReport> {
   const pairs: PairRow[] = [];
   const absolutes: DataRow[] = [];
-  const input = await eachRow(options, (row) => {
+  const take = (row: DataRow): void => {
     if (row.kind === 'pair') pairs.push(row);
     else {
       const { raters: _, ...rest } = row;
       absolutes.push({ ...rest, score: humanScore(row), ratings: [] });
     }
-  });
-  const { rows, ...summary } = consensus(pairs, options);
-  const output = [...rows, ...absolutes];
+  };
+  const input = await eachRow(await recogniseRows(options.input, options.inputFormat), take, options.onBadRow);
+  const { rows: answered, ...summary } = consensus(pairs, options);
+  const output = [...answered, ...absolutes];
   const columns = new ColumnSet();
   for (const row of output) columns.add(row);
   const writer = createRowWriter(options.sink, options.format, columns.columns());
@@ -80,46 +105,73 @@ export interface SplitReport {
 /** Writes each row to the part of its cluster; no cluster is in two parts. */
 export async function splitData(options: SplitOptions): Promise<SplitReport> {
   const partOf = clusterSplit(options.fractions, options.seed);
-  const columns = needsColumns(options.format) ? await findColumns(options) : undefined;
+  const rows = await recogniseRows(options.input, options.inputFormat);
+  const columns = needsColumns(options.format) ? await findColumns(rows) : undefined;
   const parts = new Map<string, { writer: RowWriter; rows: number; clusters: Set<string> }>();
   for (const name of Object.keys(options.fractions)) {
     const sink = options.sinks[name];
     if (!sink) throw new RangeError(`no sink for the part ${name}`);
     parts.set(name, { writer: createRowWriter(sink, options.format, columns), rows: 0, clusters: new Set() });
   }
-  const input = await eachRow(options, async (row) => {
+  const take = async (row: DataRow): Promise<void> => {
     const part = parts.get(partOf(row.promptId))!;
     part.rows++;
     part.clusters.add(row.promptId);
     await part.writer.write(row);
-  });
+  };
+  const input = await eachRow(rows, take, options.onBadRow);
   for (const { writer } of parts.values()) await writer.finish();
   const counted = [...parts].map(([name, { rows, clusters }]) => [name, { rows, clusters: clusters.size }] as const);
   return { input, parts: Object.fromEntries(counted) };
 }
 
-async function findColumns(options: DataOperation): Promise<string[]> {
-  if (!options.input.isRepeatable) {
-    throw new HpsError('USAGE', `${options.input.name}: cannot be read twice, which CSV and Parquet output needs`, {
-      hint: 'Give the path of a file, or write JSONL.',
-    });
-  }
+async function findColumns(rows: RecognisedRows): Promise<string[]> {
+  assertRepeatable(rows);
   const columns = new ColumnSet();
-  await eachRow({ input: options.input, inputFormat: options.inputFormat }, (row) => columns.add(row));
+  await eachRow(rows, (row) => columns.add(row));
   return columns.columns();
 }
 
+function assertRepeatable({ input }: RecognisedRows): void {
+  if (input.isRepeatable) return;
+  throw new HpsError('USAGE', `${input.name}: cannot be read twice, which CSV and Parquet output needs`, {
+    hint: 'Give the path of a file, or write JSONL.',
+  });
+}
+
+type OnBadRow = DataOperation['onBadRow'];
+
 /** Calls `visit` with every good row in order; the bad ones are counted, and of each id the first row is taken. */
-async function eachRow(options: DataOperation, visit: (row: DataRow) => void | Promise<void>): Promise<RowsReport> {
-  const counts = new RowCounts(options.onBadRow);
-  const { ignored, votes } = counts;
-  for await (const batch of readRows(options.input, { format: options.inputFormat, ignored, votes })) {
+function eachRow(
+  rows: RecognisedRows,
+  visit: (row: DataRow) => void | Promise<void>,
+  onBadRow?: OnBadRow,
+): Promise<RowsReport> {
+  const counts = new RowCounts(onBadRow);
+  return each(readRecognisedRows(rows, counts), visit, counts);
+}
+
+function eachScore(
+  rows: RecognisedRows,
+  visit: (row: ScoreRow) => void | Promise<void>,
+  onBadRow?: OnBadRow,
+): Promise<RowsReport> {
+  const counts = new RowCounts(onBadRow);
+  return each(readScoreRows(rows, counts.ignored), visit, counts);
+}
+
+async function each<T extends { readonly id: string }>(
+  batches: AsyncIterable<RowResult<T>[]>,
+  visit: (row: T) => void | Promise<void>,
+  counts: RowCounts,
+): Promise<RowsReport> {
+  for await (const batch of batches) {
     for (const result of batch) {
-      if (result.row) {
-        if (counts.isRepeated(result.row.id, result.line)) continue;
+      if ('code' in result) counts.addBad(result);
+      else if (!counts.isRepeated(result.row.id, result.line)) {
         counts.rows++;
         await visit(result.row);
-      } else counts.addBad(result);
+      }
     }
   }
   return counts.report();

@@ -4,12 +4,12 @@ import type { ByteSink } from '../bytes/sink.js';
 import type { ByteSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { type FlatCell, FlatColumns, flattenRow, isNumericColumn, NOT_UTF8 } from './flat.js';
+import { FlatColumns, NOT_UTF8, type TableCell } from './flat.js';
 import type { DataInput } from './input.js';
 import { badRow } from './jsonl.js';
 import { checkColumnChunk, DECOMPRESSORS, ParquetError } from './parquet-check.js';
 import type { RowFields } from './row-json.js';
-import type { DataRow, RowResult } from './rows.js';
+import type { RowResult } from './rows.js';
 
 const MAGIC = 'PAR1';
 /** Footer length (u32, little-endian) and magic at the end of the file. */
@@ -148,28 +148,35 @@ function invalidFile(source: ByteSource, cause: unknown): HpsError {
   });
 }
 
+/** A column to be written, and how its values are kept. */
+export interface ParquetColumn {
+  readonly name: string;
+  readonly type: 'STRING' | 'DOUBLE' | 'BOOLEAN' | 'INT32';
+}
+
 /** Writes rows as Parquet (snappy), a row group at a time. Call `finish` for the footer. */
-export class ParquetRowWriter {
+export class ParquetRowWriter<T> {
   private readonly buffer = new ByteWriter();
   private readonly writer: ParquetWriter;
-  private readonly cells: (FlatCell | null)[][];
+  private readonly cells: TableCell[][];
   private pending = 0;
 
-  /** @param columns - all that the rows will need, from `ColumnSet` */
+  /** @param cellsOf - what a row has in each of the columns */
   constructor(
     private readonly sink: Pick<ByteSink, 'write'>,
-    private readonly columns: readonly string[],
+    private readonly columns: readonly ParquetColumn[],
+    private readonly cellsOf: (row: T) => readonly TableCell[],
   ) {
     this.cells = columns.map(() => []);
     const schema = schemaFromColumnData({
-      columnData: columns.map((name) => ({ name, data: [], type: typeOf(name), nullable: true })),
+      columnData: columns.map((column) => ({ ...column, data: [], nullable: true })),
     });
     this.writer = new ParquetWriter({ writer: this.buffer, schema, createdBy: 'hpsv3' });
   }
 
-  async write(row: DataRow): Promise<void> {
-    const flat = flattenRow(row);
-    this.columns.forEach((name, i) => void this.cells[i].push(flat.get(name) ?? null));
+  async write(row: T): Promise<void> {
+    const cells = this.cellsOf(row);
+    this.cells.forEach((column, i) => void column.push(cells[i]));
     if (++this.pending === GROUP_ROWS) await this.flushGroup();
   }
 
@@ -180,7 +187,7 @@ export class ParquetRowWriter {
   }
 
   private async flushGroup(): Promise<void> {
-    const columnData = this.columns.map((name, i) => ({ name, data: this.cells[i] }));
+    const columnData = this.columns.map(({ name }, i) => ({ name, data: this.cells[i] }));
     this.writer.write({ columnData, rowGroupSize: this.pending });
     for (const column of this.cells) column.length = 0;
     this.pending = 0;
@@ -192,5 +199,3 @@ export class ParquetRowWriter {
     this.buffer.index = 0;
   }
 }
-
-const typeOf = (column: string): 'DOUBLE' | 'STRING' => (isNumericColumn(column) ? 'DOUBLE' : 'STRING');

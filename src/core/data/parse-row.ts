@@ -54,8 +54,18 @@ const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'chosen', 'rejec
 const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
 const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS, 'messages']);
 const SCORE_FIELDS = new Set([
-  ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibrated_value', 'disagreement'],
-  ...['task', 'truncated', 'row', 'model', 'runtime'],
+  ...[
+    'id',
+    'logit',
+    'score',
+    'winner',
+    'confidence',
+    'calibrated',
+    'calibrated_value',
+    'calibratedBy',
+    'calibrated_by',
+  ],
+  ...['disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
 ]);
 
 /**
@@ -103,6 +113,7 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     winner,
     confidence: optionalNumber(fields, 'confidence'),
     calibrated: parseCalibrated(fields),
+    calibratedBy: optionalString(fields, 'calibratedBy') ?? optionalString(fields, 'calibrated_by'),
     disagreement: optionalNumber(fields, 'disagreement'),
     task: optionalString(fields, 'task'),
     truncated: optionalFlag(fields, 'truncated') || undefined,

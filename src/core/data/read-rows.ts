@@ -1,9 +1,11 @@
-import type { DataInput } from './input.js';
-import { type IgnoredFields, parseDataRow } from './parse-row.js';
-import { parseResult, ROW_COLUMNS, readFields } from './read-fields.js';
+import { MemorySource } from '../bytes/source.js';
+import { LIMITS } from '../limits.js';
+import { type DataInput, fileInput, peekInput } from './input.js';
+import { type IgnoredFields, isScoreRow, parseDataRow, parseScoreRow } from './parse-row.js';
+import { parseResult, ROW_COLUMNS, readFields, SCORE_COLUMNS } from './read-fields.js';
 import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
 import type { RowFields } from './row-json.js';
-import type { DataRow, RowResult } from './rows.js';
+import type { DataRow, RowResult, ScoreRow } from './rows.js';
 import { VoteSpelling } from './vote-coding.js';
 
 /** What reading rows finds out about them beside. */
@@ -54,4 +56,30 @@ export function fieldsAgain(rows: RecognisedRows): AsyncIterable<RowFields> | nu
 
 async function* eachFields(rows: RecognisedRows): AsyncGenerator<RowFields> {
   for await (const batch of readFields(rows, ROW_COLUMNS)) for (const { row } of batch) if (row) yield row;
+}
+
+/** Scores in any of the formats, in batches, bad rows in their places. */
+export async function* readScoreRows(
+  rows: RecognisedRows,
+  ignored: IgnoredFields,
+): AsyncGenerator<RowResult<ScoreRow>[]> {
+  const parse = (fields: RowFields): ScoreRow => parseScoreRow(fields, ignored);
+  for await (const batch of readFields(rows, SCORE_COLUMNS)) yield batch.map((result) => parseResult(result, parse));
+}
+
+/** Whether an input holds scores or else samples and labels, by its first good row; and the input with all of it to come. */
+export async function peekKind(given: RecognisedRows): Promise<{ isScores: boolean; rows: RecognisedRows }> {
+  const { format } = given;
+  if (format === 'parquet') return { isScores: await startsWithScore(given), rows: given };
+  const { head, input } = await peekInput(given.input, LIMITS.rowsSniffBytes);
+  const start = fileInput(new MemorySource(head, input.name));
+  return { isScores: await startsWithScore({ format, input: start }), rows: { format, input } };
+}
+
+async function startsWithScore(rows: RecognisedRows): Promise<boolean> {
+  for await (const batch of readFields(rows, [[]])) {
+    const first = batch.find(({ row }) => row)?.row;
+    if (first) return isScoreRow(first);
+  }
+  return false;
 }

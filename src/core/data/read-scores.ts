@@ -5,7 +5,7 @@ import { Interner } from './interner.js';
 import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
 import { lineEnd, readLineBlocks } from './lines.js';
 import { isLogit, measurable, parseScoreRow } from './parse-row.js';
-import { parseResult, readFields, SCORE_COLUMNS } from './read-fields.js';
+import { readScoreRows } from './read-rows.js';
 import { recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport, repeatedId } from './row-counts.js';
 import type { BadRow, RowResult, ScoreRow } from './rows.js';
@@ -45,11 +45,7 @@ export async function readScores(input: DataInput, options: ReadScoresOptions = 
   const reader = new ScoreReader(counts);
   const rows = await recogniseRows(input);
   if (rows.format === 'jsonl') await readJsonlScores(rows.input, reader, counts);
-  else {
-    for await (const batch of readFields(rows, SCORE_COLUMNS)) {
-      for (const result of batch) reader.take(parseResult(result, (fields) => parseScoreRow(fields, counts.ignored)));
-    }
-  }
+  else for await (const batch of readScoreRows(rows, counts.ignored)) for (const result of batch) reader.take(result);
   return { table: reader.finish(), report: counts.report() };
 }
 

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { looksLikeTable, markedKind } from '../bytes/file-kind.js';
 import { MemorySource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
@@ -23,8 +24,16 @@ function formatInName(name: string): DataFormat | undefined {
   return DATA_FORMATS.find((known) => known === format);
 }
 
-/** The format that a file to write gets by its name; JSONL where that says none, as for standard output. */
+/** The format that a file's name says, or JSONL, as for the standard streams. */
 export const formatOfName = (name: string): DataFormat => formatInName(name) ?? 'jsonl';
+
+/** The format of a file to write: as asked for, or by its name. @throws HpsError USAGE for a name that promises compression */
+export function outputFormat(out: string, wanted?: DataFormat): DataFormat {
+  if (!COMPRESSED.test(out)) return wanted ?? formatOfName(out);
+  throw new HpsError('USAGE', `${basename(out)}: what is written is not compressed`, {
+    hint: 'Leave the ending .gz or .zst out, and compress the file afterwards; Parquet is compressed within.',
+  });
+}
 
 export interface RecognisedRows {
   readonly format: RowFormat;

@@ -1,7 +1,7 @@
 import { Interner } from './interner.js';
 import type { IgnoredFields } from './parse-row.js';
 import { quote } from './row-json.js';
-import type { BadRow, BadRowCode } from './rows.js';
+import type { BadRow } from './rows.js';
 import { VOTE_CODINGS, VoteSpelling } from './vote-coding.js';
 
 /** Bad rows that are kept word for word; all are counted. */
@@ -12,7 +12,7 @@ export interface RowsReport {
   /** Rows read and kept. */
   readonly rows: number;
   readonly badRows: number;
-  readonly badRowsByCode: Readonly<Partial<Record<BadRowCode, number>>>;
+  readonly badRowsByCode: Readonly<Partial<Record<BadRow['code'], number>>>;
   /** The first bad rows, in the order of the file. */
   readonly badRowExamples: readonly BadRow[];
   /** Rows that are well-formed and carry no judgement. */
@@ -35,18 +35,32 @@ export const repeatedId = (id: string, line: number): BadRow => ({
 /** Refused rows that a message shows. */
 const SHOWN_REASONS = 3;
 
-/** Why the first refused rows were refused, each with its line. */
-export const firstReasons = ({ badRowExamples }: Pick<RowsReport, 'badRowExamples'>): string =>
+/** Why the first of the refused rows were refused, each with its line. */
+export const firstReasons = ({ badRowExamples }: RowsReport): string =>
   badRowExamples
     .slice(0, SHOWN_REASONS)
     .map(({ line, message }) => `line ${line}: ${message}`)
     .join('; ');
 
-/** Says how votes are spelled, where not as the format has them. */
-export function describeVoteCoding({ voteCoding }: Pick<RowsReport, 'voteCoding'>): string | null {
-  const coding = VOTE_CODINGS.find(({ id }) => id === voteCoding);
-  return coding ? `Votes are coded ${coding.id}: ${coding.meaning}.` : null;
+/** How many rows of a file were refused, and why; null where none was. */
+export function describeRefused(file: string, report: RowsReport): string | null {
+  const { badRows, badRowsByCode } = report;
+  if (badRows === 0) return null;
+  const codes = Object.entries(badRowsByCode).map(([code, count]) => `${count} ${code}`);
+  return `${file}: ${badRows} ${badRows === 1 ? 'row' : 'rows'} refused (${codes.join(', ')}): ${firstReasons(report)}`;
 }
+
+/** How the votes of a file are spelled, where not as the format has them; else null. */
+export function describeCoding({ voteCoding }: RowsReport): string | null {
+  const coding = VOTE_CODINGS.find(({ id }) => id === voteCoding);
+  return coding ? `Votes are coded ${coding.id}: ${coding.meaning}` : null;
+}
+
+/** What of the rows of a file a reader should know, one sentence each. */
+export const rowsWarnings = (file: string, report: RowsReport): string[] =>
+  [describeRefused(file, report), describeCoding(report) && `${file}: ${describeCoding(report)}`]
+    .filter((sentence) => sentence !== null)
+    .map((sentence) => `${sentence}.`);
 
 /** Counts while a file is read. */
 export class RowCounts {
@@ -57,7 +71,7 @@ export class RowCounts {
   otherKind = 0;
   private badRows = 0;
   private readonly ids = new Interner();
-  private readonly byCode = new Map<BadRowCode, number>();
+  private readonly byCode = new Map<BadRow['code'], number>();
   private readonly examples: BadRow[] = [];
 
   /** @param onBadRow - receives every bad row, for instance to write `errors.jsonl` */

@@ -1,5 +1,5 @@
-import { dirname, join } from 'node:path';
-import { StagedOutput, withAtomicOutput } from '../bytes/output.js';
+import { rm } from 'node:fs/promises';
+import { StagedOutput } from '../bytes/output.js';
 import type { FileSink } from '../bytes/sink.js';
 import { FileSource } from '../bytes/source.js';
 import { type DataInput, fileInput, streamInput } from './input.js';
@@ -36,35 +36,53 @@ export interface WriteOptions {
   readonly inputs: readonly string[];
 }
 
-/** What was written: null for standard output, which keeps no name. */
+/** What was written: null for standard output, which keeps no name, and where there was no row to write. */
 export type WrittenRows =
   | { readonly out: string; readonly sha256: string }
   | { readonly out: null; readonly sha256: null };
 
-/** Runs `write` over a file that appears whole or not at all, or over standard output. @throws HpsError the OUTPUT_… codes */
+/**
+ * Runs `write` over a file that appears whole or not at all, or over standard output.
+ *
+ * @param write - gives the number of rows beside its report; where there are none, no file appears
+ * @throws HpsError the OUTPUT_… codes
+ */
 export async function withRowOutput<T>(
   path: string,
   { stdout }: StandardStreams,
   options: WriteOptions,
-  write: (sink: RowSink) => Promise<T>,
+  write: (sink: RowSink) => Promise<readonly [rows: number, report: T]>,
 ): Promise<T & WrittenRows> {
-  if (path === STANDARD_STREAM) return { ...(await write(stdout)), out: null, sha256: null };
-  return withAtomicOutput(path, options, async (output) => {
+  if (path === STANDARD_STREAM) {
+    const [, report] = await write(stdout);
+    return { ...report, out: null, sha256: null };
+  }
+  const output = await StagedOutput.open(path, options);
+  try {
     const sink = await output.create();
-    const report = await write(sink);
+    const [rows, report] = await write(sink);
+    if (rows === 0) return { ...report, out: null, sha256: null };
     const { name, sha256 } = await sink.finish();
+    await output.commit();
     return { ...report, out: name, sha256 };
-  });
+  } finally {
+    await output.discard(); // what was committed is no longer staged
+  }
 }
 
-/** Where refused rows go by default: `errors.jsonl` beside the output, nowhere for standard output. */
-export const errorsBeside = (out: string): string | undefined =>
-  out === STANDARD_STREAM ? undefined : join(dirname(out), 'errors.jsonl');
+/** Where refused rows go by default: `OUT.errors.jsonl`; nowhere where nothing is written, or to standard output. */
+export const errorsOf = (out: string | undefined | null): string | undefined =>
+  out === undefined || out === null || out === STANDARD_STREAM
+    ? undefined
+    : `${out.replace(/[/\\]+$/, '')}.errors.jsonl`;
 
 /** Text collected before it is written. */
 const FLUSH_CHARACTERS = 64 * 1024;
 
-/** Refused rows as JSONL: `{"line":…,"code":…,"message":…}`. The file is opened with the first; reading goes on while they are written. */
+/**
+ * Refused rows as JSONL: `{"line":…,"code":…,"message":…}`, and `file` first where a command reads several. The file is opened
+ * with the first; reading goes on while they are written.
+ */
 export class ErrorRows {
   private count = 0;
   private text = '';
@@ -77,10 +95,10 @@ export class ErrorRows {
     private readonly options: WriteOptions,
   ) {}
 
-  readonly add = ({ line, code, message }: BadRow): void => {
+  readonly add = ({ line, code, message }: BadRow, file?: string): void => {
     this.count++;
     if (this.path === undefined) return;
-    this.text += `${JSON.stringify({ line, code, message })}\n`;
+    this.text += `${JSON.stringify({ file, line, code, message })}\n`;
     if (this.text.length >= FLUSH_CHARACTERS) this.flush(this.path);
   };
 
@@ -99,7 +117,9 @@ export class ErrorRows {
     return output.name;
   }
 
+  /** An earlier run's file does not stay where this run has nothing to say and may replace it. */
   async commit(): Promise<void> {
+    if (this.path !== undefined && this.count === 0 && this.options.force) await rm(this.path, { force: true });
     await (await this.opened)?.output.commit();
   }
 

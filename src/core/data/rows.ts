@@ -1,3 +1,5 @@
+import type { ErrorCode } from '../errors.js';
+
 /** What a sample consists of. The joined ones name the model's two inputs. */
 export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
 export type Modality = (typeof MODALITIES)[number];
@@ -72,6 +74,8 @@ export interface ScoreRow {
   readonly confidence?: number | null;
   /** An item's score on the human scale; for a pair, whether the probability is calibrated; false where it is not. */
   readonly calibrated?: number | boolean;
+  /** Where that value comes from. */
+  readonly calibratedBy?: string;
   /** Of the members of an ensemble. */
   readonly disagreement?: number;
   readonly task?: string;
@@ -109,7 +113,8 @@ export type BadRowCode =
 export interface BadRow {
   /** 1-based line of a text file, or row of a Parquet file. */
   readonly line: number;
-  readonly code: BadRowCode;
+  /** Of the row itself, or of what it names and could not be read. */
+  readonly code: BadRowCode | ErrorCode;
   /** Field and rule, with the actual value. */
   readonly message: string;
 }

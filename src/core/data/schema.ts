@@ -155,6 +155,8 @@ export const scoreRowSchema = z.looseObject({
   confidence: optional(number),
   calibrated: optional(z.union([z.boolean(), z.enum(['true', 'false']), number])),
   calibrated_value: optional(number).describe('In tables, beside the flag'),
+  calibratedBy: optional(z.string()),
+  calibrated_by: optional(z.string()).describe('In tables'),
   disagreement: optional(number),
   task: optional(z.string()),
   truncated: optional(z.union([z.boolean(), z.enum(['true', 'false'])])),

@@ -1,7 +1,8 @@
 import type { ByteSink } from '../bytes/sink.js';
-import { formatCsvHeader, formatCsvRow } from './csv.js';
+import { formatCsvCells } from './csv.js';
+import { flattenRow, isNumericColumn, type TableCell } from './flat.js';
 import { formatJsonlRow } from './jsonl.js';
-import { ParquetRowWriter } from './parquet.js';
+import { type ParquetColumn, ParquetRowWriter } from './parquet.js';
 import type { DataFormat } from './recognise.js';
 import type { DataRow } from './rows.js';
 
@@ -12,8 +13,8 @@ const FLUSH_CHARACTERS = 64 * 1024;
 export type RowSink = Pick<ByteSink, 'write'>;
 
 /** Writes rows in one format, holding a bounded number of them. */
-export interface RowWriter {
-  write(row: DataRow): Promise<void>;
+export interface RowWriter<T = DataRow> {
+  write(row: T): Promise<void>;
   /** Writes what is left; the sink stays open. */
   finish(): Promise<void>;
 }
@@ -23,19 +24,48 @@ export const needsColumns = (format: DataFormat): boolean => format !== 'jsonl';
 
 /** @param columns - for CSV and Parquet: what `ColumnSet` found in the rows to come */
 export function createRowWriter(sink: RowSink, format: DataFormat, columns: readonly string[] = []): RowWriter {
-  if (format === 'parquet') return new ParquetRowWriter(sink, columns);
-  if (format === 'csv') return new TextRowWriter(sink, (row) => formatCsvRow(row, columns), formatCsvHeader(columns));
-  return new TextRowWriter(sink, formatJsonlRow);
+  const typed = columns.map((name) => ({
+    name,
+    type: isNumericColumn(name) ? ('DOUBLE' as const) : ('STRING' as const),
+  }));
+  return createTableWriter(sink, format, {
+    columns: typed,
+    cellsOf: (row) => {
+      const cells = flattenRow(row);
+      return columns.map((name) => cells.get(name) ?? null);
+    },
+    toJson: formatJsonlRow,
+  });
 }
 
-class TextRowWriter implements RowWriter {
+/** How rows of one kind are written in each of the formats. */
+export interface RowLayout<T> {
+  readonly columns: readonly ParquetColumn[];
+  /** What a row has in each of the columns. */
+  readonly cellsOf: (row: T) => readonly TableCell[];
+  /** A line with its newline. */
+  readonly toJson: (row: T) => string;
+}
+
+export function createTableWriter<T>(
+  sink: RowSink,
+  format: DataFormat,
+  { columns, cellsOf, toJson }: RowLayout<T>,
+): RowWriter<T> {
+  if (format === 'parquet') return new ParquetRowWriter(sink, columns, cellsOf);
+  if (format === 'jsonl') return new TextRowWriter(sink, toJson);
+  const header = formatCsvCells(columns.map(({ name }) => name));
+  return new TextRowWriter(sink, (row) => formatCsvCells(cellsOf(row)), header);
+}
+
+class TextRowWriter<T> implements RowWriter<T> {
   constructor(
     private readonly sink: RowSink,
-    private readonly format: (row: DataRow) => string,
+    private readonly format: (row: T) => string,
     private text = '',
   ) {}
 
-  async write(row: DataRow): Promise<void> {
+  async write(row: T): Promise<void> {
     this.text += this.format(row);
     if (this.text.length >= FLUSH_CHARACTERS) await this.finish();
   }

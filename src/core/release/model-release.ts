@@ -16,7 +16,7 @@ import { refuseNonFinite } from './nonfinite.js';
 
 /** Producer of the graphs that hpsv3 builds, as `producer_name` states it. */
 const OWN_PRODUCER = 'hpsv3';
-const REPORT_SUFFIX = '.report.json';
+export const REPORT_SUFFIX = '.report.json';
 
 /** A model that is not released yet. */
 export interface ModelDraft {

@@ -6,8 +6,9 @@ import { FILE_SYSTEM } from '../bytes/file-system.js';
 import { sha256Hex } from '../bytes/hash.js';
 import { outputError } from '../bytes/output-error.js';
 import { FileSink, type WrittenFile } from '../bytes/sink.js';
-import { formatJsonlRow, formatJsonlScore } from '../data/jsonl.js';
+import { formatJsonlRow } from '../data/jsonl.js';
 import type { DataRow, ScoreRow } from '../data/rows.js';
+import { formatScore } from '../data/write-scores.js';
 
 /** A row file as the manifest names it. */
 export interface RowFile extends WrittenFile {
@@ -25,7 +26,7 @@ export class RowFileWriter {
   }
 
   writeRow = (row: DataRow): Promise<void> => this.writeLine(formatJsonlRow(row));
-  writeScore = (row: ScoreRow): Promise<void> => this.writeLine(formatJsonlScore(row));
+  writeScore = (row: ScoreRow): Promise<void> => this.writeLine(formatScore(row));
 
   async finish(): Promise<RowFile> {
     return { ...(await this.sink.finish()), rows: this.rows };

@@ -15,6 +15,7 @@ import { SCALE_TASK, type ScoredItems, scoredItems } from '../../calibration/sca
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
@@ -80,19 +81,22 @@ export interface CalibrateReport extends ResampleCounts {
 export async function calibrateFiles(options: CalibrateOptions): Promise<CalibrateReport> {
   const { labels, scores, embed, out, force } = options;
   const inputs = [labels, scores, ...(embed ? [embed.model] : [])];
-  return withOptionalOutput(out ?? undefined, { force, inputs }, async (output) => {
-    const embedding = embed ? await Embedding.open({ ...options, ...embed, inputs }) : null;
-    try {
-      return await fitFiles(output, embedding, inputs, options);
-    } finally {
-      await embedding?.close();
-    }
-  });
+  return withErrorRows(errorsOf(out ?? embed?.out), { force, inputs }, (refused) =>
+    withOptionalOutput(out ?? undefined, { force, inputs }, async (output) => {
+      const embedding = embed ? await Embedding.open({ ...options, ...embed, inputs }) : null;
+      try {
+        return await fitFiles(output, embedding, refused, inputs, options);
+      } finally {
+        await embedding?.close();
+      }
+    }),
+  );
 }
 
 async function fitFiles(
   output: StagedOutput | null,
   embedding: Embedding | null,
+  refused: ErrorRows,
   inputs: readonly string[],
   options: CalibrateOptions,
 ): Promise<CalibrateReport> {
@@ -101,7 +105,16 @@ async function fitFiles(
     inputs.map((path) => ({ path })),
     options.signal,
   );
-  const { joined, rows, modelSha256 } = await readJudgedScores(options, options.signal);
+  const {
+    joined,
+    rows: judged,
+    modelSha256,
+  } = await readJudgedScores(options, {
+    signal: options.signal,
+    onRefused: refused.add,
+  });
+  const errors = await refused.finish();
+  const rows: JudgedRows = { ...judged, ...(errors !== null && { errors }) };
   const fitted = await fitRows(joined, options);
   const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
   const calibrator = calibratorOf(fitted, joined, options, {

@@ -46,7 +46,7 @@ export interface CheckCalibratorReport extends Staleness {
  */
 export async function checkCalibrator(options: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
   const { document: calibrator } = readCalibrator(options.calibrator);
-  const { joined, rows, modelSha256 } = await readJudgedScores(options, options.signal);
+  const { joined, rows, modelSha256 } = await readJudgedScores(options, { signal: options.signal });
   assertSameModel(calibrator, modelSha256);
   if (joined.clusterCount < STALENESS_CLUSTERS) {
     throw new HpsError(

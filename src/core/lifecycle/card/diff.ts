@@ -52,8 +52,8 @@ export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCar
   const [old, now] = evaluationsToCompare(before.facts, after.facts);
   startStage(options, 'Reading');
   const paths = { old: await rowsOf(before, old, files), now: await rowsOf(after, now, files) };
-  const judged = await readJudgedScores(paths.now, options.signal);
-  const { joined: earlier } = await readScoresFor(judged.labels, paths.old.scores, options.signal);
+  const judged = await readJudgedScores(paths.now, { signal: options.signal });
+  const { joined: earlier } = await readScoresFor(judged.labels, paths.old.scores, { signal: options.signal });
   const model = async (joined: JudgedModel['joined'], calibrator: string | undefined): Promise<JudgedModel> => ({
     joined,
     predictions: predict(joined, calibrator === undefined ? null : readCalibrator(calibrator).document),

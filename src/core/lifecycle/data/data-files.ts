@@ -1,20 +1,24 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { withAtomicOutput } from '../../bytes/output.js';
+import { StagedOutput } from '../../bytes/output.js';
 import { outputError } from '../../bytes/output-error.js';
+import type { FileSink } from '../../bytes/sink.js';
 import type { ConsensusOptions } from '../../data/consensus.js';
 import { type DataStats, dataStats } from '../../data/data-stats.js';
+import type { DataInput } from '../../data/input.js';
 import {
   type ConsensusReport,
+  type ConvertReport,
   consensusData,
   convertData,
   type SplitReport,
   splitData,
 } from '../../data/operations.js';
-import { type DataFormat, formatOfName } from '../../data/recognise.js';
+import { type DataFormat, formatOfName, outputFormat } from '../../data/recognise.js';
 import type { RowsReport } from '../../data/row-counts.js';
 import {
-  errorsBeside,
+  type ErrorRows,
+  errorsOf,
   STANDARD_STREAM,
   type StandardStreams,
   type WriteOptions,
@@ -34,7 +38,7 @@ export interface DataFileOptions extends Run {
   readonly input: string;
   /** Without it, what the input's name says. */
   readonly from?: DataFormat;
-  /** File for refused rows; by default `errors.jsonl` beside the output. */
+  /** File for refused rows; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
   readonly force: boolean;
   readonly streams: StandardStreams;
@@ -57,11 +61,14 @@ export type DataFileReport = WrittenRows & {
 const inputsOf = ({ input }: DataFileOptions): string[] => (input === STANDARD_STREAM ? [] : [input]);
 const writing = (options: DataFileOptions): WriteOptions => ({ force: options.force, inputs: inputsOf(options) });
 
-export type ConvertFileReport = DataFileReport & { readonly input: RowsReport };
+export type ConvertFileReport = DataFileReport & { readonly kind: ConvertReport['kind']; readonly input: RowsReport };
 
 /** Writes the good rows of a file in another format. @throws HpsError DATA_INVALID, USAGE, and the OUTPUT_… codes */
 export function convertFile(options: WriteDataOptions): Promise<ConvertFileReport> {
-  return writeRows(options, (operation) => convertData(operation).then((input) => ({ input })));
+  return writeRows(options, async (operation) => {
+    const { kind, ...input } = await convertData(operation);
+    return [input.rows, { kind, input }];
+  });
 }
 
 export type ConsensusFileReport = DataFileReport & ConsensusReport;
@@ -69,28 +76,40 @@ export type ConsensusFileReport = DataFileReport & ConsensusReport;
 /** Writes one answer a row. @throws HpsError as `convertFile` */
 export function consensusFile(options: WriteDataOptions & ConsensusOptions): Promise<ConsensusFileReport> {
   const { method, minAgreement } = options;
-  return writeRows(options, (operation) => consensusData({ ...operation, method, minAgreement }));
+  return writeRows(options, async (operation) => {
+    const report = await consensusData({ ...operation, method, minAgreement });
+    return [report.written, report];
+  });
 }
 
-async function writeRows<T>(
+async function writeRows<T extends { readonly input: RowsReport }>(
   options: WriteDataOptions,
-  write: (operation: Parameters<typeof convertData>[0]) => Promise<T>,
+  write: (operation: Parameters<typeof convertData>[0]) => Promise<readonly [rows: number, report: T]>,
 ): Promise<T & DataFileReport> {
-  const { out, to, from, errors = errorsBeside(out), streams } = options;
-  const format = to ?? formatOfName(out);
-  return withErrorRows(errors, writing(options), (rows) =>
+  const { out, to, from, errors = errorsOf(out), streams } = options;
+  const format = outputFormat(out, to);
+  return withErrorRows(errors, writing(options), (refused) =>
     withInput(
       options.input,
       streams,
       (input) =>
-        withRowOutput(out, streams, writing(options), async (sink) => ({
-          ...(await write({ input, inputFormat: from, onBadRow: rows.add, sink, format })),
-          format,
-          errors: await rows.finish(),
-        })),
+        withRowOutput(out, streams, writing(options), async (sink) => {
+          const [rows, report] = await write({ input, inputFormat: from, onBadRow: refused.add, sink, format });
+          refuseEmpty(input.name, report.input);
+          return [rows, { ...report, format, errors: await refused.finish() }];
+        }),
       options.signal,
     ),
   );
+}
+
+/** A file without a single row, good or bad, is a mistake somewhere before. */
+function refuseEmpty(file: string, { rows, badRows }: RowsReport): void {
+  if (rows + badRows > 0) return;
+  throw new HpsError('DATA_INVALID', `${file}: has no rows`, {
+    hint: 'Give the file that has them. Nothing was written.',
+    details: { file },
+  });
 }
 
 export interface SplitFileOptions extends Omit<WriteDataOptions, 'out'> {
@@ -102,60 +121,66 @@ export interface SplitFileOptions extends Omit<WriteDataOptions, 'out'> {
 
 export type SplitFileReport = SplitReport & {
   readonly format: DataFormat;
-  /** By part: base name and hash of its file. */
+  /** By part: base name and hash of its file; empty where there was no row to write. */
   readonly files: Readonly<Record<string, { readonly name: string; readonly sha256: string }>>;
   readonly errors: string | null;
 };
 
 /** Writes each row to the file of its part, by cluster; all files appear together. @throws HpsError as `convertFile` */
 export async function splitFile(options: SplitFileOptions): Promise<SplitFileReport> {
-  const { out, from, fractions, seed, streams, errors = join(out, 'errors.jsonl') } = options;
+  const { out, streams, errors = errorsOf(out) } = options;
   const format = options.to ?? options.from ?? formatOfName(options.input);
-  const parts = Object.keys(fractions);
-  const nameOf = (part: string): string => `${part}.${format}`;
-  makeFolder(out);
-  return withErrorRows(errors, writing(options), (rows) =>
-    withInput(
-      options.input,
-      streams,
-      (input) =>
-        withAtomicOutput(join(out, nameOf(parts[0])), writing(options), async (output) => {
-          const sinks = new Map(
-            await inOrder(parts, async (part) => [part, await output.create(nameOf(part))] as const),
-          );
-          const operation = {
-            input,
-            inputFormat: from,
-            onBadRow: rows.add,
-            fractions,
-            seed,
-            format,
-            sinks: Object.fromEntries(sinks),
-          };
-          const report = await splitData(operation);
-          const files = await inOrder([...sinks], async ([part, sink]) => {
-            const { name, sha256 } = await sink.finish();
-            return [part, { name, sha256 }] as const;
-          });
-          return { ...report, format, files: Object.fromEntries(files), errors: await rows.finish() };
-        }),
-      options.signal,
-    ),
-  );
+  const [first] = Object.keys(options.fractions);
+  const isNew = makeFolder(out);
+  const writeInto = async (input: DataInput, refused: ErrorRows): Promise<SplitFileReport> => {
+    const output = await StagedOutput.open(join(out, nameOf(first, format)), writing(options));
+    try {
+      return await writeParts(input, output, refused, { ...options, format });
+    } finally {
+      await output.discard(); // what was committed is no longer staged
+    }
+  };
+  try {
+    return await withErrorRows(errors, writing(options), (refused) =>
+      withInput(options.input, streams, (input) => writeInto(input, refused), options.signal),
+    );
+  } finally {
+    if (isNew && readdirSync(out).length === 0) rmdirSync(out);
+  }
 }
 
-async function inOrder<T, U>(items: readonly T[], make: (item: T) => Promise<U>): Promise<U[]> {
-  const made: U[] = [];
-  for (const item of items) made.push(await make(item));
-  return made;
+const nameOf = (part: string, format: DataFormat): string => `${part}.${format}`;
+
+async function writeParts(
+  input: DataInput,
+  output: StagedOutput,
+  refused: ErrorRows,
+  { from, fractions, seed, format }: SplitFileOptions & { readonly format: DataFormat },
+): Promise<SplitFileReport> {
+  const sinks = new Map<string, FileSink>();
+  for (const part of Object.keys(fractions)) sinks.set(part, await output.create(nameOf(part, format)));
+  const operation = { input, inputFormat: from, onBadRow: refused.add, fractions, seed, format };
+  const report = await splitData({ ...operation, sinks: Object.fromEntries(sinks) });
+  refuseEmpty(input.name, report.input);
+  const files: Record<string, { name: string; sha256: string }> = {};
+  if (report.input.rows > 0) {
+    for (const [part, sink] of sinks) {
+      const { name, sha256 } = await sink.finish();
+      files[part] = { name, sha256 };
+    }
+  }
+  const errors = await refused.finish();
+  if (report.input.rows > 0) await output.commit();
+  return { ...report, format, files, errors };
 }
 
-function makeFolder(path: string): void {
+/** Makes a folder; false where it was there. */
+function makeFolder(path: string): boolean {
   if (path === STANDARD_STREAM || path === '') {
     throw new HpsError('USAGE', '--out must be a folder: each part gets a file in it', { hint: 'Give --out FOLDER.' });
   }
   try {
-    mkdirSync(path, { recursive: true });
+    return mkdirSync(path, { recursive: true }) !== undefined;
   } catch (error) {
     throw outputError(basename(path), error);
   }

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { Interner } from '../../data/interner.js';
+import { errorsOf, withErrorRows } from '../../data/row-files.js';
 import { combineLogits, disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, readEnsemble, weightsOf } from '../../ensemble/ensemble-file.js';
 import type { Disagreement } from '../../ensemble/fit.js';
@@ -45,31 +46,35 @@ export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<Appl
   const ensemble = readEnsemble(options.ensemble);
   const files = inOrder(ensemble.document, options.scores);
   const inputs = [options.ensemble, ...files.map(({ path }) => path)];
-  return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
-    const { members, reports } = await readMembers(files, options.signal);
-    assertSameModels(ensemble.document, members);
-    const { ids, logits } = uniteScores(members);
-    const { weights, shares, slope } = weightsOf(ensemble.document);
-    const coefficients = weights.map((weight) => slope * weight);
-    let total = 0;
-    let unanimous = 0;
-    const { name, sha256 } = await writeScores(output, ids.size, (row) => {
-      const disagreement = disagreementAt(shares, logits, row);
-      total += disagreement;
-      if (disagreement === 0) unanimous++;
-      return { id: ids.textOf(row), logit: combineLogits(coefficients, logits, row), disagreement };
-    });
-    const missing = members.map(({ table }) => ids.size - table.count);
-    return {
-      out: name,
-      sha256,
-      ensemble: { name: basename(options.ensemble), sha256: ensemble.sha256 },
-      n: ids.size,
-      missing: byName(members, missing),
-      disagreement: ids.size === 0 ? null : { mean: total / ids.size, unanimous: unanimous / ids.size },
-      rows: inputRows(reports, null),
-    };
-  });
+  const outputs = { force: options.force, inputs };
+  return withErrorRows(errorsOf(options.out), outputs, (refused) =>
+    withAtomicOutput(options.out, outputs, async (output) => {
+      const { members, reports } = await readMembers(files, { signal: options.signal, onRefused: refused.add });
+      const rows = inputRows(reports, null, await refused.finish());
+      assertSameModels(ensemble.document, members);
+      const { ids, logits } = uniteScores(members);
+      const { weights, shares, slope } = weightsOf(ensemble.document);
+      const coefficients = weights.map((weight) => slope * weight);
+      let total = 0;
+      let unanimous = 0;
+      const { name, sha256 } = await writeScores(output, ids.size, (row) => {
+        const disagreement = disagreementAt(shares, logits, row);
+        total += disagreement;
+        if (disagreement === 0) unanimous++;
+        return { id: ids.textOf(row), logit: combineLogits(coefficients, logits, row), disagreement };
+      });
+      const missing = members.map(({ table }) => ids.size - table.count);
+      return {
+        out: name,
+        sha256,
+        ensemble: { name: basename(options.ensemble), sha256: ensemble.sha256 },
+        n: ids.size,
+        missing: byName(members, missing),
+        disagreement: ids.size === 0 ? null : { mean: total / ids.size, unanimous: unanimous / ids.size },
+        rows,
+      };
+    }),
+  );
 }
 
 /** Weights of one model say nothing about another in its place. */

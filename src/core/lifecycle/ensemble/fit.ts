@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
+import { errorsOf, withErrorRows } from '../../data/row-files.js';
 import { disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
 import type { EnsembleFigures } from '../../ensemble/figures.js';
@@ -87,32 +88,36 @@ export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEn
     throw usage('--out-scores needs labels', 'Give --labels, or use --apply.');
   const given = options.weights.kind === 'given' ? inOrder(scores, options.weights.byName) : null;
   const outputs = { force, inputs: [...scores.map(({ path }) => path), ...(labels === undefined ? [] : [labels])] };
-  return withOptionalOutput(out, outputs, (ensembleOutput) =>
-    withOptionalOutput(outScores, outputs, async (scoresOutput) => {
-      const { members, reports } = await readMembers(scores, options.signal);
-      const judgements = labels === undefined ? null : await readPairLabels(labels, options.signal);
-      const data = judgements && joinMembers(judgements.table, members);
-      if (data?.count === 0) throw nothingJudged(labels!);
-      const made = await make(data, given && givenWeights(given, members.map(sizeOf)), options);
-      const content = await describeEnsemble(options, members, made);
-      await ensembleOutput?.writeFile(ensembleOutput.name, formatEnsemble(content));
-      if (scoresOutput && data) await writeJudged(scoresOutput, data, made);
-      return {
-        method: content.method,
-        out: ensembleOutput?.name ?? null,
-        outScores: scoresOutput?.name ?? null,
-        weights: byName(members, made.weights),
-        shares: byName(members, made.shares),
-        slope: made.slope,
-        fit: content.fit,
-        verdict: made.judged?.figures.comparison.verdict ?? null,
-        ...(made.judged?.figures ?? NOT_JUDGED),
-        disagreement: made.judged?.disagreement ?? null,
-        coverage: data?.coverage ?? null,
-        rows: inputRows(reports, judgements?.report ?? null),
-        warnings: data ? warningsOf(data) : [],
-      };
-    }),
+  return withErrorRows(errorsOf(out), outputs, (refused) =>
+    withOptionalOutput(out, outputs, (ensembleOutput) =>
+      withOptionalOutput(outScores, outputs, async (scoresOutput) => {
+        const reading = { signal: options.signal, onRefused: refused.add };
+        const { members, reports } = await readMembers(scores, reading);
+        const judgements = labels === undefined ? null : await readPairLabels(labels, reading);
+        const rows = inputRows(reports, judgements?.report ?? null, await refused.finish());
+        const data = judgements && joinMembers(judgements.table, members);
+        if (data?.count === 0) throw nothingJudged(labels!);
+        const made = await make(data, given && givenWeights(given, members.map(sizeOf)), options);
+        const content = await describeEnsemble(options, members, made);
+        await ensembleOutput?.writeFile(ensembleOutput.name, formatEnsemble(content));
+        if (scoresOutput && data) await writeJudged(scoresOutput, data, made);
+        return {
+          method: content.method,
+          out: ensembleOutput?.name ?? null,
+          outScores: scoresOutput?.name ?? null,
+          weights: byName(members, made.weights),
+          shares: byName(members, made.shares),
+          slope: made.slope,
+          fit: content.fit,
+          verdict: made.judged?.figures.comparison.verdict ?? null,
+          ...(made.judged?.figures ?? NOT_JUDGED),
+          disagreement: made.judged?.disagreement ?? null,
+          coverage: data?.coverage ?? null,
+          rows,
+          warnings: data ? warningsOf(data) : [],
+        };
+      }),
+    ),
   );
 }
 

@@ -10,8 +10,15 @@ import {
 } from '../../calibration/read-calibrator.js';
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
-import { type JudgedRows, readJudgedScores, readScoresFor, rowWarnings } from '../../data/judged-scores.js';
-import type { RowsReport } from '../../data/row-counts.js';
+import {
+  type JudgedRows,
+  type ReadJudgedOptions,
+  readJudgedScores,
+  readScoresFor,
+  rowWarnings,
+} from '../../data/judged-scores.js';
+import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
+import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
@@ -95,13 +102,15 @@ export function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport>
   const inputs = [labels, scores, options.calibrator, options.baseline].filter((path) => path !== undefined);
   const output = { force, inputs };
   // Both or neither: the report is moved into place when the scores are.
-  return withOptionalOutput(out, output, (reportOutput) =>
-    withOptionalOutput(outScores, output, async (scoresOutput) => {
-      const { report, joined, predictions } = await evaluate(options);
-      await reportOutput?.writeFile(reportOutput.name, `${JSON.stringify(report, null, 2)}\n`);
-      if (scoresOutput) await writeScoreRows(scoresOutput, joined, predictions);
-      return report;
-    }),
+  return withErrorRows(errorsOf(out), output, (refused) =>
+    withOptionalOutput(out, output, (reportOutput) =>
+      withOptionalOutput(outScores, output, async (scoresOutput) => {
+        const { report, joined, predictions } = await evaluate(options, refused);
+        await reportOutput?.writeFile(reportOutput.name, `${JSON.stringify(report, null, 2)}\n`);
+        if (scoresOutput) await writeScoreRows(scoresOutput, joined, predictions);
+        return report;
+      }),
+    ),
   );
 }
 
@@ -111,12 +120,13 @@ interface Evaluated {
   readonly predictions: Predictions;
 }
 
-async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
+async function evaluate(options: EvaluateOptions, refused: ErrorRows): Promise<Evaluated> {
   const { seed } = options;
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
-  const { joined, rows, labels, modelSha256 } = await readJudgedScores(options, options.signal);
+  const reading = { signal: options.signal, onRefused: refused.add };
+  const { joined, rows: judged, labels, modelSha256 } = await readJudgedScores(options, reading);
   if (calibrator) assertSameModel(calibrator, modelSha256);
   const columns = options.by.map((flag) => groupColumn(joined, flag));
   const predictions = predict(joined, calibrator);
@@ -129,7 +139,14 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     minRows: options.minGroup,
     ...runOf(options),
   });
-  const compared = options.baseline === undefined ? null : await compare(joined, labels, options, bootstrap);
+  const { baseline } = options;
+  const compared = baseline === undefined ? null : await compare(joined, labels, { ...reading, baseline }, bootstrap);
+  const errors = await refused.finish();
+  const rows: JudgedRows = {
+    ...judged,
+    failed: judged.failed + (compared?.rows.badRows ?? 0),
+    ...(errors !== null && { errors }),
+  };
   const hashed = await inputs;
   const fittedOnTheseLabels = predictions.calibrated && isFittedOn(calibrator!, hashed.labels.sha256);
   const report: EvaluateReport = {
@@ -150,8 +167,12 @@ async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     options: { by: columns.map(({ name }) => name), resamples: options.resamples ?? null, seed },
     tool: TOOL,
     ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
-    rows: compared ? { ...rows, failed: rows.failed + compared.rows.badRows } : rows,
-    warnings: [...rowWarnings(rows), ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : [])],
+    rows,
+    warnings: [
+      ...rowWarnings(rows),
+      ...(compared ? rowsWarnings('Baseline', compared.rows) : []),
+      ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : []),
+    ],
     out: options.out === undefined ? null : basename(options.out),
     outScores: options.outScores === undefined ? null : basename(options.outScores),
   };
@@ -200,11 +221,11 @@ async function ceilingOf(joined: JoinedPairs, bootstrap: BootstrapOptions) {
 async function compare(
   model: JoinedPairs | JoinedAbsolutes,
   labels: Parameters<typeof readScoresFor>[0],
-  { baseline, signal }: EvaluateOptions,
+  { baseline, ...reading }: ReadJudgedOptions & { readonly baseline: string },
   bootstrap: BootstrapOptions,
 ): Promise<NonNullable<EvaluateReport['baseline']>> {
-  const { joined, report } = await readScoresFor(labels, baseline!, signal);
-  const file = basename(baseline!);
+  const { joined, report } = await readScoresFor(labels, baseline, reading);
+  const file = basename(baseline);
   if (joined.count === 0) {
     throw new HpsError('DATA_INVALID', `${file}: scores none of the judged rows`, {
       hint: 'Rows are matched by id: check that the baseline scored these samples.',

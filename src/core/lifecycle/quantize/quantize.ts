@@ -18,7 +18,7 @@ import { compareLatency, type Latency, speedWarnings } from '../../quantization/
 import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
-import { assertReleasable, ModelRelease, type StagedModel } from '../../release/model-release.js';
+import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
 import { counter, type Run, runOf } from '../../run.js';
 import type { ModelLimits } from '../../runtime/child.js';
 
@@ -60,6 +60,8 @@ export interface QuantizeReport {
   readonly scheme: SchemeId;
   /** Base name. */
   readonly out: string;
+  /** Base names of what is written beside it; none on a dry run. */
+  readonly beside: readonly string[];
   readonly sha256: string | null;
   readonly bytes: number | null;
   /** Bytes of the float files over bytes of the quantized ones. */
@@ -227,6 +229,7 @@ async function publishCandidate(
   const facts = {
     scheme: options.scheme,
     out: basename(options.out),
+    beside: release === null ? [] : [REPORT_SUFFIX, ...(search ? [PARETO] : [])].map((suffix) => release.name + suffix),
     quantized: candidate.quantized.length,
     excluded: candidate.excluded,
     clipRates: clipRates(calibration),

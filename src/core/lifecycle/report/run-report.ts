@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
+import { withAtomicOutput } from '../../bytes/output.js';
 import { withAtomicFolder } from '../../bytes/output-folder.js';
 import { readReport } from '../../card/card-sources.js';
 import {
@@ -18,7 +19,7 @@ import { writeFiles } from '../card/write.js';
 export interface RunReportOptions extends Run {
   /** Folder that commands wrote their reports to. */
   readonly folder: string;
-  /** Folder of the summary; `summary` in that folder by default. */
+  /** Folder of the summary, or a file named `.html` or `.md` for that rendering alone; `summary` in that folder by default. */
   readonly out?: string;
   readonly force: boolean;
 }
@@ -60,14 +61,25 @@ export async function reportRun(options: RunReportOptions): Promise<RunReport> {
   }
   if (found.length === 0) throw nothingFound(folder, skipped);
   const name = basename(folder);
-  const { files, pictures } = await renderRunReport({ name, documents: found, skipped });
+  const single = SINGLE_FILES[extname(out).toLowerCase()];
+  const rendered = await renderRunReport({ name, documents: found, skipped }, { pictures: single === undefined });
   const documents = found.map(({ path, kind }) => ({ path, kind }));
   const summary = `${JSON.stringify({ documents, skipped }, null, 2)}\n`;
-  const written = await withAtomicFolder(out, { force, marker: MARKER }, (into) =>
-    writeFiles(into, new Map([...files, [MARKER, summary]]), pictures),
-  );
+  const inputs = found.map(({ path }) => join(folder, path));
+  const written =
+    single === undefined
+      ? await withAtomicFolder(out, { force, marker: MARKER }, (into) =>
+          writeFiles(into, new Map([...rendered.files, [MARKER, summary]]), rendered.pictures),
+        )
+      : await withAtomicOutput(out, { force, inputs }, async (output) => {
+          await output.writeFile(output.name, rendered.files.get(single)!);
+          return [output.name];
+        });
   return { out: basename(out), files: written, documents, skipped };
 }
+
+/** Renderings that can be had alone, by what the output's name ends in; the HTML has its pictures inside. */
+const SINGLE_FILES: Readonly<Record<string, string>> = { '.html': 'index.html', '.md': 'README.md' };
 
 /** JSON files below a folder by their path in it, sorted; links are not followed, nor summaries and cards looked into. */
 function jsonFiles(folder: string): string[] {

@@ -1,8 +1,9 @@
 import { basename, dirname, resolve } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
-import { type DataFormat, formatOfName } from '../../data/recognise.js';
+import { type DataFormat, outputFormat } from '../../data/recognise.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
+import { createScoreWriter } from '../../data/write-scores.js';
 import { HpsError } from '../../errors.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type Run, reporter } from '../../run.js';
@@ -14,7 +15,7 @@ import { type InputProgress, type InputRow, readInputRows } from './input-rows.j
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
 import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
 import { chooseScorer, sampleOf } from './samples.js';
-import { createScoreWriter, type ErrorRecord, formatErrorRecord } from './score-rows.js';
+import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 
 export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
   /** One for each modality in the input. */
@@ -72,7 +73,7 @@ export interface BatchReport {
 export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   const started = performance.now();
   const { out } = options;
-  const format = options.to ?? formatOfName(out);
+  const format = outputFormat(out, options.to);
   if (out === STANDARD_STREAM && options.resume) {
     throw new HpsError('USAGE', '--resume needs an output file', { hint: 'Give --output FILE instead of -.' });
   }
@@ -186,7 +187,7 @@ class BatchRun {
       contract: contract ? JSON.stringify(contract.value) : null,
       batchSize,
       shard: shard ? `${shard.index}/${shard.count}` : null,
-      format: to ?? formatOfName(out),
+      format: outputFormat(out, to),
       files: models.length,
       remote: this.remote,
       ...runtime,
@@ -303,7 +304,7 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const errors = run.figures.failed === 0 ? null : await writeErrors(outputs.errors, path);
   const sink = await outputs.scores.create();
   const writer = createScoreWriter(sink, format);
-  for await (const { score } of readJournal(path)) if (score) await writer.write(score);
+  for await (const { score } of readJournal(path)) if (score) await writer.write(withoutRuntime(score));
   await writer.finish();
   const { name, sha256 } = await sink.finish();
   const manifest = await outputs.scores.writeFile(`${name}${MANIFEST_SUFFIX}`, run.manifestOf({ sha256, format }));
@@ -328,7 +329,7 @@ async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
   const writer = createScoreWriter(streams.stdout, format);
   const score = async (onError: (error: ErrorRecord) => Promise<void>): Promise<void> => {
     await run.score(async ({ score, error }) => {
-      if (score) await writer.write(score);
+      if (score) await writer.write(withoutRuntime(score));
       if (score && format === 'jsonl') await writer.finish(); // a reader may be waiting for it
       if (error) await onError(error);
     }, null);

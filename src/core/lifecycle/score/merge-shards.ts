@@ -5,14 +5,15 @@ import { checkOutput, StagedOutput } from '../../bytes/output.js';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { readJsonLines } from '../../data/json-lines.js';
-import { type DataFormat, formatOfName } from '../../data/recognise.js';
+import { type DataFormat, outputFormat } from '../../data/recognise.js';
 import { scoreRowSchema } from '../../data/schema.js';
+import { createScoreWriter } from '../../data/write-scores.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { readInputRows } from './input-rows.js';
 import { formatManifest, MANIFEST_SUFFIX, runtimeSchema } from './manifest.js';
 import { choiceOf } from './samples.js';
-import { createScoreWriter, type ErrorRecord, formatErrorRecord, type ScoreRecord } from './score-rows.js';
+import { type ErrorRecord, formatErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';
 import { SharedSettings } from './shared-settings.js';
 
 export interface MergeOptions extends Run {
@@ -49,7 +50,7 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
   const { input, out, errors = errorsOf(out), force } = options;
   // A pattern such as `scores-*.jsonl` names the failed rows too, which are read with their shard.
   const shards = options.shards.filter((path) => !options.shards.some((other) => errorsOf(other) === path));
-  const format = options.to ?? formatOfName(out);
+  const format = outputFormat(out, options.to);
   const inputs = [input, ...shards];
   const scores = await StagedOutput.open(out, { force, inputs });
   try {
@@ -64,7 +65,7 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
       let failed = 0;
       for await (const { score, error } of provenRows({ ...options, shards }, settings)) {
         rows++;
-        if (score) await writer.write(score);
+        if (score) await writer.write(withoutRuntime(score));
         else {
           failed++;
           await errorSink.write(Buffer.from(formatErrorRecord(error)));

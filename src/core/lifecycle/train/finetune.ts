@@ -9,6 +9,7 @@ import { removeCalibrator } from '../../calibration/embed.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
+import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
@@ -32,7 +33,16 @@ import type { TrainingConfig } from '../../training/run/config.js';
 import type { ModalityData } from '../../training/run/dataset.js';
 import { Evaluator } from '../../training/run/evaluator.js';
 import { cutFrozen } from '../../training/run/frozen.js';
-import { labelSources, readTrainingData, splitData } from '../../training/run/labelled-data.js';
+import {
+  type LeftOutRows,
+  labelSources,
+  leftOutRows,
+  leftOutWarnings,
+  readTrainingData,
+  refuseOneSided,
+  splitData,
+  whyLeftOut,
+} from '../../training/run/labelled-data.js';
 import { runTraining, type TrainingOutcome } from '../../training/run/run.js';
 import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
 import { Trainer } from '../../training/run/trainer.js';
@@ -103,7 +113,12 @@ export interface FinetuneReport {
   readonly helped: boolean;
   readonly gate: GateReport | null;
   readonly lineage: readonly LineageStep[];
-  readonly skippedRows: Readonly<Record<string, number>>;
+  readonly skippedRows: LeftOutRows['skippedRows'];
+  readonly rows: LeftOutRows['rows'];
+  /** Rows refused. */
+  readonly failed: number;
+  /** Base name of the file that has them; null where there is none. */
+  readonly errors: string | null;
   readonly warnings: readonly string[];
 }
 
@@ -126,14 +141,16 @@ async function finetuneLocked(options: FinetuneOptions): Promise<FinetuneReport>
   }
   const { out, checkpointOut, force } = options;
   const inputs = [...(await sourceFiles(options.source)), ...labelFiles(options)];
-  return withOptionalOutput(checkpointOut, { force, inputs }, async (checkpoint) => {
-    const release = await ModelRelease.reserve(out, { force, inputs });
-    try {
-      return await finetuneInto({ release, checkpoint }, options);
-    } finally {
-      await release.close();
-    }
-  });
+  return withErrorRows(errorsOf(out), { force, inputs }, (refused) =>
+    withOptionalOutput(checkpointOut, { force, inputs }, async (checkpoint) => {
+      const release = await ModelRelease.reserve(out, { force, inputs });
+      try {
+        return await finetuneInto({ release, checkpoint, refused }, options);
+      } finally {
+        await release.close();
+      }
+    }),
+  );
 }
 
 /** Where the results go, kept from before the training. */
@@ -141,6 +158,8 @@ interface Places {
   readonly release: ModelRelease;
   /** Null where no checkpoint is asked for. */
   readonly checkpoint: StagedOutput | null;
+  /** Rows that were left out. */
+  readonly refused: ErrorRows;
 }
 
 function finetuneInto(places: Places, options: FinetuneOptions): Promise<FinetuneReport> {
@@ -227,7 +246,8 @@ interface Sets {
   readonly train: ModalityData;
   readonly validation: ModalityData;
   readonly old: ModalityData | null;
-  readonly skipped: ReadonlyMap<string, number>;
+  readonly leftOut: LeftOutRows;
+  readonly errors: string | null;
 }
 
 class Finetuning {
@@ -307,7 +327,7 @@ class Finetuning {
       this.refuseForgetting(forgotten);
       const helped = gained.auc.verdict === 'better';
       if (!helped) this.warn('Fine-tuning did not help: the held-out AUC did not rise by more than chance.');
-      return await this.write(parameters, sets, {
+      return await this.write(parameters, {
         modality,
         engine: options.engine.id,
         device: options.device,
@@ -323,7 +343,8 @@ class Finetuning {
         gained,
         forgotten,
         helped,
-        skippedRows: Object.fromEntries(sets.skipped),
+        ...sets.leftOut,
+        errors: sets.errors,
       });
     } finally {
       await trainer.release();
@@ -363,23 +384,31 @@ class Finetuning {
         scoreRange: options.training.score_range,
         classes: { quality: classes ?? Number.MAX_SAFE_INTEGER },
         cache: options.cache,
+        onRefused: this.places.refused.add,
         ...runOf(options),
       });
     const fresh = await read(options.labels);
     const [all] = fresh.modalities;
-    if (!all) throw noData(`no row of ${modality} has a label`, { skipped: Object.fromEntries(fresh.skipped) });
-    const held = options.validation.length > 0 ? (await read(options.validation)).modalities : null;
+    if (!all) throw noData(`no row of ${modality} has a label${whyLeftOut([fresh])}`, { ...leftOutRows([fresh]) });
+    const held = options.validation.length > 0 ? await read(options.validation) : null;
     const parts = held
-      ? { train: [all], validation: held }
+      ? { train: [all], validation: held.modalities }
       : splitData([all], options.training.val_fraction, options.seed);
     const [train] = parts.train;
     const [validation] = parts.validation;
     if (train.pairs.length + train.absolutes.length === 0) throw noData('no row is left to train on', {});
     checkHeldOut(validation);
-    refuseUndecided(train);
-    const old = options.old.length > 0 ? (await read(options.old)).modalities[0] : undefined;
-    if (options.old.length > 0 && !old?.pairs.length) throw noData(`the old labels have no pair of ${modality}`, {});
-    return { train, validation, old: old ?? null, skipped: fresh.skipped };
+    refuseOneSided(train, 'to train on');
+    refuseOneSided(validation, 'that is held out');
+    const old = options.old.length > 0 ? await read(options.old) : null;
+    const oldData = old?.modalities[0] ?? null;
+    if (old && !oldData?.pairs.length) throw noData(`the old labels have no pair of ${modality}`, {});
+    if (oldData) refuseOneSided(oldData, 'of the old labels');
+    const everything = [fresh, ...(held ? [held] : []), ...(old ? [old] : [])];
+    for (const warning of leftOutWarnings(everything)) this.warn(warning);
+    const errors = await this.places.refused.finish();
+    if (errors !== null) this.warn(`The refused rows are in ${errors}.`);
+    return { train, validation, old: oldData, leftOut: leftOutRows(everything), errors };
   }
 
   /** Steps and evaluations by the number of examples: an evaluation an epoch. */
@@ -463,7 +492,6 @@ class Finetuning {
 
   private async write(
     parameters: Parameters,
-    { skipped }: Sets,
     facts: Omit<FinetuneReport, 'out' | 'sha256' | 'bytes' | 'checkpoint' | 'gate' | 'lineage' | 'warnings'>,
   ): Promise<FinetuneReport> {
     const { options, source, warnings } = this;
@@ -496,7 +524,6 @@ class Finetuning {
         ...facts,
         gate,
         lineage: [...source.manifest.lineage, step],
-        skippedRows: Object.fromEntries(skipped),
         warnings,
       }),
       ...runOf(options),
@@ -567,12 +594,6 @@ function checkHeldOut(validation: ModalityData | undefined): void {
       details: { clusters },
     },
   );
-}
-
-/** Pairs that are all ties say nothing of either side. */
-function refuseUndecided({ pairs, absolutes }: ModalityData): void {
-  if (pairs.length === 0 || absolutes.length > 0 || pairs.some(({ votes: [left, right] }) => left !== right)) return;
-  throw noData('every pair is tied: there is nothing to learn a preference from', { pairs: pairs.length });
 }
 
 async function writeTensors(path: string, tensors: Iterable<Tensor>, force: boolean): Promise<void> {

@@ -13,6 +13,7 @@ import { NOTHING_BESIDE } from '../../checkpoint/beside.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
 import {
@@ -37,11 +38,15 @@ import { ItemBatch } from '../../training/run/batch.js';
 import type { TrainingConfig } from '../../training/run/config.js';
 import { type ModalityData, streamsOf } from '../../training/run/dataset.js';
 import {
+  type LeftOutRows,
   labelSources,
+  leftOutRows,
+  leftOutWarnings,
   type ModalityContract,
   readTrainingData,
   splitData,
   type TrainingData,
+  whyLeftOut,
 } from '../../training/run/labelled-data.js';
 import { isCheckpointName, LOG_FILE, runTraining, type TrainingOutcome } from '../../training/run/run.js';
 import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
@@ -72,7 +77,7 @@ export interface TrainOptions extends Run {
   readonly force: boolean;
 }
 
-export interface TrainReport extends TrainingOutcome {
+export interface TrainReport extends TrainingOutcome, LeftOutRows {
   /** Base name of the folder. */
   readonly out: string;
   readonly checkpoint: { readonly name: string; readonly sha256: string };
@@ -81,7 +86,8 @@ export interface TrainReport extends TrainingOutcome {
   readonly examples: Readonly<
     Record<string, { readonly pairs: number; readonly absolutes: number; readonly validationPairs: number }>
   >;
-  readonly skippedRows: Readonly<Record<string, number>>;
+  /** Base name of the file with the refused rows; null where there is none. */
+  readonly errors: string | null;
   readonly device: string;
 }
 
@@ -95,12 +101,16 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  *   process trains in the folder
  */
 export function trainModel(options: TrainOptions): Promise<TrainReport> {
-  return withLockedFolder(options.out, () => trainInto(options));
+  const { out, resume, force, data, validation } = options;
+  return withLockedFolder(out, () => {
+    checkFolder(options);
+    const inputs = [...data, ...validation].flatMap((path) => labelSources(path).map((source) => source.path));
+    return withErrorRows(errorsOf(out), { force: force || resume, inputs }, (refused) => trainInto(options, refused));
+  });
 }
 
-async function trainInto(options: TrainOptions): Promise<TrainReport> {
+async function trainInto(options: TrainOptions, refused: ErrorRows): Promise<TrainReport> {
   const { config, out, seed } = options;
-  checkFolder(options);
   const tokenizer = findTokenizer(options);
   const initial = await openInitial(options);
   try {
@@ -112,7 +122,9 @@ async function trainInto(options: TrainOptions): Promise<TrainReport> {
       const { inputs } = await buildForward(initial, exporter, { modality, ...request });
       contracts.set(modality, { inputs: withTokenizer(inputs, tokenizer), tokenizer: tokenizer?.json ?? null });
     }
-    const { train, validation, skipped } = await readData(options, contracts);
+    const { train, validation, leftOut } = await readData(options, contracts, refused);
+    const errors = await refused.finish();
+    if (errors !== null) options.onWarning?.(`The refused rows are in ${errors}.`);
     const used = train.map(({ modality }) => modality);
     let checkpoint = initial;
     if (options.checkpoint === undefined && config.training.batch_norm_items > 0)
@@ -180,7 +192,8 @@ async function trainInto(options: TrainOptions): Promise<TrainReport> {
         seed,
         trainedParameters: parameters.count,
         examples,
-        skippedRows: Object.fromEntries(skipped),
+        ...leftOut,
+        errors,
         device: options.device,
       };
     } finally {
@@ -277,10 +290,14 @@ function wantedModalities(checkpoint: Checkpoint, exporter: ArchitectureExporter
 interface SplitData {
   readonly train: readonly ModalityData[];
   readonly validation: readonly ModalityData[];
-  readonly skipped: TrainingData['skipped'];
+  readonly leftOut: LeftOutRows;
 }
 
-async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, ModalityContract>): Promise<SplitData> {
+async function readData(
+  options: TrainOptions,
+  contracts: ReadonlyMap<Modality, ModalityContract>,
+  refused: ErrorRows,
+): Promise<SplitData> {
   const { training, model } = options.config;
   const read = (paths: readonly string[]): Promise<TrainingData> =>
     readTrainingData({
@@ -290,6 +307,7 @@ async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, 
       scoreRange: training.score_range,
       classes: { quality: Number(model.quality_classes) },
       cache: options.cache,
+      onRefused: refused.add,
       ...runOf(options),
     });
   const all = await read(options.data);
@@ -298,18 +316,20 @@ async function readData(options: TrainOptions, contracts: ReadonlyMap<Modality, 
     ? { train: all.modalities, validation: held.modalities }
     : splitData(all.modalities, training.val_fraction, options.seed);
   const filled = train.filter(({ pairs, absolutes }) => pairs.length + absolutes.length > 0);
+  const everything = [all, ...(held ? [held] : [])];
   if (filled.length === 0) {
-    throw new HpsError('DATA_INVALID', 'no labelled row can be trained on', {
+    throw new HpsError('DATA_INVALID', `no labelled row can be trained on${whyLeftOut(everything)}`, {
       hint: 'Give rows with votes or scores, of a modality in training.modality_mix.',
-      details: { skipped: Object.fromEntries(all.skipped), modalities: [...contracts.keys()] },
+      details: { ...leftOutRows(everything), modalities: [...contracts.keys()] },
     });
   }
+  for (const warning of leftOutWarnings(everything)) options.onWarning?.(warning);
   const limited = validation
     .filter(({ modality, pairs }) => pairs.length > 0 && filled.some((data) => data.modality === modality))
     .map((data) => ({ ...data, pairs: data.pairs.slice(0, training.val_pairs) }));
   if (limited.length === 0)
     options.onWarning?.('No pair is held out: the last weights are kept, and nothing says how good they are.');
-  return { train: filled, validation: limited, skipped: all.skipped };
+  return { train: filled, validation: limited, leftOut: leftOutRows(everything) };
 }
 
 /** The drawn weights with the statistics of their batch norms taken from the data. */

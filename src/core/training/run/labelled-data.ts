@@ -2,7 +2,9 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
+import type { OnRefused } from '../../data/judged-scores.js';
 import { readRows } from '../../data/read-rows.js';
+import { RowCounts, type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type AbsoluteRow, type DataRow, humanScore, type PairRow } from '../../data/rows.js';
 import { clusterSplit } from '../../data/split.js';
 import { HpsError } from '../../errors.js';
@@ -40,10 +42,13 @@ export function labelSources(path: string, mediaRoot?: string): LabelSource[] {
   });
 }
 
-/** A labelled row with where its media are. */
+/** A labelled row with where it stands, and where its media are. */
 interface SourcedRow {
   readonly row: DataRow;
+  readonly line: number;
   readonly mediaRoot: string;
+  /** Of its file. */
+  readonly counts: RowCounts;
 }
 
 /** What one modality's model reads. */
@@ -63,12 +68,56 @@ export interface TrainingDataOptions extends Run {
   readonly classes: { readonly quality: number };
   /** Folder where prepared pictures, sounds and clips are kept for the next run. */
   readonly cache?: string;
+  /** Receives every row that is refused, with the base name of its file. */
+  readonly onRefused?: OnRefused;
 }
 
 export interface TrainingData {
   readonly modalities: readonly ModalityData[];
-  /** Rows that are left out, by reason. */
-  readonly skipped: ReadonlyMap<string, number>;
+  /** What reading came to, file by file. */
+  readonly rows: readonly FileRows[];
+  /** Rows that nothing is wrong with and that are of no use here, by reason. */
+  readonly unused: ReadonlyMap<string, number>;
+}
+
+/** What reading one file came to. Rows whose media could not be read count as refused. */
+export interface FileRows extends RowsReport {
+  /** Base name. */
+  readonly file: string;
+}
+
+/** What a report says of the rows that were left out. */
+export interface LeftOutRows {
+  /** Rows by why they were left out: a code for those that were refused, words for those of no use. */
+  readonly skippedRows: Readonly<Record<string, number>>;
+  readonly rows: readonly FileRows[];
+  /** Rows refused. */
+  readonly failed: number;
+}
+
+/** The rows left out of all that was read. */
+export function leftOutRows(read: readonly TrainingData[]): LeftOutRows {
+  const counts = new Map<string, number>();
+  const add = (reason: string, more: number): void => void counts.set(reason, (counts.get(reason) ?? 0) + more);
+  const rows = read.flatMap((data) => data.rows);
+  for (const { badRowsByCode } of rows) for (const [code, count] of Object.entries(badRowsByCode)) add(code, count);
+  for (const { unused } of read) for (const [reason, count] of unused) add(reason, count);
+  const failed = rows.reduce((sum, { badRows }) => sum + badRows, 0);
+  return { skippedRows: Object.fromEntries(counts), rows, failed };
+}
+
+/** What of the rows a reader should know, one sentence each. */
+export function leftOutWarnings(read: readonly TrainingData[]): string[] {
+  return read.flatMap(({ rows, unused }) => [
+    ...rows.flatMap((report) => rowsWarnings(report.file, report)),
+    ...[...unused].map(([reason, count]) => `${count} ${count === 1 ? 'row is' : 'rows are'} not used: ${reason}.`),
+  ]);
+}
+
+/** Why rows were left out, as the end of a sentence; empty where none were. */
+export function whyLeftOut(read: readonly TrainingData[]): string {
+  const reasons = leftOutWarnings(read).join(' ');
+  return reasons === '' ? '' : `. ${reasons.slice(0, -1)}`;
 }
 
 /**
@@ -76,36 +125,48 @@ export interface TrainingData {
  * @throws HpsError DATA_INVALID where nothing can be trained on, or a label is none the model has
  */
 export async function readTrainingData(options: TrainingDataOptions): Promise<TrainingData> {
-  const skipped = new Map<string, number>();
-  const skip = (reason: string): void => void skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+  const unused = new Map<string, number>();
+  const skip = (reason: string): void => void unused.set(reason, (unused.get(reason) ?? 0) + 1);
   const rows = new Map<Modality, SourcedRow[]>();
+  const files: { readonly file: string; readonly counts: RowCounts }[] = [];
   for (const source of options.sources) {
-    for await (const row of labelledRows(source, skip, options.signal)) {
-      const modality = modalityOf(row);
+    const file = basename(source.path);
+    const counts = new RowCounts((row) => options.onRefused?.(row, file));
+    files.push({ file, counts });
+    for await (const sourced of labelledRows(source, counts, skip, options.signal)) {
+      const modality = modalityOf(sourced.row);
       if (!options.contracts.has(modality)) skip(`${modality}: not trained here`);
-      else rows.set(modality, [...(rows.get(modality) ?? []), { row, mediaRoot: source.mediaRoot }]);
+      else {
+        if (!rows.has(modality)) rows.set(modality, []);
+        rows.get(modality)!.push(sourced);
+      }
     }
   }
   const modalities: ModalityData[] = [];
   for (const [modality, { inputs, tokenizer }] of options.contracts) {
     const own = rows.get(modality);
-    if (own) modalities.push(await prepareModality(modality, own, { inputs, tokenizer }, options, skip));
+    if (own) modalities.push(await prepareModality(modality, own, { inputs, tokenizer }, options));
   }
-  return { modalities, skipped };
+  return { modalities, rows: files.map(({ file, counts }) => ({ file, ...counts.report() })), unused };
 }
 
 async function* labelledRows(
-  { path }: LabelSource,
+  { path, mediaRoot }: LabelSource,
+  counts: RowCounts,
   skip: (reason: string) => void,
   signal: AbortSignal | undefined,
-): AsyncGenerator<DataRow> {
+): AsyncGenerator<SourcedRow> {
   const source = FileSource.open(path);
   try {
-    for await (const batch of readRows(fileInput(source, signal))) {
+    const { ignored, votes } = counts;
+    for await (const batch of readRows(fileInput(source, signal), { ignored, votes })) {
       for (const result of batch) {
-        if (!result.row) skip(result.message);
-        else if (isLabelled(result.row)) yield result.row;
-        else skip('no label');
+        if (!result.row) counts.addBad(result);
+        else if (!isLabelled(result.row)) skip('no label');
+        else if (!counts.isRepeated(result.row.id, result.line)) {
+          counts.rows++;
+          yield { row: result.row, line: result.line, mediaRoot, counts };
+        }
       }
     }
   } finally {
@@ -121,7 +182,6 @@ async function prepareModality(
   rows: readonly SourcedRow[],
   contract: ModalityContract,
   options: TrainingDataOptions,
-  skip: (reason: string) => void,
 ): Promise<ModalityData> {
   const preparer = await openPreparerPool(contract);
   const labels = options.sources.map(({ path }) => resolve(path));
@@ -133,8 +193,8 @@ async function prepareModality(
   const used = new Map<string, TrainingItem>();
   const packers = packersOf(contract.inputs);
   const items: TrainingItem[] = [];
-  const indices = new Map<string, Promise<number | null>>();
-  const prepare = async (item: ItemInput, row: DataRow, mediaRoot: string): Promise<number | null> => {
+  const indices = new Map<string, Promise<number>>();
+  const prepare = async (item: ItemInput, row: DataRow, mediaRoot: string): Promise<number> => {
     const { media, key } = await resolveItem(item, { modality, mediaRoot, context: row.context });
     const known = indices.get(key);
     if (known) return known;
@@ -157,23 +217,22 @@ async function prepareModality(
     return { packed, tokens: tokens ?? 0, samples: samples ?? 0 };
   };
   const count = counter(options, `Preparing ${modality}`, 'rows', rows.length);
-  const indexOf = async (item: ItemInput, { row, mediaRoot }: SourcedRow): Promise<number | null> => {
+  const indexOf = async (item: ItemInput, { row, mediaRoot }: SourcedRow): Promise<number | HpsError> => {
     try {
       return await prepare(item, row, mediaRoot);
     } catch (error) {
       if (!(error instanceof HpsError) || error.exitCode !== 2) throw error;
-      skip(error.code);
-      return null;
+      return error;
     }
   };
   try {
     const prepared = await inWindows(rows, async (sourced) => {
       const { row } = sourced;
       const sides = row.kind === 'pair' ? [row.left, row.right] : [row.item];
-      const found = await Promise.all(sides.map((side) => indexOf(side as ItemInput, sourced)));
+      const indices = await Promise.all(sides.map((side) => indexOf(side as ItemInput, sourced)));
       options.signal?.throwIfAborted();
       count();
-      return found.every((index) => index !== null) ? { row, indices: found as number[] } : null;
+      return { ...sourced, indices };
     });
     const isNew = used.size !== before.size || [...used.keys()].some((key) => !before.has(key));
     if (cache !== null && isNew) await writePrepared(cache, used);
@@ -193,12 +252,17 @@ async function inWindows<T, R>(values: readonly T[], use: (value: T) => Promise<
   return results;
 }
 
+/** A row with its items, or with why they could not be prepared. */
+interface PreparedRow extends SourcedRow {
+  readonly indices: readonly (number | HpsError)[];
+}
+
 /** Items in the order of the rows that name them first: which thread was done first must not matter. */
 function inOrder(
   modality: Modality,
   inputs: readonly ContractInput[],
   items: readonly TrainingItem[],
-  prepared: readonly ({ readonly row: DataRow; readonly indices: readonly number[] } | null)[],
+  prepared: readonly PreparedRow[],
   options: TrainingDataOptions,
 ): ModalityData {
   const places = new Map<number, number>();
@@ -211,11 +275,16 @@ function inOrder(
   };
   const pairs: PairExample[] = [];
   const absolutes: AbsoluteExample[] = [];
-  for (const each of prepared) {
-    if (!each) continue;
-    const [first, second] = each.indices.map(placeOf);
-    if (each.row.kind === 'pair') pairs.push(pairExample(each.row, first, second, options.balance));
-    else absolutes.push(absoluteExample(each.row, first, options));
+  for (const { row, line, counts, indices } of prepared) {
+    const failure = indices.find((index) => index instanceof HpsError);
+    if (failure) {
+      counts.rows--;
+      counts.addBad({ line, code: failure.code, message: failure.message });
+      continue;
+    }
+    const [first, second] = (indices as readonly number[]).map(placeOf);
+    if (row.kind === 'pair') pairs.push(pairExample(row, first, second, options.balance));
+    else absolutes.push(absoluteExample(row, first, options));
   }
   return { modality, inputs, items: ordered, pairs, absolutes };
 }
@@ -280,4 +349,32 @@ export function splitData(
       absolutes: each.absolutes.filter(({ cluster }) => partOf(cluster) === name),
     }));
   return { train: part('train'), validation: part('validation') };
+}
+
+/**
+ * Pairs that are all ties say nothing of either side; and where every vote is for one side, a model learns the side, and no figure
+ * of ranking tells.
+ *
+ * @param what - of the labels, for the message
+ * @throws HpsError DATA_INVALID
+ */
+export function refuseOneSided({ pairs, absolutes }: Pick<ModalityData, 'pairs' | 'absolutes'>, what: string): void {
+  const [hasLeft, hasRight] = [0, 1].map((side) => pairs.some(({ votes }) => votes[side] > 0));
+  if (pairs.length === 0 || (hasLeft && hasRight) || (!hasLeft && !hasRight && absolutes.length > 0)) return;
+  const details = { pairs: pairs.length };
+  if (!hasLeft && !hasRight) {
+    throw new HpsError('DATA_INVALID', `every pair ${what} is tied: there is nothing to learn a preference from`, {
+      hint: 'Give labels with a preference in them.',
+      details,
+    });
+  }
+  const side = hasLeft ? 'left' : 'right';
+  throw new HpsError(
+    'DATA_INVALID',
+    `every vote ${what} is for the ${side}: that teaches the side, not the preference`,
+    {
+      hint: 'Check how votes are coded; or swap the sides of half of the pairs, each with its votes.',
+      details: { ...details, side },
+    },
+  );
 }

@@ -75,6 +75,99 @@ describe('a target that cannot be written', () => {
   });
 });
 
+describe('rows that are left out', () => {
+  const lines = readFileSync(writeTextPairs(join(sharedFolder(), 'rows.jsonl'), 48, 'blue', 'red'), 'utf8').split('\n');
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const tune = (out: string, labels: string, changes: Partial<FinetuneOptions> = {}) =>
+    finetuneModel(options(out, { labels: [labels], epochs: 1, ...changes }));
+
+  it('are counted, said with their lines, and written beside the model', async () => {
+    const bad = ['{', '{"id":"x","type":"pair","left":"a","right":"b","labels":[3]}', lines[0]];
+    const labels = write(
+      'some.jsonl',
+      [...lines.slice(0, 9), ...bad, '{"id":"y","type":"pair","left":"a","right":"b"}', ...lines.slice(9)].join('\n'),
+    );
+    const report = await tune('some.onnx', labels);
+    expect(report).toMatchObject({
+      failed: 3,
+      skippedRows: { INVALID_JSON: 1, FIELD_INVALID: 1, DUPLICATE_ID: 1, 'no label': 1 },
+      rows: [{ file: 'some.jsonl', rows: 48, badRows: 3 }],
+      errors: 'some.onnx.errors.jsonl',
+    });
+    expect(report.warnings).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^some\.jsonl: 3 rows refused \(.*\): line 10: .*; line 11: labels .*; line 12: id /),
+        '1 row is not used: no label.',
+        'The refused rows are in some.onnx.errors.jsonl.',
+      ]),
+    );
+    const written = readFileSync(join(folder, 'some.onnx.errors.jsonl'), 'utf8').trim().split('\n');
+    expect(written.map((line) => JSON.parse(line))).toEqual(
+      [10, 11, 12].map((line) => expect.objectContaining({ file: 'some.jsonl', line })),
+    );
+  });
+
+  it('are named where nothing else is there', async () => {
+    const labels = write('none.jsonl', '{"id":"1"}\n{"id":"2","type":"pair"}\n');
+    await expect(tune('none.onnx', labels)).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(
+        /has a label\. none\.jsonl: 2 rows refused .*: line 1: type is missing; line 2: left is/,
+      ),
+    });
+    expect(existsSync(join(folder, 'none.onnx.errors.jsonl'))).toBe(false);
+  });
+
+  it.each([
+    ['1/2', '2', '1'],
+    ['chosen/rejected', '"rejected"', '"chosen"'],
+  ])('are none where the file codes its votes as %s, which is said', async (coding, right, left) => {
+    const coded = lines.join('\n').replaceAll('[0,0,0.5]', `[${right}]`).replaceAll('[1,1,1]', `[${left}]`);
+    const [report, plain] = [
+      await tune(`${coding.replace('/', '-')}.onnx`, write('coded.jsonl', coded)),
+      await tune('plain.onnx', write('plain.jsonl', lines.join('\n').replaceAll('[0,0,0.5]', '[0]')), { force: true }),
+    ];
+    expect([report.failed, report.gained]).toEqual([0, plain.gained]);
+    expect(report.warnings.join()).toContain(`coded.jsonl: Votes are coded ${coding}: `);
+  });
+});
+
+describe('votes for one side', () => {
+  const text = readFileSync(writeTextPairs(join(sharedFolder(), 'rows.jsonl'), 48, 'blue', 'red'), 'utf8');
+  it.each([
+    ['the left', '[1]', '[1,0.5]', 'every vote to train on is for the left'],
+    ['the right', '[0]', '[0]', 'every vote to train on is for the right'],
+    ['neither', '[0.5]', '[0.5]', 'every pair to train on is tied'],
+  ])('stop before anything is trained: %s', async (side, first, second, message) => {
+    const labels = join(folder, `${side}.jsonl`);
+    writeFileSync(labels, text.replaceAll('[0,0,0.5]', first).replaceAll('[1,1,1]', second));
+    const onProgress = vi.fn();
+    await expect(finetuneModel(options('side.onnx', { labels: [labels], onProgress }))).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining(message),
+    });
+    expect(onProgress).not.toHaveBeenCalledWith(expect.objectContaining({ stage: 'Training' }));
+  });
+
+  it('stop where they are the old labels, or held out', async () => {
+    const labels = join(folder, 'side.jsonl');
+    writeFileSync(labels, text.replaceAll('[0,0,0.5]', '[1]'));
+    for (const [changes, words] of [
+      [{ old: [labels] }, 'of the old labels is for the left'],
+      [{ validation: [labels] }, 'that is held out is for the left'],
+    ] as const) {
+      await expect(
+        finetuneModel(options('side.onnx', { ...changes, labels: [join(folder, 'new.jsonl')] })),
+      ).rejects.toMatchObject({
+        message: expect.stringContaining(words),
+      });
+    }
+  });
+});
+
 async function weights(path: string): Promise<Map<string, string>> {
   const file = openOnnx(path);
   const result = new Map<string, string>();

@@ -1,0 +1,80 @@
+import type { TableCell } from './flat.js';
+import type { ParquetColumn } from './parquet.js';
+import type { DataFormat } from './recognise.js';
+import type { ScoreRow } from './rows.js';
+import { createTableWriter, type RowSink, type RowWriter } from './write-rows.js';
+
+/** A column of a table of scores. */
+interface ScoreColumn extends ParquetColumn {
+  readonly of: (row: ScoreRow) => TableCell | undefined;
+}
+
+const COLUMNS: readonly ScoreColumn[] = [
+  { name: 'id', type: 'STRING', of: ({ id }) => id },
+  { name: 'logit', type: 'DOUBLE', of: ({ logit }) => logit },
+  { name: 'score', type: 'DOUBLE', of: ({ score }) => score },
+  { name: 'winner', type: 'STRING', of: ({ winner }) => winner },
+  { name: 'confidence', type: 'DOUBLE', of: ({ confidence }) => confidence },
+  {
+    name: 'calibrated',
+    type: 'BOOLEAN',
+    of: ({ calibrated }) => (calibrated === undefined ? null : calibrated !== false),
+  },
+  {
+    name: 'calibrated_value',
+    type: 'DOUBLE',
+    of: ({ calibrated }) => (typeof calibrated === 'number' ? calibrated : null),
+  },
+  { name: 'calibrated_by', type: 'STRING', of: ({ calibratedBy }) => calibratedBy },
+  { name: 'disagreement', type: 'DOUBLE', of: ({ disagreement }) => disagreement },
+  { name: 'task', type: 'STRING', of: ({ task }) => task },
+  { name: 'truncated', type: 'BOOLEAN', of: ({ truncated, model }) => truncated ?? (model ? false : null) },
+  { name: 'row', type: 'DOUBLE', of: ({ row }) => row },
+  { name: 'model', type: 'STRING', of: ({ model }) => model },
+  { name: 'runtime.version', type: 'STRING', of: ({ runtime }) => runtime?.version },
+  { name: 'runtime.device', type: 'STRING', of: ({ runtime }) => runtime?.device },
+  { name: 'runtime.threads', type: 'INT32', of: ({ runtime }) => runtime?.threads },
+  { name: 'runtime.optimization', type: 'STRING', of: ({ runtime }) => runtime?.optimization },
+];
+
+/** Columns of what one model says, whether or not a row has anything in each; `runtime` is what rows of 0.1.0 had. */
+const MODEL_COLUMNS = COLUMNS.map(({ name }) => name).filter(
+  (name) => name !== 'disagreement' && !name.startsWith('runtime.'),
+);
+
+/** Collects the columns that the scores of a file need. */
+export class ScoreColumnSet {
+  private readonly names = new Set(['id', 'logit']);
+
+  add(row: ScoreRow): void {
+    for (const { name, of } of COLUMNS) if ((of(row) ?? null) !== null) this.names.add(name);
+  }
+
+  columns(): string[] {
+    return COLUMNS.map(({ name }) => name).filter((name) => this.names.has(name));
+  }
+}
+
+/** @param names - for CSV and Parquet: what `ScoreColumnSet` found in the rows to come; by default all that a model says */
+export function createScoreWriter(
+  sink: RowSink,
+  format: DataFormat,
+  names: readonly string[] = MODEL_COLUMNS,
+): RowWriter<ScoreRow> {
+  const columns = COLUMNS.filter(({ name }) => names.includes(name));
+  return createTableWriter<ScoreRow>(sink, format, {
+    columns: columns.map(({ name, type }) => ({ name, type })),
+    cellsOf: (row) => columns.map(({ of }) => of(row) ?? null),
+    toJson: formatScore,
+  });
+}
+
+/** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
+const FIELDS = [
+  ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy', 'disagreement'],
+  ...['task', 'truncated', 'row', 'model', 'runtime'],
+  ...['version', 'device', 'threads', 'optimization'],
+];
+
+/** A line of JSON. */
+export const formatScore = (row: ScoreRow): string => `${JSON.stringify(row, FIELDS)}\n`;
