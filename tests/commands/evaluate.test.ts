@@ -162,9 +162,9 @@ describe('hpsv3 evaluate', () => {
       { accuracy: { value: 0.5, ci: [0.5, 0.5] }, auc: { value: 0.5, ci: [0.5, 0.5] } },
     ],
     [
-      'scores at the ends of float64',
-      ({ labels, scores }) => ({ labels, scores: scores.map(({ id }, i) => ({ id, logit: i % 2 ? 1e308 : -1e308 })) }),
-      { accuracy: ESTIMATE, auc: ESTIMATE, nll: { value: null, ci: null }, brier: ESTIMATE },
+      'scores at the ends of float32',
+      ({ labels, scores }) => ({ labels, scores: scores.map(({ id }, i) => ({ id, logit: i % 2 ? 3e38 : -3e38 })) }),
+      { accuracy: ESTIMATE, auc: ESTIMATE, brier: ESTIMATE },
     ],
     [
       'one row',

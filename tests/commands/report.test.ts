@@ -36,10 +36,12 @@ describe('hpsv3 report', () => {
     const folder = tempFolder();
     await evaluated(folder, { prompts: 30 });
     const at = (name: string) => join(folder, name);
-    writeFileSync(
-      at('other.scores.jsonl'),
-      readFileSync(at('scores.jsonl'), 'utf8').replaceAll('"logit":', '"logit":0.'),
-    );
+    const rows = readFileSync(at('scores.jsonl'), 'utf8').trim().split('\n');
+    const others = rows.map((row, i) => {
+      const score = JSON.parse(row);
+      return JSON.stringify({ ...score, logit: score.logit / 10 + (i % 3) / 5 });
+    });
+    writeFileSync(at('other.scores.jsonl'), `${others.join('\n')}\n`);
     const scores = ['--scores', `a=${at('scores.jsonl')}`, '--scores', `b=${at('other.scores.jsonl')}`];
     const fit = ['--fit', '--labels', at('labels.jsonl'), '--resamples', '100', '--out', at('weights.json'), '--quiet'];
     expect((await hpsv3(['ensemble', ...scores, ...fit])).code).toBe(0);
