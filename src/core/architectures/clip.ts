@@ -14,7 +14,7 @@ import type { Norm } from './blocks/norms.js';
 import { patchEmbedding, patchesOf, prependToken } from './blocks/patches.js';
 import { atFirstOf, atHighestId, firstToken } from './blocks/pooling.js';
 import { learntPositions } from './blocks/positions.js';
-import { type BlockOptions, stack, transformerBlock } from './blocks/transformer.js';
+import { type BlockOptions, stack, type Tower, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type FamilyContext, type IgnoredRule } from './family.js';
 import type { OptionReader, PublishedShape } from './option-reader.js';
 import { centreCropped, type PictureContract, pictureOf, squeezed } from './picture.js';
@@ -97,15 +97,6 @@ const OPEN_CLIP: Names = {
     inner: 'mlp.c_fc.weight',
   },
 };
-
-interface Tower {
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly activation: ActivationName;
-  readonly norm: Norm;
-}
 
 interface ClipOptions {
   readonly layout: 'transformers' | 'open_clip';

@@ -11,8 +11,8 @@ import { type Norm, normalize } from './blocks/norms.js';
 import { atLastBut, lastToken } from './blocks/pooling.js';
 import { type RotaryScaling, rotaryPositions } from './blocks/positions.js';
 import { type BlockOptions, stack, transformerBlock } from './blocks/transformer.js';
-import { labelIndex } from './encoders/text-inputs.js';
 import { architectureOf, type Family, type FamilyContext } from './family.js';
+import { labelIndex, textScore } from './labels.js';
 import type { OptionReader } from './option-reader.js';
 import { axisOf, modulesOf } from './readings.js';
 
@@ -326,7 +326,7 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
   score(graph, embedding, { options: { head, hidden, labels, label } }: FamilyContext<DecoderOptions>) {
     const steps = head.steps(hidden, labels, (name) => graph.has(name));
     const scores = graph.scope('head', () => column(graph, linearSteps(graph, embedding, steps), label));
-    return [{ name: 'utility_logit', value: scores, meaning: 'Score of the text: higher is better, without bounds.' }];
+    return textScore(scores);
   },
 
   ignored: () => [

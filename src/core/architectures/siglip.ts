@@ -3,26 +3,16 @@ import type { Value } from '../onnx/graph-core.js';
 import type { ContractInput } from '../onnx/manifest.js';
 import { TOKENIZER_KEY } from '../onnx/manifest-names.js';
 import type { TensorInfos } from './architecture.js';
-import { ACTIVATION_NAMES, type ActivationName } from './blocks/activations.js';
+import { ACTIVATION_NAMES } from './blocks/activations.js';
 import { innerProduct, unitLength } from './blocks/heads.js';
-import type { Norm } from './blocks/norms.js';
 import { patchEmbedding, patchesOf } from './blocks/patches.js';
 import { lastToken, probePooling } from './blocks/pooling.js';
 import { learntPositions } from './blocks/positions.js';
-import { feedForward, stack, transformerBlock } from './blocks/transformer.js';
+import { feedForward, stack, type Tower, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type FamilyContext } from './family.js';
 import type { OptionReader } from './option-reader.js';
 import { type PictureContract, pictureOf, squeezed } from './picture.js';
 import { axisOf, modulesOf } from './readings.js';
-
-interface Tower {
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly activation: ActivationName;
-  readonly norm: Norm;
-}
 
 interface SiglipOptions {
   readonly vision: Tower & { readonly imageSize: number; readonly patchSize: number };

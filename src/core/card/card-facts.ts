@@ -6,7 +6,7 @@ import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from '../onnx/curve.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { cardTextFormat, dataTextFormat } from './card-text.js';
-import { estimateSchema, evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
+import { evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
 
 const manifest = manifestDocument.schema.shape;
 
@@ -156,4 +156,3 @@ export const cardDocument = defineDocument('hpsv3/card@1', fields, {
 export type CardFacts = z.output<typeof cardDocument.schema>;
 export type Gap = CardFacts['gaps'][number];
 export type Meaning = NonNullable<CardFacts['meaning']>;
-export { estimateSchema };

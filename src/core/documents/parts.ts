@@ -19,4 +19,3 @@ export const estimate = z.strictObject({ value: z.number().nullable(), ci: inter
 export const figures = z.record(z.string(), estimate);
 /** A file that something was made from, by its base name. */
 export const fileHash = z.strictObject({ name: z.string(), sha256 });
-export const warnings = z.array(z.string());

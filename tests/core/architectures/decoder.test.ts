@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { floatsOf, type TensorValue, valueFromBytes } from '../../../src/core/ru
 import { readTensor } from '../../../src/core/tensor/tensor.js';
 import { readTensors } from '../../helpers/models.js';
 import { exportFile } from '../../helpers/pico.js';
+import { reconfigured } from '../../helpers/reconfigured.js';
 import { sharedFolder, tempFolder } from '../../helpers/temp.js';
 
 // Vectors: transformers 4.57.6 on torch 2.15, in float32 over the weights as stored (tests/golden/decoders/make.py).
@@ -15,14 +16,6 @@ const golden = (name: string, file = ''): string =>
 
 const verify = (name: string, out = join(tempFolder(), 'model.onnx'), checkpoint = golden(name)) =>
   exportFile(out, { checkpoint, golden: golden(name, 'golden.safetensors'), atol: 1e-5, gate: 'quick' });
-
-function reconfigured(name: string, change: object): string {
-  const folder = tempFolder();
-  copyFileSync(golden(name, 'model.safetensors'), join(folder, 'model.safetensors'));
-  const config = JSON.parse(readFileSync(golden(name, 'config.json'), 'utf8'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...change }));
-  return folder;
-}
 
 const folder = sharedFolder();
 
@@ -97,7 +90,9 @@ describe('a decoder configured otherwise', () => {
     ['gemma2', { sliding_window: 64 }],
     ['gemma2', { hidden_activation: 'gelu' }],
   ])('%s with %o gives other scores: the tests above can fail', async (name, change) => {
-    await expect(verify(name, undefined, reconfigured(name, change))).rejects.toMatchObject({ code: 'GATE_FAILED' });
+    await expect(verify(name, undefined, reconfigured(golden(name), change))).rejects.toMatchObject({
+      code: 'GATE_FAILED',
+    });
   });
 
   it.each([
@@ -106,7 +101,7 @@ describe('a decoder configured otherwise', () => {
     ['llama', { num_key_value_heads: 3 }, /3 key heads do not divide 4 heads/],
     ['qwen3', { head_dim: 8 }, /width of a head is 6 by .*q_norm.* but 8 by config.json/],
   ])('%s with %o is refused', async (name, change, message) => {
-    await expect(verify(name, undefined, reconfigured(name, change))).rejects.toMatchObject({
+    await expect(verify(name, undefined, reconfigured(golden(name), change))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(message),
     });

@@ -1,4 +1,3 @@
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +5,7 @@ import { placeOf } from '../../../src/core/architectures/encoders/deberta.js';
 import { manifestOf } from '../../../src/core/onnx/manifest.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { exportFile } from '../../helpers/pico.js';
+import { reconfigured } from '../../helpers/reconfigured.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 // Vectors: transformers 4.57.6 on torch 2.15 (tests/golden/encoders/make.py).
@@ -19,15 +19,6 @@ const verify = (name: string, checkpoint = golden(name)) =>
     atol: 1e-5,
     gate: 'quick',
   });
-
-/** A copy of a checkpoint with another configuration. */
-function reconfigured(name: string, change: object): string {
-  const folder = tempFolder();
-  copyFileSync(golden(name, 'model.safetensors'), join(folder, 'model.safetensors'));
-  const config = JSON.parse(readFileSync(golden(name, 'config.json'), 'utf8'));
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...change }));
-  return folder;
-}
 
 describe('an encoder with a classifier', () => {
   it.each([
@@ -55,7 +46,7 @@ describe('an encoder with a classifier', () => {
     ['deberta-v2', { conv_act: 'tanh' }],
     ['deberta-v2', { pooler_hidden_act: 'gelu' }],
   ])('%s configured otherwise, %o, gives others: the test above can fail', async (name, change) => {
-    await expect(verify(name, reconfigured(name, change))).rejects.toMatchObject({ code: 'GATE_FAILED' });
+    await expect(verify(name, reconfigured(golden(name), change))).rejects.toMatchObject({ code: 'GATE_FAILED' });
   });
 
   it.each([
@@ -66,7 +57,7 @@ describe('an encoder with a classifier', () => {
     ['bert-three-labels', {}, /3 labels \(low, middling, high\)/],
     ['deberta-v3', { position_buckets: 8 }, /relative embeddings have 8 rows .*, not 16/],
   ])('%s refuses %o, both sides named', async (name, change, message) => {
-    await expect(verify(name, reconfigured(name, change))).rejects.toMatchObject({
+    await expect(verify(name, reconfigured(golden(name), change))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(message),
     });

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -10,19 +10,14 @@ import { readTensor } from '../../../src/core/tensor/tensor.js';
 import { asFloat32 } from '../../../src/core/tensor/values.js';
 import { floatTensor } from '../../helpers/graphs.js';
 import { exportFile } from '../../helpers/pico.js';
+import { reconfigured as copyWith } from '../../helpers/reconfigured.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 const path = (name: string): string => fileURLToPath(new URL(`../../golden/${name}`, import.meta.url));
 const BASE = path('decoders/qwen2');
 
-/** A copy of an adapter with another configuration. */
-function reconfigured(name: string, change: object): string {
-  const folder = join(tempFolder(), name);
-  cpSync(path(`lora/${name}`), folder, { recursive: true });
-  const file = join(folder, 'adapter_config.json');
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...change }));
-  return folder;
-}
+const reconfigured = (name: string, change: object): string =>
+  copyWith(path(`lora/${name}`), change, 'adapter_config.json');
 
 const writeTensors = (
   file: string,

@@ -30,18 +30,6 @@ export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number
 /** The last token of the row, padding or not. */
 export const lastToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, -1);
 
-/** Mean of the tokens that the mask [batch, tokens] keeps; of all without one. */
-export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null): Value {
-  if (mask === null) return graph.reduceMean(x, 1, false);
-  return graph.scope('pool', () => {
-    const wide = graph.cast(x, 'F32');
-    const kept = graph.unsqueeze(graph.cast(mask, 'F32'), [2]);
-    const count = graph.max(graph.reduceSum(kept, 1, false), graph.scalar(1e-9, 'F32')); // sentence-transformers' floor
-    const mean = graph.div(graph.reduceSum(graph.mul(wide, kept), 1, false), count);
-    return graph.cast(mean, x.dtype === 'F16' ? 'F16' : 'F32');
-  });
-}
-
 /**
  * What a learnt probe reads of all tokens: [batch, width], by one attention whose query it is.
  * @param probe - key of the probe, `width` values in any shape

@@ -4,6 +4,16 @@ import { ACTIVATIONS, type ActivationName } from './activations.js';
 import { type AttentionOptions, attention } from './attention.js';
 import { type Norm, normalize } from './norms.js';
 
+/** Sizes of a stack of blocks and what its layers have in common. */
+export interface Tower {
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly inner: number;
+  readonly activation: ActivationName;
+  readonly norm: Norm;
+}
+
 /** A plain feed-forward, down(act(up x)), or a gated one, down(act(gate x) * up x). */
 export interface FeedForwardOptions {
   readonly names: { readonly up: string; readonly down: string; readonly gate?: string };

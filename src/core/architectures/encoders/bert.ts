@@ -9,8 +9,9 @@ import { firstToken } from '../blocks/pooling.js';
 import { learntPositions, positionsAfterPadding } from '../blocks/positions.js';
 import { stack, transformerBlock } from '../blocks/transformer.js';
 import { architectureOf, type Family, type IgnoredRule } from '../family.js';
+import { labelIndex, textScore } from '../labels.js';
 import { axisOf, modulesOf } from '../readings.js';
-import { type EncoderText, encoderInputs, labelIndex } from './text-inputs.js';
+import { type EncoderText, encoderInputs } from './text-inputs.js';
 
 // BERT and the encoders that differ from it in names, positions and the head of their classifier: transformers 4.57,
 // modeling_bert.py, modeling_roberta.py, modeling_distilbert.py, modeling_electra.py (…ForSequenceClassification).
@@ -269,9 +270,7 @@ function family(layout: Layout): Family<EncoderOptions> {
         { key: layout.classifier, outputs: labels, bias: true },
       ];
       const scores = graph.scope('head', () => column(graph, linearSteps(graph, embedding, steps), label));
-      return [
-        { name: 'utility_logit', value: scores, meaning: 'Score of the text: higher is better, without bounds.' },
-      ];
+      return textScore(scores);
     },
 
     ignored: () => IGNORED,

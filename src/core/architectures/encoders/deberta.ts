@@ -9,9 +9,10 @@ import { firstToken } from '../blocks/pooling.js';
 import { learntPositions, relativeTable } from '../blocks/positions.js';
 import { stack, transformerBlock } from '../blocks/transformer.js';
 import { architectureOf } from '../family.js';
+import { labelIndex, textScore } from '../labels.js';
 import type { OptionReader } from '../option-reader.js';
 import { axisOf, modulesOf } from '../readings.js';
-import { type EncoderText, encoderInputs, labelIndex } from './text-inputs.js';
+import { type EncoderText, encoderInputs } from './text-inputs.js';
 
 // DeBERTa-v2 and v3 with a classifier: transformers 4.57, modeling_deberta_v2.py; He et al., "DeBERTaV3" (2021).
 
@@ -258,13 +259,7 @@ export const deberta = architectureOf<DebertaOptions>({
         { key: 'classifier', outputs: labels, bias: true },
       ]),
     );
-    return [
-      {
-        name: 'utility_logit',
-        value: column(graph, scores, label),
-        meaning: 'Score of the text: higher is better, without bounds.',
-      },
-    ];
+    return textScore(column(graph, scores, label));
   },
 
   ignored: () => [

@@ -7,10 +7,3 @@ import { temperature } from './temperature.js';
 
 /** From the simplest to the most flexible; where two have as many parameters, the earlier is the simpler. */
 export const CALIBRATION_METHODS: readonly CalibrationMethod[] = [none, temperature, platt, beta, isotonic];
-
-/** @throws RangeError for a method that is not registered */
-export function calibrationMethod(id: string): CalibrationMethod {
-  const method = CALIBRATION_METHODS.find((candidate) => candidate.id === id);
-  if (!method) throw new RangeError(`no calibration method ${id}`);
-  return method;
-}

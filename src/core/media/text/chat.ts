@@ -64,6 +64,7 @@ export async function openChatTemplate(
   specials: readonly string[],
 ): Promise<ChatTemplate> {
   const jinja = await import('@huggingface/jinja');
+  const withinTime = timeLimit();
   let program: ReturnType<typeof jinja.parse>;
   try {
     // As transformers sets its environment of Jinja.
@@ -144,9 +145,15 @@ function alternatives(tokens: readonly string[]): RegExp | null {
   return escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'g');
 }
 
-/** A callback in a context of its own is ended like any other code there. */
-function withinTime<T>(work: () => T): T {
-  return new Script('work()').runInContext(createContext({ work }), { timeout: RENDER_MS }) as T;
+/** Runs callbacks in a context of their own, where they are ended like any other code. */
+function timeLimit(): <T>(work: () => T) => T {
+  const globals: { work?: () => unknown } = {};
+  const context = createContext(globals);
+  const call = new Script('work()');
+  return <T>(work: () => T): T => {
+    globals.work = work;
+    return call.runInContext(context, { timeout: RENDER_MS }) as T;
+  };
 }
 
 const reasonOf = (cause: unknown): string => {

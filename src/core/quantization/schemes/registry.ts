@@ -8,7 +8,7 @@ import { weightOnly } from './weight-only.js';
 
 export const SCHEMES = [weightOnly, dynamic, staticInt8, half, int4] as const satisfies readonly QuantizationScheme[];
 
-export { SCHEME_IDS, type SchemeId } from './scheme-ids.js';
+export type { SchemeId } from './scheme-ids.js';
 
 /** @throws RangeError for an id that no scheme has */
 export function schemeOf(id: SchemeId): QuantizationScheme {
