@@ -11,6 +11,27 @@ export interface Traces extends CliResult {
   readonly sockets: readonly string[];
 }
 
+/** Where one of these is set, the runtime takes its host for a build machine and keeps its telemetry off by itself. */
+const BUILD_MACHINES = [
+  'APPVEYOR',
+  'BITBUCKET_BUILD_NUMBER',
+  'BUILDKITE',
+  'CI',
+  'CIRCLECI',
+  'CODEBUILD_BUILD_ID',
+  'GITHUB_ACTIONS',
+  'GITLAB_CI',
+  'JENKINS_URL',
+  'TEAMCITY_VERSION',
+  'TF_BUILD',
+  'TRAVIS',
+];
+
+/** What decides over the telemetry, and over the behaviour of the command line, is not taken from the test's environment. */
+const UNSET = Object.fromEntries(
+  ['NODE_ENV', 'ORT_DISABLE_TELEMETRY', ...BUILD_MACHINES].map((name) => [name, undefined]),
+);
+
 /** Runs Node with folders of its own for all that a program keeps for itself, in a folder that is deleted afterwards. */
 export async function runApart(
   args: readonly string[],
@@ -28,7 +49,7 @@ export async function runApart(
   const [program, ...rest] = [...command, process.execPath, ...args];
   const result = await collect(
     spawn(program, rest, {
-      env: { ...process.env, NODE_ENV: undefined, ORT_DISABLE_TELEMETRY: undefined, ...home, ...env },
+      env: { ...process.env, ...UNSET, ...home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
   );
