@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hpsv3 } from '../helpers/cli.js';
+import { hpsv3, PROJECT } from '../helpers/cli.js';
 import { CERTIFICATE, serve } from '../helpers/https-server.js';
 import { tinyModel, writePicture, writeRows } from '../helpers/scoring.js';
 import { sharedFolder } from '../helpers/temp.js';
@@ -77,9 +77,30 @@ describe('remote media', () => {
     ]);
   });
 
-  it('are allowed by a configuration file too', async () => {
+  it('are allowed by nobody but whoever types the command', async () => {
+    requests.length = 0;
     writeFileSync(at('config.yaml'), 'flags:\n  allow-bucket: [media]\n');
-    expect(await score('s3://media/0.png', '--config', at('config.yaml'))).toMatchObject({ code: 0 });
+    const byFile = await score('s3://media/0.png', '--config', at('config.yaml'));
+    expect(byFile).toMatchObject({ code: 2, result: { error: { code: 'CONFIG_INVALID' } } });
+    expect(byFile.result.error.message).toContain('flags.allow-bucket: --allow-bucket counts only on the command line');
+    const args = ['score', '--model', model, '--item', 's3://media/0.png', '--json'];
+    const byVariable = await hpsv3(args, { env: { ...env, HPSV3_ALLOW_BUCKET: 'media' } });
+    expect([byVariable.code, JSON.parse(byVariable.stdout).error.code]).toEqual([2, 'USAGE']);
+    expect(requests).toEqual([]);
+  });
+
+  it('are never fetched because a file names them: the base of an adapter', async () => {
+    requests.length = 0;
+    const adapter = at('adapter');
+    cpSync(`${PROJECT}tests/golden/lora/plain`, adapter, { recursive: true });
+    const base = `${env.AWS_ENDPOINT_URL_S3}/media/base.safetensors`;
+    writeFileSync(join(adapter, 'adapter_config.json'), JSON.stringify({ base_model_name_or_path: base }));
+    const { code, stdout } = await hpsv3(['export', '--checkpoint', adapter, '--out', at('adapter.onnx'), '--json'], {
+      env,
+    });
+    expect([code, JSON.parse(stdout).error.code]).toEqual([2, 'CHECKPOINT_UNSUPPORTED']);
+    expect(JSON.parse(stdout).error.hint).toContain(base);
+    expect(requests).toEqual([]);
   });
 
   it.each([

@@ -39,12 +39,12 @@ export function recogniseArchitecture(
  *   ARCHITECTURE_UNKNOWN with the first tensor names
  */
 export function chooseArchitecture(
-  checkpoint: Pick<Checkpoint, 'tensors' | 'config'>,
+  checkpoint: Pick<Checkpoint, 'tensors' | 'config' | 'beside'>,
   id: string | undefined,
   architectures = ARCHITECTURES,
 ): Architecture {
   const known = architectures.map((each) => each.id);
-  const elsewhere = weightsElsewhere(checkpoint.tensors);
+  const elsewhere = weightsElsewhere(checkpoint);
   if (elsewhere)
     throw new HpsError('CHECKPOINT_UNSUPPORTED', elsewhere.what, {
       hint: elsewhere.hint,

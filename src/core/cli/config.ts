@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js'
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml, readTextFile } from '../bytes/yaml.js';
 import { HpsError } from '../errors.js';
+import { onlySaidHere, saidHereRule } from './said-here.js';
 import { type TrainingConfig, trainingConfigSchema } from './training-config.js';
 
 /** What a `--config` file holds. */
@@ -91,11 +92,21 @@ function parseTraining(section: JsonObject, name: string): TrainingConfig {
 
 const describeIssue = (issue: z.core.$ZodIssue): string => issue.message.replace(/^Invalid input: /, '');
 
-/** `batch_size` is read as the flag `batch-size`, so that a file may keep one spelling throughout. */
+/**
+ * `batch_size` is read as the flag `batch-size`, so that a file may keep one spelling throughout. What may only be said on the command
+ * line is refused whichever command reads the file.
+ */
 function parseFlags(section: JsonObject, name: string, known: readonly string[] | undefined): JsonObject {
   const entries = Object.entries(section).map(([key, value]): [string, JsonValue] => {
     const flag = key.replaceAll('_', '-');
     if (known && !known.includes(flag)) throw unknownKey(name, `flags.${key}`, known);
+    const reason = onlySaidHere(flag, value);
+    if (reason !== null) {
+      throw new HpsError('CONFIG_INVALID', `${name}: flags.${key}: ${saidHereRule(flag, reason)}`, {
+        hint: `Take ${key} out of the file, and give it on the command line if you mean it.`,
+        details: { file: name, key: `flags.${key}` },
+      });
+    }
     return [flag, value];
   });
   return Object.fromEntries(entries);

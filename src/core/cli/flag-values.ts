@@ -3,6 +3,7 @@ import type { Interfaces } from '@oclif/core';
 import type { JsonValue } from '../bytes/json.js';
 import { HpsError } from '../errors.js';
 import type { ConfigFile } from './config.js';
+import { onlySaidHere, saidHereRule } from './said-here.js';
 
 type FlagDefinition = Interfaces.BooleanFlag<unknown> | Interfaces.OptionFlag<unknown>;
 type AnyInput = { flags?: Record<string, unknown>; baseFlags?: unknown; enableJsonFlag?: boolean };
@@ -25,7 +26,8 @@ export function configPath(argv: readonly string[], env: NodeJS.ProcessEnv = pro
 }
 
 /**
- * The same flags with values from the environment, else from the configuration file, as defaults: a given flag wins.
+ * The same flags with values from the environment, else from the configuration file, as defaults: a given flag wins. What may only be
+ * said on the command line is refused.
  *
  * @throws HpsError USAGE for an environment variable, CONFIG_INVALID for a file entry, of the wrong type
  */
@@ -39,6 +41,8 @@ export async function withFallbackValues<Input extends AnyInput>(
   for (const [name, flag] of Object.entries(flags) as [string, FlagDefinition][]) {
     const variable = environmentName(name);
     if (env[variable]) {
+      const reason = onlySaidHere(name, env[variable]);
+      if (reason !== null) throw environmentRefusal(variable)(saidHereRule(name, reason));
       flags[name] = { ...flag, default: await readValue(flag, env[variable], context, environmentRefusal(variable)) };
     } else if (file && Object.hasOwn(file.flags, name)) {
       flags[name] = { ...flag, default: await readValue(flag, file.flags[name], context, fileRefusal(file, name)) };

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { JsonObject, JsonValue } from '../../../src/core/bytes/json.js';
+import { NOTHING_BESIDE } from '../../../src/core/checkpoint/beside.js';
 import { weightsElsewhere } from '../../../src/core/checkpoint/elsewhere.js';
 import { unwrapNames } from '../../../src/core/checkpoint/wrappers.js';
 import type { Dtype } from '../../../src/core/tensor/dtype.js';
@@ -102,19 +104,31 @@ describe('unwrapNames', () => {
 });
 
 describe('weightsElsewhere', () => {
+  const elsewhere = (found: ReturnType<typeof tensors>, config: JsonObject | null = null) =>
+    weightsElsewhere({ tensors: found, beside: { ...NOTHING_BESIDE, json: () => config } });
+
+  it('tells an adapter without its base, which it names where that is a name', () => {
+    const factors = tensors(['base_model.model.q.lora_A.weight', 'base_model.model.q.lora_B.weight', 'score.weight']);
+    const base = (name: JsonValue) => elsewhere(factors, { base_model_name_or_path: name })!;
+    expect(base('owner/name')).toMatchObject({ what: expect.stringContaining('2 of 3 tensors are factors of a LoRA') });
+    expect(base('owner/name').hint).toContain('(by its configuration that is owner/name;');
+    for (const odd of ['$(rm -rf ~)', 'a\nb', '\u001b[2J', 'x'.repeat(1000), 7, null]) {
+      expect(base(odd).hint).toBe('Give it with --adapter, and its base with --checkpoint.');
+    }
+    expect(elsewhere(tensors(['q.lora_A.weight', 'a.weight', 'b.weight']))).toBeNull();
+  });
+
   it('tells the empty weights of ZeRO-3', () => {
-    const found = weightsElsewhere(
-      tensors([], { 'a.weight': ['F32', [0]], 'a.bias': ['F32', [0]], step: ['I64', []] }),
-    );
+    const found = elsewhere(tensors([], { 'a.weight': ['F32', [0]], 'a.bias': ['F32', [0]], step: ['I64', []] }));
     expect(found!.what).toContain('2 of 2 weights have no elements (a.weight, a.bias)');
     expect(found!.hint).toContain('zero_to_fp32.py');
   });
 
   it('tells the flattened weights of FSDP', () => {
-    expect(weightsElsewhere(tensors(['layers.0._flat_param', 'head.weight']))!.what).toContain('1 of 2');
+    expect(elsewhere(tensors(['layers.0._flat_param', 'head.weight']))!.what).toContain('1 of 2');
   });
 
   it('says nothing of a model with an empty buffer', () => {
-    expect(weightsElsewhere(tensors(['a.weight', 'a.bias'], { cache: ['F32', [0, 4]] }))).toBeNull();
+    expect(elsewhere(tensors(['a.weight', 'a.bias'], { cache: ['F32', [0, 4]] }))).toBeNull();
   });
 });

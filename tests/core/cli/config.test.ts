@@ -76,6 +76,29 @@ describe('parseConfig', () => {
     expect(refusal('flags: {opsett: 14}', ['opset', 'seed']).hint).toBe('Did you mean opset?');
   });
 
+  // Whoever can change a file must not make a command run code, drop a guard or open a connection.
+  it.each([
+    ['family', './my-family.js'],
+    ['allow-host', '[example.org]'],
+    ['allow_bucket', 'media'],
+    ['allow-nonfinite', 'true'],
+    ['allow-nonfinite', 'false'],
+    ['checkpoint', 'hf://owner/name'],
+    ['adapter', 'https://example.org/adapter'],
+    ['model', '[a.onnx, "S3://bucket/b.onnx"]'],
+    ['member', 'name=http://example.org/a.onnx'],
+  ])('refuses what counts only on the command line: %s: %s', (flag, value) => {
+    const found = refusal(`flags: {${flag}: ${JSON.stringify(value).includes('[') ? value : JSON.stringify(value)}}`);
+    expect(found.code).toBe('CONFIG_INVALID');
+    expect(found.message).toContain(`flags.${flag}: --${flag.replace('_', '-')} counts only on the command line`);
+  });
+
+  it('takes a text that only mentions an address', () => {
+    expect(parse('flags: {context: "see https://example.org"}').flags).toEqual({
+      context: 'see https://example.org',
+    });
+  });
+
   it('says where the error is', () => {
     expect(refusal('model:\n  a: [1, 2\n').message).toMatch(/ at line 3, column 1$/);
     expect(refusal('model: {}\n---\nb: 2').message).toBe('config.yaml: a second document begins at line 2, column 1');

@@ -105,7 +105,7 @@ async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport
   const checkpoint = await openCheckpoint(options.path, { key: options.key });
   try {
     const all = [...checkpoint.tensors.values()];
-    const elsewhere = weightsElsewhere(checkpoint.tensors);
+    const elsewhere = weightsElsewhere(checkpoint);
     return {
       file: basename(options.path),
       format: checkpoint.format,
