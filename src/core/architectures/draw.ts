@@ -1,6 +1,7 @@
 import type { Random } from '../bytes/random.js';
 import type { Preprocess } from '../onnx/manifest.js';
 import { numel } from '../tensor/shape.js';
+import { standardize } from '../tensor/standardize.js';
 
 type Of<K extends Preprocess['kind']> = Extract<Preprocess, { kind: K }>;
 
@@ -85,7 +86,7 @@ const TONES = 4;
 export function drawAudio(
   random: Random,
   samples: number,
-  { sampleRate, range: [low, high] }: Of<'audio'>,
+  { sampleRate, range: [low, high], normalize }: Of<'audio'>,
 ): Float32Array {
   const noise = random.uniform(0.002, 0.05);
   const tones = Array.from({ length: TONES }, () => ({
@@ -97,12 +98,13 @@ export function drawAudio(
   }));
   const middle = (low + high) / 2;
   const half = (high - low) / 2;
-  return Float32Array.from({ length: samples }, (_, t) => {
+  const drawn = Float32Array.from({ length: samples }, (_, t) => {
     let sound = noise * (2 * random.uniform() - 1);
     for (const { radians, amplitude, decay, phase } of tones)
       sound += amplitude * Math.exp(-decay * t) * Math.sin(radians * t + phase);
     return middle + half * Math.min(1, Math.max(-1, sound));
   });
+  return normalize === 'standardize' ? standardize(drawn) : drawn;
 }
 
 /** Tokens of a text in a row of `tokens` places: at least a sixth, at most all. */

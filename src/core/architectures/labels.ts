@@ -2,10 +2,15 @@ import type { Value } from '../onnx/graph-core.js';
 import type { FamilyOutput } from './family.js';
 import type { OptionReader } from './option-reader.js';
 
-/** What scores a text: the outputs of a family with a classifier or a score head. @param value - [batch] */
-export const textScore = (value: Value): FamilyOutput[] => [
-  { name: 'utility_logit', value, meaning: 'Score of the text: higher is better, without bounds.' },
-];
+const scoreOf =
+  (what: string) =>
+  (value: Value): FamilyOutput[] => [
+    { name: 'utility_logit', value, meaning: `Score of the ${what}: higher is better, without bounds.` },
+  ];
+
+/** The output of a family that scores a text, or a recording, by a classifier or a score head. @param value - [batch] */
+export const textScore = scoreOf('text');
+export const speechScore = scoreOf('recording');
 
 /** The label that is the score, of those of a classifier: the only one, or the one that was asked for by name or number. */
 export function labelIndex(reader: OptionReader, labels: number, wanted: unknown): number {

@@ -11,6 +11,8 @@ import { hpsv3 } from './hpsv3/architecture.js';
 import { imageReward } from './imagereward.js';
 import { scoreHead } from './score-head/architecture.js';
 import { siglip } from './siglip.js';
+import { utmos } from './speech/utmos.js';
+import { wav2vec2 } from './speech/wav2vec2.js';
 
 /** In probe order: the more specific first. */
 export const ARCHITECTURES: readonly Architecture[] = [
@@ -20,6 +22,8 @@ export const ARCHITECTURES: readonly Architecture[] = [
   imageReward,
   ...ENCODERS,
   deberta,
+  wav2vec2,
+  utmos,
   ...DECODERS,
   scoreHead,
 ];

@@ -82,6 +82,16 @@ export class GraphBuilder extends GraphIndexOps {
     return this.batchNormalization(x, parameters, BATCH_NORM_EPSILON);
   }
 
+  /** nn.GroupNorm with a group a channel: each channel of x [batch, channels, …] by its own mean and variance, in float32. */
+  instanceNorm(x: Value, key: string, epsilon: number): Value {
+    return this.scope(key.slice(key.lastIndexOf('.') + 1), () => {
+      const shape = [x.shape[1] as number];
+      const weight = this.parameter(`${key}.weight`, 'F32', 'identity', shape);
+      const bias = this.parameter(`${key}.bias`, 'F32', 'identity', shape);
+      return this.cast(this.instanceNormalization(this.cast(x, 'F32'), weight, bias, epsilon), floatDtype(x));
+    });
+  }
+
   /** LayerNorm over the last axis, in float32; one operator since opset 17, the form runtimes fuse before. */
   layerNorm(x: Value, key: string, epsilon: number): Value {
     return this.scope(key.slice(key.lastIndexOf('.') + 1), () => {

@@ -77,4 +77,12 @@ export class GraphIndexOps extends GraphOps {
     const target = this.concat([this.sizeOf(like, 0), this.ints(x.shape.slice(1) as number[])], 0);
     return this.node('Expand', [x, target], [{ dtype: x.dtype, shape: [like.shape[0], ...x.shape.slice(1)] }])[0];
   }
+
+  /** One row [1, width] beside every token of `like` [batch, tokens, …]: [batch, tokens, width]. */
+  repeatTokens(row: Value, like: Value): Value {
+    const [batch, tokens] = like.shape;
+    const width = row.shape[1] as number;
+    const target = this.concat([this.sizeOf(like, 0), this.sizeOf(like, 1), this.ints([width])], 0);
+    return this.node('Expand', [row, target], [{ dtype: row.dtype, shape: [batch, tokens, width] }])[0];
+  }
 }

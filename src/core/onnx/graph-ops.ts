@@ -1,7 +1,7 @@
 import type { Dtype } from '../tensor/dtype.js';
 import { formatShape } from '../tensor/shape.js';
 import { type Dim, GraphCore, type NodeOptions, type Value } from './graph-core.js';
-import { DATA_TYPE, floatAttribute, intAttribute, intsAttribute } from './model.js';
+import { DATA_TYPE, floatAttribute, intAttribute, intsAttribute, stringAttribute } from './model.js';
 
 const ONNX_TYPE = {
   F32: DATA_TYPE.FLOAT,
@@ -16,6 +16,8 @@ export interface ConvolutionOptions {
   readonly strides: readonly number[];
   /** Padding before and after, one a spatial axis. */
   readonly pads: readonly number[];
+  /** Padding after, where it is another than before. */
+  readonly padsAfter?: readonly number[];
   /** Groups that channels are divided into; one by default. */
   readonly groups?: number;
 }
@@ -32,10 +34,11 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] {
   });
 }
 
-function slidingSize(size: Dim, kernel: number, stride: number, pad: number): Dim {
-  if (typeof size === 'number') return Math.floor((size + 2 * pad - kernel) / stride) + 1;
-  if (stride === 1 && 2 * pad + 1 === kernel) return size;
-  return `(${size}${2 * pad - kernel < 0 ? ' - ' : ' + '}${Math.abs(2 * pad - kernel)}) / ${stride} + 1`;
+/** @param pads - before and after together */
+function slidingSize(size: Dim, kernel: number, stride: number, pads: number): Dim {
+  if (typeof size === 'number') return Math.floor((size + pads - kernel) / stride) + 1;
+  if (stride === 1 && pads + 1 === kernel) return size;
+  return `(${size}${pads - kernel < 0 ? ' - ' : ' + '}${Math.abs(pads - kernel)}) / ${stride} + 1`;
 }
 
 /** A product of sizes and symbols as `7 * batch`: one count, then the symbols; a bare number or symbol where that is all. */
@@ -116,15 +119,16 @@ export class GraphOps extends GraphCore {
   }
 
   /** Convolution over one, two or three spatial axes: x [batch, channels, …]. */
-  conv(x: Value, weight: Value, bias: Value | null, { strides, pads, groups = 1 }: ConvolutionOptions): Value {
+  conv(x: Value, weight: Value, bias: Value | null, options: ConvolutionOptions): Value {
+    const { strides, pads, padsAfter = pads, groups = 1 } = options;
     const kernel = weight.shape.slice(2) as number[];
     if (x.shape.length !== weight.shape.length || x.shape[1] !== (weight.shape[1] as number) * groups) {
       throw new RangeError(`Conv of ${formatShape(x.shape)} with ${formatShape(weight.shape)}`);
     }
-    const spatial = kernel.map((size, i) => slidingSize(x.shape[i + 2], size, strides[i], pads[i]));
+    const spatial = kernel.map((size, i) => slidingSize(x.shape[i + 2], size, strides[i], pads[i] + padsAfter[i]));
     const attributes = [
       intsAttribute('kernel_shape', kernel),
-      intsAttribute('pads', [...pads, ...pads]),
+      intsAttribute('pads', [...pads, ...padsAfter]),
       intsAttribute('strides', strides),
       ...(groups === 1 ? [] : [intAttribute('group', groups)]),
     ];
@@ -135,7 +139,7 @@ export class GraphOps extends GraphCore {
   }
 
   maxPool(x: Value, kernel: readonly number[], { strides, pads }: ConvolutionOptions): Value {
-    const spatial = kernel.map((size, i) => slidingSize(x.shape[i + 2], size, strides[i], pads[i]));
+    const spatial = kernel.map((size, i) => slidingSize(x.shape[i + 2], size, strides[i], 2 * pads[i]));
     const attributes = [
       intsAttribute('kernel_shape', kernel),
       intsAttribute('pads', [...pads, ...pads]),
@@ -155,6 +159,25 @@ export class GraphOps extends GraphCore {
     const { scale, bias, mean, variance } = parameters;
     return this.node('BatchNormalization', [x, scale, bias, mean, variance], [x], {
       attributes: [floatAttribute('epsilon', epsilon)],
+    })[0];
+  }
+
+  /** InstanceNormalization: each channel of x [batch, channels, …] by itself; scale and bias [channels]. */
+  instanceNormalization(x: Value, scale: Value, bias: Value, epsilon: number): Value {
+    return this.node('InstanceNormalization', [x, scale, bias], [x], {
+      attributes: [floatAttribute('epsilon', epsilon)],
+    })[0];
+  }
+
+  /**
+   * A bidirectional LSTM over x [tokens, batch, inputs]: [tokens, 2, batch, hidden].
+   * @param weights - for both directions, gates in ONNX's order: input [2, 4 hidden, inputs], state [2, 4 hidden, hidden], biases [2, 8 hidden]
+   */
+  lstm(x: Value, weights: { input: Value; state: Value; biases: Value }, hidden: number): Value {
+    const shape = [x.shape[0], 2, x.shape[1], hidden];
+    const attributes = [intAttribute('hidden_size', hidden), stringAttribute('direction', 'bidirectional')];
+    return this.node('LSTM', [x, weights.input, weights.state, weights.biases], [{ dtype: x.dtype, shape }], {
+      attributes,
     })[0];
   }
 

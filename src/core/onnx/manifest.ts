@@ -105,6 +105,8 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
     maxSamples: positive,
     /** What full scale is mapped to; samples beyond it are held there. */
     range: z.tuple([z.number(), z.number()]),
+    /** @2. `standardize`: then less its mean, over its standard deviation, (x - mean) / sqrt(variance + 1e-7); silence after it is 0. */
+    normalize: z.literal('standardize').optional(),
   }),
   z.strictObject({
     kind: z.literal('video'),

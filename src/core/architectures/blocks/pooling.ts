@@ -30,6 +30,27 @@ export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number
 /** The last token of the row, padding or not. */
 export const lastToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, -1);
 
+/** Mean of the tokens that the mask [batch, tokens] keeps; of all without one. In float32. */
+export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null = null): Value {
+  return graph.scope('pool', () => {
+    const wide = graph.cast(x, 'F32');
+    if (mask === null) return graph.reduceMean(wide, 1, false);
+    const kept = graph.unsqueeze(graph.cast(mask, 'F32'), [2]);
+    const count = graph.max(graph.reduceSum(kept, 1, false), graph.scalar(1e-9, 'F32')); // sentence-transformers' floor
+    return graph.div(graph.reduceSum(graph.mul(wide, kept), 1, false), count);
+  });
+}
+
+/** Sum of states of one shape by the softmax of learnt weights, as many as there are states. @param key - of the weights */
+export function weightedSum(graph: GraphBuilder, states: readonly Value[], key: string): Value {
+  return graph.scope('weighted', () => {
+    const weights = graph.softmax(graph.parameter(key, 'F32', 'identity', [states.length]));
+    const shares = graph.split(weights, 0, states.length);
+    const parts = states.map((state, i) => graph.mul(graph.cast(state, 'F32'), shares[i]));
+    return parts.reduce((sum, part) => graph.add(sum, part));
+  });
+}
+
 /**
  * What a learnt probe reads of all tokens: [batch, width], by one attention whose query it is.
  * @param probe - key of the probe, `width` values in any shape

@@ -131,7 +131,7 @@ function preprocessWords({ preprocess: how }: ContractInput): string {
     case 'text-types':
       return 'which of two texts each token belongs to';
     case 'audio':
-      return `${how.mono ? 'mono, ' : ''}${formatCount(how.sampleRate)} Hz, ${formatCount(how.minSamples)} to ${formatCount(how.maxSamples)} samples, range ${how.range.join(' to ')}`;
+      return `${how.mono ? 'mono, ' : ''}${formatCount(how.sampleRate)} Hz, ${formatCount(how.minSamples)} to ${formatCount(how.maxSamples)} samples, range ${how.range.join(' to ')}${how.normalize ? ', then zero mean and unit variance' : ''}`;
     case 'embedding':
       return `embedding of ${how.encoder ?? "the model's own encoder"}, normalised: ${how.normalize}`;
   }

@@ -1,4 +1,5 @@
 import type { Preprocess } from '../../onnx/manifest.js';
+import { standardize } from '../../tensor/standardize.js';
 import { invalidMedia } from '../refusal.js';
 import { resample, resampledLength } from './resample.js';
 import { readWav } from './wav.js';
@@ -6,8 +7,8 @@ import { readWav } from './wav.js';
 export type AudioContract = Extract<Preprocess, { kind: 'audio' }>;
 
 /**
- * A recording as the contract has it: one channel at its rate, full scale mapped to its range and kept inside it, and silence
- * after a recording shorter than `minSamples`.
+ * A recording as the contract has it: one channel at its rate, full scale mapped to its range and kept inside it, brought to zero
+ * mean and unit variance where it says so, and silence after a recording shorter than `minSamples`.
  * @throws HpsError MEDIA_INVALID as `readWav`, and for more than `maxSamples`
  */
 export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name: string): Float32Array {
@@ -24,8 +25,10 @@ export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name
   const samples = resample(wave.samples, wave.sampleRate, contract.sampleRate);
   const [low, high] = contract.range;
   const silence = (low + high) / 2;
-  const prepared = new Float32Array(Math.max(length, contract.minSamples)).fill(silence);
+  const isStandardized = contract.normalize === 'standardize';
+  const prepared = new Float32Array(Math.max(length, contract.minSamples)).fill(isStandardized ? 0 : silence);
   for (let i = 0; i < length; i++)
     prepared[i] = Math.min(high, Math.max(low, silence + (samples[i] * (high - low)) / 2));
+  if (isStandardized) standardize(prepared.subarray(0, length));
   return prepared;
 }
