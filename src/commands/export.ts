@@ -64,6 +64,11 @@ implementation are compared; without it only the file's own invariances are, and
     gate: gateFlag,
     budget: budgetFlag,
     arch: Flags.string({ helpValue: 'ID', description: 'Architecture; by default recognised by the tensors' }),
+    family: Flags.string({
+      helpValue: 'FILE',
+      description:
+        'Family from outside the package: a module of JavaScript, whose code is run. Only on the command line',
+    }),
     adapter: Flags.string({
       helpValue: 'PATH',
       description: 'LoRA adapter to merge into the checkpoint, in float32: its folder, or the file of its weights',
@@ -119,6 +124,7 @@ implementation are compared; without it only the file's own invariances are, and
         modality: flags.modality,
         mode: flags.mode,
         arch: flags.arch,
+        family: flags.family,
         config: configFile?.model && { name: configFile.name, model: configFile.model },
         dtype: flags.dtype,
         activation: flags.activation,

@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   SHAPE_MISMATCH: { exit: 2 },
   ARCHITECTURE_UNKNOWN: { exit: 2 },
   ARCHITECTURE_AMBIGUOUS: { exit: 2 },
+  FAMILY_INVALID: { exit: 2 },
   MODALITY_MISSING: { exit: 2 },
   MODEL_UNRECOGNISED: { exit: 2 },
   OPSET_UNSUPPORTED: { exit: 2 },

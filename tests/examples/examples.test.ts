@@ -1,66 +1,55 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ExportRequest } from '../../src/core/architectures/architecture.js';
+import type { Architecture } from '../../src/core/architectures/architecture.js';
 import { bindShapes } from '../../src/core/autodiff/bind.js';
 import { withOutputs } from '../../src/core/autodiff/emitter.js';
 import { gradients } from '../../src/core/autodiff/gradients.js';
 import { RULES } from '../../src/core/autodiff/registry.js';
-import type { Checkpoint } from '../../src/core/checkpoint/checkpoint.js';
 import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js';
-import { GraphBuilder } from '../../src/core/onnx/builder.js';
+import type { ExportReport } from '../../src/core/lifecycle/export/export.js';
 import { intAttribute, type OnnxModel } from '../../src/core/onnx/model.js';
-import { checkOpset } from '../../src/core/onnx/opset.js';
 import { float32Value } from '../../src/core/runtime/value.js';
-import type { Tensor } from '../../src/core/tensor/tensor.js';
-import { PROJECT } from '../helpers/cli.js';
+import { hpsv3, PROJECT } from '../helpers/cli.js';
+import { architectureProblems } from '../helpers/conformance.js';
 import { floats, floatTensor, runModel } from '../helpers/graphs.js';
 import { drawPairs, jsonLines } from '../helpers/judged.js';
 import { tempFolder } from '../helpers/temp.js';
-import { directionHead } from './direction-head.js';
+// @ts-expect-error: plain JavaScript, as whoever extends the package may write it
+import example from './patch-scorer.js';
 import { tan } from './tan.js';
 
+const patchScorer: Architecture = example;
+const OUTSIDE = `${PROJECT}tests/golden/outside`;
 const guide = readFileSync(`${PROJECT}docs/tasks.md`, 'utf8');
 
 describe('the worked examples of docs/tasks.md', () => {
-  it.each(['direction-head.ts', 'tan.ts'])('shows %s as it is compiled and run here', (file) => {
+  it.each(['patch-scorer.js', 'tan.ts'])('shows %s as it is run here', (file) => {
     const code = readFileSync(new URL(file, import.meta.url), 'utf8');
-    expect(guide).toContain(`\`\`\`ts\n${code}\`\`\``);
+    expect(guide).toContain(`\`\`\`${file.slice(-2)}\n${code}\`\`\``);
   });
 
-  it('recognises the example architecture, and exports what its formula says', async () => {
-    const tensors = new Map<string, Tensor>(
-      [floatTensor('direction', [3], [1, -2, 0.5]), floatTensor('offset', [1], [0.25])].map((one) => [one.name, one]),
-    );
-    expect(directionHead.recognise(tensors, null)).toBe(true);
-    expect(directionHead.recognise(new Map([...tensors].slice(0, 1)), null)).toBe(false);
-    const exporter = await directionHead.load();
-    const rows = [
-      [1, 1, 1],
-      [0, -1, 4],
-    ];
-    const score = ([a, b, c]: readonly number[]) => a - 2 * b + 0.5 * c + 0.25;
-    const run = async (mode: ExportRequest['mode'], feeds: Readonly<Record<string, readonly number[]>>) => {
-      const graph = new GraphBuilder(14, tensors);
-      const request = {
-        modality: undefined,
-        mode,
-        config: null,
-        configOrigin: null,
-        dtype: 'F32',
-        options: {},
-      };
-      const contract = exporter.buildGraph({ tensors } as unknown as Checkpoint, graph, request as ExportRequest);
-      const model = graph.build('direction-head');
-      expect(checkOpset(model, 14)).toEqual([]);
-      const values = Object.entries(feeds).map(
-        ([name, row]) => [name, float32Value([row.length / 3, 3], Float32Array.from(row))] as const,
-      );
-      return floats(await runModel(model, tempFolder(), new Map(values)), contract.outputs[0].name);
-    };
-    expect(await run('item', { embedding: rows.flat() })).toBeAllClose(rows.map(score), { atol: 1e-5 });
-    const pair = await run('pair', { left_embedding: rows[0], right_embedding: rows[1] });
-    expect(pair).toBeAllClose([score(rows[0]) - score(rows[1])], { atol: 1e-5 });
+  it('gives the scores of PyTorch for the example family, held to all that a registered one is', async () => {
+    const tensors = new Map([floatTensor('score.weight', [1, 2], [1, 2])].map((one) => [one.name, one]));
+    expect(patchScorer.recognise(tensors, null)).toBe(false);
+    expect(await architectureProblems(patchScorer, [OUTSIDE])).toEqual([]);
+  });
+
+  it('exports with the file of the example family from anywhere, by the command line alone', async () => {
+    const folder = tempFolder();
+    cpSync(new URL('patch-scorer.js', import.meta.url), join(folder, 'my-family.js'));
+    writeFileSync(join(folder, 'config.yaml'), 'flags: {family: ./my-family.js}');
+    const args = ['export', '--checkpoint', OUTSIDE, '--out', 'model.onnx', '--json'];
+    const given = ['--family', './my-family.js', '--golden', join(OUTSIDE, 'golden.safetensors'), '--gate', 'quick'];
+    const done = await hpsv3([...args, ...given], { cwd: folder });
+    expect(done).toMatchObject({ code: 0 });
+    const report: ExportReport = JSON.parse(done.stdout);
+    expect(report).toMatchObject({ architecture: 'patch-scorer', modality: 'image', tensors: { used: 31 } });
+    expect(report.parity.golden!.outputs.utility_logit.maxAbsDiff).toBeLessThan(1e-5);
+    expect(report.lineage[0].inputs.map(({ name }) => name)).toContain('my-family.js');
+    const refused = await hpsv3([...args, '--config', 'config.yaml'], { cwd: folder });
+    expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'CONFIG_INVALID']);
+    expect(JSON.parse(refused.stdout).error.message).toContain('--family counts only on the command line');
   });
 
   it('differentiates by the example rule, which nothing else does', async () => {

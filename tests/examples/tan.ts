@@ -1,4 +1,4 @@
-import type { GradientRule } from '../../src/core/autodiff/rule.js';
+import type { GradientRule } from 'hpsv3/graph';
 
 /** y = tan x: g (1 + y^2) */
 export const tan: GradientRule = {

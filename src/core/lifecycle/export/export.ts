@@ -6,6 +6,7 @@ import {
   type ExportRequest,
   parseOptions,
 } from '../../architectures/architecture.js';
+import { type FamilySource, loadFamily } from '../../architectures/family-file.js';
 import { type HeadFile, readHead, withHeadFile } from '../../architectures/head-file.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
@@ -41,6 +42,8 @@ export interface ExportOptions extends Run {
   readonly modality?: Modality;
   readonly mode: Mode;
   readonly arch?: string;
+  /** A family from outside the package: the path of a module, whose code is run, or the architecture itself. */
+  readonly family?: FamilySource;
   /** The model section of a configuration file, and the file's base name. */
   readonly config?: { readonly name: string; readonly model: JsonObject };
   readonly dtype: 'fp32' | 'fp16';
@@ -102,11 +105,13 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
       details: { opset: options.opset, supported: OPSETS },
     });
   }
+  const architectures = options.family === undefined ? undefined : await loadFamily(options.family);
   const { checkpoint, head } = await openSources(options);
   let release: ModelRelease | null = null;
   try {
     if (!options.dryRun) release = await reserve(checkpoint, options);
-    return await exportCheckpoint(checkpoint, head, release, options);
+    const architecture = chooseArchitecture(checkpoint, options.arch, architectures);
+    return await exportCheckpoint({ checkpoint, architecture, head }, release, options);
   } finally {
     await release?.close();
     checkpoint.close();
@@ -149,23 +154,27 @@ async function openAdapted({ checkpoint: path, key, adapter }: ExportOptions): P
 }
 
 function reserve(checkpoint: Checkpoint, options: ExportOptions): Promise<ModelRelease> {
-  const { out, force, externalData, tokenizer, golden } = options;
-  const inputs = [...checkpoint.files, ...[tokenizer, golden].filter((path) => path !== undefined)];
+  const { out, force, externalData, tokenizer, golden, family } = options;
+  const inputs = [...checkpoint.files, ...[tokenizer, golden, family].filter((path) => typeof path === 'string')];
   return ModelRelease.reserve(out, { force, inputs, suffixes: externalData ? ['.data'] : [] });
+}
+
+interface Subject {
+  readonly checkpoint: Checkpoint;
+  readonly architecture: Architecture;
+  readonly head: HeadFile | undefined;
 }
 
 /** @param release - null where nothing is to be written */
 async function exportCheckpoint(
-  checkpoint: Checkpoint,
-  head: HeadFile | undefined,
+  { checkpoint, architecture, head }: Subject,
   release: ModelRelease | null,
   options: ExportOptions,
 ): Promise<ExportReport> {
-  const architecture = chooseArchitecture(checkpoint, options.arch);
   const built = await buildModel(checkpoint, architecture, head, options);
   const lineage = startLineage(
     { step: 'export', options: lineageOptions(options, built) },
-    lineageInputs(checkpoint, built),
+    lineageInputs(checkpoint, built, options),
     options.signal,
   );
   const inputs = withTokenizer(built.contract.inputs, built.tokenizer, { asStated: built.contract.textAsStated });
@@ -330,8 +339,13 @@ function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep[
   };
 }
 
-function lineageInputs(checkpoint: Checkpoint, { tokenizer, contract }: BuiltModel): { path: string }[] {
-  const further = new Set([...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
+function lineageInputs(
+  checkpoint: Checkpoint,
+  { tokenizer, contract }: BuiltModel,
+  { family }: ExportOptions,
+): { path: string }[] {
+  const code = typeof family === 'string' ? [family] : [];
+  const further = new Set([...code, ...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
   return [...checkpoint.files, ...further].map((path) => ({ path }));
 }
 
