@@ -37,4 +37,5 @@ export const VERBS_OF = {
   demo: ['calibrate', 'card', 'ensemble', 'evaluate', 'export', 'init', 'quantize', 'score', 'verify'],
   report: ['card'],
   train: ['export'],
+  worker: ['score'],
 };

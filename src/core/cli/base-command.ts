@@ -74,8 +74,13 @@ export abstract class HpsCommand<T> extends Command {
   /**
    * Runs a verb of core: shows its progress and warnings, and stops it where the process is asked to end.
    * @param kept - what is left where it is stopped, and how to go on; by default nothing is
+   * @param finishes - as in `interruptible`: work that ends by itself once it is asked
    */
-  protected async follow<R>(work: (run: Required<Run>) => Promise<R>, kept = nothingKept): Promise<R> {
+  protected async follow<R>(
+    work: (run: Required<Run>) => Promise<R>,
+    kept = nothingKept,
+    { finishes = false }: { readonly finishes?: boolean } = {},
+  ): Promise<R> {
     const progress = startProgress({ quiet: this.quiet });
     const shown = new Set<string>();
     const onWarning = (warning: string): void => {
@@ -85,7 +90,8 @@ export abstract class HpsCommand<T> extends Command {
       this.tell(warning);
     };
     try {
-      const report = await interruptible(kept, (signal) => work({ signal, onProgress: progress.update, onWarning }));
+      const follow = (signal: AbortSignal) => work({ signal, onProgress: progress.update, onWarning });
+      const report = await interruptible(kept, follow, { finishes });
       for (const warning of warningsOf(report)) onWarning(warning);
       return report;
     } finally {

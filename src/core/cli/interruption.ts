@@ -5,19 +5,30 @@ export const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as c
 export type StopSignal = keyof typeof SIGNAL_EXIT_CODES;
 
 /** The work that a signal stops: one at a time, also where a command runs others as its parts. */
-let followed: { readonly controller: AbortController; readonly kept: Kept } | undefined;
+let followed: Followed | undefined;
+
+interface Followed {
+  readonly controller: AbortController;
+  readonly kept: Kept;
+  readonly finishes: boolean;
+}
 
 /** What is left of work that is stopped, and how to go on with it: a sentence or two, asked for when it happens. */
 export type Kept = () => string;
 
 /**
  * Runs work that a signal of the system stops through an `AbortSignal`, so that it can release what it holds.
+ * @param finishes - the work ends by itself once it is asked, in its own time: a second signal ends it at once
  * @throws HpsError INTERRUPTED where it was stopped
  */
-export async function interruptible<T>(kept: Kept, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  kept: Kept,
+  work: (signal: AbortSignal) => Promise<T>,
+  { finishes = false }: { readonly finishes?: boolean } = {},
+): Promise<T> {
   if (followed) return work(followed.controller.signal); // what is kept is said by the whole
   const controller = new AbortController();
-  followed = { controller, kept };
+  followed = { controller, kept, finishes };
   try {
     return await work(controller.signal);
   } catch (error) {
@@ -28,12 +39,16 @@ export async function interruptible<T>(kept: Kept, work: (signal: AbortSignal) =
   }
 }
 
-/** Asks the work under way to stop; undefined where there is none, or it has been asked already. */
-export function interrupt(signal: StopSignal): HpsError | undefined {
+/**
+ * Asks the work under way to stop; undefined where there is none, or it has been asked already.
+ * @returns what is said of it, and whether it may take its time
+ */
+export function interrupt(signal: StopSignal): { readonly error: HpsError; readonly finishes: boolean } | undefined {
   if (followed === undefined || followed.controller.signal.aborted) return undefined;
-  const error = interrupted(signal, followed.kept());
-  followed.controller.abort(error);
-  return error;
+  const { controller, kept, finishes } = followed;
+  const error = interrupted(signal, kept());
+  controller.abort(error);
+  return { error, finishes };
 }
 
 export const interrupted = (signal: StopSignal, hint?: string): HpsError =>

@@ -56,7 +56,7 @@ function stop(signal: StopSignal, json: boolean): void {
     process.exit(SIGNAL_EXIT_CODES[signal]);
   };
   if (asked === undefined) end(interrupted(signal));
-  else setTimeout(() => end(asked), GRACE_MS).unref();
+  else if (!asked.finishes) setTimeout(() => end(asked.error), GRACE_MS).unref();
 }
 
 const writeJson = (error: HpsError): void => writeQuietly(STDOUT, formatJson(errorJson(error)));

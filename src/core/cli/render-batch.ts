@@ -1,6 +1,7 @@
 import type { BatchReport } from '../lifecycle/score/batch.js';
 import type { EmbedReport } from '../lifecycle/score/embed.js';
 import type { MergeReport } from '../lifecycle/score/merge-shards.js';
+import type { WorkerReport } from '../lifecycle/worker/worker.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
 
 const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>
@@ -36,3 +37,10 @@ export const formatEmbed = (report: EmbedReport): string =>
     ...failures(report),
     `Written: ${printable(report.out)}, ${report.format}.`,
   ].join('\n');
+
+/** What `hpsv3 worker` says at its end. */
+export function formatWorker({ rows, failed, frames, seconds, runtime }: WorkerReport): string {
+  const withError = failed > 0 ? `, ${formatCount(failed)} with an error` : '';
+  const counts = `${formatCount(rows)} row${rows === 1 ? '' : 's'} answered${withError}, ${formatCount(frames)} frame${frames === 1 ? '' : 's'}`;
+  return `${counts}: ${formatDuration(1000 * seconds)} on ${runtime.device}.`;
+}

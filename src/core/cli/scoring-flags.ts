@@ -67,10 +67,15 @@ export const profiledFlags = {
   })(),
 };
 
-export const mediaRootFlag = Flags.string({
-  helpValue: 'FOLDER',
-  description: 'Where paths in rows start, and what they must not lead out of; by default the folder of the input',
-});
+const mediaRoot = (start: string) =>
+  Flags.string({
+    helpValue: 'FOLDER',
+    description: `Where paths in rows start, and what they must not lead out of; by default the ${start}`,
+  });
+
+export const mediaRootFlag = mediaRoot('folder of the input');
+/** Of commands whose rows come from a program. */
+export const mediaRootOfPipeFlag = mediaRoot('working directory');
 
 /** Flags that let rows name what lies on other machines. */
 export const remoteFlags = {

@@ -316,13 +316,20 @@ function item(fields: RowFields, field: string): Item {
     throw invalid(field, `must be a string, an object of ${ITEM_PARTS.join(', ')}, or a list of messages`, value);
   const messages = parts.get('messages');
   if (messages !== undefined && parts.size === 1) return { messages: turns(messages, `${field}.messages`) };
-  for (const [part, content] of parts) {
+  const contents = Array.from(parts, ([part, content]) => {
     if (!ITEM_PARTS.includes(part as ItemPart))
       throw invalid(`${field}.${part}`, `is not one of ${ITEM_PARTS.join(', ')}`, content);
-    if (typeof content !== 'string' || content === '')
-      throw invalid(`${field}.${part}`, 'must be a string that is not empty', content);
-  }
-  return Object.fromEntries(parts) as Item;
+    return [part, partContent(content, part, `${field}.${part}`)] as const;
+  });
+  return Object.fromEntries(contents) as Item;
+}
+
+/** A string, or for media `{"base64":…}`, which becomes a `data:` URL. */
+function partContent(value: RowValue, part: string, field: string): string {
+  const inline = value instanceof Map && value.size === 1 && part !== 'text' ? value.get('base64') : undefined;
+  if (typeof inline === 'string' && inline !== '') return `data:;base64,${inline}`;
+  if (typeof value === 'string' && value !== '') return value;
+  throw invalid(field, 'must be a string that is not empty', value);
 }
 
 /** `[{"role":…,"content":…},…]`; a column of a table holds it as JSON. */
@@ -343,9 +350,8 @@ function turns(value: RowValue, field: string): Turn[] {
 function shorthandItem(fields: RowFields, modality: Modality | undefined): Item {
   const contents = new Map<string, string>();
   for (const part of ITEM_PARTS) {
-    const content = optionalString(fields, part);
-    if (content === '') throw invalid(part, 'must not be empty', content);
-    if (content !== undefined) contents.set(part, content);
+    const content = fieldValue(fields, part);
+    if (content !== undefined) contents.set(part, partContent(content, part, part));
   }
   if (fieldValue(fields, 'content') !== undefined) return item(fields, 'content');
   const messages = fieldValue(fields, 'messages');

@@ -32,9 +32,15 @@ const modality = z.enum([...new Set(MODALITIES.flatMap((name) => [name, name.rep
   ...string[],
 ]);
 
-const partOfItem = optional(z.string().min(1));
+const text = optional(z.string().min(1));
+const media = optional(
+  z.union([
+    z.string().min(1),
+    z.strictObject({ base64: z.string().min(1) }).describe('The bytes themselves, instead of a path'),
+  ]),
+);
 const itemParts = z
-  .strictObject({ image: partOfItem, text: partOfItem, audio: partOfItem, video: partOfItem })
+  .strictObject({ image: media, text, audio: media, video: media })
   .refine((parts) => ITEM_PARTS.some((part) => parts[part] != null), 'must have at least one part');
 const turns = z.array(z.looseObject({ role: z.string().min(1), content: z.string() })).min(1);
 /** A column of a table holds a conversation as JSON. */
@@ -119,10 +125,10 @@ const shorthandRow = z
     id: optional(identifier),
     type: z.enum(typeSpellings('absolute', true) as [string, ...string[]]),
     content: optional(item),
-    image: partOfItem,
-    text: partOfItem,
-    audio: partOfItem,
-    video: partOfItem,
+    image: media,
+    text,
+    audio: media,
+    video: media,
     messages: optional(z.union([turns, z.string().min(2)])),
   })
   .refine(

@@ -6,6 +6,7 @@ import type { ChatMessage, MediaItem, MediaSource } from '../media/item.js';
 import { schemeOf } from '../media/remote/location.js';
 import type { RemoteStore } from '../media/remote/store.js';
 import type { Modality } from '../onnx/manifest.js';
+import { inlineMedia, isInline } from './inline-media.js';
 
 /** Bytes in memory instead of a file. */
 export interface MediaBytes {
@@ -14,7 +15,7 @@ export interface MediaBytes {
   readonly name: string;
 }
 
-/** One item as a program or a row has it: a path (inline text for a model of text), one of these for each part, or a conversation. */
+/** One item as a program or a row has it: a path or a `data:` URL (inline text for a model of text), one of these for each part, or a conversation. */
 export type ItemInput =
   | string
   | {
@@ -107,9 +108,10 @@ interface OpenedPart<T> {
 const inlineText = (text: string): OpenedPart<string> => ({ source: text, key: sha256Hex(Buffer.from(text)) });
 
 async function openSource(
-  content: string | MediaBytes,
+  given: string | MediaBytes,
   { mediaRoot, remote }: ResolveOptions,
 ): Promise<OpenedPart<MediaSource>> {
+  const content = typeof given === 'string' && isInline(given) ? inlineMedia(given) : given;
   if (typeof content !== 'string') return { source: content, key: sha256Hex(content.bytes) };
   const scheme = schemeOf(content);
   if (scheme !== null) return openRemote(content, scheme, remote);

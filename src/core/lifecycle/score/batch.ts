@@ -13,6 +13,7 @@ import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
 import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
+import { loadScorers } from './load-scorers.js';
 import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
 import { chooseScorer, sampleOf } from './samples.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
@@ -82,7 +83,8 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
   try {
     if (outputs) refuseUnfinished(options);
     const remote = options.remote && RemoteStore.open(options.remote); // one for all models
-    const scorers = await loadScorers(options, remote);
+    const { input, mediaRoot = input === STANDARD_STREAM ? '.' : dirname(resolve(input)) } = options;
+    const scorers = await loadScorers(options.models, { ...options, mediaRoot, remote });
     try {
       const run = new BatchRun(options, scorers, remote?.rules ?? null);
       const written = outputs ? await toFile(run, outputs, format) : await toStream(run, format);
@@ -134,18 +136,6 @@ function refuseUnfinished({ out, resume, force }: BatchOptions): void {
     hint: 'Give --resume to go on with it, or --force to start again.',
     details: { file: basename(journalPath(out)) },
   });
-}
-
-async function loadScorers(options: BatchOptions, remote: RemoteStore | undefined): Promise<HPSv3Scorer[]> {
-  const { input, mediaRoot = input === STANDARD_STREAM ? '.' : dirname(resolve(input)) } = options;
-  const scorers: HPSv3Scorer[] = [];
-  try {
-    for (const path of options.models) scorers.push(await HPSv3Scorer.load(path, { ...options, mediaRoot, remote }));
-    return scorers;
-  } catch (error) {
-    await Promise.all(scorers.map((scorer) => scorer.close()));
-    throw error;
-  }
 }
 
 /** Where results go, in the order of the rows. */
