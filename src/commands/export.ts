@@ -94,6 +94,14 @@ implementation are compared; without it only the file's own invariances are, and
       helpValue: 'RECIPE',
       description: 'How pictures are prepared, where it is not as the files say: transformers, open-clip, hpsv2, …',
     }),
+    'prompt-template': Flags.string({
+      helpValue: 'FILE',
+      description: 'Text that prompts are put into at {text_prompt}, for models whose package holds it (HPSv3)',
+    }),
+    'pixel-budget': Flags.string({
+      helpValue: 'N',
+      description: 'Pixels that pictures are resized to, for models that take any size; 200704 by default',
+    }),
     key: Flags.string({
       helpValue: 'PATH',
       description:
@@ -133,6 +141,8 @@ implementation are compared; without it only the file's own invariances are, and
         headNormalize: flags['head-normalize'],
         outputLabel: flags['output-label'],
         preprocess: flags.preprocess,
+        promptTemplate: flags['prompt-template'],
+        pixelBudget: flags['pixel-budget'],
         golden: flags.golden,
         atol: flags.atol,
         gate: flags.gate,

@@ -19,8 +19,9 @@ import { axisOf, modulesOf } from './readings.js';
 // Language models with a score head instead of their word head: transformers 4.57, modeling_llama.py, modeling_qwen2.py,
 // modeling_qwen3.py, modeling_mistral.py, modeling_gemma2.py (…ForSequenceClassification), and the value heads of TRL and others.
 
-const WORDS = 'model.embed_tokens.weight';
-const LAYERS = 'model.layers.';
+const MODEL = 'model.';
+const WORDS = `${MODEL}embed_tokens.weight`;
+const LAYERS = `${MODEL}layers.`;
 const FIRST = `${LAYERS}0.`;
 
 /** How one kind of decoder differs from the others. */
@@ -60,7 +61,7 @@ function windowSize(reader: OptionReader, otherwise: number | null): number | nu
 const everywhere = (window: number | null, depth: number): (number | null)[] => new Array(depth).fill(window);
 
 /** Qwen's windows count only where they are switched on, from layer `max_window_layers` on. */
-function qwenWindows(reader: OptionReader, depth: number): readonly (number | null)[] {
+export function qwenWindows(reader: OptionReader, depth: number): readonly (number | null)[] {
   const on = reader.flag('whether attention slides', { keys: ['use_sliding_window'], otherwise: false });
   if (!on) return everywhere(null, depth);
   const window = windowSize(reader, 4096);
@@ -357,7 +358,9 @@ function inputsOf({ vocab, maxTokens, pad, template }: DecoderOptions): Contract
 }
 
 /** What a decoder is run by, whatever its inputs are. */
-export type DecoderStackOptions = Pick<
+export type DecoderStackOptions = {
+  /** Before the names of its tensors, its dot included; `model.` by default. */ readonly prefix?: string;
+} & Pick<
   DecoderOptions,
   | 'depth'
   | 'heads'
@@ -373,15 +376,14 @@ export type DecoderStackOptions = Pick<
   | 'softCap'
   | 'biases'
   | 'headNorm'
-  | 'kind'
-  | 'hidden'
->;
+> & { readonly kind?: Pick<Kind, 'gemma'> };
 
 /**
  * States after the final norm: tokens [batch, tokens, hidden] -> the same shape. A token sees those before it that the mask keeps.
  */
-function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options: DecoderStackOptions): Value {
-  const { depth, heads, kvHeads, headDim, norm, scale, softCap, headNorm, biases, inner, activation } = options;
+export function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options: DecoderStackOptions): Value {
+  const { prefix = MODEL, depth, heads, kvHeads, headDim, norm, scale, softCap, headNorm } = options;
+  const { biases, inner, activation } = options;
   const rotary = rotaryPositions(graph, tokens, { theta: options.theta, headDim, scaling: options.scaling });
   const keys = keyMask(graph, mask);
   const masks = new Map<number | null, Value>();
@@ -392,7 +394,7 @@ function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options:
     masks.set(window, made);
     return made;
   };
-  const norms: BlockOptions['norms'] = options.kind.gemma
+  const norms: BlockOptions['norms'] = options.kind?.gemma
     ? {
         attention: 'input_layernorm',
         attentionOutput: 'post_attention_layernorm',
@@ -401,7 +403,7 @@ function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options:
       }
     : { attention: 'input_layernorm', feedForward: 'post_attention_layernorm' };
   const states = stack(graph, tokens, { count: depth, scope: 'layer' }, (x, i) =>
-    transformerBlock(graph, x, `${LAYERS}${i}.`, {
+    transformerBlock(graph, x, `${prefix}layers.${i}.`, {
       place: 'pre',
       norm,
       norms,
@@ -425,7 +427,7 @@ function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options:
       },
     }),
   );
-  return normalize(graph, states, 'model.norm', norm);
+  return normalize(graph, states, `${prefix}norm`, norm);
 }
 
 /** Llama, Qwen 2 and 3, Mistral and Gemma 2 as reward models; the more specific first. */

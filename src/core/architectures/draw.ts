@@ -1,5 +1,6 @@
 import type { Random } from '../bytes/random.js';
 import type { Preprocess } from '../onnx/manifest.js';
+import { patchesOf } from '../tensor/patches.js';
 import { numel } from '../tensor/shape.js';
 import { standardize } from '../tensor/standardize.js';
 
@@ -112,15 +113,38 @@ export function textLength(random: Random, tokens: number): number {
   return random.integer(Math.ceil(tokens / 6), tokens + 1);
 }
 
-/** Token ids, log-uniform over the vocabulary as word frequencies roughly are (Zipf), the end of the text if it has one, then padding. */
+/** Rows, columns and merged size of the picture that probes are drawn with. */
+const GRID = { rows: 4, columns: 6 };
+/** Patches of a picture that is drawn, as many in every row of a batch. */
+export const DRAWN_PATCHES = GRID.rows * GRID.columns;
+
+/** Patches of one drawn picture, [patches, values]: the picture in a model's order. */
+export function drawPatches(random: Random, pixels: Of<'image'>): Float32Array {
+  const { size, ...rest } = pixels.patch!;
+  const [height, width] = [GRID.rows * size, GRID.columns * size];
+  return patchesOf(drawFrames(random, [3, height, width], pixels), { width, height }, { size, ...rest }).data;
+}
+
+/** Frames, rows and columns of its patches. */
+export const drawGrid = (): BigInt64Array => BigInt64Array.of(1n, BigInt(GRID.rows), BigInt(GRID.columns));
+
+/**
+ * Token ids, log-uniform over the vocabulary as word frequencies roughly are (Zipf), the end of the text if it has one, then padding;
+ * for a text with a place for a picture, that of a drawn one first.
+ */
 export function drawTokens(
   random: Random,
   tokens: number,
-  { vocabSize, pad, end }: Of<'text'>,
+  { vocabSize, pad, end, picture }: Of<'text'>,
   length: number,
 ): BigInt64Array {
   const ids = new BigInt64Array(tokens).fill(BigInt(pad));
   for (let i = 0; i < length; i++) ids[i] = BigInt(Math.floor((vocabSize + 1) ** random.uniform()) - 1);
+  if (picture !== undefined) {
+    const token = BigInt(picture.token);
+    const places = Math.min(DRAWN_PATCHES / picture.patches, length - 1);
+    for (let i = 0; i < length; i++) ids[i] = i < places ? token : ids[i] === token ? 0n : ids[i];
+  }
   if (end !== undefined) ids[length - 1] = BigInt(end);
   return ids;
 }

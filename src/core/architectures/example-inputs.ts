@@ -1,7 +1,18 @@
 import { Random } from '../bytes/random.js';
-import type { ContractInput } from '../onnx/manifest.js';
+import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { numel } from '../tensor/shape.js';
-import { drawAudio, drawEmbedding, drawFrames, drawMask, drawTokens, drawTypes, textLength } from './draw.js';
+import {
+  DRAWN_PATCHES,
+  drawAudio,
+  drawEmbedding,
+  drawFrames,
+  drawGrid,
+  drawMask,
+  drawPatches,
+  drawTokens,
+  drawTypes,
+  textLength,
+} from './draw.js';
 
 /** A value of a model input: one that the runtime takes as it is. */
 export type ExampleValue =
@@ -24,13 +35,22 @@ export function exampleInputs(
 ): Map<string, ExampleValue> {
   return new Map(
     inputs.map((input) => {
+      const drawn = drawnRun(input.preprocess, `${seed}/${input.name}`, rows);
+      if (drawn) return [input.name, drawn];
       const shape = input.shape
         .slice(1)
         .map((dim) => (typeof dim === 'number' ? dim : (sizes[dim] ?? openSize(input, inputs))));
-      const drawn = Array.from({ length: rows }, (_, row) => drawRow(input, shape, `${seed}/${row}`));
-      return [input.name, joinRows(drawn, [rows, ...shape])];
+      const each = Array.from({ length: rows }, (_, row) => drawRow(input, shape, `${seed}/${row}`));
+      return [input.name, joinRows(each, [rows, ...shape])];
     }),
   );
+}
+
+/** Patches of `rows` pictures, one after the other; null for an input that has a row a sample. */
+function drawnRun(preprocess: Preprocess, seed: string, rows: number): ExampleValue | null {
+  if (preprocess.kind !== 'image' || preprocess.layout !== 'patches') return null;
+  const drawn = Array.from({ length: rows }, (_, row) => drawPatches(new Random(`${seed}/${row}`), preprocess));
+  return joinRows(drawn, [rows * DRAWN_PATCHES, drawn[0].length / DRAWN_PATCHES]);
 }
 
 function openSize({ preprocess }: ContractInput, inputs: readonly ContractInput[]): number {
@@ -52,6 +72,8 @@ function drawRow({ name, preprocess }: ContractInput, shape: readonly number[], 
       return drawFrames(random, shape, preprocess);
     case 'audio':
       return drawAudio(random, count, preprocess);
+    case 'image-grid':
+      return drawGrid();
     case 'text':
       return drawTokens(random, count, preprocess, length());
     case 'text-mask':

@@ -9,6 +9,7 @@ import { ENCODERS } from './encoders/bert.js';
 import { deberta } from './encoders/deberta.js';
 import { hpsv3 } from './hpsv3/architecture.js';
 import { imageReward } from './imagereward.js';
+import { qwen2Vl } from './qwen2-vl.js';
 import { scoreHead } from './score-head/architecture.js';
 import { siglip } from './siglip.js';
 import { utmos } from './speech/utmos.js';
@@ -24,6 +25,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   deberta,
   wav2vec2,
   utmos,
+  qwen2Vl,
   ...DECODERS,
   scoreHead,
 ];

@@ -65,6 +65,7 @@ const SCORE_FIELDS = new Set([
     'calibratedBy',
     'calibrated_by',
   ],
+  ...['mu', 'sigma', 'left_sigma', 'right_sigma'],
   ...['disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
 ]);
 
@@ -114,6 +115,10 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     confidence: optionalNumber(fields, 'confidence'),
     calibrated: parseCalibrated(fields),
     calibratedBy: optionalString(fields, 'calibratedBy') ?? optionalString(fields, 'calibrated_by'),
+    mu: optionalNumber(fields, 'mu'),
+    sigma: optionalNumber(fields, 'sigma'),
+    left_sigma: optionalNumber(fields, 'left_sigma'),
+    right_sigma: optionalNumber(fields, 'right_sigma'),
     disagreement: optionalNumber(fields, 'disagreement'),
     task: optionalString(fields, 'task'),
     truncated: optionalFlag(fields, 'truncated') || undefined,

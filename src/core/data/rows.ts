@@ -76,6 +76,11 @@ export interface ScoreRow {
   readonly calibrated?: number | boolean;
   /** Where that value comes from. */
   readonly calibratedBy?: string;
+  /** Mean and standard deviation of a model that gives both, of an item and of the sides of a pair. */
+  readonly mu?: number;
+  readonly sigma?: number;
+  readonly left_sigma?: number;
+  readonly right_sigma?: number;
   /** Of the members of an ensemble. */
   readonly disagreement?: number;
   readonly task?: string;

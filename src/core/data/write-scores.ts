@@ -26,6 +26,10 @@ const COLUMNS: readonly ScoreColumn[] = [
     of: ({ calibrated }) => (typeof calibrated === 'number' ? calibrated : null),
   },
   { name: 'calibrated_by', type: 'STRING', of: ({ calibratedBy }) => calibratedBy },
+  { name: 'mu', type: 'DOUBLE', of: ({ mu }) => mu },
+  { name: 'sigma', type: 'DOUBLE', of: ({ sigma }) => sigma },
+  { name: 'left_sigma', type: 'DOUBLE', of: ({ left_sigma }) => left_sigma },
+  { name: 'right_sigma', type: 'DOUBLE', of: ({ right_sigma }) => right_sigma },
   { name: 'disagreement', type: 'DOUBLE', of: ({ disagreement }) => disagreement },
   { name: 'task', type: 'STRING', of: ({ task }) => task },
   { name: 'truncated', type: 'BOOLEAN', of: ({ truncated, model }) => truncated ?? (model ? false : null) },
@@ -71,7 +75,8 @@ export function createScoreWriter(
 
 /** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
 const FIELDS = [
-  ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy', 'disagreement'],
+  ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy'],
+  ...['mu', 'sigma', 'left_sigma', 'right_sigma', 'disagreement'],
   ...['task', 'truncated', 'row', 'model', 'runtime'],
   ...['version', 'device', 'threads', 'optimization'],
 ];

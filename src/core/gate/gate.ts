@@ -284,7 +284,7 @@ async function locate(
   startStage(options, 'Gate, first divergence');
   const [first] = inBatches(range(probes.rows), batch);
   return findDivergence(source, candidate, {
-    feeds: batchFeeds(probes.feeds, first),
+    feeds: batchFeeds(probes, first),
     tolerance,
     child: childOptions(options),
     threads: options.threads,

@@ -5,7 +5,7 @@ import type { ValueInfo } from '../runtime/session.js';
 import { castValue, isValueDtype, type TensorValue, valueFromBytes } from '../runtime/value.js';
 import { byteLength, readTensor, type Tensor } from '../tensor/tensor.js';
 import { compareValues, type Outputs } from './compare.js';
-import type { Probes } from './probes.js';
+import { type Probes, patchCounts } from './probes.js';
 
 /** Inputs and the outputs that the reference implementation gave for them. */
 export interface Golden {
@@ -55,9 +55,15 @@ export async function readGolden(
 export async function readProbes(tensors: ReadonlyMap<string, Tensor>, model: GoldenModel): Promise<Probes> {
   const bare = model.inputs.every(({ name }) => tensors.has(name));
   const feeds = await readInputs(tensors, model, bare ? '' : `${choosePrefix(tensors, model)}in/`);
-  const counts = [...feeds.values()].filter(({ shape }) => shape.length > 0).map(({ shape }) => shape[0]);
+  const runs = patchCounts(model.manifest, feeds);
+  const counts = [...feeds]
+    .filter(([, { shape }]) => shape.length > 0)
+    .map(([name, { shape }]) => (runs?.has(name) ? runs.get(name)!.length : shape[0]));
   const [rows = 1] = counts;
-  if (rows > 0 && counts.every((count) => count === rows)) return { rows, feeds };
+  const isWhole = [...(runs ?? [])].every(
+    ([name, each]) => each.reduce((sum, count) => sum + count, 0) === feeds.get(name)?.shape[0],
+  );
+  if (rows > 0 && isWhole && counts.every((count) => count === rows)) return { rows, feeds, counts: runs };
   throw new HpsError('INPUTS_INVALID', `${model.file}: its inputs have ${counts.join(', ')} rows`, {
     hint: 'Give every input the same number of samples, at least one, along its first dimension.',
     details: { file: model.file, rows: counts },

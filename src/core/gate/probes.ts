@@ -1,8 +1,11 @@
 import {
+  DRAWN_PATCHES,
   drawAudio,
   drawEmbedding,
   drawFrames,
+  drawGrid,
   drawMask,
+  drawPatches,
   drawTokens,
   drawTypes,
   textLength,
@@ -19,7 +22,28 @@ import { formatShape, numel } from '../tensor/shape.js';
 export interface Probes {
   readonly rows: number;
   readonly feeds: ReadonlyMap<string, TensorValue>;
+  /** Rows along the first dimension that each sample has, by input; one each where omitted. */
+  readonly counts?: ReadonlyMap<string, readonly number[]>;
 }
+
+/** Rows that each sample has of inputs that hold patches, by the grids beside them; undefined where none does. */
+export function patchCounts(manifest: Manifest | null, feeds: ReadonlyMap<string, TensorValue>): Probes['counts'] {
+  const inputs = manifest?.inputs ?? [];
+  const counts = inputs.flatMap(({ name, preprocess }): [string, number[]][] => {
+    if (preprocess.kind !== 'image' || preprocess.layout !== 'patches') return [];
+    const side = sideOf(name);
+    const grid = inputs.find((input) => input.preprocess.kind === 'image-grid' && sideOf(input.name) === side);
+    const value = grid && feeds.get(grid.name);
+    if (!value) return [];
+    const sizes = Array.from(value.data as ArrayLike<number | bigint>, Number);
+    return [
+      [name, Array.from({ length: value.shape[0] }, (_, i) => sizes[3 * i] * sizes[3 * i + 1] * sizes[3 * i + 2])],
+    ];
+  });
+  return counts.length > 0 ? new Map(counts) : undefined;
+}
+
+const sideOf = (name: string): string => /^(left|right)_/.exec(name)?.[1] ?? '';
 
 export interface ProbeOptions {
   readonly rows: number;
@@ -61,7 +85,7 @@ export function makeProbes(
     const drawn = Array.from({ length: rows }, (_, row) => drawRow(preprocess, shape, { seed, name: input.name, row }));
     feeds.set(input.name, castValue(concatRows(drawn), input.dtype));
   }
-  return { rows, feeds };
+  return { rows, feeds, counts: patchCounts(manifest, feeds) };
 }
 
 /** Sizes chosen for symbolic dimensions so far: one symbol, one size. */
@@ -97,6 +121,13 @@ function drawRow(preprocess: Preprocess, shape: readonly number[], { seed, name,
   const count = numel(shape);
   switch (preprocess.kind) {
     case 'image':
+      if (preprocess.layout === 'patches') {
+        const patches = drawPatches(random, preprocess);
+        return float32Value([DRAWN_PATCHES, patches.length / DRAWN_PATCHES], patches);
+      }
+      return float32Value([1, ...shape], drawFrames(random, shape, preprocess));
+    case 'image-grid':
+      return { dtype: 'I64', shape: [1, 3], data: drawGrid() };
     case 'video':
       return float32Value([1, ...shape], drawFrames(random, shape, preprocess));
     case 'audio':
@@ -118,8 +149,7 @@ function drawRow(preprocess: Preprocess, shape: readonly number[], { seed, name,
 
 /** The ids and the mask of one side (`left_…`, `right_…`, or neither) agree on the length of a row's text. */
 function lengthOf(name: string, seed: string, row: number, tokens: number): number {
-  const side = /^(left|right)_/.exec(name)?.[1] ?? '';
-  return textLength(new Random(`${seed}/${side}/length/${row}`), tokens);
+  return textLength(new Random(`${seed}/${sideOf(name)}/length/${row}`), tokens);
 }
 
 function scalarProbe({ dtype }: ValueInfo, preprocess: Preprocess): TensorValue {
@@ -146,6 +176,8 @@ function openDimension(preprocess: Preprocess, axis: number, rank: number): numb
       return TOKENS;
     case 'audio':
       return Math.max(preprocess.minSamples, Math.min(preprocess.maxSamples, preprocess.sampleRate));
+    case 'image-grid':
+      return 3;
     case 'image':
       return axis === 0 ? 3 : SIDE;
     case 'video':

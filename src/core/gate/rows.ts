@@ -1,6 +1,6 @@
 import { HpsError } from '../errors.js';
 import type { Session } from '../runtime/session.js';
-import { concatRows, type TensorValue, takeRows } from '../runtime/value.js';
+import { concatRows, type TensorValue, takeRows, takeRuns } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
 import type { Outputs } from './compare.js';
 import type { Probes } from './probes.js';
@@ -28,11 +28,11 @@ export function fixedBatch({ inputs }: Session): number | null {
  * Runs batches of probe rows. Only outputs with one row a sample can be compared so: the others are left out.
  * @throws HpsError ONNX_UNSUPPORTED where no output has a row per sample
  */
-export function rowRunner(session: Session, { feeds }: Probes, onBatch: () => void = () => {}): RowRunner {
+export function rowRunner(session: Session, probes: Probes, onBatch: () => void = () => {}): RowRunner {
   return async (batches) => {
     const parts = new Map<string, TensorValue[]>(session.outputs.map(({ name }) => [name, []]));
     for (const batch of batches) {
-      const outputs = await session.run(batchFeeds(feeds, batch));
+      const outputs = await session.run(batchFeeds(probes, batch));
       for (const [name, value] of outputs) {
         if (value.shape[0] === batch.length) parts.get(name)?.push(value);
       }
@@ -47,10 +47,16 @@ export function rowRunner(session: Session, { feeds }: Probes, onBatch: () => vo
 }
 
 /** The feeds of one batch. A scalar input, such as a sample rate, is the same for all rows. */
-export function batchFeeds(feeds: Outputs, rows: readonly number[]): Map<string, TensorValue> {
-  return new Map(
-    Array.from(feeds, ([name, value]) => [name, value.shape.length === 0 ? value : takeRows(value, rows)]),
-  );
+export function batchFeeds(
+  { feeds, counts }: Pick<Probes, 'feeds' | 'counts'>,
+  rows: readonly number[],
+): Map<string, TensorValue> {
+  const taken = (name: string, value: TensorValue): TensorValue => {
+    if (value.shape.length === 0) return value;
+    const each = counts?.get(name);
+    return each ? takeRuns(value, each, rows) : takeRows(value, rows);
+  };
+  return new Map(Array.from(feeds, ([name, value]) => [name, taken(name, value)]));
 }
 
 const sameTails = (values: readonly TensorValue[]): boolean =>

@@ -50,7 +50,7 @@ export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Prom
       let samples: number | null = null;
       for (const read of readers) {
         signal?.throwIfAborted();
-        const part = await read(item, signal);
+        const part = await read(item, values, signal);
         for (const [name, value] of part.inputs) values.set(name, value);
         truncated ||= part.truncated ?? false;
         tokens ??= part.tokens ?? null;

@@ -3,15 +3,17 @@ import { LIMITS } from '../limits.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
+import { patchesOf } from '../tensor/patches.js';
 import { formatShape } from '../tensor/shape.js';
 import { prepareWaveform } from './audio/prepare.js';
 import { decodeImage, loadSharp } from './image/decode.js';
 import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
-import type { MediaItem } from './item.js';
+import type { MediaItem, MediaSource } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
 import { conversationOf, openChatTemplate } from './text/chat.js';
-import { type EncodedText, encodeConversation, encodePair, encodeText } from './text/encode.js';
+import { type EncodedText, encodeConversation, encodePair, encodePrompt, encodeText } from './text/encode.js';
+import { openPromptTemplate } from './text/prompt.js';
 import { openTokenizer } from './text/tokenizer.js';
 import { prepareClip } from './video/prepare.js';
 
@@ -23,8 +25,15 @@ export interface ReadPart {
   readonly samples?: number;
 }
 
-/** Reads the part of an item that one input of the model takes. */
-export type Reader = (item: MediaItem, signal?: AbortSignal) => Promise<ReadPart>;
+/**
+ * Reads the part of an item that one input of the model takes.
+ * @param made - inputs that the readers before it made of the same item
+ */
+export type Reader = (
+  item: MediaItem,
+  made: ReadonlyMap<string, TensorValue>,
+  signal?: AbortSignal,
+) => Promise<ReadPart>;
 
 type Contract<K extends Preprocess['kind']> = Extract<Preprocess, { kind: K }>;
 type InputOf<K extends Preprocess['kind']> = ContractInput & { readonly preprocess: Contract<K> };
@@ -32,13 +41,16 @@ type InputOf<K extends Preprocess['kind']> = ContractInput & { readonly preproce
 const isKind = <K extends Preprocess['kind']>(input: ContractInput, kind: K): input is InputOf<K> =>
   input.preprocess.kind === kind;
 
-/** A reader for each input, a text and its masks and types together. */
+/** A reader for each input, a text and its masks and types together, and a picture before a text that has a place for it. */
 export async function openReaders(inputs: readonly ContractInput[], tokenizer: string | null): Promise<Reader[]> {
   const companions = inputs.filter(({ preprocess: { kind } }) => kind !== 'text' && isTextual(kind));
+  const grid = inputs.find((input) => isKind(input, 'image-grid'));
   const readers: Reader[] = [];
-  for (const input of inputs) {
-    if (isKind(input, 'image')) readers.push(await imageReader(input));
-    else if (isKind(input, 'text')) readers.push(await textReader(input, companions, tokenizer));
+  for (const input of inputs.toSorted((a, b) => needsPicture(a) - needsPicture(b))) {
+    if (isKind(input, 'image'))
+      readers.push(await (input.preprocess.layout === 'patches' ? patchReader(input, grid) : imageReader(input)));
+    else if (isKind(input, 'text'))
+      readers.push(await textReader(input, { companions, tokenizerJson: tokenizer, grid: grid?.name }));
     else if (isKind(input, 'audio')) readers.push(audioReader(input));
     else if (isKind(input, 'video')) readers.push(videoReader(input));
     else if (isKind(input, 'embedding')) throw unkept(input, 'takes embeddings, which are not made from media');
@@ -46,19 +58,56 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
   return readers;
 }
 
+const needsPicture = ({ preprocess }: ContractInput): number =>
+  Number(preprocess.kind === 'text' && preprocess.picture !== undefined);
+
 async function imageReader(input: InputOf<'image'>): Promise<Reader> {
-  await loadSharp();
-  const contract = input.preprocess;
-  assertFrameSize(input, contract);
-  const options = { dropAlpha: contract.transparency === 'drop' };
+  assertFrameSize(input, input.preprocess);
+  const read = await planesReader(input.preprocess);
   return async ({ image }) => {
-    const source = required(image, 'image');
+    const { name, width, height, data } = await read(required(image, 'image'));
+    return { inputs: only(input, float32Value([1, 3, height, width], data), name) };
+  };
+}
+
+/** @param grid - the input that takes the rows and columns of patches; undefined where none does */
+async function patchReader(input: InputOf<'image'>, grid: ContractInput | undefined): Promise<Reader> {
+  const { patch } = input.preprocess;
+  if (!patch) throw unkept(input, 'takes patches, and the contract does not say which');
+  const read = await planesReader(input.preprocess);
+  return async ({ image }) => {
+    const { name, data: planes, ...size } = await read(required(image, 'image'));
+    const { data, rows, columns } = patchesOf(planes, size, patch);
+    const count = rows * columns;
+    const values = new Map(only(input, float32Value([count, data.length / count], data), name));
+    const places: TensorValue = {
+      dtype: 'I64',
+      shape: [1, 3],
+      data: BigInt64Array.of(1n, BigInt(rows), BigInt(columns)),
+    };
+    if (grid) values.set(grid.name, toInput(places, grid, name));
+    return { inputs: values };
+  };
+}
+
+interface Planes {
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  /** [3, height, width]. */
+  readonly data: Float32Array;
+}
+
+async function planesReader(contract: Contract<'image'>): Promise<(source: MediaSource) => Promise<Planes>> {
+  await loadSharp();
+  const options = { dropAlpha: contract.transparency === 'drop' };
+  return async (source) => {
     const name = mediaName(source);
     const frame = fitFrame(await decodeImage(await readMedia(source, LIMITS.imageBytes), name, options), contract);
     const { width, height } = frame;
     const data = new Float32Array(3 * height * width);
     normalizeInto(data, frame, contract, { channelStride: height * width, offset: 0 });
-    return { inputs: only(input, float32Value([1, 3, height, width], data), name) };
+    return { name, width, height, data };
   };
 }
 
@@ -78,17 +127,24 @@ function audioReader(input: InputOf<'audio'>): Reader {
 function videoReader(input: InputOf<'video'>): Reader {
   const contract = input.preprocess;
   assertFrameSize(input, contract);
-  return async ({ video }, signal) => {
+  return async ({ video }, _made, signal) => {
     const source = required(video, 'video');
     const value = await prepareClip(source, contract, signal);
     return { inputs: only(input, value, mediaName(source)) };
   };
 }
 
+interface TextSurroundings {
+  /** Its mask and types. */
+  readonly companions: readonly ContractInput[];
+  readonly tokenizerJson: string | null;
+  /** Name of the input that counts the patches of the picture beside it. */
+  readonly grid: string | undefined;
+}
+
 async function textReader(
   input: InputOf<'text'>,
-  companions: readonly ContractInput[],
-  tokenizerJson: string | null,
+  { companions, tokenizerJson, grid }: TextSurroundings,
 ): Promise<Reader> {
   const contract = input.preprocess;
   if (tokenizerJson === null) {
@@ -110,11 +166,12 @@ async function textReader(
   const { pair } = tokenizer;
   if (contract.pair && pair === null)
     throw unkept(input, 'takes two texts in a row, and the tokenizer has no template for them');
-  if (contract.template?.kind === 'prompt')
-    throw unkept(input, 'takes texts in a prompt template, which is not read here');
-  const chat = contract.template ? await openChatTemplate(contract.template, tokenizer.specials) : null;
+  const { template, picture } = contract;
+  const chat = template?.kind === 'chat' ? await openChatTemplate(template, tokenizer.specials) : null;
+  const prompt = template?.kind === 'prompt' ? openPromptTemplate(template.source, tokenizer.specials) : null;
   const least = Math.max(contract.length ?? 0, typeof length === 'number' ? length : 0);
-  const encoded = ({ text, context, messages }: MediaItem): EncodedText => {
+  const encoded = ({ text, context, messages }: MediaItem, places: number | undefined): EncodedText => {
+    if (prompt) return encodePrompt(required(text, 'text'), places, { template: prompt, contract, tokenizer });
     if (chat) {
       const turns = messages ?? conversationOf(required(text, 'text'), context);
       return encodeConversation(turns, chat, contract, tokenizer);
@@ -130,8 +187,11 @@ async function textReader(
       ? encodePair([context, own], contract, tokenizer, pair)
       : encodeText(own, contract, tokenizer);
   };
-  return async (item) => {
-    const { ids, types, truncated } = encoded(item);
+  return async (item, made) => {
+    const patches = grid === undefined ? undefined : made.get(grid)?.data;
+    const places =
+      picture && patches ? Array.from(patches, Number).reduce((a, b) => a * b, 1) / picture.patches : undefined;
+    const { ids, types, truncated } = encoded(item, places);
     const width = Math.max(ids.length, least);
     const row = (at: (place: number) => number): TensorValue => ({
       dtype: 'I64',

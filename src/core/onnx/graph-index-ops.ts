@@ -29,7 +29,14 @@ export class GraphIndexOps extends GraphOps {
   /** 0, 1, 2 … as many as `like` has along `axis`: int64 [size]. */
   positionsOf(like: Value, axis: number): Value {
     const size = like.shape[axis];
-    const end = typeof size === 'number' ? this.scalar(size, 'I64') : this.squeeze(this.sizeOf(like, axis), 0);
+    return this.countTo(
+      typeof size === 'number' ? this.scalar(size, 'I64') : this.squeeze(this.sizeOf(like, axis), 0),
+      size,
+    );
+  }
+
+  /** 0, 1, 2 … below the int64 scalar `end`, which the symbol `size` stands for. */
+  countTo(end: Value, size: Dim): Value {
     const [start, step] = [this.scalar(0, 'I64'), this.scalar(1, 'I64')];
     return this.node('Range', [start, end, step], [{ dtype: 'I64', shape: [size] }])[0];
   }

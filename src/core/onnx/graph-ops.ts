@@ -293,6 +293,7 @@ export class GraphOps extends GraphCore {
 
   reduceMean = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceMean', 18, x, axis, keepDims);
   reduceSum = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceSum', 13, x, axis, keepDims);
+  reduceMax = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceMax', 18, x, axis, keepDims);
   /** Euclidean norm. */
   reduceL2 = (x: Value, axis: number, keepDims: boolean): Value => this.reduce('ReduceL2', 18, x, axis, keepDims);
 

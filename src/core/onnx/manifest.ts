@@ -50,11 +50,22 @@ const frames = {
   scale: z.number(),
   mean: z.tuple([z.number(), z.number(), z.number()]),
   std: z.tuple([z.number(), z.number(), z.number()]),
-  layout: z.enum(['NCHW', 'NCFHW']),
+  /** `patches`, @2: rows of [frames, size, size] of each channel, as `patch` says; the first axis counts them, not the pictures. */
+  layout: z.enum(['NCHW', 'NCFHW', 'patches']),
 };
 
 export const preprocessSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('image'), ...frames }),
+  z.strictObject({
+    kind: z.literal('image'),
+    ...frames,
+    /**
+     * @2, of layout `patches`: squares of `size` pixels, `merge` x `merge` neighbours in a row, and these row by row; each picture
+     * stands for `frames` equal frames (Qwen2-VL).
+     */
+    patch: z.strictObject({ size: positive, merge: positive, frames: positive }).optional(),
+  }),
+  /** @2. Frames, rows and columns of patches of each picture, for the input of layout `patches` of the same side. */
+  z.strictObject({ kind: z.literal('image-grid') }),
   z.strictObject({
     kind: z.literal('text'),
     /** Special tokens included; the end of a longer text is cut off, not the tokens after it. */
@@ -90,6 +101,8 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
         z.strictObject({ kind: z.literal('prompt'), source: z.string() }),
       ])
       .optional(),
+    /** @2. Token of the template that stands for the picture: it is there once for every `patches` patches of it. */
+    picture: z.strictObject({ token: count, patches: positive }).optional(),
   }),
   /** The mask that goes with a text input of the same side. */
   z.strictObject({ kind: z.literal('text-mask') }),

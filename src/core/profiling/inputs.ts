@@ -41,8 +41,13 @@ export function profileInputs(options: ProfileInputsOptions): ProfileInputs {
   const fixedBatch = batchSymbol === null ? fixedBatchOf(inputs) : null;
   const perSample = (name: string): boolean =>
     fixedBatch !== null || inputs.some((input) => input.name === name && input.shape[0] === batchSymbol);
-  // A recurrent state, say, has the samples along its second dimension.
-  const batchInside = batchSymbol !== null && inputs.some(({ shape }) => shape.slice(1).includes(batchSymbol));
+  // A recurrent state, say, has the samples along its second dimension; of patches each sample has several.
+  const batchInside =
+    batchSymbol !== null &&
+    inputs.some(
+      ({ shape: [first, ...rest] }) =>
+        rest.includes(batchSymbol) || (typeof first === 'string' && first !== batchSymbol),
+    );
   const all = given ? repeated(given, fixedBatch ?? rows) : drawn(options, batchSymbol, fixedBatch ?? rows);
   return {
     origin: given ? 'inputs' : 'probes',
@@ -100,8 +105,10 @@ function drawn(
 ): Map<string, TensorValue> {
   const closed = closeShapes(inputs, { manifest, file, sizes, batchSymbol, rows });
   const values = new Map<string, TensorValue>();
-  for (const count of new Set(closed.map(({ shape }) => (shape.length === 0 ? 1 : (shape[0] as number))))) {
-    const group = closed.filter(({ shape }) => (shape.length === 0 ? 1 : shape[0]) === count);
+  const samplesOf = ({ shape }: ValueInfo): number =>
+    shape.length === 0 ? 1 : typeof shape[0] === 'number' ? shape[0] : rows;
+  for (const count of new Set(closed.map(samplesOf))) {
+    const group = closed.filter((input) => samplesOf(input) === count);
     for (const [name, value] of makeProbes(group, manifest, { rows: count, seed: String(seed), file }).feeds)
       values.set(name, value);
   }

@@ -116,9 +116,12 @@ export function rowBatches(session: Session, { rows, feeds }: Probes, most = BAT
   return inBatches(range(rows), fixedBatch(session) ?? Math.max(1, Math.min(BATCH, most, fitting, rows)));
 }
 
-export const selectProbes = ({ feeds }: Probes, rows: readonly number[]): Probes => ({
+export const selectProbes = (probes: Probes, rows: readonly number[]): Probes => ({
   rows: rows.length,
-  feeds: batchFeeds(feeds, rows),
+  feeds: batchFeeds(probes, rows),
+  ...(probes.counts && {
+    counts: new Map(Array.from(probes.counts, ([name, counts]) => [name, rows.map((row) => counts[row])])),
+  }),
 });
 
 /** Every second row, and the others. One row alone is in both. */

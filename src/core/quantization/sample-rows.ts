@@ -5,6 +5,7 @@ import { readRows } from '../data/read-rows.js';
 import type { BadRow, DataRow, Item } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import type { Probes } from '../gate/probes.js';
+import { patchCounts } from '../gate/probes.js';
 import { openPreparer, type Preparer } from '../media/preparer.js';
 import { type Manifest, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
@@ -104,7 +105,8 @@ class RowCollector {
     }
     const feeds = new Map<string, TensorValue>();
     for (const [name, values] of this.values) feeds.set(name, concatRows(alike(values, name, manifest)));
-    return { probes: { rows: this.judgements.length, feeds }, judgements: this.judgements };
+    const counts = patchCounts(manifest, feeds);
+    return { probes: { rows: this.judgements.length, feeds, counts }, judgements: this.judgements };
   }
 
   private async put(item: Item, side: string, context: string | undefined): Promise<void> {

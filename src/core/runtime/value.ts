@@ -94,6 +94,15 @@ export function takeRows(value: TensorValue, rows: readonly number[]): TensorVal
   return { dtype: value.dtype, shape: [rows.length, ...value.shape.slice(1)], data };
 }
 
+/** The same where sample i has `counts[i]` rows, one after the other. */
+export function takeRuns(value: TensorValue, counts: readonly number[], samples: readonly number[]): TensorValue {
+  const starts = counts.map((_, i) => counts.slice(0, i).reduce((sum, count) => sum + count, 0));
+  return takeRows(
+    value,
+    samples.flatMap((sample) => Array.from({ length: counts[sample] }, (_, row) => starts[sample] + row)),
+  );
+}
+
 /** Values of equal dtype and equal shape after the first dimension, one after the other along it. */
 export function concatRows(values: readonly TensorValue[]): TensorValue {
   const [first] = values;

@@ -24,6 +24,16 @@ export interface Utility {
   /** What the model itself puts beside the utility, on a scale of its own; false where there is none. */
   readonly calibrated: number | false;
   readonly calibratedBy?: CalibratedBy;
+  /** Standard deviation that the model itself gives the logit; absent for a model that gives none. */
+  readonly sigma?: number;
+}
+
+/** What the model says of two items. */
+export interface Comparison {
+  /** Log-odds that `left` is preferred. */
+  readonly logit: number;
+  /** Of the logits of both sides; absent for a model that gives none. */
+  readonly sigmas?: readonly [number, number];
 }
 
 /** Items to features, each distinct one once, and features to decisions; both in batches. */
@@ -55,18 +65,35 @@ export class Engine {
     return this.encoder ? this.cache.get(key, compute) : compute();
   }
 
-  /** Log-odds that `left` is preferred. */
-  async pairLogit(left: Encoded, right: Encoded): Promise<number> {
-    if (!this.head) return finite(this.utilityOf(left).logit - this.utilityOf(right).logit);
-    return finite(scalar(await this.head.run(join(left.features, right.features)), 'pair_logit'));
+  async compare(left: Encoded, right: Encoded): Promise<Comparison> {
+    if (!this.head) {
+      const [ofLeft, ofRight] = [this.utilityOf(left), this.utilityOf(right)];
+      const sigmas = ofLeft.sigma !== undefined && ofRight.sigma !== undefined;
+      return {
+        logit: finite(ofLeft.logit - ofRight.logit),
+        ...(sigmas ? { sigmas: [ofLeft.sigma, ofRight.sigma] } : {}),
+      };
+    }
+    const outputs = await this.head.run(join(left.features, right.features));
+    const sigma = (side: string): number => finite(scalar(outputs, `${side}_sigma`));
+    return {
+      logit: finite(scalar(outputs, 'pair_logit')),
+      ...(outputs.has('left_sigma') ? { sigmas: [sigma('left'), sigma('right')] } : {}),
+    };
   }
 
   async utility(item: Encoded): Promise<Utility> {
     if (!this.head) return this.utilityOf(item);
-    const logit = finite(scalar(await this.head.run(join(item.features, item.features)), 'left_utility_logit'));
+    const outputs = await this.head.run(join(item.features, item.features));
+    const logit = finite(scalar(outputs, 'left_utility_logit'));
     // A pair head is trained with utilities between -1 and 1; other models give scores of any range, of which tanh says nothing.
     const isBounded = this.model.contract.decision === 'pair-head';
-    return { logit, utility: isBounded ? Math.tanh(logit) : logit, calibrated: false };
+    return {
+      logit,
+      utility: isBounded ? Math.tanh(logit) : logit,
+      calibrated: false,
+      ...(outputs.has('left_sigma') ? { sigma: finite(scalar(outputs, 'left_sigma')) } : {}),
+    };
   }
 
   /**
@@ -106,6 +133,7 @@ export class Engine {
       ...(calibrated
         ? { calibrated: finite(floatsOf(calibrated)[0]), calibratedBy: 'checkpoint' }
         : { calibrated: false }),
+      ...(features.has('sigma') ? { sigma: finite(scalar(features, 'sigma')) } : {}),
     };
   }
 }

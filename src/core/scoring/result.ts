@@ -20,6 +20,9 @@ export interface PairScore extends ScoreBase {
   /** Lower end of the calibrator's band for the winner's side; null when uncalibrated, and for a tie. */
   readonly confidence: number | null;
   readonly calibrated: boolean;
+  /** Standard deviations that the model itself gives the logits of both sides; they change no other figure. */
+  readonly left_sigma?: number;
+  readonly right_sigma?: number;
 }
 
 /**
@@ -35,6 +38,9 @@ export interface ItemScore extends ScoreBase {
   /** The value on another scale than the utility's, or false where there is none: which one, `calibratedBy` says. */
   readonly calibrated: number | false;
   readonly calibratedBy?: CalibratedBy;
+  /** Mean and standard deviation of a model that gives both: `mu` is the logit. */
+  readonly mu?: number;
+  readonly sigma?: number;
 }
 
 export type Score = PairScore | ItemScore;
@@ -43,10 +49,14 @@ export type Score = PairScore | ItemScore;
 export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated'>;
 
 /**
- * @param logit - the pair logit
+ * @param comparison - the pair logit, and the spread of both sides where the model gives it
  * @param calibrated - null where there is no calibrator: the probability is then the sigmoid of the logit
  */
-export function pairScore(logit: number, calibrated: Calibrated | null, facts: ScoreFacts): PairScore {
+export function pairScore(
+  { logit, sigmas }: { readonly logit: number; readonly sigmas?: readonly [number, number] },
+  calibrated: Calibrated | null,
+  facts: ScoreFacts,
+): PairScore {
   const score = calibrated?.value ?? sigmoid(logit);
   return {
     score,
@@ -54,6 +64,7 @@ export function pairScore(logit: number, calibrated: Calibrated | null, facts: S
     confidence: calibrated?.confidence ?? null,
     logit,
     calibrated: calibrated !== null,
+    ...(sigmas ? { left_sigma: sigmas[0], right_sigma: sigmas[1] } : {}),
     ...facts,
   };
 }

@@ -178,8 +178,9 @@ export class HPSv3Scorer {
     const rightEncoded = this.encode(right, context);
     rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
     const sides = [await this.encode(left, context), await rightEncoded] as const;
-    const logit = await this.engine.pairLogit(sides[0], sides[1]);
-    return pairScore(logit, applyCalibrator(this.calibrator, 'pair', logit, sample), this.facts(sides, sample));
+    const compared = await this.engine.compare(sides[0], sides[1]);
+    const calibrated = applyCalibrator(this.calibrator, 'pair', compared.logit, sample);
+    return pairScore(compared, calibrated, this.facts(sides, sample));
   }
 
   /**
@@ -188,10 +189,11 @@ export class HPSv3Scorer {
    */
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
     const encoded = await this.encode(item, options.context);
-    const { logit, utility: score, ...own } = await this.engine.utility(encoded);
+    const { logit, utility: score, sigma, ...own } = await this.engine.utility(encoded);
     const applied = applyCalibrator(this.calibrator, 'absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
-    return { score, logit, ...calibrated, ...this.facts([encoded], options) };
+    const spread = sigma === undefined ? {} : { mu: logit, sigma };
+    return { score, logit, ...calibrated, ...spread, ...this.facts([encoded], options) };
   }
 
   /**

@@ -126,6 +126,8 @@ function preprocessWords({ preprocess: how }: ContractInput): string {
     }
     case 'text':
       return `at most ${how.maxTokens} tokens of ${formatCount(how.vocabSize)}, padded with ${how.pad}; ${how.tokenizer ? 'the tokenizer is inside the file' : 'no tokenizer inside the file'}`;
+    case 'image-grid':
+      return 'frames, rows and columns of patches of the picture';
     case 'text-mask':
       return 'attention mask of the text';
     case 'text-types':

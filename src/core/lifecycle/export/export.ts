@@ -12,10 +12,12 @@ import { chooseArchitecture } from '../../architectures/registry.js';
 import type { JsonObject } from '../../bytes/json.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
 import type { GateReference } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
+import { LIMITS } from '../../limits.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { OPSETS } from '../../onnx/graph-core.js';
 import type { LineageStep, Manifest } from '../../onnx/manifest.js';
@@ -58,6 +60,10 @@ export interface ExportOptions extends Run {
   readonly outputLabel?: string;
   /** How pictures are prepared, by the names the architecture has for it; as the checkpoint's files say where omitted. */
   readonly preprocess?: string;
+  /** File of the text that prompts are put into. */
+  readonly promptTemplate?: string;
+  /** Pixels that pictures of any size are resized to. */
+  readonly pixelBudget?: string;
   readonly golden?: string;
   /** Largest accepted |exported - golden|; by the checkpoint's dtype where omitted. */
   readonly atol?: number;
@@ -154,8 +160,9 @@ async function openAdapted({ checkpoint: path, key, adapter }: ExportOptions): P
 }
 
 function reserve(checkpoint: Checkpoint, options: ExportOptions): Promise<ModelRelease> {
-  const { out, force, externalData, tokenizer, golden, family } = options;
-  const inputs = [...checkpoint.files, ...[tokenizer, golden, family].filter((path) => typeof path === 'string')];
+  const { out, force, externalData, tokenizer, golden, family, promptTemplate } = options;
+  const given = [tokenizer, golden, family, promptTemplate].filter((path) => typeof path === 'string');
+  const inputs = [...checkpoint.files, ...given];
   return ModelRelease.reserve(out, { force, inputs, suffixes: externalData ? ['.data'] : [] });
 }
 
@@ -312,13 +319,36 @@ const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps']
 
 /** Options that some architectures take and others do not, by name. */
 function architectureOptions(
-  { activation, outputLabel, preprocess }: ExportOptions,
+  { activation, outputLabel, preprocess, promptTemplate, pixelBudget }: ExportOptions,
   exporter: ArchitectureExporter,
   head: HeadFile | undefined,
 ): Record<string, string> {
   const published = exporter.options?.preprocess ? head?.published?.preprocess : undefined;
-  const told = { activation: head ? undefined : activation, outputLabel, preprocess: preprocess ?? published };
+  const told = {
+    activation: head ? undefined : activation,
+    outputLabel,
+    preprocess: preprocess ?? published,
+    promptTemplate: promptTemplate === undefined ? undefined : readTemplate(promptTemplate),
+    pixelBudget,
+  };
   return Object.fromEntries(Object.entries(told).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+function readTemplate(path: string): string {
+  const { name, bytes } = readWhole(path, {
+    limit: LIMITS.configBytes,
+    what: 'a prompt template',
+    hint: 'Give the text that the package puts prompts into.',
+  });
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new HpsError('CONFIG_INVALID', `${name}: not valid UTF-8`, {
+      hint: 'Give the text that the package puts prompts into.',
+      details: { file: name },
+      cause,
+    });
+  }
 }
 
 /** What changed the content, and nothing else: no paths, threads or figures. */
@@ -332,6 +362,7 @@ function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep[
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.adapter === undefined ? {} : { adapter: basename(options.adapter) }),
     ...built.options,
+    ...(options.promptTemplate === undefined ? {} : { promptTemplate: basename(options.promptTemplate) }),
     ...(built.head
       ? { head: { name: built.head.name, activation: built.head.activation, normalize: built.head.normalize } }
       : {}),
@@ -342,10 +373,10 @@ function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep[
 function lineageInputs(
   checkpoint: Checkpoint,
   { tokenizer, contract }: BuiltModel,
-  { family }: ExportOptions,
+  { family, promptTemplate }: ExportOptions,
 ): { path: string }[] {
-  const code = typeof family === 'string' ? [family] : [];
-  const further = new Set([...code, ...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
+  const given = [family, promptTemplate].filter((path) => typeof path === 'string');
+  const further = new Set([...given, ...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
   return [...checkpoint.files, ...further].map((path) => ({ path }));
 }
 

@@ -72,7 +72,7 @@ function withinBudget(
   width: number,
   { factor, min, max }: NonNullable<FrameContract['resize']['pixels']>,
 ): [number, number] {
-  const near = [height, width].map((side) => roundEven(side / factor) * factor);
+  const near = [height, width].map((side) => Math.max(factor, roundEven(side / factor) * factor));
   if (near[0] * near[1] > max) {
     const shrink = Math.sqrt((height * width) / max);
     return sidesBy([height, width], (side) => Math.floor(side / shrink / factor) * factor, factor);

@@ -80,7 +80,7 @@ export async function openChatTemplate(
     for (const [name, value] of Object.entries({ ...GLOBALS, ...values })) environment.set(name, value);
     return String(new jinja.Interpreter(environment).run(program).value);
   };
-  const pattern = alternatives(specials);
+  const pattern = specialPattern(specials);
   const run = (messages: readonly ChatMessage[]): string => {
     const turns = messages.map(({ role, content }) => ({ role, content }));
     const values = { ...variables, messages: turns, add_generation_prompt: generationPrompt };
@@ -136,8 +136,8 @@ function piecesOf(text: string, shown: string, pattern: RegExp): RenderedPiece[]
   return pieces;
 }
 
-/** The longest first, as a tokenizer finds them. */
-function alternatives(tokens: readonly string[]): RegExp | null {
+/** What finds special tokens in a text, the longest first, as a tokenizer finds them; null where there are none. */
+export function specialPattern(tokens: readonly string[]): RegExp | null {
   const escaped = [...tokens]
     .filter((token) => token !== '')
     .sort((a, b) => b.length - a.length)

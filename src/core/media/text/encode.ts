@@ -3,6 +3,7 @@ import type { Preprocess } from '../../onnx/manifest.js';
 import type { ChatMessage } from '../item.js';
 import { invalidMedia } from '../refusal.js';
 import type { ChatTemplate } from './chat.js';
+import type { PromptTemplate } from './prompt.js';
 import type { PairTemplate, TextTokenizer } from './tokenizer.js';
 
 type TextContract = Extract<Preprocess, { kind: 'text' }>;
@@ -85,6 +86,31 @@ export function encodeConversation(
   if (ids.length > contract.maxTokens) {
     const rule = `has ${ids.length} tokens, the model reads at most ${contract.maxTokens}`;
     throw invalidMedia('conversation', rule, 'Shorten the conversation.');
+  }
+  assertVocabulary(ids, contract.vocabSize);
+  return { ids, types: ids.map(() => 0), truncated: false };
+}
+
+/**
+ * Token ids of a prompt in its template, the picture's token once for each of its places. One that is too long is refused: what
+ * the model is read at stands behind it.
+ * @param places - tokens that the picture beside it has; undefined for a text alone
+ * @throws HpsError MEDIA_INVALID
+ */
+export function encodePrompt(
+  text: string,
+  places: number | undefined,
+  { template, contract, tokenizer }: { template: PromptTemplate; contract: TextContract; tokenizer: TextTokenizer },
+): EncodedText {
+  if (HALF_PAIR.test(text)) throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
+  const body = tokenizer.encodePieces(template.render(text));
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const token = contract.picture?.token;
+  const repeat = (id: number): number[] => (id === token ? new Array<number>(places ?? 1).fill(id) : [id]);
+  const ids = [...prefix, ...body, ...suffix].flatMap(repeat);
+  if (ids.length > contract.maxTokens) {
+    const rule = `makes ${ids.length} tokens with its template and its picture, the model reads at most ${contract.maxTokens}`;
+    throw invalidMedia(NAME, rule, 'Shorten the text.');
   }
   assertVocabulary(ids, contract.vocabSize);
   return { ids, types: ids.map(() => 0), truncated: false };

@@ -83,7 +83,7 @@ export async function observeExtremes(
   );
   await withExposed(reducing, options, async (session) => {
     for (const batch of rowBatches(session, probes)) {
-      const results = await session.run(batchFeeds(probes.feeds, batch));
+      const results = await session.run(batchFeeds(probes, batch));
       for (const [i, value] of values.entries()) {
         const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!));
         const key = options.keyOf(value);
@@ -135,7 +135,7 @@ export async function observeCounts(
     const most = Math.max(1, Math.floor(GROUP_BYTES / Math.max(1, rowBytes)));
     const outputs = values.map((_, i) => readerOf(i, COPY));
     for (const batch of rowBatches(session, probes, most)) {
-      await session.count(batchFeeds(probes.feeds, batch), outputs);
+      await session.count(batchFeeds(probes, batch), outputs);
       options.onBatch?.();
     }
     const counts = await session.counts();
@@ -184,7 +184,7 @@ async function measuredBytes(
 ): Promise<number[]> {
   return withExposed(exposing(model, values.map(sizer)), options, async (session) => {
     const [batch] = rowBatches(session, probes, 1);
-    const results = await session.run(batchFeeds(probes.feeds, batch));
+    const results = await session.run(batchFeeds(probes, batch));
     return values.map((_, i) => (FLOAT_BYTES * floatsOf(results.get(readerOf(i, SIZE))!)[0]) / batch.length);
   });
 }

@@ -53,9 +53,9 @@ const timeAlone = (file: ModelFacts, probes: Probes, options: LatencyOptions): P
 const open = (child: ModelProcess, { path, manifest, bytes }: ModelFacts, { threads }: LatencyOptions) =>
   child.load(path, { threads, config: manifest?.session }, bytes);
 
-async function timeInTurn(sessions: readonly RemoteSession[], { feeds }: Probes): Promise<number[]> {
+async function timeInTurn(sessions: readonly RemoteSession[], probes: Probes): Promise<number[]> {
   const batch = batchFeeds(
-    feeds,
+    probes,
     range(fixedBatch(sessions[0]) ?? 1).map(() => 0),
   );
   const times = sessions.map((): number[] => []);
