@@ -2,8 +2,8 @@
 # @sha256:… as printed by `docker buildx imagetools inspect node:20.20-bookworm-slim`.
 FROM node:20.20-bookworm-slim AS build
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
-# `prepare` needs the sources, which come next: so that a change of source does not install everything again.
+COPY package.json package-lock.json ./
+# Our own script needs the sources, which come next: so that a change of source does not install everything again.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
 RUN npm run build
@@ -11,8 +11,8 @@ RUN npm run build
 FROM node:20.20-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
-# No package of the production set needs its install script; ours (`prepare`) has run in the build stage.
+COPY package.json package-lock.json ./
+# No package of the production set needs its install script; ours has run in the build stage.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && npm cache clean --force
 COPY LICENSE ./
 COPY bin ./bin

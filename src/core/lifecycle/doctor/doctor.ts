@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, release, tmpdir, totalmem } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { HpsError } from '../../errors.js';
 import { telemetryIsOff } from '../../runtime/telemetry.js';
 
@@ -67,7 +67,7 @@ export async function diagnose(): Promise<Diagnosis> {
     ...(node.supported ? [] : [`Install Node ${node.required}; this is ${node.version}.`]),
     ...runtimeAdvice,
     ...(existsSync(NVIDIA_DRIVER) && devices.some(({ name, state }) => name === 'cuda' && state === 'missing')
-      ? [`For CUDA, run npm rebuild ${RUNTIME} --onnxruntime-node-install=cuda12 where api.nuget.org can be reached.`]
+      ? [cudaAdvice()]
       : []),
     ...(ffmpeg ? [] : ['Install ffmpeg if you work with compressed sound or video.']),
     ...(temporaryFiles === 'writable' ? [] : ['Point TMPDIR at a folder that can be written.']),
@@ -128,6 +128,13 @@ function findDevices(runtimeLoads: boolean): DeviceState[] {
       note: cuda ? 'needs CUDA 12 and cuDNN 9' : 'its files are not part of the npm package',
     },
   ];
+}
+
+/** The runtime's own installer, which does not run when hpsv3 is installed: its files come from a second host. */
+function cudaAdvice(): string {
+  const folder = packageFolders(RUNTIME).find((each) => existsSync(each)) ?? RUNTIME;
+  const script = join(relative(process.cwd(), folder), 'script', 'install.js');
+  return `For CUDA, run ONNXRUNTIME_NODE_INSTALL=cuda12 node ${script} where api.nuget.org can be reached.`;
 }
 
 const providerPath = (folder: string): string =>
