@@ -11,6 +11,8 @@ export interface Progress {
   readonly done: number;
   /** Null where nobody knows how much there is. */
   readonly total: number | null;
+  /** Whether `total` is a guess. */
+  readonly isEstimate?: boolean;
   readonly unit: ProgressUnit;
   /** What else is worth showing, such as a loss. */
   readonly detail?: string;

@@ -10,7 +10,7 @@ export default class BatchMerge extends HpsCommand<MergeReport> {
   static override summary =
     'Join the outputs of shards in the order of their input, and prove that no row is missing or twice there.';
   static override description =
-    'Shards are JSONL files of batch --shard, with FILE.manifest.json and the failed rows in FILE.errors.jsonl beside each. Shards that were scored with other settings (model, calibrator, batch size, device, versions) are refused.';
+    'Shards are files of batch --shard in any of the formats, with FILE.manifest.json and the failed rows in FILE.errors.jsonl beside each. Shards that were scored with other settings (model, calibrator, batch size, device, versions) are refused.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> scores-*.jsonl --input pairs.jsonl --output scores.jsonl',
   ];

@@ -61,11 +61,11 @@ interface Start {
 
 /** @param columns - of a live line; null off a terminal */
 function describe(progress: Progress, start: Start, time: number, columns: number | null): string {
-  const { stage, done, total, unit, detail } = progress;
+  const { stage, done, total, isEstimate = false, unit, detail } = progress;
   const elapsedMs = time - start.at;
   const perMs = elapsedMs > 0 ? (done - start.done) / elapsedMs : 0;
   const parts = [
-    countOf(done, total, unit),
+    countOf(done, total, unit, isEstimate),
     perMs > 0 ? rateOf(perMs, unit) : '',
     perMs > 0 && total !== null ? `${formatDuration(Math.max(0, total - done) / perMs)} left` : '',
     perMs > 0 && total !== null ? '' : formatDuration(elapsedMs),
@@ -79,13 +79,13 @@ function describe(progress: Progress, start: Start, time: number, columns: numbe
 
 const SINGULAR = { bytes: 'byte', rows: 'row', pairs: 'pair', batches: 'batch', steps: 'step' } as const;
 
-function countOf(done: number, total: number | null, unit: ProgressUnit): string {
+function countOf(done: number, total: number | null, unit: ProgressUnit, isEstimate: boolean): string {
   if (unit === 'bytes') {
     if (total === null) return formatBytes(done);
     const percent = total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
     return `${percent}%, ${formatBytes(done)} of ${formatBytes(total)}`;
   }
-  if (total !== null) return `${formatCount(done)} of ${formatCount(total)} ${unit}`;
+  if (total !== null) return `${formatCount(done)} of ${isEstimate ? 'about ' : ''}${formatCount(total)} ${unit}`;
   return done > 0 ? `${formatCount(done)} ${done === 1 ? SINGULAR[unit] : unit}` : '';
 }
 

@@ -4,21 +4,24 @@ import type { MergeReport } from '../lifecycle/score/merge-shards.js';
 import type { WorkerReport } from '../lifecycle/worker/worker.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
 
+const written = (out: string | null, format: string): string =>
+  out === null ? 'Nothing was written.' : `Written: ${printable(out)}, ${format}.`;
+
 const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>
   failed === 0 ? [] : [`${formatCount(failed)} rows failed${codes}${errors ? `: see ${printable(errors)}` : ''}.`];
 
 /** The text of `hpsv3 batch`. */
 export function formatBatch(report: BatchReport): string {
   const { out, format, rows, failed, failedByCode, resumed, contextIgnored, runtime, sessions, seconds } = report;
+  const { rowsPerSecond } = report;
   const codes = Object.entries(failedByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
-  const done = rows - resumed;
   const ran = runtime.threads > 1 ? `${runtime.threads} threads` : `${sessions} session${sessions === 1 ? '' : 's'}`;
   return [
     `${formatCount(rows - failed)} rows scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
-      `${formatDuration(1000 * seconds)}, ${(done / seconds).toFixed(1)} rows/s on ${runtime.device}, ${ran}.`,
+      `${formatDuration(1000 * seconds)}${rowsPerSecond === null ? '' : `, ${rowsPerSecond.toFixed(1)} rows/s`} on ${runtime.device}, ${ran}.`,
     ...failures(report, ` (${codes.join(', ')})`),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
-    ...(out === null ? [] : [`Written: ${printable(out)}, ${format}.`]),
+    ...(out === null && failed < rows ? [] : [written(out, format)]), // standard output speaks for itself
   ].join('\n');
 }
 
@@ -27,7 +30,7 @@ export const formatMerge = (report: MergeReport): string =>
   [
     `${formatCount(report.rows)} rows of ${report.shards} shards: each row of the input exactly once.`,
     ...failures(report),
-    `Written: ${printable(report.out)}, ${report.format}.`,
+    written(report.out, report.format),
   ].join('\n');
 
 /** The text of `hpsv3 embed`. */
@@ -35,7 +38,7 @@ export const formatEmbed = (report: EmbedReport): string =>
   [
     `${formatCount(report.rows)} embeddings of ${report.dimensions} numbers, model ${formatHash(report.model)}.`,
     ...failures(report),
-    `Written: ${printable(report.out)}, ${report.format}.`,
+    written(report.out, report.format),
   ].join('\n');
 
 /** What `hpsv3 worker` says at its end. */

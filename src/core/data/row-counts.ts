@@ -1,3 +1,4 @@
+import { HpsError } from '../errors.js';
 import { Interner } from './interner.js';
 import type { IgnoredFields } from './parse-row.js';
 import { quote } from './row-json.js';
@@ -23,6 +24,15 @@ export interface RowsReport {
   readonly ignoredFields: Readonly<Record<string, number>>;
   /** How votes are spelled in the file, where not as 1, 0 and 0.5. */
   readonly voteCoding?: string;
+}
+
+/** A file without a single row, good or bad, is a mistake somewhere before. @throws HpsError DATA_INVALID */
+export function refuseEmpty(file: string, rows: number): void {
+  if (rows > 0) return;
+  throw new HpsError('DATA_INVALID', `${file}: has no rows`, {
+    hint: 'Give the file that has them. Nothing was written.',
+    details: { file },
+  });
 }
 
 /** What a row is reported as whose id an earlier row has. */

@@ -183,6 +183,7 @@ describe('a stage', () => {
     Array.from({ length: count }, (_, i) => ({ stage: 'Scoring', done: i + 1, total: null, unit: 'rows', ...more(i) }));
 
   it.each([
+    ['with a guess', () => ({ total: 30, isEstimate: true }), 'Scoring: 10 of about 30 rows, 1.0/s, 20.0 s left'],
     ['without a total', () => ({}), 'Scoring: 10 rows, 1.0/s, 9.0 s'],
     ['with one', () => ({ total: 30 }), 'Scoring: 10 of 30 rows, 1.0/s, 20.0 s left'],
     [

@@ -15,7 +15,7 @@ import {
   splitData,
 } from '../../data/operations.js';
 import { type DataFormat, formatOfName, outputFormat } from '../../data/recognise.js';
-import type { RowsReport } from '../../data/row-counts.js';
+import { type RowsReport, refuseEmpty } from '../../data/row-counts.js';
 import {
   type ErrorRows,
   errorsOf,
@@ -95,21 +95,12 @@ async function writeRows<T extends { readonly input: RowsReport }>(
       (input) =>
         withRowOutput(out, streams, writing(options), async (sink) => {
           const [rows, report] = await write({ input, inputFormat: from, onBadRow: refused.add, sink, format });
-          refuseEmpty(input.name, report.input);
+          refuseEmpty(input.name, report.input.rows + report.input.badRows);
           return [rows, { ...report, format, errors: await refused.finish() }];
         }),
       options.signal,
     ),
   );
-}
-
-/** A file without a single row, good or bad, is a mistake somewhere before. */
-function refuseEmpty(file: string, { rows, badRows }: RowsReport): void {
-  if (rows + badRows > 0) return;
-  throw new HpsError('DATA_INVALID', `${file}: has no rows`, {
-    hint: 'Give the file that has them. Nothing was written.',
-    details: { file },
-  });
 }
 
 export interface SplitFileOptions extends Omit<WriteDataOptions, 'out'> {
@@ -161,7 +152,7 @@ async function writeParts(
   for (const part of Object.keys(fractions)) sinks.set(part, await output.create(nameOf(part, format)));
   const operation = { input, inputFormat: from, onBadRow: refused.add, fractions, seed, format };
   const report = await splitData({ ...operation, sinks: Object.fromEntries(sinks) });
-  refuseEmpty(input.name, report.input);
+  refuseEmpty(input.name, report.input.rows + report.input.badRows);
   const files: Record<string, { name: string; sha256: string }> = {};
   if (report.input.rows > 0) {
     for (const [part, sink] of sinks) {

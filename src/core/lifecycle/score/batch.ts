@@ -1,12 +1,13 @@
 import { basename, dirname, resolve } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import { type DataFormat, outputFormat } from '../../data/recognise.js';
+import { refuseEmpty } from '../../data/row-counts.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
 import { createScoreWriter } from '../../data/write-scores.js';
 import { HpsError } from '../../errors.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
-import { type Run, reporter } from '../../run.js';
+import type { Progress, Run } from '../../run.js';
 import { partsOf } from '../../samples/resolve.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
@@ -43,7 +44,7 @@ export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'bat
 }
 
 export interface BatchReport {
-  /** Base name; null for standard output. */
+  /** Base name; null for standard output, and where no row has a score. */
   readonly out: string | null;
   readonly sha256: string | null;
   readonly format: DataFormat;
@@ -52,7 +53,7 @@ export interface BatchReport {
   readonly failedByCode: Readonly<Record<string, number>>;
   /** Base name of the file with the failed rows; null where there is none. */
   readonly errors: string | null;
-  /** Base name of the file that says what the scores were computed with; null for standard output. */
+  /** Base name of the file that says what the scores were computed with; null where there is no file of scores. */
   readonly manifest: string | null;
   /** Rows taken over from an unfinished run. */
   readonly resumed: number;
@@ -64,6 +65,8 @@ export interface BatchReport {
   /** Most sessions of one model that ran side by side. */
   readonly sessions: number;
   readonly seconds: number;
+  /** Scores of this run a second of the whole; null where there are none. */
+  readonly rowsPerSecond: number | null;
 }
 
 /**
@@ -88,6 +91,7 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
     try {
       const run = new BatchRun(options, scorers, remote?.rules ?? null);
       const written = outputs ? await toFile(run, outputs, format) : await toStream(run, format);
+      const seconds = (performance.now() - started) / 1000;
       return {
         ...written,
         format,
@@ -100,7 +104,8 @@ export async function runBatch(options: BatchOptions): Promise<BatchReport> {
         })),
         runtime: scorers[0].runtime,
         sessions: Math.max(...scorers.map(({ sessions }) => sessions)),
-        seconds: (performance.now() - started) / 1000,
+        seconds,
+        rowsPerSecond: run.scored === 0 ? null : run.scored / seconds,
       };
     } finally {
       await Promise.all([...scorers.map((scorer) => scorer.close()), remote?.close()]);
@@ -147,6 +152,8 @@ class BatchRun {
   private readonly failedByCode = new Map<string, number>();
   private rows = 0;
   private failed = 0;
+  /** Rows that this run itself gave a score. */
+  scored = 0;
   private resumed = 0;
   private contextIgnored = 0;
   private inputBytes: number | null = null;
@@ -194,13 +201,12 @@ class BatchRun {
 
   /** Scores every row that `done` does not hold, and gives everything to `take` in order. */
   async score(take: Take, done: AsyncIterator<JournalEntry> | null): Promise<void> {
-    const { input, from, shard, streams, signal } = this.options;
+    const { input, from, shard, streams, signal, onProgress } = this.options;
     await withInput(
       input,
       streams,
       async (data) => {
         this.inputBytes = data.source?.byteLength ?? null;
-        const report = reporter(this.options, 'Scoring', 'rows');
         const rows = this.watched(readInputRows(data, { format: from, shard }, this.read));
         const left = done ? this.withoutDone(rows, done) : rows;
         for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, left, (row) =>
@@ -213,9 +219,11 @@ class BatchRun {
             : { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
           signal?.throwIfAborted();
           this.count(entry);
+          if (result) this.scored++;
           await take(entry);
-          report(this.rows, this.expectedRows());
+          onProgress?.({ stage: 'Scoring', done: this.rows, ...this.expectedRows(), unit: 'rows' });
         }
+        refuseEmpty(data.name, this.read.rows);
       },
       signal,
     );
@@ -262,12 +270,12 @@ class BatchRun {
     this.failedByCode.set(error.code, (this.failedByCode.get(error.code) ?? 0) + 1);
   }
 
-  /** Rows of the whole input, by the size of those read so far; null where it has no known size. */
-  private expectedRows(): number | null {
+  /** Rows of the whole input, guessed by the size of those read so far; null where it has no known size. */
+  private expectedRows(): Pick<Progress, 'total' | 'isEstimate'> {
     const { rows, bytes } = this.read;
-    if (this.inputBytes === null || bytes === 0) return null;
+    if (this.inputBytes === null || bytes === 0) return { total: null };
     const all = Math.round((rows * this.inputBytes) / bytes);
-    return Math.max(this.rows, Math.round(all / (this.options.shard?.count ?? 1)));
+    return { total: Math.max(this.rows, Math.round(all / (this.options.shard?.count ?? 1))), isEstimate: true };
   }
 }
 
@@ -287,11 +295,17 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const journal = goesOn ? await Journal.resume(path, run.identity) : Journal.begin(path, run.identity);
   try {
     await run.score((entry) => journal.append(entry), goesOn ? readJournal(path) : null);
-    await journal.flush(); // without rows too, as it is read now
+    await journal.flush(); // of a shard without rows too, as it is read now
   } finally {
     await journal.close();
   }
-  const errors = run.figures.failed === 0 ? null : await writeErrors(outputs.errors, path);
+  const { rows, failed } = run.figures;
+  const errors = failed === 0 ? null : await writeErrors(outputs.errors, path);
+  // A shard is a part of a whole, which whoever merges looks for: it is there without a score too.
+  if (rows === failed && run.options.shard === undefined) {
+    await journal.remove();
+    return { out: null, sha256: null, errors, manifest: null };
+  }
   const sink = await outputs.scores.create();
   const writer = createScoreWriter(sink, format);
   for await (const { score } of readJournal(path)) if (score) await writer.write(withoutRuntime(score));

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { StagedOutput } from '../../bytes/output.js';
 import type { DataInput } from '../../data/input.js';
 import type { DataFormat } from '../../data/recognise.js';
+import { refuseEmpty } from '../../data/row-counts.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import { HpsError } from '../../errors.js';
 import { type Run, reporter } from '../../run.js';
@@ -26,8 +27,9 @@ export interface EmbedOptions extends Run, ScorerOptions {
 }
 
 export interface EmbedReport {
-  readonly out: string;
-  readonly sha256: string;
+  /** Base name; null where no item has an embedding. */
+  readonly out: string | null;
+  readonly sha256: string | null;
   readonly format: EmbeddingFormat;
   /** Items embedded: a pair has two, `ID#left` and `ID#right`. */
   readonly rows: number;
@@ -104,11 +106,11 @@ async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
   }
   const { name, sha256 } = await writer.finish();
   await errorSink.finish();
+  refuseEmpty(data.name, rows + failed);
   if (failed > 0) await failures.commit();
-  await output.commit();
+  if (rows > 0) await output.commit();
   return {
-    out: name,
-    sha256,
+    ...(rows > 0 ? { out: name, sha256 } : { out: null, sha256: null }),
     format,
     rows,
     dimensions,

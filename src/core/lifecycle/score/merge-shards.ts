@@ -5,8 +5,10 @@ import { checkOutput, StagedOutput } from '../../bytes/output.js';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { readJsonLines } from '../../data/json-lines.js';
-import { type DataFormat, outputFormat } from '../../data/recognise.js';
-import { scoreRowSchema } from '../../data/schema.js';
+import { readScoreRows } from '../../data/read-rows.js';
+import { type DataFormat, outputFormat, recogniseRows } from '../../data/recognise.js';
+import { refuseEmpty } from '../../data/row-counts.js';
+import type { ScoreRow } from '../../data/rows.js';
 import { createScoreWriter } from '../../data/write-scores.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
@@ -17,7 +19,7 @@ import { type ErrorRecord, formatErrorRecord, type ScoreRecord, withoutRuntime }
 import { SharedSettings } from './shared-settings.js';
 
 export interface MergeOptions extends Run {
-  /** JSONL files that `batch --shard` wrote; beside each lie its manifest, and its failed rows as `FILE.errors.jsonl`. */
+  /** Files that `batch --shard` wrote, in any of the formats; beside each lie its manifest, and its failed rows as `FILE.errors.jsonl`. */
   readonly shards: readonly string[];
   /** The file that was scored: what must be there, and in which order. */
   readonly input: string;
@@ -30,14 +32,15 @@ export interface MergeOptions extends Run {
 }
 
 export interface MergeReport {
-  readonly out: string;
-  readonly sha256: string;
+  /** Base name; null where no row has a score. */
+  readonly out: string | null;
+  readonly sha256: string | null;
   readonly format: DataFormat;
   readonly shards: number;
   readonly rows: number;
   readonly failed: number;
   readonly errors: string | null;
-  readonly manifest: string;
+  readonly manifest: string | null;
 }
 
 /**
@@ -71,6 +74,7 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
           await errorSink.write(Buffer.from(formatErrorRecord(error)));
         }
       }
+      refuseEmpty(basename(input), rows);
       await writer.finish();
       const { name, sha256 } = await sink.finish();
       await errorSink.finish();
@@ -78,16 +82,16 @@ export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
       const manifest = formatManifest({ sha256, format, ...counts, settings: settings.agreed });
       await scores.writeFile(`${name}${MANIFEST_SUFFIX}`, manifest);
       if (failed > 0) await failures.commit();
-      await scores.commit();
+      const isAny = rows > failed;
+      if (isAny) await scores.commit();
       return {
-        out: name,
-        sha256,
+        ...(isAny ? { out: name, sha256 } : { out: null, sha256: null }),
         format,
         shards: shards.length,
         rows,
         failed,
         errors: failed > 0 ? failures.name : null,
-        manifest: `${name}${MANIFEST_SUFFIX}`,
+        manifest: isAny ? `${name}${MANIFEST_SUFFIX}` : null,
       };
     } finally {
       await failures.discard();
@@ -165,11 +169,6 @@ async function* mergeByLine(streams: readonly AsyncGenerator<ShardRow>[]): Async
   }
 }
 
-const scoreLine = scoreRowSchema.extend({
-  row: z.number().int().positive(),
-  model: z.string(),
-  runtime: runtimeSchema.optional(), // in rows of 0.1.0
-});
 const errorLine = z.object({
   line: z.number().int().positive(),
   id: z.string().nullable(),
@@ -177,46 +176,80 @@ const errorLine = z.object({
   message: z.string(),
 });
 
-const readScores = (path: string, settings: SharedSettings): AsyncGenerator<ShardRow> =>
-  readOrdered(path, (value, file) => {
-    const parsed = scoreLine.safeParse(value);
-    if (!parsed.success) return null;
-    if (!settings.covers(path)) {
-      const { model, runtime } = parsed.data;
-      if (!runtime)
-        throw unproven(`${file}${MANIFEST_SUFFIX} is missing, so nothing says what its scores were computed with`);
-      settings.take(model, runtime, file);
-    }
-    const score = value as ScoreRecord;
-    return { line: score.row, id: score.id, file, score };
-  });
-
-const readErrors = (path: string): AsyncGenerator<ShardRow> =>
-  readOrdered(path, (value, file) => {
-    const parsed = errorLine.safeParse(value);
-    return parsed.success ? { line: parsed.data.line, id: parsed.data.id, file, error: parsed.data } : null;
-  });
-
-/** @throws HpsError DATA_INVALID for a line that is none of the format, or not in order */
-async function* readOrdered(
-  path: string,
-  parse: (value: unknown, file: string) => ShardRow | null,
-): AsyncGenerator<ShardRow> {
+/** Rows of a shard with a score, in whichever format. */
+async function* readScores(path: string, settings: SharedSettings): AsyncGenerator<ShardRow> {
   const file = basename(path);
+  for await (const { line, row } of inOrder(file, scoresOf(path))) {
+    if (!settings.covers(path)) {
+      const runtime = runtimeSchema.safeParse(row.runtime); // in rows of 0.1.0
+      if (!runtime.success)
+        throw unproven(`${file}${MANIFEST_SUFFIX} is missing, so nothing says what its scores were computed with`);
+      settings.take(row.model, runtime.data, file);
+    }
+    yield { line, id: row.id, file, score: row };
+  }
+}
+
+/** Each row with a score, by the line of the input that it is of. */
+async function* scoresOf(path: string): AsyncGenerator<Placed & { readonly row: ShardScore }> {
   const source = FileSource.open(path);
   try {
-    let last = 0;
+    if (source.byteLength === 0) return; // a shard without a score, as JSONL
+    const rows = await recogniseRows(fileInput(source));
+    for await (const batch of readScoreRows(rows, new Map()))
+      for (const { row, line } of batch) {
+        if (row?.row === undefined || row.model === undefined) throw noShard(basename(path), line);
+        yield { line: row.row, at: line, row: recordOf(row) };
+      }
+  } finally {
+    source.close();
+  }
+}
+
+/** Rows of 0.1.0 say themselves what they were computed with. */
+type ShardScore = ScoreRecord & { readonly runtime?: unknown };
+
+/** A row as `batch` has it: a table holds nothing for what JSON says is null. */
+const recordOf = (row: ScoreRow): ShardScore =>
+  ({ ...row, ...(row.winner !== undefined && { confidence: row.confidence ?? null }) }) as ShardScore;
+
+async function* readErrors(path: string): AsyncGenerator<ShardRow> {
+  const file = basename(path);
+  for await (const { line, error } of inOrder(file, errorsIn(path))) yield { line, id: error.id, file, error };
+}
+
+async function* errorsIn(path: string): AsyncGenerator<Placed & { readonly error: ErrorRecord }> {
+  const source = FileSource.open(path);
+  try {
     for await (const { value, line } of readJsonLines(source)) {
-      const row = parse(value, file);
-      if (!row) throw unproven(`${file}: line ${line} is no line that batch wrote as JSONL`);
-      if (row.line <= last) throw unproven(`${file}: line ${line} is not in the order of the input`);
-      last = row.line;
-      yield row;
+      const { success, data } = errorLine.safeParse(value);
+      if (!success) throw noShard(basename(path), line);
+      yield { line: data.line, at: line, error: data };
     }
   } finally {
     source.close();
   }
 }
+
+/** What a line of a shard's file is about. */
+interface Placed {
+  /** Line of the input. */
+  readonly line: number;
+  /** Line of the shard's file. */
+  readonly at: number;
+}
+
+/** @throws HpsError DATA_INVALID for lines that are not in the order of the input */
+async function* inOrder<T extends Placed>(file: string, rows: AsyncIterable<T>): AsyncGenerator<T> {
+  let last = 0;
+  for await (const row of rows) {
+    if (row.line <= last) throw unproven(`${file}: line ${row.at} is not in the order of the input`);
+    last = row.line;
+    yield row;
+  }
+}
+
+const noShard = (file: string, line: number): HpsError => unproven(`${file}: line ${line} is no line that batch wrote`);
 
 const unproven = (message: string): HpsError =>
   new HpsError('DATA_INVALID', message, {

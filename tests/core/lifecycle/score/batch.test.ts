@@ -1,7 +1,10 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { formatBatch } from '../../../../src/core/cli/render-batch.js';
 import { type BatchOptions, runBatch } from '../../../../src/core/lifecycle/score/batch.js';
+import { embedFile } from '../../../../src/core/lifecycle/score/embed.js';
+import type { Progress } from '../../../../src/core/run.js';
 import { tinyModel, writeRows } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
@@ -50,9 +53,14 @@ describe('an attempt that fails before a row is scored', () => {
     expect(existsSync(journal)).toBe(false);
   });
 
-  it('writes an empty output where there is no row', async () => {
-    expect(await run(writeRows(folder, 'none.jsonl', []), { force: true })).toMatchObject({ rows: 0 });
-    expect(existsSync(journal)).toBe(false);
+  it('refuses a file without rows, a shard of it too', async () => {
+    const none = writeRows(folder, 'none.jsonl', []);
+    for (const shard of [undefined, { index: 0, count: 2 }])
+      await expect(run(none, { out: join(folder, 'no.jsonl'), shard })).rejects.toMatchObject({
+        code: 'DATA_INVALID',
+        message: 'none.jsonl: has no rows',
+      });
+    expect(readdirSync(folder).filter((name) => name.startsWith('no.jsonl'))).toEqual([]);
   });
 
   it('says that temporary files cannot be written, exit 74', async () => {
@@ -64,4 +72,49 @@ describe('an attempt that fails before a row is scored', () => {
     });
     expect(existsSync(journal)).toBe(false);
   });
+});
+
+describe('a run that gives no row a score', () => {
+  const bad = () => {
+    const path = join(folder, 'bad.jsonl');
+    writeFileSync(path, 'x\ny\n');
+    return path;
+  };
+
+  it('writes the reasons and no empty file, and leaves an earlier one as it was', async () => {
+    const target = join(folder, 'earlier.csv');
+    writeFileSync(target, 'earlier');
+    const report = await run(bad(), { out: target, force: true });
+    expect(report).toMatchObject({ rows: 2, failed: 2, out: null, sha256: null, manifest: null, rowsPerSecond: null });
+    expect(report.errors).toBe('earlier.csv.errors.jsonl');
+    expect(readdirSync(folder).filter((name) => name.startsWith('earlier'))).toEqual(['earlier.csv', report.errors]);
+    expect(readFileSync(target, 'utf8')).toBe('earlier');
+    expect(formatBatch(report)).toMatch(
+      /^0 rows scored: [^,]+ on cpu, 1 session\.\n2 rows failed .*\nNothing was written\.$/,
+    );
+  });
+
+  it('writes the file all the same where it is a shard, which a merge looks for', async () => {
+    const shard = { index: 0, count: 1 };
+    const report = await run(bad(), { out: join(folder, 'part.jsonl'), shard });
+    expect(report).toMatchObject({ failed: 2, out: 'part.jsonl', manifest: 'part.jsonl.manifest.json' });
+  });
+
+  it('embeds as little', async () => {
+    const target = join(folder, 'none.npy');
+    const options = { batchSize: 2, force: true, streams: { stdin: process.stdin, stdout: process.stdout as never } };
+    const embed = (input: string) => embedFile({ model, input, out: target, ...options });
+    const report = await embed(bad());
+    expect(report).toMatchObject({ out: null, rows: 0, failed: 2, errors: 'none.npy.errors.jsonl' });
+    expect(readdirSync(folder).filter((name) => name.startsWith('none.npy'))).toEqual([report.errors]);
+    await expect(embed(writeRows(folder, 'none.jsonl', []))).rejects.toMatchObject({
+      message: 'none.jsonl: has no rows',
+    });
+  });
+});
+
+it('says of a total that it is a guess', async () => {
+  const seen: Progress[] = [];
+  await run(writeRows(folder, 'rows.jsonl', ROWS), { force: true, onProgress: (progress) => seen.push(progress) });
+  expect(seen.at(-1)).toMatchObject({ stage: 'Scoring', done: 2, total: 2, isEstimate: true });
 });

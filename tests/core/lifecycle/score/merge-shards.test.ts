@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { ScoreRow } from '../../../../src/core/data/rows.js';
+import { createScoreWriter, formatScore } from '../../../../src/core/data/write-scores.js';
 import { scoresDocument } from '../../../../src/core/lifecycle/score/manifest.js';
 import { mergeShards } from '../../../../src/core/lifecycle/score/merge-shards.js';
+import { MemorySink } from '../../../helpers/memory-sink.js';
 import { writeRows } from '../../../helpers/scoring.js';
 import { tempFolder } from '../../../helpers/temp.js';
 
@@ -41,9 +44,12 @@ const score = (row: number, more: object = {}) => ({
 /** A shard with these rows of the input, and its manifest where settings are given. */
 function shard(name: string, rows: readonly object[], settings?: object): string {
   const path = writeRows(folder, name, rows);
-  if (settings === undefined) return path;
+  return settings === undefined ? path : withManifest(path, rows.length, settings);
+}
+
+function withManifest(path: string, rows: number, settings: object): string {
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  const manifest = { schema: 'hpsv3/scores@1', sha256, format: 'jsonl', rows: rows.length, failed: 0 };
+  const manifest = { schema: 'hpsv3/scores@1', sha256, format: 'jsonl', rows, failed: 0 };
   writeFileSync(`${path}.manifest.json`, JSON.stringify({ ...manifest, shard: { index: 0, count: 2 }, settings }));
   return path;
 }
@@ -68,6 +74,41 @@ describe('mergeShards', () => {
       shard: null,
       settings: SETTINGS,
     });
+  });
+
+  it.each(['csv', 'parquet'] as const)('reads shards as %s, and merges them to what JSONL gives', async (format) => {
+    const item = { score: 0.25, winner: undefined, confidence: undefined, calibrated: 3.5, calibratedBy: 'contract' };
+    const rows = [
+      score(1, { truncated: true }),
+      score(2, { confidence: 0.7, calibrated: true }),
+      score(3, item),
+      score(4),
+    ];
+    const table = async (name: string, part: readonly object[]): Promise<string> => {
+      const sink = new MemorySink();
+      const writer = createScoreWriter(sink, format);
+      for (const row of part) await writer.write(row as ScoreRow);
+      await writer.finish();
+      writeFileSync(at(name), sink.bytes());
+      return withManifest(at(name), part.length, SETTINGS);
+    };
+    await merge(await table(`0.${format}`, [rows[0], rows[3]]), await table(`1.${format}`, rows.slice(1, 3)));
+    expect(merged()).toBe(rows.map((row) => formatScore(row as ScoreRow)).join(''));
+    expect(merged()).toContain('"calibrated":3.5,"calibratedBy":"contract"');
+  });
+
+  it('writes no empty file where no row of any shard has a score', async () => {
+    const failures = ['a', 'b', 'c', 'd'].map((id, i) => ({ line: i + 1, id, code: 'MEDIA_INVALID', message: 'no' }));
+    writeRows(folder, '0.jsonl.errors.jsonl', failures);
+    const report = await merge(shard('0.jsonl', [], SETTINGS));
+    expect(report).toMatchObject({
+      rows: 4,
+      failed: 4,
+      out: null,
+      manifest: null,
+      errors: 'merged.jsonl.errors.jsonl',
+    });
+    expect(readdirSync(folder).filter((name) => name.startsWith('merged'))).toEqual(['merged.jsonl.errors.jsonl']);
   });
 
   it('takes the failed rows of a shard once, though a pattern names their file too', async () => {
