@@ -10,9 +10,9 @@ import { trainingConfigSchema } from '../core/training/run/config.js';
 export default class Train extends HpsCommand<TrainReport> {
   static override summary = 'Train a model from scratch on labelled pairs and items of several modalities.';
   static override description = [
-    'The configuration has the sections model (sizes) and training (the recipe). The folder gets checkpoint.safetensors (the',
-    'best by validation AUC), config.json, tokenizer.json, log.jsonl, curve.svg and state.safetensors, from which --resume goes',
-    'on bit for bit.',
+    'The configuration has the sections model (sizes) and training (the recipe). The folder gets checkpoint.safetensors (the best',
+    'by validation AUC), config.json, tokenizer.json, log.jsonl, environment.json (what it ran on: system, processor, driver, versions), curve.svg and',
+    'state.safetensors, from which --resume goes on bit for bit.',
   ].join(' ');
   static override examples = [
     '<%= config.bin %> <%= command.id %> --config configs/hpsv3_nano.yaml --data synth --out run',

@@ -7,6 +7,7 @@ import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
+import { environmentDocument } from '../training/run/environment-file.js';
 
 /** Every document and format that other programs may rely on. */
 export const PUBLISHED: readonly FormatDefinition[] = [
@@ -15,6 +16,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   dataTextFormat,
   cardTextFormat,
   ensembleDocument,
+  environmentDocument,
   manifestDocument,
   profileDocument,
   scoresDocument,

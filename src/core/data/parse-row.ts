@@ -175,6 +175,7 @@ function parsePair(fields: RowFields, type: RowType, spelling: VoteSpelling): Pa
     left: item(fields, preferred ? 'chosen' : 'left'),
     right: item(fields, preferred ? 'rejected' : 'right'),
     votes,
+    preference: (preferred && judged.length === 0) || undefined,
   });
 }
 

@@ -37,6 +37,8 @@ export interface PairRow extends RowBase {
   readonly right: Item;
   /** 1 left preferred, 0 right, 0.5 tie; a soft label is one vote in (0, 1). Empty when nobody has judged the pair yet. */
   readonly votes: readonly number[];
+  /** Present where the row names what was chosen and what was rejected, so that the sides are ours and mean nothing. */
+  readonly preference?: true;
 }
 
 /** Targets of the auxiliary heads. */

@@ -1,8 +1,9 @@
-import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, release, tmpdir, totalmem } from 'node:os';
 import { delimiter, join, relative } from 'node:path';
 import { HpsError } from '../../errors.js';
+import { installedVersion, packageFolders } from '../../runtime/environment.js';
 import { telemetryIsOff } from '../../runtime/telemetry.js';
 
 /** What hpsv3 finds on this machine, and what to do about what it does not find. */
@@ -139,19 +140,6 @@ function cudaAdvice(): string {
 
 const providerPath = (folder: string): string =>
   join(folder, 'bin', 'napi-v6', process.platform, process.arch, CUDA_PROVIDER);
-
-/** Folders in which Node would look for a package, from the nearest; found without loading it. */
-function packageFolders(name: string): string[] {
-  return (require.resolve.paths(name) ?? []).map((folder) => join(folder, name));
-}
-
-function installedVersion(name: string): string | null {
-  for (const folder of packageFolders(name)) {
-    const path = join(folder, 'package.json');
-    if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')).version;
-  }
-  return null;
-}
 
 function isOnPath(program: string): boolean {
   const suffix = process.platform === 'win32' ? '.exe' : '';

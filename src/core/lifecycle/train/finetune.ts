@@ -442,6 +442,8 @@ class Finetuning {
     await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
     const outcome = await runTraining({
       folder: source.run,
+      engine: options.engine.id,
+      device: options.device,
       trainer,
       parameters,
       config,

@@ -44,6 +44,7 @@ import {
   leftOutWarnings,
   type ModalityContract,
   readTrainingData,
+  refuseOneSided,
   splitData,
   type TrainingData,
   whyLeftOut,
@@ -95,8 +96,8 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
 
 /**
  * Trains a model from scratch, or on from a checkpoint, on labelled pairs and items of several modalities.
- * The folder gets checkpoint.safetensors (the best by validation AUC, else the last), config.json, tokenizer.json, log.jsonl
- * and state.safetensors, from which the run goes on bit for bit after it was stopped.
+ * The folder gets checkpoint.safetensors (the best by validation AUC, else the last), config.json, tokenizer.json, log.jsonl,
+ * environment.json and state.safetensors, from which the run goes on bit for bit after it was stopped.
  * @throws HpsError CONFIG_INVALID, DATA_INVALID, TRAINING_DIVERGED, and the OUTPUT_… codes, OUTPUT_BUSY at once where another
  *   process trains in the folder
  */
@@ -163,6 +164,8 @@ async function trainInto(options: TrainOptions, refused: ErrorRows): Promise<Tra
       const examples = countExamples(train, validation);
       const outcome = await runTraining({
         folder: out,
+        engine: onnxruntimeEngine.id,
+        device: options.device,
         trainer,
         parameters,
         config: config.training,
@@ -323,6 +326,8 @@ async function readData(
       details: { ...leftOutRows(everything), modalities: [...contracts.keys()] },
     });
   }
+  for (const data of filled) refuseOneSided(data, `of ${data.modality} to train on`);
+  for (const data of held?.modalities ?? []) refuseOneSided(data, `of ${data.modality} that is held out`);
   for (const warning of leftOutWarnings(everything)) options.onWarning?.(warning);
   const limited = validation
     .filter(({ modality, pairs }) => pairs.length > 0 && filled.some((data) => data.modality === modality))

@@ -6,6 +6,7 @@ import type { OnRefused } from '../../data/judged-scores.js';
 import { readRows } from '../../data/read-rows.js';
 import { RowCounts, type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type AbsoluteRow, type DataRow, humanScore, type PairRow } from '../../data/rows.js';
+import { idHash } from '../../data/shard.js';
 import { clusterSplit } from '../../data/split.js';
 import { HpsError } from '../../errors.js';
 import type { MediaItem } from '../../media/item.js';
@@ -283,8 +284,13 @@ function inOrder(
       continue;
     }
     const [first, second] = (indices as readonly number[]).map(placeOf);
-    if (row.kind === 'pair') pairs.push(pairExample(row, first, second, options.balance));
-    else absolutes.push(absoluteExample(row, first, options));
+    if (row.kind === 'pair') {
+      // What was chosen stands on the left as rows are read: here on either side, so that no side is taught, nor missing.
+      const swapped = row.preference === true && idHash(row.id) % 2n === 1n;
+      const votes = swapped ? row.votes.map((vote) => 1 - vote) : row.votes;
+      const [left, right] = swapped ? [second, first] : [first, second];
+      pairs.push(pairExample({ ...row, votes }, left, right, options.balance));
+    } else absolutes.push(absoluteExample(row, first, options));
   }
   return { modality, inputs, items: ordered, pairs, absolutes };
 }

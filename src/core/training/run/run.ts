@@ -6,6 +6,7 @@ import type { Modality } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
 import type { Parameters } from '../update/parameters.js';
 import type { TrainingConfig } from './config.js';
+import { recordEnvironment } from './environment-file.js';
 import { type Progress, writeState } from './state.js';
 import type { StepReport, Trainer } from './trainer.js';
 
@@ -13,6 +14,9 @@ export const LOG_FILE = 'log.jsonl';
 
 export interface TrainingRunOptions extends Run {
   readonly folder: string;
+  /** The engine and device that are recorded beside the log. */
+  readonly engine: string;
+  readonly device: string;
   readonly trainer: Trainer;
   readonly parameters: Parameters;
   readonly config: TrainingConfig;
@@ -37,9 +41,11 @@ export const checkpointName = (step: number): string => `step-${String(step).pad
 
 export const isCheckpointName = (name: string): boolean => /^step-\d{7,}\.safetensors$/.test(name);
 
-/** Trains until the last step, until patience ends, or until the loss is no number. State, log and kept checkpoints lie in `folder`. */
+/** Trains until the last step, until patience ends, or until the loss is no number. State, log, kept checkpoints and what it ran on lie in `folder`. */
 export async function runTraining(options: TrainingRunOptions): Promise<TrainingOutcome> {
+  const { folder, engine, device, progress } = options;
   const run = new TrainingRun(options);
+  await recordEnvironment(folder, { step: progress.step, engine, device });
   return run.go();
 }
 

@@ -1,9 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { trainModel } from '../../../../src/core/lifecycle/train/train.js';
 import type { Progress } from '../../../../src/core/run.js';
+import { ENVIRONMENT_FILE, environmentDocument } from '../../../../src/core/training/run/environment-file.js';
 import { readLog } from '../../../../src/core/training/run/run.js';
+import { TOOL } from '../../../../src/core/version.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { tempFolder } from '../../../helpers/temp.js';
 import { tinyRun } from '../../../helpers/training.js';
@@ -52,6 +55,58 @@ describe('trainModel', () => {
     expect(resumed.steps).toBe(12);
     for (const file of ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl'])
       expect(bytes(broken, 'run', file).equals(bytes(whole, 'run', file)), file).toBe(true);
+  });
+
+  it('records what each part of a run was computed on, and no path or name of the machine', async () => {
+    const folder = tempFolder();
+    const path = join(folder, 'run', ENVIRONMENT_FILE);
+    const recorded = () => environmentDocument.schema.parse(JSON.parse(readFileSync(path, 'utf8'))).runs;
+    await trainModel(tinyRun(folder, { steps: 3 }));
+    const [first, ...rest] = recorded();
+    expect(rest).toEqual([]);
+    expect(first).toMatchObject({ fromStep: 0, tool: TOOL, engine: 'onnxruntime', device: 'cpu' });
+    expect(first.node).toBe(process.versions.node);
+    const resume = () => trainModel({ ...tinyRun(folder, { steps: 3 }), resume: true });
+    await resume();
+    expect(recorded()).toEqual([first]);
+    const elsewhere = { ...first, cpu: { model: 'Another', cores: 96 } };
+    writeFileSync(path, JSON.stringify({ schema: environmentDocument.id, runs: [elsewhere] }));
+    await resume();
+    expect(recorded()).toEqual([elsewhere, { ...first, fromStep: 3 }]);
+    const text = readFileSync(path, 'utf8');
+    for (const secret of [folder, hostname(), userInfo().homedir]) expect(text).not.toContain(secret);
+  });
+
+  it.each([
+    ['the left', '[1]', '[1,0.5]', 'every vote of text to train on is for the left'],
+    ['neither', '[0.5]', '[0.5]', 'every pair of text to train on is tied'],
+  ])('stops before anything is trained where votes are for %s', async (_, first, second, message) => {
+    const folder = tempFolder();
+    const options = tinyRun(folder);
+    const [labels] = options.data;
+    const text = readFileSync(labels, 'utf8');
+    writeFileSync(labels, text.replaceAll('[0,0,0.5]', first).replaceAll('[1,1,1]', second));
+    await expect(trainModel(options)).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining(message),
+    });
+    expect(existsSync(options.out)).toBe(false);
+  });
+
+  it('learns from pairs of what was chosen and what was rejected, which have no sides', async () => {
+    const folder = tempFolder();
+    const options = tinyRun(folder, { steps: 60, eval_every: 20, mixup: 0, dropout: 0, token_mask: 0 });
+    const [labels] = options.data;
+    const rows = readFileSync(labels, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const preferences = rows.map(({ id, left, right, labels, modality, prompt_id }) => {
+      const [chosen, rejected] = labels[0] === 1 ? [left, right] : [right, left];
+      return JSON.stringify({ id, type: 'pair', chosen, rejected, modality, prompt_id });
+    });
+    writeFileSync(labels, preferences.join('\n'));
+    expect((await trainModel(options)).best!.auc).toBeGreaterThan(0.9);
   });
 
   it('refuses to resume under another configuration, and to write over another run', async () => {
