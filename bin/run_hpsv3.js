@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// run_hpsv3 --mode score|batch|demo: the same program under the words of the original scripts.
+// run_hpsv3 --mode score|batch|serve|demo: the same program under the words of the original scripts.
 import { parseArgs } from 'node:util';
 
 const HELP = `Score with a released HPSv3 model.
@@ -7,21 +7,24 @@ const HELP = `Score with a released HPSv3 model.
 USAGE
   run_hpsv3 --mode score --model MODEL.onnx --input sample.json --output result.json
   run_hpsv3 --mode batch --model MODEL.onnx --input data.jsonl --output results.jsonl --batch-size 64 --device cuda:0
+  run_hpsv3 --mode serve --model MODEL.onnx --port 8080 --device cuda:0
   run_hpsv3 --mode demo
 
 OPTIONS
-  --mode        score: one pair or item; batch: all rows of a JSONL, CSV or Parquet file; demo: try it on a model made up here
+  --mode        score: one pair or item; batch: all rows of a JSONL, CSV or Parquet file; serve: over HTTP; demo: try it on a model made up here
   --model       the .onnx file that \`hpsv3 export\` wrote (or HPSV3_MODEL in the environment)
   --input       what to score
   --output      file for the result
-  --batch-size  samples computed at a time (batch only)
+  --batch-size  samples computed at a time (batch and serve)
+  --port        where to listen (serve only)
   --device      cpu, cuda, cuda:1, webgpu, or auto
-  Everything after -- goes to \`hpsv3 score\`, \`hpsv3 batch\` or \`hpsv3 demo\` as it is; see their --help.
+  Everything after -- goes to \`hpsv3 score\`, \`batch\`, \`serve\` or \`demo\` as it is; see their --help.
 `;
 /** Which options each mode has, besides those of every mode. */
 const MODES = {
   score: ['model', 'input', 'output', 'device'],
   batch: ['model', 'input', 'output', 'device', 'batch-size'],
+  serve: ['model', 'port', 'device', 'batch-size'],
   demo: [],
 };
 const string = { type: 'string' };
@@ -35,6 +38,7 @@ function toArgv() {
       output: string,
       'batch-size': string,
       device: string,
+      port: string,
       help: { type: 'boolean', short: 'h' },
     },
     allowPositionals: true,

@@ -25,6 +25,7 @@ export const ORDER = [
   'autodiff',
   'training',
   'scoring',
+  'serving',
   'profiling',
   'card',
   'lifecycle',

@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   NONFINITE_WEIGHTS: { exit: 3 },
   TRAINING_DIVERGED: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
+  SELF_CHECK_FAILED: { exit: 3 },
   CARD_INCOMPLETE: { exit: 3 },
 
   ACCESS_DENIED: { exit: 4 },

@@ -34,8 +34,8 @@ export interface ResolveOptions {
   readonly context?: string;
   /** Whether a text model reads the context of an item before its text. */
   readonly readsContext?: boolean;
-  /** Paths are taken from here, and must not lead out of it. Without it they are the caller's own. */
-  readonly mediaRoot?: string;
+  /** Paths are taken from here, and must not lead out of it. Without it they are the caller's own; null refuses them all. */
+  readonly mediaRoot?: string | null;
   /** Fetches what addresses name; without it they are refused. */
   readonly remote?: RemoteStore;
 }
@@ -116,6 +116,7 @@ async function openSource(
   const scheme = schemeOf(content);
   if (scheme !== null) return openRemote(content, scheme, remote);
   if (content.includes('\0')) throw invalidPath('a path', 'holds a NUL character', 'Correct the path.');
+  if (mediaRoot === null) throw refusedPath(content);
   const path = mediaRoot === undefined ? await realPath(content, content) : await pathInside(mediaRoot, content);
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
   return { source: { path }, key: `${dev}:${ino}:${size}:${mtimeNs}` };
@@ -174,6 +175,12 @@ function assertInside(path: string, root: string, given: string): void {
     'Give --media-root a folder that holds all media of the file.',
   );
 }
+
+const refusedPath = (path: string): HpsError =>
+  new HpsError('ACCESS_DENIED', `${basename(path)}: no files are read here`, {
+    hint: 'Send the bytes themselves, or let a folder be read (--media-root).',
+    details: { file: basename(path) },
+  });
 
 const invalidPath = (name: string, rule: string, hint: string): HpsError =>
   new HpsError('DATA_INVALID', `${name}: ${rule}`, { hint, details: { file: name, rule } });

@@ -55,14 +55,17 @@ export class Engine {
     this.head = head && new Stage(head, encoder ? most : rows, this.scheduler);
   }
 
-  /** @throws HpsError as `Preparer.prepare` and `Session.run` */
-  encode({ media, key }: ResolvedItem): Promise<Encoded> {
+  /**
+   * @param fresh - computes, even what is kept
+   * @throws HpsError as `Preparer.prepare` and `Session.run`
+   */
+  encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
     const compute = async (): Promise<Encoded> => {
       const prepared = await this.scheduler.during(() => this.preparer.prepare(media));
       return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
     };
     // Without an encoder the features are the inputs themselves: large, and cheap to make again.
-    return this.encoder ? this.cache.get(key, compute) : compute();
+    return this.encoder && !fresh ? this.cache.get(key, compute) : compute();
   }
 
   async compare(left: Encoded, right: Encoded): Promise<Comparison> {

@@ -38,8 +38,8 @@ export interface ScorerOptions {
   readonly calibrator?: string;
   /** What the inputs of a model without manifest mean: the content of a contract file. */
   readonly contract?: ContractFile;
-  /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own. */
-  readonly mediaRoot?: string;
+  /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own; null refuses them all. */
+  readonly mediaRoot?: string | null;
   /** Hosts and buckets from which `https://` and `s3://` addresses in items are fetched; without it they are refused. */
   readonly remote?: RemoteOptions | RemoteStore;
   /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */
@@ -49,6 +49,8 @@ export interface ScorerOptions {
 export interface ScoreOptions extends RowGroups {
   /** Text of the item, where the model reads text beside another part. */
   readonly context?: string;
+  /** Computes the score anew, though its items may have been seen before: for checks of the machine itself. */
+  readonly fresh?: boolean;
 }
 
 /** Two items of one prompt. */
@@ -90,7 +92,8 @@ export class HPSv3Scorer {
     private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>,
     /** Closed with the scorer; null where it is the caller's, or there is none. */
     private readonly ownRemote: RemoteStore | null,
-    private readonly window: number,
+    /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
+    readonly window: number,
     /** Hash of how media become inputs; scores with different ones are not comparable. */
     readonly preprocessingSha256: string,
   ) {}
@@ -174,10 +177,10 @@ export class HPSv3Scorer {
    *   its video; SCORE_NONFINITE
    */
   async scorePair(sample: PairSample): Promise<PairScore> {
-    const { left, right, context } = sample;
-    const rightEncoded = this.encode(right, context);
+    const { left, right } = sample;
+    const rightEncoded = this.encode(right, sample);
     rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
-    const sides = [await this.encode(left, context), await rightEncoded] as const;
+    const sides = [await this.encode(left, sample), await rightEncoded] as const;
     const compared = await this.engine.compare(sides[0], sides[1]);
     const calibrated = applyCalibrator(this.calibrator, 'pair', compared.logit, sample);
     return pairScore(compared, calibrated, this.facts(sides, sample));
@@ -188,7 +191,7 @@ export class HPSv3Scorer {
    * @throws HpsError as `scorePair`
    */
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
-    const encoded = await this.encode(item, options.context);
+    const encoded = await this.encode(item, options);
     const { logit, utility: score, sigma, ...own } = await this.engine.utility(encoded);
     const applied = applyCalibrator(this.calibrator, 'absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
@@ -218,8 +221,8 @@ export class HPSv3Scorer {
    * The pooled latents of one item.
    * @throws HpsError as `scorePair`; ONNX_UNSUPPORTED for a model that has none
    */
-  async embedSample({ item, context }: ItemSample): Promise<Float32Array> {
-    return this.engine.embedding(await this.encode(item, context));
+  async embedSample(sample: ItemSample): Promise<Float32Array> {
+    return this.engine.embedding(await this.encode(sample.item, sample));
   }
 
   /**
@@ -250,14 +253,14 @@ export class HPSv3Scorer {
     await Promise.all([this.engine.close(), this.ownRemote?.close()]);
   }
 
-  private async encode(item: ItemInput, context: string | undefined): Promise<Encoded> {
+  private async encode(item: ItemInput, { context, fresh }: ScoreOptions): Promise<Encoded> {
     const { modality, places, engine } = this;
     const readsContext = this.model.contract.inputs.some(readsTwoTexts);
     const resolved = await engine.scheduler.during(() =>
       resolveItem(item, { modality, context, readsContext, ...places }),
     );
     try {
-      return await engine.encode(resolved);
+      return await engine.encode(resolved, fresh);
     } finally {
       resolved.release();
     }

@@ -10,13 +10,13 @@ import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import type { Progress, Run } from '../../run.js';
 import { partsOf } from '../../samples/resolve.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
+import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
 import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
 import { loadScorers } from './load-scorers.js';
 import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
-import { chooseScorer, sampleOf } from './samples.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 
 export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {

@@ -12,9 +12,9 @@ import type { ScoreRow } from '../../data/rows.js';
 import { createScoreWriter } from '../../data/write-scores.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
+import { choiceOf } from '../../scoring/row-sample.js';
 import { readInputRows } from './input-rows.js';
 import { formatManifest, MANIFEST_SUFFIX, runtimeSchema } from './manifest.js';
-import { choiceOf } from './samples.js';
 import { type ErrorRecord, formatErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';
 import { SharedSettings } from './shared-settings.js';
 

@@ -10,8 +10,8 @@ import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import type { Score } from '../../scoring/result.js';
+import { sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
-import { sampleOf } from './samples.js';
 
 /** What is scored: a sample in a file, or one put together from the command line. */
 export type ScoreInput = { readonly file: string } | { readonly sample: Sample };

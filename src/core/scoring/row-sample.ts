@@ -1,8 +1,8 @@
-import type { DataRow } from '../../data/rows.js';
-import { HpsError } from '../../errors.js';
-import { partsOf } from '../../samples/resolve.js';
-import { guessModality, modalityOf } from '../../samples/row-modality.js';
-import type { HPSv3Scorer, Sample } from '../../scoring/scorer.js';
+import type { DataRow } from '../data/rows.js';
+import { HpsError } from '../errors.js';
+import { partsOf } from '../samples/resolve.js';
+import { guessModality, modalityOf } from '../samples/row-modality.js';
+import type { HPSv3Scorer, Sample } from './scorer.js';
 
 /** A row of a data file as the scorer takes it. */
 export function sampleOf(row: DataRow): Sample {

@@ -1,0 +1,24 @@
+import { HpsError } from '../errors.js';
+import type { ModelSource } from '../serving/model.js';
+
+/** The name of a model where nothing else is said: what clients ask for. */
+const DEFAULT_NAME = 'hpsv3';
+const NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
+
+/** Models as `--model NAME=FILE` has them; the first without a name is `hpsv3`. @throws HpsError USAGE */
+export function namedModels(given: readonly string[], calibrator: string | undefined): ModelSource[] {
+  const names = new Set<string>();
+  return given.map((text) => {
+    const at = text.indexOf('=');
+    const isNamed = at > 0 && NAME.test(text.slice(0, at));
+    const name = isNamed ? text.slice(0, at) : DEFAULT_NAME;
+    if (names.has(name)) {
+      throw new HpsError('USAGE', `two models are called ${name}`, {
+        hint: 'Name them: --model images=a.onnx --model texts=b.onnx.',
+        details: { name },
+      });
+    }
+    names.add(name);
+    return { name, file: isNamed ? text.slice(at + 1) : text, calibrator };
+  });
+}

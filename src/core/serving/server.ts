@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isJsonObject } from '../bytes/json.js';
+import { Admission } from './admission.js';
+import { type BodyLimits, parseBody, readBody } from './body.js';
+import type { Answer, Call, Dialect, Route } from './dialect.js';
+import { DIALECTS } from './dialects/registry.js';
+import { serverDialect } from './dialects/server.js';
+import { failureOf, RequestError } from './failure.js';
+import { redactedPath, type ServerLog, SILENT } from './log.js';
+import { type LoadOptions, ModelSet, type ModelSource, ServedModel } from './model.js';
+import { openApi } from './openapi.js';
+import { Serving } from './serving.js';
+
+/** Bounds of a server, each with a default that suits most. */
+export interface ServerLimits {
+  /** Bytes of one body, as sent and once inflated: 32 MiB. */
+  readonly bodyBytes: number;
+  /** For a body to arrive: 15 s. */
+  readonly bodyMs: number;
+  /** Rows taken on and not yet answered: 256. */
+  readonly queueRows: number;
+  /** For the answer to a request, from its arrival: 60 s. */
+  readonly deadlineMs: number;
+  /** Open connections: 1024. */
+  readonly connections: number;
+}
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  bodyBytes: 32 * 1024 * 1024,
+  bodyMs: 15_000,
+  queueRows: 256,
+  deadlineMs: 60_000,
+  connections: 1024,
+};
+
+const HEADERS_MS = 5000;
+const HEADER_BYTES = 16 * 1024;
+/** How often connections that are too slow are looked for. */
+const CHECK_MS = 1000;
+/** A connection on which nothing moves, either way, for this long beyond the deadline is closed. */
+const STALLED_MS = 60_000;
+
+export interface ServerOptions extends Partial<LoadOptions> {
+  readonly models: readonly ModelSource[];
+  readonly limits?: Partial<ServerLimits>;
+  readonly log?: ServerLog;
+}
+
+/**
+ * A reward server over these models. It listens on nothing until it is told to; a program may also hand it requests.
+ * @throws HpsError as `HPSv3Scorer.load`; SELF_CHECK_FAILED for a model whose scores depend on their neighbours
+ */
+export async function createServer(options: ServerOptions): Promise<RewardServer> {
+  const { models: sources, limits, log = SILENT, workers = 1, ...load } = options;
+  const all: ServedModel[] = [];
+  try {
+    for (const source of sources)
+      all.push(await ServedModel.open(source, { batchSize: 16, mediaRoot: null, workers, ...load }));
+  } catch (error) {
+    await Promise.all(all.map((model) => model.close()));
+    throw error;
+  }
+  const bounds = { ...DEFAULT_LIMITS, ...limits };
+  const description = openApi(DIALECTS);
+  const serving = new Serving(new ModelSet(all), new Admission(bounds.queueRows), log, () => description);
+  return new RewardServer(serving, bounds);
+}
+
+export class RewardServer {
+  private readonly app: FastifyInstance;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly serving: Serving,
+    private readonly limits: ServerLimits,
+  ) {
+    this.app = fastify({
+      logger: false,
+      genReqId: ({ headers }) => requestId(headers['x-request-id']),
+      connectionTimeout: limits.deadlineMs + STALLED_MS,
+      requestTimeout: 0, // bodies have a time of their own, and a stream of rows takes as long as it takes
+      forceCloseConnections: 'idle',
+      http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: HEADER_BYTES },
+      routerOptions: { maxParamLength: 200 },
+      exposeHeadRoutes: false,
+    });
+    this.app.server.maxConnections = limits.connections;
+    // Bodies are read by us: clients send them with any content type, or none.
+    this.app.removeAllContentTypeParsers();
+    this.app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    for (const [place, sharing] of placesOf(DIALECTS)) this.addRoute(place, sharing);
+    this.app.setNotFoundHandler((request, reply) => {
+      const error = new RequestError('NOT_FOUND', `there is no ${request.method} ${redactedPath(request.url)} here`);
+      return this.fail(error, dialectAt(request.url), request, reply);
+    });
+    this.app.setErrorHandler((error, request, reply) => this.fail(error, dialectAt(request.url), request, reply));
+  }
+
+  /** What it serves now. */
+  get models(): readonly { readonly name: string; readonly sha256: string }[] {
+    return this.serving.models.all.map(({ name, scorer }) => ({ name, sha256: scorer.sha256 }));
+  }
+
+  /** Waits for connections. @returns where */
+  async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
+    await this.app.listen({ host, port });
+    const { address, port: actual } = this.app.server.address() as AddressInfo;
+    return { host: address, port: actual };
+  }
+
+  /** A request from a server of the program itself. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.app.ready();
+    this.app.routing(request, response);
+  }
+
+  /** A request without a network: for tests and for programs that want an answer and no server. */
+  get inject(): FastifyInstance['inject'] {
+    return this.app.inject.bind(this.app);
+  }
+
+  /** From now on it says that it is not ready, so that no more requests are sent here. */
+  drain(): void {
+    this.serving.draining = true;
+  }
+
+  /** Takes no more requests, answers those it has, and frees the models. */
+  close(): Promise<void> {
+    this.drain();
+    this.closing ??= this.app.close().then(async () => {
+      await Promise.all(this.serving.models.all.map((model) => model.close()));
+    });
+    return this.closing;
+  }
+
+  private addRoute({ method, url }: Pick<Route, 'method' | 'url'>, sharing: readonly Owned[]): void {
+    this.app.route({
+      method,
+      url,
+      handler: async (request, reply) => {
+        const streams = /^application\/(x-)?(ndjson|jsonl)/i.test(request.headers['content-type'] ?? '');
+        const streaming = streams ? sharing.find(({ route }) => route.stream) : undefined;
+        const call = this.begin(request, reply, streaming ? null : this.deadlineOf(request));
+        let owner = streaming ?? sharing[sharing.length - 1];
+        try {
+          if (streaming) return await send(await streaming.route.stream!(call), request.id, reply);
+          if (owner.route.reads) call.bytes = await readBody(request.raw, this.bodyLimits);
+          if (owner.route.reads === 'json') call.json = parseBody(call.bytes);
+          if (sharing.length > 1) owner = ownerOf(sharing, call.json);
+          return await send(await owner.route.handle(call), request.id, reply);
+        } catch (error) {
+          return this.fail(error, owner.dialect, request, reply);
+        }
+      },
+    });
+  }
+
+  private get bodyLimits(): BodyLimits {
+    return { bytes: this.limits.bodyBytes, ms: this.limits.bodyMs };
+  }
+
+  private deadlineOf({ headers }: FastifyRequest): number {
+    const asked = Number(headers['x-request-timeout-ms']);
+    return asked > 0 ? Math.min(asked, this.limits.deadlineMs) : this.limits.deadlineMs;
+  }
+
+  /** @param ms - until the answer is no longer waited for; null for a stream, which takes as long as it takes */
+  private begin(request: FastifyRequest, reply: FastifyReply, ms: number | null): Mutable<Call> {
+    const leave = new AbortController();
+    setMaxListeners(0, leave.signal); // one a row
+    const late = (): void => leave.abort(new RequestError('DEADLINE_EXCEEDED', `no answer within ${ms} ms`));
+    const timer = ms === null ? undefined : setTimeout(late, ms);
+    reply.raw.once('close', () => {
+      clearTimeout(timer);
+      if (!reply.raw.writableFinished) leave.abort(new RequestError('CLIENT_GONE', 'the client went away'));
+    });
+    return {
+      serving: this.serving,
+      id: request.id,
+      headers: request.headers,
+      params: request.params as Record<string, string>,
+      query: request.query as Record<string, unknown>,
+      signal: leave.signal,
+      bytes: Buffer.alloc(0),
+      json: null,
+      raw: request.raw,
+    };
+  }
+
+  private fail(error: unknown, dialect: Dialect, request: FastifyRequest, reply: FastifyReply) {
+    const failure = failureOf(error);
+    if (failure.status === 500)
+      this.serving.log.error({ request_id: request.id, err: error }, 'a request failed by a bug');
+    const answer = dialect.failure(failure, request.id);
+    return send({ ...answer, headers: { ...failure.headers, ...answer.headers } }, request.id, reply);
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Owned {
+  readonly dialect: Dialect;
+  readonly route: Route;
+}
+
+/** Routes by their place; where several dialects have one, the one that claims nothing comes last. */
+function placesOf(dialects: readonly Dialect[]): [Pick<Route, 'method' | 'url'>, Owned[]][] {
+  const places = new Map<string, Owned[]>();
+  for (const dialect of dialects) {
+    for (const route of dialect.routes) {
+      const key = `${route.method} ${route.url}`;
+      places.set(key, [...(places.get(key) ?? []), { dialect, route }]);
+    }
+  }
+  return Array.from(places.values(), (sharing) => {
+    sharing.sort((a, b) => Number(!a.route.claims) - Number(!b.route.claims));
+    return [sharing[0].route, sharing];
+  });
+}
+
+/** The dialect that a body at a shared place is in. @throws RequestError where it is in two at once */
+function ownerOf(sharing: readonly Owned[], body: Call['json']): Owned {
+  const claiming = isJsonObject(body) ? sharing.filter(({ route }) => route.claims?.(body)) : [];
+  const [first, second] = claiming;
+  if (second) {
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `the body has fields of ${first.dialect.title} and of ${second.dialect.title}`,
+    );
+  }
+  return first ?? sharing[sharing.length - 1];
+}
+
+const dialectAt = (url: string): Dialect =>
+  DIALECTS.find(({ prefix }) => prefix !== undefined && url.startsWith(prefix)) ?? serverDialect;
+
+function send({ status = 200, headers = {}, type, body }: Answer, id: string, reply: FastifyReply): FastifyReply {
+  reply.code(status).headers({ 'x-content-type-options': 'nosniff', 'x-request-id': id, ...headers });
+  const isPlain = typeof body === 'object' && !(body instanceof Uint8Array) && !(body instanceof Readable);
+  reply.type(type ?? 'application/json');
+  return reply.send(isPlain ? JSON.stringify(body) : body);
+}
+
+/** The client's own id where it is one that may stand in a header and a log. */
+const requestId = (given: string | string[] | undefined): string =>
+  typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();

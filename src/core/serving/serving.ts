@@ -1,0 +1,113 @@
+import type { Score } from '../scoring/result.js';
+import type { HPSv3Scorer, Sample } from '../scoring/scorer.js';
+import type { Admission } from './admission.js';
+import { type Failure, failureOf } from './failure.js';
+import type { ServerLog } from './log.js';
+import type { ModelSet, ServedModel } from './model.js';
+
+/** Whoever waits for an answer. */
+export interface Asker {
+  /** Of the request. */
+  readonly id: string;
+  /** Aborted with a `RequestError` where the client has gone or its time is over. */
+  readonly signal: AbortSignal;
+}
+
+/** One row of a request: what is to be scored by which model, or why it cannot be. */
+export type Asked = { readonly model: ServedModel; readonly sample: Sample } | { readonly error: unknown };
+
+/** What came of a row. */
+export type Scored =
+  | { readonly score: Score; readonly model: ServedModel; readonly failure?: undefined }
+  | { readonly failure: Failure; readonly score?: undefined };
+
+/** How long an answer to the question whether the models still score as they did is good for. */
+const RECHECK_MS = 30_000;
+
+/** What routes work with: the models, and the room for rows. */
+export class Serving {
+  /** Set when the server is to end: it is no longer ready, and goes on answering for a while. */
+  draining = false;
+  private checkedAt = performance.now();
+  private checking: Promise<void> | undefined;
+  private failedCheck: string | null = null;
+
+  constructor(
+    readonly models: ModelSet,
+    readonly admission: Admission,
+    readonly log: ServerLog,
+    /** OpenAPI of this server. */
+    readonly describe: () => object,
+  ) {}
+
+  /**
+   * Scores the rows of a request, all of which are taken on or none.
+   * @throws RequestError OVERLOADED, TOO_MANY_ROWS
+   */
+  scoreAll(rows: readonly Asked[], asker: Asker): Promise<Scored>[] {
+    this.admission.enter(rows.length);
+    return rows.map((row) => this.scoreTaken(row, asker));
+  }
+
+  /** The score of one row alone. @throws what its failure is made of, too */
+  async scoreOne(model: ServedModel, sample: Sample, asker: Asker): Promise<Score> {
+    return this.each([sample], asker, (one) => model.generation.score(one, asker.signal))[0];
+  }
+
+  /**
+   * Does something for each row of a request, all of which are taken on or none.
+   * @throws RequestError OVERLOADED, TOO_MANY_ROWS
+   */
+  each<T, R>(rows: readonly T[], { signal }: Asker, work: (row: T) => Promise<R>): Promise<R>[] {
+    this.admission.enter(rows.length);
+    return rows.map(async (row) => {
+      try {
+        signal.throwIfAborted();
+        return await work(row);
+      } finally {
+        this.admission.leave();
+      }
+    });
+  }
+
+  /** The score of a row that was taken on; it never rejects. */
+  async scoreTaken(row: Asked, { signal, id }: Asker): Promise<Scored> {
+    try {
+      if ('error' in row) throw row.error;
+      const { model, sample } = row;
+      return { model, score: await model.generation.score(sample, signal) };
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.status === 500) this.log.error({ request_id: id, err: error }, 'a row failed by a bug');
+      return { failure };
+    } finally {
+      this.admission.leave();
+    }
+  }
+
+  /** Null where requests should be sent here; else one sentence. The models are asked again now and then, beside what they do. */
+  async whyNotReady(): Promise<string | null> {
+    if (this.draining) return 'the server is about to end';
+    if (performance.now() - this.checkedAt > RECHECK_MS) {
+      this.checking ??= this.recheck();
+      await this.checking;
+    }
+    return this.failedCheck;
+  }
+
+  private async recheck(): Promise<void> {
+    try {
+      for (const { generation } of this.models.all) await generation.recheck();
+      this.failedCheck = null;
+    } catch (error) {
+      this.failedCheck = failureOf(error).message;
+      this.log.error({ err: error }, 'a model does not score as it did when it was loaded');
+    }
+    this.checkedAt = performance.now();
+    this.checking = undefined;
+  }
+
+  get scorers(): readonly HPSv3Scorer[] {
+    return this.models.all.map(({ scorer }) => scorer);
+  }
+}
