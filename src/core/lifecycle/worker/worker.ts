@@ -10,9 +10,9 @@ import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import type { Run } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
+import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { loadScorers } from '../score/load-scorers.js';
-import { chooseScorer, sampleOf } from '../score/samples.js';
 import { untilAsked } from './until-asked.js';
 
 /** Raised with every change that a host could notice. */
