@@ -153,7 +153,8 @@ async function goldenValues(tensors: ReadonlyMap<string, Tensor>, prefix: string
   return values;
 }
 
-async function parityProblems(exporter: ArchitectureExporter, folder: string): Promise<string[]> {
+/** Outputs of a fixture's graph that are not those of its reference. */
+export async function parityProblems(exporter: ArchitectureExporter, folder: string): Promise<string[]> {
   const built = await buildFixture(exporter, folder);
   if (!built) return ['mode item is refused'];
   const golden = await openCheckpoint(join(folder, 'golden.safetensors'));

@@ -5,8 +5,9 @@ import { HpsError } from '../errors.js';
 import type { Architecture, InitialModel } from './architecture.js';
 import { clip } from './clip.js';
 import { DECODERS } from './decoder.js';
-import { ENCODERS } from './encoders/bert.js';
+import { CLASSIFIERS } from './encoders/bert.js';
 import { deberta } from './encoders/deberta.js';
+import { sentenceEncoder } from './encoders/sentence.js';
 import { hpsv3 } from './hpsv3/architecture.js';
 import { imageReward } from './imagereward.js';
 import { qwen2Vl } from './qwen2-vl.js';
@@ -21,8 +22,9 @@ export const ARCHITECTURES: readonly Architecture[] = [
   clip,
   siglip,
   imageReward,
-  ...ENCODERS,
+  ...CLASSIFIERS,
   deberta,
+  sentenceEncoder,
   wav2vec2,
   utmos,
   qwen2Vl,

@@ -30,7 +30,7 @@ export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number
 /** The last token of the row, padding or not. */
 export const lastToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, -1);
 
-/** Mean of the tokens that the mask [batch, tokens] keeps; of all without one. In float32. */
+/** Mean of the tokens that the mask [batch, tokens] keeps, or weights; of all without one. In float32. */
 export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null = null): Value {
   return graph.scope('pool', () => {
     const wide = graph.cast(x, 'F32');
@@ -38,6 +38,14 @@ export function meanOfTokens(graph: GraphBuilder, x: Value, mask: Value | null =
     const kept = graph.unsqueeze(graph.cast(mask, 'F32'), [2]);
     const count = graph.max(graph.reduceSum(kept, 1, false), graph.scalar(1e-9, 'F32')); // sentence-transformers' floor
     return graph.div(graph.reduceSum(graph.mul(wide, kept), 1, false), count);
+  });
+}
+
+/** Largest value of each column over the tokens that the mask [batch, tokens] keeps. In float32. */
+export function maxOfTokens(graph: GraphBuilder, x: Value, mask: Value): Value {
+  return graph.scope('pool', () => {
+    const kept = graph.unsqueeze(graph.equal(mask, graph.scalar(1, 'I64')), [2]);
+    return graph.reduceMax(graph.where(kept, graph.cast(x, 'F32'), graph.scalar(-1e9, 'F32')), 1, false); // sentence-transformers' lowest
   });
 }
 

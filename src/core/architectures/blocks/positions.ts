@@ -32,6 +32,24 @@ export function relativeTable(
   return graph.gather(graph.ints(values), graph.add(distance, graph.scalar(positions - 1, 'I64')));
 }
 
+/** Distances further than it share one place. */
+const FARTHEST = 128;
+
+/**
+ * T5's place of the distance i - j from a key to a query, of `count` places: half for keys before the query and half for those after
+ * it; in each, one a distance as far as half of them go, then by the logarithm. Every step in float32, as torch takes it.
+ * @see Raffel et al. (2020); transformers, MPNetEncoder.relative_position_bucket
+ */
+export function relativeBuckets(distance: number, count: number): number {
+  const { fround } = Math;
+  const half = Math.floor(count / 2);
+  const exact = Math.floor(half / 2);
+  const [after, far] = [distance < 0 ? half : 0, Math.abs(distance)];
+  if (far < exact) return after + far;
+  const share = fround(fround(Math.log(fround(far / exact))) / fround(Math.log(FARTHEST / exact)));
+  return after + Math.min(exact + Math.trunc(fround(share * (half - exact))), half - 1);
+}
+
 /** How the frequencies of rotary positions are stretched, as configurations name it. */
 export type RotaryScaling =
   | { readonly kind: 'default' }
