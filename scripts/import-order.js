@@ -4,6 +4,7 @@ export const ORDER = [
   'limits.ts',
   'version.ts',
   'run.ts',
+  'defaults.ts',
   'bytes',
   'documents',
   'tensor',

@@ -12,7 +12,7 @@ import {
 } from '../core/cli/flags.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
-import { type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
+import { CALIBRATE_DEFAULTS, type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
 import { type CheckCalibratorReport, checkCalibrator } from '../core/lifecycle/calibrate/check.js';
 import { DECISIONS } from '../core/onnx/manifest.js';
 
@@ -38,7 +38,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     labels: Flags.string({ required: true, helpValue: 'FILE', description: 'Human labels: JSONL, CSV or Parquet' }),
     method: Flags.option({
       options: ['auto', ...CALIBRATION_METHOD_IDS] as const,
-      default: 'auto' as const,
+      default: CALIBRATE_DEFAULTS.method,
       description: 'How to calibrate; linear and isotonic for scored items',
     })(),
     out: Flags.string({ helpValue: 'FILE', description: 'Calibrator file to write' }),
@@ -48,11 +48,16 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       exclusive: ['out', 'embed', 'model-out', 'per-group'],
     }),
     symmetric: Flags.boolean({
-      default: true,
+      default: CALIBRATE_DEFAULTS.symmetric,
       allowNo: true,
       description: 'Both orders of a pair are one judgement',
     }),
-    folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of the cross-validation, by prompt_id' }),
+    folds: Flags.integer({
+      default: CALIBRATE_DEFAULTS.folds,
+      min: 2,
+      max: 100,
+      description: 'Folds of the cross-validation, by prompt_id',
+    }),
     resamples: Flags.integer({
       min: 100,
       max: 100_000,
@@ -110,7 +115,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       calibrateFiles({
         scores: flags.scores,
         labels: flags.labels,
-        out: out ?? null,
+        out,
         method: flags.method,
         symmetric: flags.symmetric,
         strictlyMonotone: flags['strictly-monotone'],

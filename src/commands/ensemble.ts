@@ -10,7 +10,13 @@ import {
 } from '../core/cli/render-ensemble.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensemble/apply.js';
-import { type MakeEnsembleOptions, type MakeEnsembleReport, makeEnsemble } from '../core/lifecycle/ensemble/fit.js';
+import {
+  FIT_DEFAULTS,
+  MAKE_ENSEMBLE_DEFAULTS,
+  type MakeEnsembleOptions,
+  type MakeEnsembleReport,
+  makeEnsemble,
+} from '../core/lifecycle/ensemble/fit.js';
 import type { InputRows, ScoreFile } from '../core/lifecycle/ensemble/inputs.js';
 import { type MergeEnsembleReport, type ModelFile, mergeEnsemble } from '../core/lifecycle/ensemble/merge.js';
 import { DECISIONS } from '../core/onnx/manifest.js';
@@ -49,9 +55,14 @@ one ONNX file, which is written only if it gives the average of its members.`;
     labels: Flags.string({ helpValue: 'FILE', description: 'Judged pairs: JSONL, CSV or Parquet' }),
     decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
     simplex: Flags.boolean({ description: 'Fit weights that sum to 1 on standardised logits', dependsOn: ['fit'] }),
-    folds: Flags.integer({ default: 5, min: 2, max: 100, description: 'Folds of both cross-validations' }),
+    folds: Flags.integer({
+      default: FIT_DEFAULTS.folds,
+      min: 2,
+      max: 100,
+      description: 'Folds of both cross-validations',
+    }),
     resamples: Flags.integer({
-      default: 2000,
+      default: MAKE_ENSEMBLE_DEFAULTS.resamples,
       min: 100,
       max: 1_000_000,
       description: 'Resamples behind each interval',

@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
-import { type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
+import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
 
 export default class Evaluate extends HpsCommand<EvaluateReport> {
   static override summary = 'Judge a model by human labels: overall, by group, and against a baseline, with intervals.';
@@ -31,7 +31,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       description: 'Figures for each value of these groups, and of several together',
     }),
     'min-group': Flags.integer({
-      default: 30,
+      default: EVALUATE_DEFAULTS.minGroup,
       min: 1,
       max: 1_000_000,
       description: 'Fewest rows of a group that is shown',
@@ -57,7 +57,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
         scores: flags.scores,
         labels: flags.labels,
         calibrator: flags.calibrator,
-        by: flags.by === undefined ? [] : flags.by.split(',').map((name) => name.trim()),
+        by: flags.by?.split(',').map((name) => name.trim()),
         baseline: flags.baseline,
         out: flags.out,
         outScores: flags['out-scores'],

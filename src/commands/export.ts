@@ -12,7 +12,7 @@ import {
   toleranceFlag,
 } from '../core/cli/flags.js';
 import { formatExport } from '../core/cli/render-export.js';
-import { type ExportReport, exportModel } from '../core/lifecycle/export/export.js';
+import { EXPORT_DEFAULTS, type ExportReport, exportModel } from '../core/lifecycle/export/export.js';
 import { MODALITIES, MODES } from '../core/onnx/manifest-names.js';
 
 export default class Export extends HpsCommand<ExportReport> {
@@ -43,13 +43,13 @@ implementation are compared; without it only the file's own invariances are, and
     })(),
     mode: Flags.option({
       options: MODES,
-      default: 'item' as const,
+      default: EXPORT_DEFAULTS.mode,
       description: 'item: one item in; pair: two items in; head: two embeddings in',
     })(),
-    opset: Flags.integer({ default: 14, min: 1, max: 1000, description: 'ONNX opset, 14 to 21' }),
+    opset: Flags.integer({ default: EXPORT_DEFAULTS.opset, min: 1, max: 1000, description: 'ONNX opset, 14 to 21' }),
     dtype: Flags.option({
       options: ['fp32', 'fp16'] as const,
-      default: 'fp32' as const,
+      default: EXPORT_DEFAULTS.dtype,
       description: 'Element type of the weights; inputs and outputs stay fp32',
     })(),
     tokenizer: Flags.string({

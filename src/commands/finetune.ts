@@ -1,6 +1,5 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { chooseEngine, finetuneTraining } from '../core/cli/finetune-flags.js';
 import {
   allowNonfiniteFlag,
   cacheFlag,
@@ -13,10 +12,18 @@ import {
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
+import { filled } from '../core/defaults.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
-import { type FinetuneOptions, type FinetuneReport, finetuneModel } from '../core/lifecycle/train/finetune.js';
+import {
+  FINETUNE_DEFAULTS,
+  FINETUNE_TRAINING,
+  type FinetuneOptions,
+  type FinetuneReport,
+  finetuneModel,
+} from '../core/lifecycle/train/finetune.js';
 import { MODALITIES } from '../core/onnx/manifest-names.js';
 import type { Run } from '../core/run.js';
+import { ENGINE_IDS } from '../core/training/engines/engine.js';
 
 const number = Flags.custom<number>({
   parse: async (text) => {
@@ -67,7 +74,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       helpValue: 'PATH',
       description: 'Labels of the old domain, to see what is forgotten',
     }),
-    forget: number({ default: 0.02, description: 'Largest accepted loss of AUC on --old' }),
+    forget: number({ default: FINETUNE_DEFAULTS.forget, description: 'Largest accepted loss of AUC on --old' }),
     'media-root': Flags.string({
       helpValue: 'FOLDER',
       description: 'Where the media paths of rows are taken from; by default the folder of their file',
@@ -79,7 +86,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       description: 'Checkpoint to write too: F.safetensors, or F.pt for PyTorch',
     }),
     train: Flags.string({
-      default: 'head',
+      default: FINETUNE_DEFAULTS.train,
       helpValue: 'head|fusion|all|GLOB',
       description: 'What is trained; a glob is over checkpoint names',
     }),
@@ -89,19 +96,30 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       helpValue: 'RANK',
       description: 'Adapts the matrices among them by factors of this rank, merged at the end',
     }),
-    lr: number({ description: 'Peak learning rate (1e-5)' }),
-    mixup: number({ description: 'Beta(a, a) of the mixing of embeddings and labels; 0 for none (0.2)' }),
-    'batch-size': Flags.integer({ min: 1, max: 65_536, description: 'Pairs in one step (16)' }),
-    epochs: Flags.integer({ min: 1, max: 100_000, default: 10, description: 'Passes over the labels' }),
+    lr: number({ description: `Peak learning rate (${FINETUNE_TRAINING.lr})` }),
+    mixup: number({
+      description: `Beta(a, a) of the mixing of embeddings and labels; 0 for none (${FINETUNE_TRAINING.mixup})`,
+    }),
+    'batch-size': Flags.integer({
+      min: 1,
+      max: 65_536,
+      description: `Pairs in one step (${FINETUNE_TRAINING.batch_size})`,
+    }),
+    epochs: Flags.integer({
+      min: 1,
+      max: 100_000,
+      default: FINETUNE_DEFAULTS.epochs,
+      description: 'Passes over the labels',
+    }),
     steps: Flags.integer({ min: 1, max: 100_000_000, description: 'Steps, instead of --epochs' }),
     patience: Flags.integer({
       min: 0,
       max: 100_000,
-      description: 'Epochs without a better held-out AUC before training stops; 0 to go on (3)',
+      description: `Epochs without a better held-out AUC before training stops; 0 to go on (${FINETUNE_TRAINING.patience})`,
     }),
     engine: Flags.option({
-      options: ['onnxruntime', 'tfjs'] as const,
-      default: 'onnxruntime' as const,
+      options: ENGINE_IDS,
+      default: FINETUNE_DEFAULTS.engine,
       description: 'What runs the training steps',
     })(),
     device: deviceFlag(),
@@ -128,7 +146,6 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
             tokenizer: flags.tokenizer,
             ...(file?.model ? { config: { name: file.name, model: file.model } } : {}),
           };
-    const engine = await chooseEngine(flags.engine);
     const work = (run: Run) =>
       finetuneModel({
         source,
@@ -141,16 +158,19 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         out: flags.out,
         checkpointOut: flags['checkpoint-out'],
         train: flags.train,
-        training: finetuneTraining(file, {
-          lr: flags.lr,
-          mixup: flags.mixup,
-          batch_size: flags['batch-size'],
-          patience: flags.patience,
-          lora_rank: flags.lora,
-        }),
+        training: filled(
+          {
+            lr: flags.lr,
+            mixup: flags.mixup,
+            batch_size: flags['batch-size'],
+            patience: flags.patience,
+            lora_rank: flags.lora,
+          },
+          file?.training ?? {},
+        ),
         epochs: flags.epochs,
         steps: flags.steps,
-        engine,
+        engine: flags.engine,
         device: flags.device,
         threads: flags.threads,
         seed: flags.seed,

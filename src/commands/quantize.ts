@@ -12,9 +12,10 @@ import {
 } from '../core/cli/flags.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
 import { mediaRootFlag } from '../core/cli/scoring-flags.js';
+import { QUANTIZE_DEFAULTS } from '../core/lifecycle/quantize/options.js';
 import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
 import { quantizeAhead } from '../core/lifecycle/quantize/quantize-ahead.js';
-import { CALIBRATOR_IDS } from '../core/quantization/ranges/calibrators.js';
+import { RANGE_METHOD_IDS } from '../core/quantization/ranges/methods.js';
 import { SCHEME_IDS } from '../core/quantization/schemes/scheme-ids.js';
 
 export default class Quantize extends HpsCommand<QuantizeReport> {
@@ -27,7 +28,7 @@ auto tries them, keeps the layers that change decisions in float, and writes a t
 The opset of the model is kept. The target file changes only when the gate passed; otherwise the exit code is 3.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme weight-only',
-    '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme static --calibrator entropy --inputs rows.safetensors',
+    '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme static --ranges entropy --inputs rows.safetensors',
     '<%= config.bin %> <%= command.id %> model.onnx --out small.onnx --scheme static --exclude "*/heads/*" --budget flips=0.005',
   ];
   static override args = {
@@ -41,7 +42,7 @@ The opset of the model is kept. The target file changes only when the gate passe
     }),
     scheme: Flags.option({
       options: [...SCHEME_IDS, 'auto'] as const,
-      default: 'auto' as const,
+      default: QUANTIZE_DEFAULTS.scheme,
       description:
         'How to spend fewer bits; auto tries them and recommends one that keeps the budget and is not slower here',
     })(),
@@ -56,13 +57,14 @@ The opset of the model is kept. The target file changes only when the gate passe
       description:
         'Rows to calibrate on and to judge by (safetensors, by input name), every second held out; else seeded probes',
     }),
-    calibrator: Flags.option({
-      options: CALIBRATOR_IDS,
-      default: 'mse' as const,
+    ranges: Flags.option({
+      aliases: ['calibrator'],
+      options: RANGE_METHOD_IDS,
+      default: QUANTIZE_DEFAULTS.ranges,
       description: 'How static ranges are chosen',
     })(),
     'per-channel': Flags.boolean({
-      default: true,
+      default: QUANTIZE_DEFAULTS.perChannel,
       allowNo: true,
       description: 'One weight scale an output channel; one a weight where the opset has no other',
     }),
@@ -103,7 +105,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         inputs: flags.inputs,
         samples: flags.calibration,
         mediaRoot: flags['media-root'],
-        calibrator: flags.calibrator,
+        ranges: flags.ranges,
         perChannel: flags['per-channel'],
         fullRange: flags['full-range'],
         exclude: flags.exclude,
@@ -111,7 +113,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         maxSize: flags['max-size'],
         gate: flags.gate,
         allowBatchDependence: flags['allow-batch-dependence'],
-        contrib: flags['allow-contrib'],
+        allowContrib: flags['allow-contrib'],
         allowNonfinite: flags['allow-nonfinite'],
         seed: flags.seed,
         force: flags.force,

@@ -5,8 +5,7 @@ import { formatSynth } from '../core/cli/render-synth.js';
 import { HpsError } from '../core/errors.js';
 import { LIMITS } from '../core/limits.js';
 import { SYNTH_MODALITIES, type SynthModalityId } from '../core/synthesis/modality.js';
-import { type SynthReport, synthesize } from '../core/synthesis/synthesize.js';
-import { TOOL } from '../core/version.js';
+import { SYNTH_DEFAULTS, type SynthReport, synthesize } from '../core/synthesis/synthesize.js';
 
 export default class Synth extends HpsCommand<SynthReport> {
   static override summary =
@@ -30,25 +29,35 @@ export default class Synth extends HpsCommand<SynthReport> {
       helpValue: 'LIST',
       description: `Some of ${SYNTH_MODALITIES.join(', ')} (image,text,audio, or what --source has of them); video needs ffmpeg`,
     }),
-    pairs: Flags.integer({ min: 1, max: 10_000_000, default: 200, description: 'Pairs to make in each modality' }),
-    'pairs-per-source': Flags.integer({ min: 1, max: 20, default: 4, description: 'Pairs that share a source' }),
+    pairs: Flags.integer({
+      min: 1,
+      max: 10_000_000,
+      default: SYNTH_DEFAULTS.pairs,
+      description: 'Pairs to make in each modality',
+    }),
+    'pairs-per-source': Flags.integer({
+      min: 1,
+      max: 20,
+      default: SYNTH_DEFAULTS.pairsPerSource,
+      description: 'Pairs that share a source',
+    }),
     raters: Flags.integer({
       min: 1,
       max: LIMITS.votes,
-      default: 5,
+      default: SYNTH_DEFAULTS.raters,
       description: 'Simulated raters; each judges every pair',
     }),
     absolute: Flags.boolean({ description: 'Also write absolute.jsonl: scores from -1 to 1, quality and fluency' }),
     'image-size': Flags.integer({
       min: 32,
       max: 2048,
-      default: 256,
+      default: SYNTH_DEFAULTS.sizes.image,
       description: 'Longer side of pictures, in pixels',
     }),
     'video-size': Flags.integer({
       min: 32,
       max: 1024,
-      default: 128,
+      default: SYNTH_DEFAULTS.sizes.video,
       description: 'Longer side of clips, in pixels; even',
     }),
     seed: seedFlag,
@@ -71,7 +80,6 @@ export default class Synth extends HpsCommand<SynthReport> {
         absolute: flags.absolute,
         seed: flags.seed,
         sizes: { image: flags['image-size'], video: 2 * Math.floor(flags['video-size'] / 2) },
-        tool: TOOL,
         ...run,
       }),
     );

@@ -5,7 +5,6 @@ import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type TrainReport, trainModel } from '../core/lifecycle/train/train.js';
-import { trainingConfigSchema } from '../core/training/run/config.js';
 
 export default class Train extends HpsCommand<TrainReport> {
   static override summary = 'Train a model from scratch on labelled pairs and items of several modalities.';
@@ -59,7 +58,7 @@ export default class Train extends HpsCommand<TrainReport> {
         hint: 'Start from configs/hpsv3_nano.yaml.',
       });
     }
-    const { name, model, training = trainingConfigSchema.parse({}) } = file;
+    const { name, model, training } = file;
     const report = await this.follow(
       (run) =>
         trainModel({

@@ -5,7 +5,6 @@ import { configFlag } from '../core/cli/flags.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatWorker } from '../core/cli/render-batch.js';
 import {
-  DEFAULT_BATCH_SIZE,
   mediaRootOfPipeFlag,
   profiledFlags,
   readContract,
@@ -14,7 +13,6 @@ import {
   scoringFlags,
 } from '../core/cli/scoring-flags.js';
 import { runWorker } from '../core/lifecycle/worker/worker.js';
-import { recommendedSetting } from '../core/profiling/recommended.js';
 
 export default class Worker extends HpsCommand<void> {
   static override enableJsonFlag = false; // standard output is the protocol's
@@ -50,7 +48,6 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
   async run(): Promise<void> {
     const { flags } = await this.parse(Worker);
     const { model, embed, calibrator, device, threads } = flags;
-    const setting = flags.profile === undefined ? undefined : await recommendedSetting(flags.profile, model[0]);
     const contract = await readContract(flags.contract);
     const { stdin, stdout } = processStreams();
     keepHeapSmall();
@@ -63,8 +60,9 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
           device,
           threads,
           contract,
-          batchSize: flags['batch-size'] ?? setting?.batch ?? DEFAULT_BATCH_SIZE,
-          optimization: flags.optimization ?? setting?.optimization,
+          profile: flags.profile,
+          batchSize: flags['batch-size'],
+          optimization: flags.optimization,
           mediaRoot: flags['media-root'],
           remote: remoteOf(flags),
           stdin,

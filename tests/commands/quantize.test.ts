@@ -5,7 +5,8 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../src/core/bytes/output.js';
 import { Random } from '../../src/core/bytes/random.js';
 import { writeSafetensors } from '../../src/core/checkpoint/write-safetensors.js';
-import { type QuantizeOptions, quantizeModel } from '../../src/core/lifecycle/quantize/quantize.js';
+import type { QuantizeOptions } from '../../src/core/lifecycle/quantize/options.js';
+import { quantizeModel } from '../../src/core/lifecycle/quantize/quantize.js';
 import { encodePng } from '../../src/core/media/encode-image.js';
 import { MANIFEST_KEY, type Manifest, manifestOf } from '../../src/core/onnx/manifest.js';
 import { metadataOf } from '../../src/core/onnx/model.js';
@@ -39,17 +40,8 @@ const quantized = (options: Partial<QuantizeOptions> = {}) =>
     model,
     out,
     scheme: 'weight-only',
-    calibrator: 'minmax',
-    perChannel: true,
-    fullRange: false,
-    exclude: [],
+    ranges: 'minmax',
     budget: LOOSE,
-    gate: 'full',
-    allowBatchDependence: false,
-    contrib: false,
-    seed: 0,
-    force: false,
-    dryRun: false,
     ...options,
   });
 
@@ -123,7 +115,7 @@ describe('weight-only', () => {
 
 describe('static', () => {
   it('puts the hash of the calibration rows, clip rates and coverage into report and manifest', async () => {
-    const report = await quantized({ scheme: 'static', calibrator: 'mse' });
+    const report = await quantized({ scheme: 'static', ranges: 'mse' });
     const { calibration } = report;
     expect(calibration?.sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(calibration?.rows).toBe(32);

@@ -6,7 +6,6 @@ import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
-  DEFAULT_BATCH_SIZE,
   mediaRootFlag,
   profiledFlags,
   readContract,
@@ -19,7 +18,6 @@ import { STANDARD_STREAM } from '../../core/data/row-files.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/score/batch.js';
 import { journalPath } from '../../core/lifecycle/score/journal.js';
-import { recommendedSetting } from '../../core/profiling/recommended.js';
 import type { Run } from '../../core/run.js';
 
 export default class Batch extends HpsCommand<BatchReport> {
@@ -67,18 +65,8 @@ A score depends on its own row alone, not on the number of threads or cores, so 
 
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
-    const {
-      model,
-      output,
-      'batch-size': batchSize,
-      'media-root': mediaRoot,
-      contract,
-      quiet,
-      profile,
-      ...rest
-    } = flags;
+    const { model, output, 'batch-size': batchSize, 'media-root': mediaRoot, contract, quiet, ...rest } = flags;
     assertStdoutFree(output, this.jsonEnabled());
-    const setting = profile === undefined ? undefined : await recommendedSetting(profile, model[0]);
     const contractFile = await readContract(contract);
     keepHeapSmall();
     const work = (run: Run) =>
@@ -86,8 +74,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         ...rest,
         models: model,
         out: output,
-        batchSize: batchSize ?? setting?.batch ?? DEFAULT_BATCH_SIZE,
-        optimization: rest.optimization ?? setting?.optimization,
+        batchSize,
         mediaRoot,
         remote: remoteOf(flags),
         contract: contractFile,

@@ -1,10 +1,10 @@
+import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import {
   assertStdoutFree,
   errorsFlag,
   fromFlag,
   inputArg,
-  methodFlag,
   minAgreementFlag,
   outFlag,
   processStreams,
@@ -12,8 +12,9 @@ import {
 } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatConsensus } from '../../core/cli/render-data.js';
+import { CONSENSUS_METHODS } from '../../core/data/consensus.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type ConsensusFileReport, consensusFile } from '../../core/lifecycle/data/data-files.js';
+import { CONSENSUS_DEFAULTS, type ConsensusFileReport, consensusFile } from '../../core/lifecycle/data/data-files.js';
 
 export default class DataConsensus extends HpsCommand<ConsensusFileReport> {
   static override summary = 'Write one answer a row from the votes of several raters.';
@@ -26,7 +27,11 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
   ];
   static override args = { input: inputArg };
   static override flags = {
-    method: methodFlag,
+    method: Flags.option({
+      options: CONSENSUS_METHODS,
+      default: CONSENSUS_DEFAULTS.method,
+      description: 'How votes become one answer; dawid-skene needs named raters',
+    })(),
     'min-agreement': minAgreementFlag,
     out: outFlag,
     to: toFlag,

@@ -3,7 +3,6 @@ import { HpsCommand } from '../../core/cli/base-command.js';
 import { errorsFlag, fractionsFlag, fromFlag, inputArg, processStreams, toFlag } from '../../core/cli/data-flags.js';
 import { forceFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatSplit } from '../../core/cli/render-data.js';
-import { DEFAULT_SPLIT } from '../../core/data/split.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type SplitFileReport, splitFile } from '../../core/lifecycle/data/data-files.js';
 
@@ -32,9 +31,8 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
 
   async run(): Promise<SplitFileReport> {
     const { args, flags } = await this.parse(DataSplit);
-    const fractions = flags.fractions ?? DEFAULT_SPLIT;
     const report = await this.follow((run) =>
-      splitFile({ input: args.input, ...flags, fractions, streams: processStreams(), ...run }),
+      splitFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
     );
     this.logToStderr(formatSplit(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

@@ -39,7 +39,7 @@ export default class DiffModelCards extends HpsCommand<DiffCardsReport> {
       diffModelCards({
         before: args.before,
         after: args.after,
-        files: flags.files ?? [],
+        files: flags.files,
         resamples: flags.resamples,
         seed: flags.seed,
         ...run,

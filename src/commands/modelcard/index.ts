@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
 import { formatModelCard } from '../../core/cli/render-modelcard.js';
-import { type ModelCardReport, makeModelCard } from '../../core/lifecycle/card/write.js';
+import { CARD_DEFAULTS, type ModelCardReport, makeModelCard } from '../../core/lifecycle/card/write.js';
 
 export default class ModelCard extends HpsCommand<ModelCardReport> {
   static override summary = 'Write a model card whose every number is bound to the file it comes from.';
@@ -46,7 +46,7 @@ Scores and labels that a report names are looked for beside it, here, and in --f
       description: 'Where scores and labels lie that reports name',
     }),
     'copy-data': Flags.boolean({
-      default: true,
+      default: CARD_DEFAULTS.copyData,
       allowNo: true,
       description: 'Copy scores and labels into the folder, so that figures can be computed again',
     }),
@@ -67,14 +67,14 @@ Scores and labels that a report names are looked for beside it, here, and in --f
       makeModelCard({
         model: flags.model,
         scorer: flags.scorer,
-        evaluations: flags.evaluation ?? [],
+        evaluations: flags.evaluation,
         calibration: flags.calibration,
         quantization: flags.quantization,
         exported: flags.export,
         profile: flags.profile,
         data: flags.data,
         card: flags.card,
-        files: flags.files ?? [],
+        files: flags.files,
         copyData: flags['copy-data'],
         out: flags.out,
         strict: flags.strict,

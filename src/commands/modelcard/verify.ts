@@ -3,7 +3,7 @@ import { HpsCommand } from '../../core/cli/base-command.js';
 import { quietFlag } from '../../core/cli/flags.js';
 import { formatVerifyCard } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
-import { type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/card/verify.js';
+import { VERIFY_CARD_DEFAULTS, type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/card/verify.js';
 
 export default class VerifyModelCard extends HpsCommand<VerifyCardReport> {
   static override summary = 'Hold a model card to the files it is bound to; exit 3 where a number differs.';
@@ -28,7 +28,7 @@ again, and renders the card again. What differs is listed, number by number.`;
       description: 'Where files lie that the card knows by their hashes',
     }),
     recompute: Flags.boolean({
-      default: true,
+      default: VERIFY_CARD_DEFAULTS.recompute,
       allowNo: true,
       description: 'Compute figures from scores and labels again, not only hash and compare',
     }),
@@ -43,7 +43,7 @@ again, and renders the card again. What differs is listed, number by number.`;
     const report = await this.follow((run) =>
       verifyModelCard({
         folder: args.folder,
-        files: flags.files ?? [],
+        files: flags.files,
         recompute: flags.recompute,
         ...run,
       }),

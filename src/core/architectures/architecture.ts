@@ -15,6 +15,13 @@ export type OptionsOf<S extends OptionSpecs> = {
   readonly [K in keyof S]?: S[K] extends readonly (infer T)[] ? T : string;
 };
 
+/** What a configuration says of a model. */
+export interface ModelSection {
+  /** Base name of its file, for messages. */
+  readonly name?: string;
+  readonly model: JsonObject;
+}
+
 export interface ExportRequest {
   /** Undefined lets the architecture choose its most useful modality. */
   readonly modality: Modality | undefined;

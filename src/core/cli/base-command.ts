@@ -132,7 +132,9 @@ export abstract class HpsCommand<T> extends Command {
   private flagsOfAllCommands(): string[] {
     const names = new Set(Object.keys(this.ctor.flags));
     for (const command of this.config.commands) {
-      if (command.pluginName === this.ctor.pluginName) for (const name of Object.keys(command.flags)) names.add(name);
+      if (command.pluginName !== this.ctor.pluginName) continue;
+      for (const [name, { aliases = [] }] of Object.entries(command.flags))
+        for (const one of [name, ...aliases]) names.add(one);
     }
     names.delete('json');
     return [...names];

@@ -5,8 +5,8 @@ import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js'
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml, readTextFile } from '../bytes/yaml.js';
 import { HpsError } from '../errors.js';
+import { type TrainingSettings, trainingConfigSchema } from '../training/run/config.js';
 import { onlySaidHere, saidHereRule } from './said-here.js';
-import { type TrainingConfig, trainingConfigSchema } from './training-config.js';
 
 /** What a `--config` file holds. */
 export interface ConfigFile {
@@ -14,9 +14,8 @@ export interface ConfigFile {
   readonly name: string;
   /** As written: the architecture that reads it knows its keys. */
   readonly model: JsonObject | undefined;
-  readonly training: TrainingConfig | undefined;
-  /** Keys of the training section as written: the others have their defaults. */
-  readonly trainingKeys: readonly string[];
+  /** As written: what is left out has the defaults of the verb that reads it. */
+  readonly training: TrainingSettings | undefined;
   readonly data: JsonObject | undefined;
   /** Defaults for flags, by the flag's name without dashes. */
   readonly flags: JsonObject;
@@ -49,7 +48,7 @@ export async function readConfigFile(path: string, options: ParseConfigOptions =
 export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfigOptions = {}): ConfigFile {
   const root = asObject(parseYaml(bytes, { name, hint: HINT }), name, 'the file');
   if (!SECTIONS.some((section) => Object.hasOwn(root, section))) {
-    return { name, model: root, training: undefined, trainingKeys: [], data: undefined, flags: {} };
+    return { name, model: root, training: undefined, data: undefined, flags: {} };
   }
   for (const key of Object.keys(root)) {
     if (!SECTIONS.includes(key)) throw unknownKey(name, key, SECTIONS);
@@ -61,8 +60,7 @@ export function parseConfig(bytes: Uint8Array, name: string, options: ParseConfi
   return {
     name,
     model,
-    training: training && parseTraining(training, name),
-    trainingKeys: Object.keys(training ?? {}),
+    training: training && checkTraining(training, name),
     data: section('data'),
     flags: parseFlags(section('flags') ?? {}, name, options.knownFlags),
   };
@@ -80,9 +78,9 @@ function checkModel(section: JsonObject, name: string): void {
   if (unknown !== undefined) throw unknownKey(name, `model.${unknown}`, known);
 }
 
-function parseTraining(section: JsonObject, name: string): TrainingConfig {
+function checkTraining(section: JsonObject, name: string): TrainingSettings {
   const result = trainingConfigSchema.safeParse(section);
-  if (result.success) return result.data;
+  if (result.success) return section as TrainingSettings;
   const [issue] = result.error.issues;
   if (issue.code === 'unrecognized_keys') {
     throw unknownKey(name, `training.${issue.keys[0]}`, Object.keys(trainingConfigSchema.shape));

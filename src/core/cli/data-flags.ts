@@ -1,5 +1,4 @@
 import { Args, Flags } from '@oclif/core';
-import { CONSENSUS_METHODS } from '../data/consensus.js';
 import { DATA_FORMATS } from '../data/recognise.js';
 import type { StandardStreams } from '../data/row-files.js';
 import type { SplitFractions } from '../data/split.js';
@@ -33,12 +32,6 @@ export const errorsFlag = Flags.string({
   helpValue: 'FILE',
   description: 'File for refused rows with their line numbers; by default OUT.errors.jsonl',
 });
-
-export const methodFlag = Flags.option({
-  options: CONSENSUS_METHODS,
-  default: 'majority' as const,
-  description: 'How votes become one answer; dawid-skene needs named raters',
-})();
 
 export const minAgreementFlag = Flags.custom<number>({
   parse: async (text) => parseShare('--min-agreement', text),

@@ -39,13 +39,15 @@ export async function withFallbackValues<Input extends AnyInput>(
 ): Promise<Input> {
   const flags: Record<string, unknown> = { ...input.flags };
   for (const [name, flag] of Object.entries(flags) as [string, FlagDefinition][]) {
-    const variable = environmentName(name);
-    if (env[variable]) {
-      const reason = onlySaidHere(name, env[variable]);
+    const names = [name, ...(flag.aliases ?? [])];
+    const variable = names.map(environmentName).find((one) => env[one]);
+    const key = names.find((one) => file && Object.hasOwn(file.flags, one));
+    if (variable !== undefined) {
+      const reason = onlySaidHere(name, env[variable]!);
       if (reason !== null) throw environmentRefusal(variable)(saidHereRule(name, reason));
-      flags[name] = { ...flag, default: await readValue(flag, env[variable], context, environmentRefusal(variable)) };
-    } else if (file && Object.hasOwn(file.flags, name)) {
-      flags[name] = { ...flag, default: await readValue(flag, file.flags[name], context, fileRefusal(file, name)) };
+      flags[name] = { ...flag, default: await readValue(flag, env[variable]!, context, environmentRefusal(variable)) };
+    } else if (file && key !== undefined) {
+      flags[name] = { ...flag, default: await readValue(flag, file.flags[key], context, fileRefusal(file, key)) };
     } else if (flag.type === 'boolean' && flag.default === undefined) {
       flags[name] = { ...flag, default: false }; // oclif would leave it undefined, whatever its types say
     }

@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { DEFAULT_GATE, DEFAULT_SEED } from '../defaults.js';
 import { HpsError } from '../errors.js';
 import { type Budget, parseBudget } from '../gate/budget.js';
 
@@ -12,7 +13,7 @@ export const configFlag = Flags.string({
 export const seedFlag = Flags.integer({
   min: 0,
   max: Number.MAX_SAFE_INTEGER,
-  default: 0,
+  default: DEFAULT_SEED,
   description: 'Seed of everything random; the same seed gives the same bytes',
 });
 
@@ -35,7 +36,7 @@ export const GATE_LEVELS = ['off', 'quick', 'full'] as const;
 
 export const gateFlag = Flags.option({
   options: GATE_LEVELS,
-  default: 'full' as const,
+  default: DEFAULT_GATE,
   description: 'How thoroughly the decisions of the written model are compared before the file is put in place',
 })();
 

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsError } from '../errors.js';
+import { PROFILE_DEFAULTS } from '../lifecycle/profile/profile.js';
 import { MODEL_VARIANT } from '../profiling/names.js';
 import { OPTIMIZATION_LEVELS, type OptimizationLevel } from '../runtime/session.js';
 
@@ -74,7 +75,7 @@ export const profileFlags = {
     '--batch',
     MOST_BATCH,
   )({
-    default: [1, 8, 32],
+    default: [...PROFILE_DEFAULTS.batches],
     helpValue: '1,8,32',
     description: 'Samples of one run; the first is looked at in detail',
   }),
@@ -86,7 +87,7 @@ export const profileFlags = {
     description: 'Threads inside one operator; 1 and the cores by default',
   }),
   optimization: Flags.custom<OptimizationLevel[]>({ parse: async (text) => parseLevels(text) })({
-    default: ['all'],
+    default: [...PROFILE_DEFAULTS.optimizations],
     helpValue: 'basic,all',
     description: 'Graph optimisation levels of onnxruntime',
   }),
@@ -97,7 +98,7 @@ export const profileFlags = {
     description: 'The same model in another precision, for the sweep; may be given several times',
   }),
   budget: Flags.custom<number>({ parse: async (text) => parseBudget(text) })({
-    default: 1.05,
+    default: PROFILE_DEFAULTS.budget,
     helpValue: 'latency=1.05',
     description: 'Largest time over that of the baseline; beyond it the exit code is 3',
   }),
@@ -108,7 +109,7 @@ export const profileFlags = {
     description: 'A size that the model leaves open, by its symbol or as INPUT.AXIS; may be given several times',
   }),
   seconds: Flags.custom<number>({ parse: async (text) => parseSeconds(text) })({
-    default: 5,
+    default: PROFILE_DEFAULTS.seconds,
     helpValue: '5',
     description: 'Time spent on one figure; more tells smaller differences',
   }),

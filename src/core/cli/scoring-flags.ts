@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { parseShard, type Shard } from '../data/shard.js';
+import { DEFAULT_BATCH_SIZE, DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
 import type { RemoteOptions } from '../media/remote/store.js';
 import { parseDevice } from '../runtime/device.js';
@@ -13,7 +14,7 @@ export const deviceFlag = Flags.custom<string>({
     parseDevice(text); // for its error
     return text;
   },
-  default: 'cpu',
+  default: DEFAULT_DEVICE,
   helpValue: 'cpu|webgpu|cuda:N|auto',
   description: 'Where the model runs; auto takes what there is, and says so',
 });
@@ -39,9 +40,6 @@ export const scoringFlags = {
     description: 'Graph optimisation level of onnxruntime',
   })(),
 };
-
-/** Rows of a batch unless something says otherwise. */
-export const DEFAULT_BATCH_SIZE = 16;
 
 const BATCH_SIZE = {
   min: 1,

@@ -15,14 +15,20 @@ export interface StandardStreams {
   readonly stdout: RowSink;
 }
 
+/** The streams that a path of `-` stands for. @throws TypeError where the caller gave none */
+export function givenStreams(streams: StandardStreams | undefined): StandardStreams {
+  if (streams) return streams;
+  throw new TypeError(`a path of ${STANDARD_STREAM} needs the option streams, which says what it stands for`);
+}
+
 /** Runs `use` over the rows of a file, or of standard input. @throws HpsError FILE_NOT_FOUND, FILE_UNREADABLE */
 export async function withInput<T>(
   path: string,
-  { stdin }: StandardStreams,
+  streams: StandardStreams | undefined,
   use: (input: DataInput) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  if (path === STANDARD_STREAM) return use(streamInput(stdin, 'stdin', signal));
+  if (path === STANDARD_STREAM) return use(streamInput(givenStreams(streams).stdin, 'stdin', signal));
   const source = FileSource.open(path);
   try {
     return await use(fileInput(source, signal));
@@ -49,12 +55,12 @@ export type WrittenRows =
  */
 export async function withRowOutput<T>(
   path: string,
-  { stdout }: StandardStreams,
+  streams: StandardStreams | undefined,
   options: WriteOptions,
   write: (sink: RowSink) => Promise<readonly [rows: number, report: T]>,
 ): Promise<T & WrittenRows> {
   if (path === STANDARD_STREAM) {
-    const [, report] = await write(stdout);
+    const [, report] = await write(givenStreams(streams).stdout);
     return { ...report, out: null, sha256: null };
   }
   const output = await StagedOutput.open(path, options);

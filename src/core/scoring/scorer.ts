@@ -1,3 +1,4 @@
+import { DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
 import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { ContractInput } from '../onnx/manifest.js';
@@ -278,7 +279,7 @@ export class HPSv3Scorer {
 const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
   preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');
 
-const deviceOf = ({ device = 'cpu' }: ScorerOptions): DeviceChoice => parseDevice(device);
+const deviceOf = ({ device = DEFAULT_DEVICE }: ScorerOptions): DeviceChoice => parseDevice(device);
 
 /** Failures of one sample; any other concerns the model or the machine, and with it every sample. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([

@@ -3,8 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { invalidOutput } from '../bytes/output-error.js';
 import { withAtomicFolder } from '../bytes/output-folder.js';
+import { DEFAULT_SEED, type Filled, filled } from '../defaults.js';
 import { HpsError } from '../errors.js';
 import { type Run, reporter } from '../run.js';
+import { TOOL } from '../version.js';
 import { cardsPerSource, Deck } from './deck.js';
 import { MediaFolder, type RowFile, RowFileWriter } from './folder.js';
 import type { SynthModality, SynthModalityId } from './modality.js';
@@ -23,23 +25,36 @@ const MAX_SKIPPED_NAMES = 20;
 export interface SynthOptions extends Run {
   /** Folder to write. */
   readonly out: string;
-  readonly force: boolean;
+  /** Replace a folder that was made here. */
+  readonly force?: boolean;
   /** Without it, image, text and audio; of these, with `source`, the ones it has files for. */
   readonly modalities?: readonly SynthModalityId[];
   /** Comparisons to make in each modality. */
-  readonly pairs: number;
+  readonly pairs?: number;
   /** Comparisons that share a source, where there are sources enough. */
-  readonly pairsPerSource: number;
-  readonly raters: number;
+  readonly pairsPerSource?: number;
+  /** Simulated raters; each judges every pair. */
+  readonly raters?: number;
   /** Also write absolute scores of every item. */
-  readonly absolute: boolean;
-  readonly seed: number;
-  readonly sizes: DrawnSizes;
+  readonly absolute?: boolean;
+  readonly seed?: number;
+  /** Longer side of pictures and of clips, in pixels. */
+  readonly sizes?: DrawnSizes;
   /** Folder of the user's own pictures, texts, sounds and clips; without it, sources are drawn. */
   readonly source?: string;
-  /** Name and version of the program, for the manifest. */
-  readonly tool: string;
 }
+
+export const SYNTH_DEFAULTS = {
+  pairs: 200,
+  pairsPerSource: 4,
+  raters: 5,
+  absolute: false,
+  seed: DEFAULT_SEED,
+  sizes: { image: 256, video: 128 },
+  force: false,
+} as const satisfies Partial<SynthOptions>;
+
+type Settled = Filled<SynthOptions, typeof SYNTH_DEFAULTS>;
 
 export interface ModalityReport {
   readonly modality: SynthModalityId;
@@ -81,7 +96,8 @@ export interface SynthReport extends SynthManifest {
  * @throws HpsError USAGE for more pairs than the sources give; DATA_INVALID for a folder without usable sources;
  *   BACKEND_UNAVAILABLE for video without ffmpeg; the OUTPUT_… codes
  */
-export async function synthesize(options: SynthOptions): Promise<SynthReport> {
+export async function synthesize(given: SynthOptions): Promise<SynthReport> {
+  const options = filled(given, SYNTH_DEFAULTS);
   const { out, force, source } = options;
   if (source !== undefined) refuseNested(source, out);
   const modalities = await chooseModalities(options);
@@ -107,14 +123,14 @@ class Synthesis {
 
   constructor(
     private readonly folder: string,
-    private readonly options: SynthOptions,
+    private readonly options: Settled,
   ) {
     this.raters = drawRaters(options.raters, options.seed);
     this.media = new MediaFolder(folder);
   }
 
   async run(modalities: readonly SynthModality<unknown>[]): Promise<SynthManifest> {
-    const { tool, seed, pairs, pairsPerSource, sizes, source } = this.options;
+    const { seed, pairs, pairsPerSource, sizes, source } = this.options;
     const open = (name: string) => RowFileWriter.open(this.folder, name);
     const rows: RowFiles = {
       labels: await open('labels.jsonl'),
@@ -128,7 +144,7 @@ class Synthesis {
       for (const [i, modality] of modalities.entries()) reports.push(await this.compareIn(modality, plans[i], rows));
       return {
         schema: 'hpsv3/synth@1',
-        tool,
+        tool: TOOL,
         seed,
         options: { source: source === undefined ? null : basename(resolve(source)), pairs, pairsPerSource, sizes },
         noiseModel: NOISE_MODEL,
@@ -227,7 +243,7 @@ interface SourcePlan<T> {
 /** Made when nothing is said: what every machine can make. */
 const DEFAULT_MODALITIES: readonly SynthModalityId[] = ['image', 'text', 'audio'];
 
-async function chooseModalities({ modalities, source, sizes }: SynthOptions): Promise<SynthModality<unknown>[]> {
+async function chooseModalities({ modalities, source, sizes }: Settled): Promise<SynthModality<unknown>[]> {
   if (modalities !== undefined) return pickModalities(modalities, sizes);
   const usual = pickModalities(DEFAULT_MODALITIES, sizes);
   if (source === undefined) return usual;
@@ -262,7 +278,7 @@ function tooFewSources(
   { id, endings, perturbations }: SynthModality<unknown>,
   sources: number,
   skipped: readonly SkippedFile[],
-  { pairs, source = '' }: SynthOptions,
+  { pairs, source = '' }: Settled,
 ): HpsError {
   const details = { modality: id, sources, skipped: skipped.slice(0, MAX_SKIPPED_NAMES), pairs };
   const folder = basename(resolve(source));

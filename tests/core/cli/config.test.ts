@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../../src/core/cli/config.js';
 import { HpsError } from '../../../src/core/errors.js';
 import { LIMITS } from '../../../src/core/limits.js';
+import { completeTraining } from '../../../src/core/training/run/config.js';
 import { PROJECT } from '../../helpers/cli.js';
 import { hasShared, SHARED } from '../../helpers/shared.js';
 
@@ -41,12 +42,12 @@ describe('parseConfig', () => {
     expect(config.training).toBeUndefined();
   });
 
-  it('says which keys of the training section were written', () => {
-    expect(parse('training: {lr: 3e-5, steps: 7}').trainingKeys).toEqual(['lr', 'steps']);
+  it('leaves the training section as it is written', () => {
+    expect(parse('training: {lr: 3e-5, steps: 7}').training).toEqual({ lr: 3e-5, steps: 7 });
   });
 
   it('fills the training section with the values of the seed model', () => {
-    expect(parse('training: {lr: 3e-5}').training).toMatchObject({
+    expect(completeTraining(parse('training: {lr: 3e-5}').training)).toMatchObject({
       optimizer: 'adamw',
       lr: 3e-5,
       weight_decay: 0.01,
@@ -169,7 +170,7 @@ const TRAINING = {
 describe('the configurations that come with hpsv3', () => {
   it('has the base model', () => {
     const { model, training } = read(`${PROJECT}configs/hpsv3_base.yaml`);
-    expect(training).toMatchObject(TRAINING);
+    expect(completeTraining(training)).toMatchObject(TRAINING);
     expect(model).toEqual({
       name: 'hpsv3-base',
       hidden_dim: 1024,
@@ -206,7 +207,7 @@ describe('the configurations that come with hpsv3', () => {
 
   it('has the nano model', () => {
     const { model, training } = read(`${PROJECT}configs/hpsv3_nano.yaml`);
-    expect(training).toMatchObject(TRAINING);
+    expect(completeTraining(training)).toMatchObject(TRAINING);
     expect(model).toEqual({
       name: 'hpsv3-nano',
       hidden_dim: 64,

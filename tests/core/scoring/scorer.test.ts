@@ -114,16 +114,10 @@ describe('HPSv3Scorer', () => {
       model: models.image,
       out: model,
       scheme: 'dynamic',
-      calibrator: 'minmax',
-      perChannel: true,
-      fullRange: false,
-      exclude: [],
+      ranges: 'minmax',
       gate: 'off',
       allowBatchDependence: true,
-      contrib: false,
-      seed: 0,
       force: false,
-      dryRun: false,
     });
     const samples = SAMPLES.image();
     expect(await logits(model, 8, samples)).toEqual(await logits(model, 1, samples));

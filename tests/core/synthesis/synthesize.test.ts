@@ -22,7 +22,6 @@ const base = {
   absolute: false,
   seed: 1,
   sizes: { image: 48, video: 48 },
-  tool: 'hpsv3 test',
 } as const satisfies Omit<SynthOptions, 'out'>;
 
 const synth = (options: Partial<SynthOptions> & { out: string }) => synthesize({ ...base, ...options });

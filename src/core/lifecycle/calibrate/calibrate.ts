@@ -16,6 +16,7 @@ import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
+import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
@@ -27,27 +28,49 @@ import { TOOL } from '../../version.js';
 import { Embedding } from './embed-calibrator.js';
 
 export interface CalibrateOptions extends Run {
+  /** Scores of one model. */
   readonly scores: string;
+  /** Human labels of what was scored. */
   readonly labels: string;
-  /** Calibrator file to write; null to report only. */
-  readonly out: string | null;
-  readonly method: CalibrationMethodId | 'auto';
-  /** By default for pairs: yes. */
-  readonly symmetric: boolean;
-  readonly strictlyMonotone: boolean;
-  readonly folds: number;
+  /** Calibrator file to write; without it, there is a report only. */
+  readonly out?: string | null;
+  /** `auto` takes the simplest within one standard error of the best. */
+  readonly method?: CalibrationMethodId | 'auto';
+  /** Both orders of a pair are one judgement. */
+  readonly symmetric?: boolean;
+  /** No two scores get the same probability. */
+  readonly strictlyMonotone?: boolean;
+  /** Of the cross-validation, by cluster. */
+  readonly folds?: number;
+  /** Of clusters, behind each interval; 2000, or fewer for very many rows, where omitted. */
   readonly resamples?: number;
   /** `groups.NAME`, `NAME` or `task`. */
   readonly perGroup?: string;
+  /** What the scores were decided by, where it is known. */
   readonly decision?: Decision;
+  /** Also put the calibrator into the model that made the scores. */
   readonly embed?: { readonly model: string; readonly out: string };
-  readonly gate: GateLevel;
+  readonly gate?: GateLevel;
   readonly budget?: Budget;
   /** Accept NaN and infinities among the weights of the model. */
   readonly allowNonfinite?: boolean;
-  readonly seed: number;
-  readonly force: boolean;
+  readonly seed?: number;
+  /** Replace the files that are written. */
+  readonly force?: boolean;
 }
+
+export const CALIBRATE_DEFAULTS = {
+  method: 'auto',
+  symmetric: true,
+  strictlyMonotone: false,
+  folds: 5,
+  gate: DEFAULT_GATE,
+  allowNonfinite: false,
+  seed: DEFAULT_SEED,
+  force: false,
+} as const satisfies Partial<CalibrateOptions>;
+
+type Settled = Filled<CalibrateOptions, typeof CALIBRATE_DEFAULTS>;
 
 export interface CalibrateReport extends ResampleCounts {
   readonly kind: 'pair' | 'absolute';
@@ -78,7 +101,8 @@ export interface CalibrateReport extends ResampleCounts {
  * @throws HpsError DATA_INVALID, TOO_FEW_CLUSTERS, USAGE for a method or group the rows do not have, MODELS_INCOMPARABLE,
  *   GATE_FAILED, and the OUTPUT_… codes
  */
-export async function calibrateFiles(options: CalibrateOptions): Promise<CalibrateReport> {
+export async function calibrateFiles(given: CalibrateOptions): Promise<CalibrateReport> {
+  const options = filled(given, CALIBRATE_DEFAULTS);
   const { labels, scores, embed, out, force } = options;
   const inputs = [labels, scores, ...(embed ? [embed.model] : [])];
   return withErrorRows(errorsOf(out ?? embed?.out), { force, inputs }, (refused) =>
@@ -98,7 +122,7 @@ async function fitFiles(
   embedding: Embedding | null,
   refused: ErrorRows,
   inputs: readonly string[],
-  options: CalibrateOptions,
+  options: Settled,
 ): Promise<CalibrateReport> {
   const lineage = startLineage(
     { step: 'calibrate', options: lineageOptions(options) },
@@ -149,7 +173,7 @@ async function fitFiles(
 }
 
 /** What changes the fit, and nothing else. */
-const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: CalibrateOptions) => ({
+const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: Settled) => ({
   method,
   symmetric,
   strictlyMonotone,
@@ -157,7 +181,7 @@ const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: Ca
   seed,
 });
 
-function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: CalibrateOptions): Promise<FittedCalibrator> {
+function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: Settled): Promise<FittedCalibrator> {
   const { method, symmetric, strictlyMonotone, folds, seed, resamples } = options;
   const groups = options.perGroup === undefined ? undefined : groupColumn(joined, options.perGroup);
   const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, ...runOf(options) };
@@ -213,7 +237,7 @@ function boundModel(scored: string | null, embedded: string | null): string | nu
 function calibratorOf(
   fitted: FittedCalibrator,
   joined: JoinedPairs | JoinedAbsolutes,
-  { symmetric, decision, perGroup, seed }: CalibrateOptions,
+  { symmetric, decision, perGroup, seed }: Settled,
   hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
 ): Calibrator {
   const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups } = fitted;

@@ -10,6 +10,7 @@ import {
 } from '../../calibration/read-calibrator.js';
 import { STALENESS_CLUSTERS, type Staleness, testScaleStaleness, testStaleness } from '../../calibration/staleness.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import { DEFAULT_SEED, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { predict } from '../../evaluation/predictions.js';
@@ -19,9 +20,12 @@ export interface CheckCalibratorOptions extends Run {
   readonly calibrator: string;
   readonly scores: string;
   readonly labels: string;
+  /** Of clusters, behind each interval; 2000, or fewer for very many rows, where omitted. */
   readonly resamples?: number;
-  readonly seed: number;
+  readonly seed?: number;
 }
+
+export const CHECK_CALIBRATOR_DEFAULTS = { seed: DEFAULT_SEED } as const satisfies Partial<CheckCalibratorOptions>;
 
 export interface CheckCalibratorReport extends Staleness {
   /** Base name of the calibrator. */
@@ -44,7 +48,8 @@ export interface CheckCalibratorReport extends Staleness {
  * @throws HpsError CONFIG_INVALID for a file that is no calibrator; DATA_INVALID; TOO_FEW_CLUSTERS; MODELS_INCOMPARABLE for scores
  *   of another model or rows of another kind
  */
-export async function checkCalibrator(options: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
+export async function checkCalibrator(given: CheckCalibratorOptions): Promise<CheckCalibratorReport> {
+  const options = filled(given, CHECK_CALIBRATOR_DEFAULTS);
   const { document: calibrator } = readCalibrator(options.calibrator);
   const { joined, rows, modelSha256 } = await readJudgedScores(options, { signal: options.signal });
   assertSameModel(calibrator, modelSha256);

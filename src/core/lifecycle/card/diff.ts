@@ -3,6 +3,7 @@ import { readCalibrator } from '../../calibration/read-calibrator.js';
 import type { CardFacts, EvaluationFacts } from '../../card/card-facts.js';
 import { groupColumn } from '../../data/group-column.js';
 import { readJudgedScores, readScoresFor } from '../../data/judged-scores.js';
+import { DEFAULT_SEED, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { compareGroups, type GroupDelta, type JudgedModel } from '../../evaluation/group-deltas.js';
 import { predict } from '../../evaluation/predictions.js';
@@ -14,10 +15,13 @@ export interface DiffCardsOptions extends Run {
   readonly before: string;
   readonly after: string;
   /** Folders where files lie that a card knows by their hashes. */
-  readonly files: readonly string[];
+  readonly files?: readonly string[];
+  /** Of clusters, behind each interval; 2000 where omitted. */
   readonly resamples?: number;
-  readonly seed: number;
+  readonly seed?: number;
 }
+
+export const DIFF_CARDS_DEFAULTS = { files: [], seed: DEFAULT_SEED } as const satisfies Partial<DiffCardsOptions>;
 
 export interface DiffCardsReport {
   readonly before: DiffedCard;
@@ -46,7 +50,8 @@ export interface DiffedCard {
  * @throws HpsError FILE_NOT_FOUND for a folder without card or rows that are not here; CHECKSUM_MISMATCH (exit 3) for rows that were
  *   changed; MODELS_INCOMPARABLE for cards without an evaluation of the same kind; DATA_INVALID where no row is in both
  */
-export async function diffModelCards(options: DiffCardsOptions): Promise<DiffCardsReport> {
+export async function diffModelCards(given: DiffCardsOptions): Promise<DiffCardsReport> {
+  const options = filled(given, DIFF_CARDS_DEFAULTS);
   const { files, seed, resamples } = options;
   const [before, after] = await Promise.all([open(options.before), open(options.after)]);
   const [old, now] = evaluationsToCompare(before.facts, after.facts);

@@ -8,6 +8,7 @@ import { type Difference, differencesOf, numbersIn } from '../../card/difference
 import { evaluationSchema } from '../../card/documents.js';
 import { gatherFacts } from '../../card/gather-facts.js';
 import { renderCard } from '../../card/render-card.js';
+import { type Filled, filled } from '../../defaults.js';
 import { readDocument } from '../../documents/define.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
@@ -21,10 +22,14 @@ export interface VerifyCardOptions extends Run {
   /** A card's folder, or one that has it as `card`. */
   readonly folder: string;
   /** Folders where files lie that the card knows by their hashes. */
-  readonly files: readonly string[];
+  readonly files?: readonly string[];
   /** Also compute the figures of evaluations from their scores and labels again. */
-  readonly recompute: boolean;
+  readonly recompute?: boolean;
 }
+
+export const VERIFY_CARD_DEFAULTS = { files: [], recompute: true } as const satisfies Partial<VerifyCardOptions>;
+
+type Settled = Filled<VerifyCardOptions, typeof VERIFY_CARD_DEFAULTS>;
 
 /** `absent`: known by its hash, and in none of the folders given. */
 export type FileStatus = 'same' | 'changed' | 'missing' | 'absent';
@@ -59,7 +64,8 @@ const ROUNDING = 1e-9;
  *
  * @throws HpsError FILE_NOT_FOUND for a folder without card; CONFIG_INVALID for a card that breaks its schema
  */
-export async function verifyModelCard(options: VerifyCardOptions): Promise<VerifyCardReport> {
+export async function verifyModelCard(given: VerifyCardOptions): Promise<VerifyCardReport> {
+  const options = filled(given, VERIFY_CARD_DEFAULTS);
   const folder = cardFolder(options.folder);
   const facts = readCardFacts(folder);
   const notes: string[] = [];
@@ -166,7 +172,7 @@ async function gatherAgain(
 async function recompute(
   facts: CardFacts,
   located: readonly Located[],
-  { signal, onProgress }: VerifyCardOptions,
+  { signal, onProgress }: Settled,
 ): Promise<{ differences: Difference[]; numbers: number; evaluations: number; notes: string[] }> {
   const differences: Difference[] = [];
   const notes: string[] = [];

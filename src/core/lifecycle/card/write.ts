@@ -16,6 +16,7 @@ import {
 import { documentKind, type Evaluation, parseDocument } from '../../card/documents.js';
 import { gatherFacts } from '../../card/gather-facts.js';
 import { PICTURES_FOLDER, type RenderedCard, renderCard } from '../../card/render-card.js';
+import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { canDrawText, rasterizeSvg } from '../../media/rasterize.js';
@@ -27,7 +28,7 @@ export interface ModelCardOptions extends Run {
   /** Name of a scorer that is no file. */
   readonly scorer?: string;
   /** Reports of `hpsv3 evaluate`. */
-  readonly evaluations: readonly string[];
+  readonly evaluations?: readonly string[];
   /** A calibrator file; by default the one that the first evaluation names, where it lies beside it. */
   readonly calibration?: string;
   /** Reports that `quantize` and `export` wrote; by default the one beside the model. */
@@ -40,13 +41,24 @@ export interface ModelCardOptions extends Run {
   /** A folder, or a file named `.md`, `.html` or `.json` for that rendering alone. */
   readonly out: string;
   /** Folders where scores and labels lie that reports name. */
-  readonly files: readonly string[];
+  readonly files?: readonly string[];
   /** Put scores and labels into the folder, so that figures can be computed again; else they are known by their hashes. */
-  readonly copyData: boolean;
+  readonly copyData?: boolean;
   /** Write nothing where anything is not stated. */
-  readonly strict: boolean;
-  readonly force: boolean;
+  readonly strict?: boolean;
+  /** Replace a card that was made here. */
+  readonly force?: boolean;
 }
+
+export const CARD_DEFAULTS = {
+  evaluations: [],
+  files: [],
+  copyData: true,
+  strict: false,
+  force: false,
+} as const satisfies Partial<ModelCardOptions>;
+
+type Settled = Filled<ModelCardOptions, typeof CARD_DEFAULTS>;
 
 export interface ModelCardReport {
   readonly name: string;
@@ -69,7 +81,8 @@ export interface ModelCardReport {
  * @throws HpsError MODELS_INCOMPARABLE for a report of another model; CONFIG_INVALID for a file that is none of ours; CARD_INCOMPLETE
  *   (exit 3) with `strict` where something is not stated; and the OUTPUT_… codes
  */
-export async function makeModelCard(options: ModelCardOptions): Promise<ModelCardReport> {
+export async function makeModelCard(given: ModelCardOptions): Promise<ModelCardReport> {
+  const options = filled(given, CARD_DEFAULTS);
   const { out, strict, scorer } = options;
   if (options.model === undefined && scorer === undefined && options.evaluations.length === 0) {
     throw new HpsError('USAGE', 'there is nothing to describe', {
@@ -124,7 +137,7 @@ function incomplete({ gaps }: CardFacts): HpsError {
 }
 
 /** All files the card is bound to, hashed, in the order of their roles. */
-async function findFiles(options: ModelCardOptions): Promise<LocatedFile[]> {
+async function findFiles(options: Settled): Promise<LocatedFile[]> {
   const { model, evaluations, signal } = options;
   const found: LocatedFile[] = [];
   const bind = async (role: FileRole, path: string): Promise<LocatedFile> => {
@@ -198,7 +211,7 @@ const MODEL: ReadonlySet<FileRole> = new Set(['model', 'external-data']);
  * Decides where each bound file lies. Reports and rows are copied into the folder. A model beside or below the folder's own parent is
  * named by its path; another one is copied where it is small; what is left is known by its hash.
  */
-function placeFiles(found: readonly LocatedFile[], { out, copyData }: ModelCardOptions): PlacedFile[] {
+function placeFiles(found: readonly LocatedFile[], { out, copyData }: Settled): PlacedFile[] {
   const taken = new Set<string>();
   const weight = found.reduce((sum, { bound }) => (MODEL.has(bound.role) ? sum + bound.bytes : sum), 0);
   return found.map(({ bound, at }): PlacedFile => {
@@ -242,11 +255,7 @@ function refuseInputsInside(out: string, found: readonly LocatedFile[]): void {
   });
 }
 
-async function writeSingle(
-  text: string,
-  { out, force }: ModelCardOptions,
-  found: readonly LocatedFile[],
-): Promise<string[]> {
+async function writeSingle(text: string, { out, force }: Settled, found: readonly LocatedFile[]): Promise<string[]> {
   const inputs = found.flatMap(({ at }) => (at === null ? [] : [at]));
   await withAtomicOutput(out, { force, inputs }, (output) => output.writeFile(output.name, text));
   return [basename(out)];
@@ -260,7 +269,7 @@ async function writeFolder(
   facts: CardFacts,
   rendered: RenderedCard,
   placed: readonly PlacedFile[],
-  { out, force }: ModelCardOptions,
+  { out, force }: Settled,
 ): Promise<string[]> {
   return withAtomicFolder(out, { force, marker: CARD_FILE }, async (folder) => {
     await writeFiles(folder, rendered.files, facts.pictures === 'png' ? rendered.pictures : new Map());

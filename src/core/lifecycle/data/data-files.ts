@@ -27,7 +27,8 @@ import {
   withInput,
   withRowOutput,
 } from '../../data/row-files.js';
-import type { SplitFractions } from '../../data/split.js';
+import { DEFAULT_SPLIT, type SplitFractions } from '../../data/split.js';
+import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 
@@ -40,9 +41,13 @@ export interface DataFileOptions extends Run {
   readonly from?: DataFormat;
   /** File for refused rows; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
-  readonly force: boolean;
-  readonly streams: StandardStreams;
+  /** Replace the files that are written. */
+  readonly force?: boolean;
+  /** What a path of `-` stands for. */
+  readonly streams?: StandardStreams;
 }
+
+export const DATA_DEFAULTS = { force: false } as const satisfies Partial<DataFileOptions>;
 
 export interface WriteDataOptions extends DataFileOptions {
   /** Path of the output, or `-`. */
@@ -59,7 +64,10 @@ export type DataFileReport = WrittenRows & {
 };
 
 const inputsOf = ({ input }: DataFileOptions): string[] => (input === STANDARD_STREAM ? [] : [input]);
-const writing = (options: DataFileOptions): WriteOptions => ({ force: options.force, inputs: inputsOf(options) });
+const writing = (options: DataFileOptions): WriteOptions => ({
+  force: options.force ?? DATA_DEFAULTS.force,
+  inputs: inputsOf(options),
+});
 
 export type ConvertFileReport = DataFileReport & { readonly kind: ConvertReport['kind']; readonly input: RowsReport };
 
@@ -71,10 +79,18 @@ export function convertFile(options: WriteDataOptions): Promise<ConvertFileRepor
   });
 }
 
+export interface ConsensusFileOptions extends WriteDataOptions, Partial<ConsensusOptions> {}
+
+export const CONSENSUS_DEFAULTS = {
+  ...DATA_DEFAULTS,
+  method: 'majority',
+} as const satisfies Partial<ConsensusFileOptions>;
+
 export type ConsensusFileReport = DataFileReport & ConsensusReport;
 
 /** Writes one answer a row. @throws HpsError as `convertFile` */
-export function consensusFile(options: WriteDataOptions & ConsensusOptions): Promise<ConsensusFileReport> {
+export function consensusFile(given: ConsensusFileOptions): Promise<ConsensusFileReport> {
+  const options = filled(given, CONSENSUS_DEFAULTS);
   const { method, minAgreement } = options;
   return writeRows(options, async (operation) => {
     const report = await consensusData({ ...operation, method, minAgreement });
@@ -106,9 +122,16 @@ async function writeRows<T extends { readonly input: RowsReport }>(
 export interface SplitFileOptions extends Omit<WriteDataOptions, 'out'> {
   /** Folder that gets one file for each part; made where it is missing. */
   readonly out: string;
-  readonly fractions: SplitFractions;
-  readonly seed: number;
+  /** The share of clusters that each part gets, by the names of the parts. */
+  readonly fractions?: SplitFractions;
+  readonly seed?: number;
 }
+
+export const SPLIT_DEFAULTS = {
+  ...DATA_DEFAULTS,
+  fractions: DEFAULT_SPLIT,
+  seed: DEFAULT_SEED,
+} as const satisfies Partial<SplitFileOptions>;
 
 export type SplitFileReport = SplitReport & {
   readonly format: DataFormat;
@@ -118,7 +141,8 @@ export type SplitFileReport = SplitReport & {
 };
 
 /** Writes each row to the file of its part, by cluster; all files appear together. @throws HpsError as `convertFile` */
-export async function splitFile(options: SplitFileOptions): Promise<SplitFileReport> {
+export async function splitFile(given: SplitFileOptions): Promise<SplitFileReport> {
+  const options = filled(given, SPLIT_DEFAULTS);
   const { out, streams, errors = errorsOf(out) } = options;
   const format = options.to ?? options.from ?? formatOfName(options.input);
   const [first] = Object.keys(options.fractions);
@@ -146,7 +170,7 @@ async function writeParts(
   input: DataInput,
   output: StagedOutput,
   refused: ErrorRows,
-  { from, fractions, seed, format }: SplitFileOptions & { readonly format: DataFormat },
+  { from, fractions, seed, format }: Filled<SplitFileOptions, typeof SPLIT_DEFAULTS> & { readonly format: DataFormat },
 ): Promise<SplitFileReport> {
   const sinks = new Map<string, FileSink>();
   for (const part of Object.keys(fractions)) sinks.set(part, await output.create(nameOf(part, format)));

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { Interner } from '../../data/interner.js';
 import { errorsOf, withErrorRows } from '../../data/row-files.js';
+import { filled } from '../../defaults.js';
 import { combineLogits, disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, readEnsemble, weightsOf } from '../../ensemble/ensemble-file.js';
 import type { Disagreement } from '../../ensemble/fit.js';
@@ -19,11 +20,16 @@ import {
 } from './inputs.js';
 
 export interface ApplyEnsembleOptions extends Run {
+  /** The file that `makeEnsemble` wrote. */
   readonly ensemble: string;
+  /** Scores of its members, by their names. */
   readonly scores: readonly ScoreFile[];
   readonly out: string;
-  readonly force: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
 }
+
+export const APPLY_ENSEMBLE_DEFAULTS = { force: false } as const satisfies Partial<ApplyEnsembleOptions>;
 
 export interface ApplyEnsembleReport {
   readonly out: string;
@@ -42,7 +48,8 @@ export interface ApplyEnsembleReport {
  *
  * @throws HpsError CONFIG_INVALID for a broken ensemble file; USAGE where the scores are not those of its members
  */
-export async function applyEnsemble(options: ApplyEnsembleOptions): Promise<ApplyEnsembleReport> {
+export async function applyEnsemble(given: ApplyEnsembleOptions): Promise<ApplyEnsembleReport> {
+  const options = filled(given, APPLY_ENSEMBLE_DEFAULTS);
   const ensemble = readEnsemble(options.ensemble);
   const files = inOrder(ensemble.document, options.scores);
   const inputs = [options.ensemble, ...files.map(({ path }) => path)];

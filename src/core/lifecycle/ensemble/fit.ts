@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { errorsOf, withErrorRows } from '../../data/row-files.js';
+import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
 import type { EnsembleFigures } from '../../ensemble/figures.js';
@@ -35,21 +36,34 @@ export interface MakeEnsembleOptions extends Run {
   readonly scores: readonly ScoreFile[];
   /** Required for a fit; with weights given by hand, what those are judged on. */
   readonly labels?: string;
-  /** How the weights are fitted, or what they are. */
-  readonly weights:
-    | { readonly kind: 'fit'; readonly folds: number; readonly simplex: boolean }
+  /** How the weights are fitted (by default), or what they are. `simplex` fits weights that sum to 1 on standardised logits. */
+  readonly weights?:
+    | { readonly kind: 'fit'; readonly folds?: number; readonly simplex?: boolean }
     | { readonly kind: 'given'; readonly byName: ReadonlyMap<string, number> };
   /** What the scores were decided by, where it is known. */
   readonly decision?: Decision;
   /** Of the cluster bootstrap. */
   readonly resamples?: number;
-  readonly seed: number;
+  readonly seed?: number;
   /** Where to write the ensemble file, if at all. */
   readonly out?: string;
   /** Where to write the log-odds that the figures are computed from, row by row. */
   readonly outScores?: string;
-  readonly force: boolean;
+  /** Replace the files that are written. */
+  readonly force?: boolean;
 }
+
+export const MAKE_ENSEMBLE_DEFAULTS = {
+  weights: { kind: 'fit' },
+  resamples: 2000,
+  seed: DEFAULT_SEED,
+  force: false,
+} as const satisfies Partial<MakeEnsembleOptions>;
+
+/** Of weights that are fitted. */
+export const FIT_DEFAULTS = { folds: 5, simplex: false } as const;
+
+type Settled = Filled<MakeEnsembleOptions, typeof MAKE_ENSEMBLE_DEFAULTS>;
 
 type Judged = Pick<EnsembleFigures, 'single' | 'ensemble' | 'best' | 'comparison' | 'leaveOneOut' | 'n' | 'clusters'>;
 type NotJudged = { readonly [K in keyof Judged]: null };
@@ -81,12 +95,13 @@ const FEW_CLUSTERS = 100;
  *
  * @throws HpsError USAGE for members or weights that do not fit together; as `fitEnsemble`; and the OUTPUT_… codes
  */
-export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEnsembleReport> {
+export async function makeEnsemble(given: MakeEnsembleOptions): Promise<MakeEnsembleReport> {
+  const options = filled(given, MAKE_ENSEMBLE_DEFAULTS);
   const { scores, labels, out, outScores, force } = options;
   assertMembers(scores);
   if (labels === undefined && outScores !== undefined)
     throw usage('--out-scores needs labels', 'Give --labels, or use --apply.');
-  const given = options.weights.kind === 'given' ? inOrder(scores, options.weights.byName) : null;
+  const weights = options.weights.kind === 'given' ? inOrder(scores, options.weights.byName) : null;
   const outputs = { force, inputs: [...scores.map(({ path }) => path), ...(labels === undefined ? [] : [labels])] };
   return withErrorRows(errorsOf(out), outputs, (refused) =>
     withOptionalOutput(out, outputs, (ensembleOutput) =>
@@ -97,7 +112,7 @@ export async function makeEnsemble(options: MakeEnsembleOptions): Promise<MakeEn
         const rows = inputRows(reports, judgements?.report ?? null, await refused.finish());
         const data = judgements && joinMembers(judgements.table, members);
         if (data?.count === 0) throw nothingJudged(labels!);
-        const made = await make(data, given && givenWeights(given, members.map(sizeOf)), options);
+        const made = await make(data, weights && givenWeights(weights, members.map(sizeOf)), options);
         const content = await describeEnsemble(options, members, made);
         await ensembleOutput?.writeFile(ensembleOutput.name, formatEnsemble(content));
         if (scoresOutput && data) await writeJudged(scoresOutput, data, made);
@@ -139,12 +154,12 @@ interface Made extends EnsembleWeights {
 async function make(
   data: EnsembleRows | null,
   given: EnsembleWeights | null,
-  { weights: how, resamples, seed, signal }: MakeEnsembleOptions,
+  { weights: how, resamples, seed, signal }: Settled,
 ): Promise<Made> {
   if (given)
     return { ...given, fit: null, judged: data && (await judgeGiven(data, given, { resamples, seed, signal })) };
   if (how.kind !== 'fit' || !data) throw usage('weights can only be fitted to labels', 'Give --labels FILE.');
-  const { folds, simplex } = how;
+  const { folds, simplex } = filled(how, FIT_DEFAULTS);
   const { weights, shares, slope, penalty, ...judged } = await fitEnsemble(data, {
     folds,
     simplex,
@@ -163,7 +178,7 @@ async function make(
 
 /** The content of the ensemble file. */
 async function describeEnsemble(
-  { scores, labels, decision }: MakeEnsembleOptions,
+  { scores, labels, decision }: Settled,
   read: readonly MemberScores[],
   made: Made,
 ): Promise<EnsembleFile> {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import type { MemberGraph } from '../../ensemble/contracts.js';
 import { readEnsemble } from '../../ensemble/ensemble-file.js';
 import { type MergedModel, mergeModels } from '../../ensemble/merge.js';
@@ -38,14 +39,26 @@ export interface MergeEnsembleOptions extends Run {
   /** An ensemble file that has the weights. */
   readonly ensemble?: string;
   readonly out: string;
-  readonly gate: GateLevel;
+  readonly gate?: GateLevel;
   readonly budget?: Budget;
-  readonly seed: number;
-  readonly externalData: boolean;
+  readonly seed?: number;
+  /** Weights in `OUT.data`; always so above 2 GiB. */
+  readonly externalData?: boolean;
   /** Accept NaN and infinities among the weights. */
   readonly allowNonfinite?: boolean;
-  readonly force: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
 }
+
+export const MERGE_ENSEMBLE_DEFAULTS = {
+  gate: DEFAULT_GATE,
+  seed: DEFAULT_SEED,
+  externalData: false,
+  allowNonfinite: false,
+  force: false,
+} as const satisfies Partial<MergeEnsembleOptions>;
+
+type Settled = Filled<MergeEnsembleOptions, typeof MERGE_ENSEMBLE_DEFAULTS>;
 
 export interface MergeEnsembleReport {
   readonly out: string;
@@ -74,7 +87,8 @@ export interface MergeEnsembleReport {
  * @throws HpsError USAGE for weights that make no average; MODELS_INCOMPARABLE where the members' contracts differ; GATE_FAILED with
  *   the gate's report in `details`; and the OUTPUT_… codes
  */
-export async function mergeEnsemble(options: MergeEnsembleOptions): Promise<MergeEnsembleReport> {
+export async function mergeEnsemble(given: MergeEnsembleOptions): Promise<MergeEnsembleReport> {
+  const options = filled(given, MERGE_ENSEMBLE_DEFAULTS);
   const weighted = weighMembers(options);
   const files: OnnxFile[] = [];
   let release: ModelRelease | undefined;
@@ -111,7 +125,7 @@ interface Weighted {
   readonly warnings: readonly string[];
 }
 
-function weighMembers({ members, ensemble }: MergeEnsembleOptions): Weighted {
+function weighMembers({ members, ensemble }: Settled): Weighted {
   if (members.length < 2) throw usage('an ensemble has at least two members', 'Give --member for each of them.');
   if (members.length > LIMITS.ensembleMembers) {
     throw usage(`${members.length} members, at most ${LIMITS.ensembleMembers} can be combined`, 'Leave some out.');
@@ -164,7 +178,7 @@ async function mergeInto(
   release: ModelRelease,
   files: readonly OnnxFile[],
   { members, slope, decision, warnings }: Weighted,
-  options: MergeEnsembleOptions,
+  options: Settled,
 ): Promise<MergeEnsembleReport> {
   const { externalData, allowNonfinite, signal } = options;
   const sources = sourcePaths(files);

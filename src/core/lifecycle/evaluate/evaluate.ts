@@ -19,6 +19,7 @@ import {
 } from '../../data/judged-scores.js';
 import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
+import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
@@ -32,20 +33,37 @@ import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { TOOL } from '../../version.js';
 
 export interface EvaluateOptions extends Run {
+  /** Scores of one model. */
   readonly scores: string;
+  /** Human labels of what was scored. */
   readonly labels: string;
+  /** Calibrator file of this model; without it the probability is sigmoid(logit). */
   readonly calibrator?: string;
   /** `groups.NAME` or `NAME`, one a column. */
-  readonly by: readonly string[];
+  readonly by?: readonly string[];
+  /** Scores of another model to compare with, row by row. */
   readonly baseline?: string;
+  /** The report as JSON. */
   readonly out?: string;
+  /** Probabilities row by row, as JSONL. */
   readonly outScores?: string;
   /** Fewest rows of a group that is shown. */
-  readonly minGroup: number;
+  readonly minGroup?: number;
+  /** Of clusters, behind each interval; 2000, or fewer for very many rows, where omitted. */
   readonly resamples?: number;
-  readonly seed: number;
-  readonly force: boolean;
+  readonly seed?: number;
+  /** Replace the files that are written. */
+  readonly force?: boolean;
 }
+
+export const EVALUATE_DEFAULTS = {
+  by: [],
+  minGroup: 30,
+  seed: DEFAULT_SEED,
+  force: false,
+} as const satisfies Partial<EvaluateOptions>;
+
+type Settled = Filled<EvaluateOptions, typeof EVALUATE_DEFAULTS>;
 
 /** A file that a report was made from. */
 export interface ReportInput {
@@ -97,7 +115,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
  * @throws HpsError DATA_INVALID, USAGE for a group the labels do not have, CONFIG_INVALID and MODELS_INCOMPARABLE for a calibrator
  *   that is none or of another model, and the OUTPUT_… codes
  */
-export function evaluateFiles(options: EvaluateOptions): Promise<EvaluateReport> {
+export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
+  const options = filled(given, EVALUATE_DEFAULTS);
   const { out, outScores, force, labels, scores } = options;
   const inputs = [labels, scores, options.calibrator, options.baseline].filter((path) => path !== undefined);
   const output = { force, inputs };
@@ -120,7 +139,7 @@ interface Evaluated {
   readonly predictions: Predictions;
 }
 
-async function evaluate(options: EvaluateOptions, refused: ErrorRows): Promise<Evaluated> {
+async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated> {
   const { seed } = options;
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
@@ -179,7 +198,7 @@ async function evaluate(options: EvaluateOptions, refused: ErrorRows): Promise<E
   return { report, joined, predictions };
 }
 
-async function hashInputs(files: EvaluateOptions): Promise<EvaluateReport['inputs']> {
+async function hashInputs(files: Settled): Promise<EvaluateReport['inputs']> {
   const input = async (path: string): Promise<ReportInput> => ({
     name: basename(path),
     sha256: (await hashFile(path, { signal: files.signal })).sha256,

@@ -4,14 +4,15 @@ import {
   type ArchitectureExporter,
   type Contract,
   type ExportRequest,
+  type ModelSection,
   parseOptions,
 } from '../../architectures/architecture.js';
 import { type FamilySource, loadFamily } from '../../architectures/family-file.js';
 import { type HeadFile, readHead, withHeadFile } from '../../architectures/head-file.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
-import type { JsonObject } from '../../bytes/json.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
@@ -40,15 +41,19 @@ export interface ExportOptions extends Run {
   readonly key?: string;
   /** A tokenizer.json; by default the one beside the checkpoint, where the modality has text. */
   readonly tokenizer?: string;
-  readonly opset: number;
+  /** 14 to 21. */
+  readonly opset?: number;
+  /** The first that the checkpoint has, where omitted. */
   readonly modality?: Modality;
-  readonly mode: Mode;
+  readonly mode?: Mode;
+  /** Id of an architecture; recognised by the tensors where omitted. */
   readonly arch?: string;
   /** A family from outside the package: the path of a module, whose code is run, or the architecture itself. */
   readonly family?: FamilySource;
-  /** The model section of a configuration file, and the file's base name. */
-  readonly config?: { readonly name: string; readonly model: JsonObject };
-  readonly dtype: 'fp32' | 'fp16';
+  readonly config?: ModelSection;
+  /** Of the weights; inputs and outputs stay float32. */
+  readonly dtype?: 'fp32' | 'fp16';
+  /** Between the layers of a score head. */
   readonly activation?: 'none' | 'relu';
   /** A score head in a file of its own, over the embeddings of the checkpoint. */
   readonly headFile?: string;
@@ -64,18 +69,39 @@ export interface ExportOptions extends Run {
   readonly promptTemplate?: string;
   /** Pixels that pictures of any size are resized to. */
   readonly pixelBudget?: string;
+  /** Inputs and outputs of the reference implementation (safetensors) to compare with. */
   readonly golden?: string;
   /** Largest accepted |exported - golden|; by the checkpoint's dtype where omitted. */
   readonly atol?: number;
-  readonly gate: GateLevel;
+  readonly gate?: GateLevel;
   readonly budget?: Budget;
-  readonly seed: number;
-  readonly optimize: boolean;
-  readonly externalData: boolean;
-  readonly allowNonfinite: boolean;
-  readonly force: boolean;
-  readonly dryRun: boolean;
+  readonly seed?: number;
+  /** Fold batch norms and affine chains; gives up the way back to the checkpoint's names. */
+  readonly optimize?: boolean;
+  /** Weights in `OUT.data`; always so above 2 GiB. */
+  readonly externalData?: boolean;
+  /** Accept NaN and infinities among the weights. */
+  readonly allowNonfinite?: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
+  /** Check everything, write nothing. */
+  readonly dryRun?: boolean;
 }
+
+export const EXPORT_DEFAULTS = {
+  opset: 14,
+  mode: 'item',
+  dtype: 'fp32',
+  gate: DEFAULT_GATE,
+  seed: DEFAULT_SEED,
+  optimize: false,
+  externalData: false,
+  allowNonfinite: false,
+  force: false,
+  dryRun: false,
+} as const satisfies Partial<ExportOptions>;
+
+type Settled = Filled<ExportOptions, typeof EXPORT_DEFAULTS>;
 
 export interface ExportReport {
   /** Base name of the model. */
@@ -104,7 +130,8 @@ export interface ExportReport {
  * @throws HpsError for a checkpoint that cannot be read or does not fit, NONFINITE_WEIGHTS, GATE_FAILED with the gate's report
  *   in `details`, and the OUTPUT_… codes
  */
-export async function exportModel(options: ExportOptions): Promise<ExportReport> {
+export async function exportModel(given: ExportOptions): Promise<ExportReport> {
+  const options = filled(given, EXPORT_DEFAULTS);
   if (!OPSETS.includes(options.opset)) {
     throw new HpsError('OPSET_UNSUPPORTED', `opset ${options.opset} cannot be written`, {
       hint: `Choose --opset ${OPSETS[0]} to ${OPSETS[OPSETS.length - 1]}; 14 runs everywhere.`,
@@ -125,7 +152,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportReport>
 }
 
 /** The checkpoint, and the head from another file, its tensors beside those of the checkpoint. */
-async function openSources(options: ExportOptions): Promise<{ checkpoint: Checkpoint; head?: HeadFile }> {
+async function openSources(options: Settled): Promise<{ checkpoint: Checkpoint; head?: HeadFile }> {
   const encoder = await openAdapted(options);
   if (options.headFile === undefined) return { checkpoint: encoder };
   try {
@@ -147,7 +174,7 @@ async function openSources(options: ExportOptions): Promise<{ checkpoint: Checkp
 }
 
 /** The checkpoint, with the adapter merged into it where there is one. */
-async function openAdapted({ checkpoint: path, key, adapter }: ExportOptions): Promise<Checkpoint> {
+async function openAdapted({ checkpoint: path, key, adapter }: Settled): Promise<Checkpoint> {
   const base = await openCheckpoint(path, { key });
   if (adapter === undefined) return base;
   try {
@@ -159,7 +186,7 @@ async function openAdapted({ checkpoint: path, key, adapter }: ExportOptions): P
   }
 }
 
-function reserve(checkpoint: Checkpoint, options: ExportOptions): Promise<ModelRelease> {
+function reserve(checkpoint: Checkpoint, options: Settled): Promise<ModelRelease> {
   const { out, force, externalData, tokenizer, golden, family, promptTemplate } = options;
   const given = [tokenizer, golden, family, promptTemplate].filter((path) => typeof path === 'string');
   const inputs = [...checkpoint.files, ...given];
@@ -176,7 +203,7 @@ interface Subject {
 async function exportCheckpoint(
   { checkpoint, architecture, head }: Subject,
   release: ModelRelease | null,
-  options: ExportOptions,
+  options: Settled,
 ): Promise<ExportReport> {
   const built = await buildModel(checkpoint, architecture, head, options);
   const lineage = startLineage(
@@ -252,7 +279,7 @@ async function buildModel(
   checkpoint: Checkpoint,
   architecture: Architecture,
   head: HeadFile | undefined,
-  options: ExportOptions,
+  options: Settled,
 ): Promise<BuiltModel> {
   const exporter = await architecture.load();
   if (head && !exporter.takesHead) {
@@ -264,7 +291,7 @@ async function buildModel(
     modality: options.modality,
     mode: options.mode,
     config: options.config?.model ?? null,
-    configOrigin: options.config?.name ?? null,
+    configOrigin: options.config ? (options.config.name ?? 'config') : null,
     dtype: options.dtype === 'fp16' ? 'F16' : 'F32',
     options: architectureOptions(options, exporter, head),
     head,
@@ -283,10 +310,7 @@ async function buildModel(
 }
 
 /** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
-function findTokenizer(
-  contract: Contract,
-  options: ExportOptions,
-): { tokenizer: Tokenizer | null; warnings: string[] } {
+function findTokenizer(contract: Contract, options: Settled): { tokenizer: Tokenizer | null; warnings: string[] } {
   const text = contract.inputs.find(({ preprocess }) => preprocess.kind === 'text')?.preprocess;
   if (text?.kind !== 'text') {
     return {
@@ -319,7 +343,7 @@ const tokenizerEntry = (tokenizer: Tokenizer | null): OnnxModel['metadataProps']
 
 /** Options that some architectures take and others do not, by name. */
 function architectureOptions(
-  { activation, outputLabel, preprocess, promptTemplate, pixelBudget }: ExportOptions,
+  { activation, outputLabel, preprocess, promptTemplate, pixelBudget }: Settled,
   exporter: ArchitectureExporter,
   head: HeadFile | undefined,
 ): Record<string, string> {
@@ -352,7 +376,7 @@ function readTemplate(path: string): string {
 }
 
 /** What changed the content, and nothing else: no paths, threads or figures. */
-function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep['options'] {
+function lineageOptions(options: Settled, built: BuiltModel): LineageStep['options'] {
   return {
     opset: options.opset,
     modality: built.contract.modality,
@@ -373,7 +397,7 @@ function lineageOptions(options: ExportOptions, built: BuiltModel): LineageStep[
 function lineageInputs(
   checkpoint: Checkpoint,
   { tokenizer, contract }: BuiltModel,
-  { family, promptTemplate }: ExportOptions,
+  { family, promptTemplate }: Settled,
 ): { path: string }[] {
   const given = [family, promptTemplate].filter((path) => typeof path === 'string');
   const further = new Set([...given, ...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
@@ -384,7 +408,7 @@ async function judge(
   { runGate }: typeof import('../../gate/gate.js'),
   candidate: string,
   checkpoint: Checkpoint,
-  options: ExportOptions,
+  options: Settled,
 ): Promise<GateReport> {
   const golden = options.golden && options.gate !== 'off' ? await openCheckpoint(options.golden, {}) : null;
   try {

@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { ModelSection } from '../../architectures/architecture.js';
 import { initialModel } from '../../architectures/registry.js';
-import type { JsonObject } from '../../bytes/json.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import type { WrittenFile } from '../../bytes/sink.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
+import { DEFAULT_SEED, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { BYTE_VOCABULARY, byteLevelTokenizer } from '../../onnx/tokenizer-file.js';
 import { type Run, reporter } from '../../run.js';
@@ -13,13 +14,15 @@ import { numel } from '../../tensor/shape.js';
 import { byteLength, type Tensor } from '../../tensor/tensor.js';
 
 export interface InitOptions extends Run {
-  /** The model section of a configuration, and the base name of its file. */
-  readonly config: { readonly name: string; readonly model: JsonObject };
-  readonly seed: number;
+  readonly config: ModelSection;
+  readonly seed?: number;
   /** F.safetensors, or F.pt, F.pth or F.ckpt for PyTorch's own format. */
   readonly out: string;
-  readonly force: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
 }
+
+export const INIT_DEFAULTS = { seed: DEFAULT_SEED, force: false } as const satisfies Partial<InitOptions>;
 
 export interface InitReport {
   readonly out: string;
@@ -37,7 +40,8 @@ export interface InitReport {
  * Writes a seeded random checkpoint that PyTorch loads strictly, its config.json and a byte-level tokenizer.json beside it.
  * @throws HpsError CONFIG_INVALID, USAGE for an unknown file ending, and the OUTPUT_… codes
  */
-export async function initCheckpoint(options: InitOptions): Promise<InitReport> {
+export async function initCheckpoint(given: InitOptions): Promise<InitReport> {
+  const options = filled(given, INIT_DEFAULTS);
   const { config, seed, out, force } = options;
   const format = formatOf(out);
   const { tensors, vocabSize } = await initialModel(config.model, seed);

@@ -5,6 +5,7 @@ import { FileSource } from '../../bytes/source.js';
 import { weightsElsewhere } from '../../checkpoint/elsewhere.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { CHECKPOINT_FORMATS } from '../../checkpoint/registry.js';
+import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { MANIFEST_KEY, type Manifest, manifestOf, TOKENIZER_KEY } from '../../onnx/manifest.js';
@@ -18,12 +19,17 @@ import { type TensorStatistics, tensorStatistics } from '../../tensor/transform.
 
 export interface InspectOptions extends Run {
   readonly path: string;
+  /** Path of the state dict inside a nested checkpoint. */
   readonly key?: string;
   /** Only tensors whose name matches this glob: `*` any characters, `?` one. */
   readonly match?: string;
   /** Reads the listed tensors' values; without it only headers are read. */
-  readonly statistics: boolean;
+  readonly statistics?: boolean;
 }
+
+export const INSPECT_DEFAULTS = { statistics: false } as const satisfies Partial<InspectOptions>;
+
+type Settled = Filled<InspectOptions, typeof INSPECT_DEFAULTS>;
 
 export interface InspectedTensor {
   readonly name: string;
@@ -78,7 +84,8 @@ export interface OnnxValue {
  * What a checkpoint or a model holds, from its headers alone.
  * @throws HpsError as `openCheckpoint` and `openOnnx`
  */
-export async function inspectFile(options: InspectOptions): Promise<InspectReport> {
+export async function inspectFile(given: InspectOptions): Promise<InspectReport> {
+  const options = filled(given, INSPECT_DEFAULTS);
   return looksLikeOnnx(options.path) ? inspectOnnx(options) : inspectCheckpoint(options);
 }
 
@@ -101,7 +108,7 @@ function looksLikeOnnx(path: string): boolean {
   }
 }
 
-async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport> {
+async function inspectCheckpoint(options: Settled): Promise<InspectReport> {
   const checkpoint = await openCheckpoint(options.path, { key: options.key });
   try {
     const all = [...checkpoint.tensors.values()];
@@ -128,7 +135,7 @@ async function inspectCheckpoint(options: InspectOptions): Promise<InspectReport
   }
 }
 
-async function inspectOnnx(options: InspectOptions): Promise<InspectReport> {
+async function inspectOnnx(options: Settled): Promise<InspectReport> {
   const file = openOnnx(options.path);
   try {
     const { model, warnings, source } = file;
@@ -178,7 +185,7 @@ function describeValue(name: string, type: TypeProto | undefined): OnnxValue {
   return { name, dtype: tensor?.elemType === undefined ? 'not a tensor' : dataTypeName(tensor.elemType), shape };
 }
 
-async function describeTensors(tensors: readonly Tensor[], options: InspectOptions): Promise<InspectedTensor[]> {
+async function describeTensors(tensors: readonly Tensor[], options: Settled): Promise<InspectedTensor[]> {
   const described: InspectedTensor[] = [];
   for (const tensor of tensors.filter(matcher(options.match))) {
     options.signal?.throwIfAborted();
@@ -195,7 +202,7 @@ async function describeTensors(tensors: readonly Tensor[], options: InspectOptio
 
 async function describeInitializers(
   initializers: readonly TensorProto[],
-  options: InspectOptions,
+  options: Settled,
 ): Promise<InspectedTensor[]> {
   const described: InspectedTensor[] = [];
   const matches = matcher(options.match);

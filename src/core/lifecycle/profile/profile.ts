@@ -4,6 +4,7 @@ import { hashFile } from '../../bytes/hash.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { withSource } from '../../bytes/source.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { readProbes } from '../../gate/golden.js';
 import { type ModelFacts, readFacts } from '../../gate/model.js';
@@ -36,26 +37,42 @@ export interface ProfileOptions extends Run {
   /** The JSON to write; charts and trace are written beside it. */
   readonly out: string;
   /** Samples of one run, in the order given; the first is what is looked at in detail. */
-  readonly batches: readonly number[];
+  readonly batches?: readonly number[];
   /** Threads to try; 1 and the cores by default. */
   readonly threads?: readonly number[];
-  readonly optimizations: readonly OptimizationLevel[];
+  /** Levels to try. */
+  readonly optimizations?: readonly OptimizationLevel[];
   /** The same model in other files, by name, for the sweep: other precisions. */
-  readonly variants: ReadonlyMap<string, string>;
-  readonly device: string;
+  readonly variants?: ReadonlyMap<string, string>;
+  readonly device?: string;
   /** A model, or an earlier profile. */
   readonly baseline?: string;
   /** Largest time over that of the baseline that passes. */
-  readonly budget: number;
+  readonly budget?: number;
   /** Rows of the user's own (safetensors, by input name). */
   readonly inputs?: string;
-  readonly sizes: Sizes;
+  readonly sizes?: Sizes;
   /** Time spent on one figure. */
-  readonly seconds: number;
-  readonly seed: number;
-  readonly force: boolean;
+  readonly seconds?: number;
+  readonly seed?: number;
+  /** Replace `out`. */
+  readonly force?: boolean;
   readonly limits?: ModelLimits;
 }
+
+export const PROFILE_DEFAULTS = {
+  batches: [1, 8, 32],
+  optimizations: ['all'],
+  variants: new Map(),
+  device: DEFAULT_DEVICE,
+  budget: 1.05,
+  sizes: new Map(),
+  seconds: 5,
+  seed: DEFAULT_SEED,
+  force: false,
+} as const satisfies Partial<ProfileOptions>;
+
+type Settled = Filled<ProfileOptions, typeof PROFILE_DEFAULTS>;
 
 /**
  * Measures a model: start, latency, memory, where the time goes and what of it the machine could save, the best setting, and
@@ -63,7 +80,8 @@ export interface ProfileOptions extends Run {
  * @throws HpsError INPUTS_INVALID where sizes have to be told; MODEL_CRASHED, MODEL_TIMEOUT, MODEL_OUT_OF_MEMORY;
  *   MODELS_INCOMPARABLE for a baseline of other inputs or another machine; those of reading and writing
  */
-export async function profileModel(options: ProfileOptions): Promise<Profile> {
+export async function profileModel(given: ProfileOptions): Promise<Profile> {
+  const options = filled(given, PROFILE_DEFAULTS);
   const names = outputNames(options.out);
   const inputs = [options.model, ...options.variants.values(), ...(options.baseline ? [options.baseline] : [])];
   return withAtomicOutput(options.out, { force: options.force, inputs }, async (output) => {
@@ -91,7 +109,7 @@ interface Measured {
   readonly traced: TracedKernels;
 }
 
-async function measure(options: ProfileOptions): Promise<Measured> {
+async function measure(options: Settled): Promise<Measured> {
   const loadBefore = systemLoad();
   const facts = await readFacts(options.model);
   const baseline = options.baseline === undefined ? null : await readBaseline(options.baseline);
@@ -146,7 +164,7 @@ async function measure(options: ProfileOptions): Promise<Measured> {
 }
 
 /** The setting that is looked at in detail: the first batch, the most threads, all optimisations where they are asked for. */
-function mainSetting({ batches, threads, optimizations }: ProfileOptions, fixedBatch: number | null): Setting {
+function mainSetting({ batches, threads, optimizations }: Settled, fixedBatch: number | null): Setting {
   return {
     variant: MODEL_VARIANT,
     batch: fixedBatch ?? batches[0],
@@ -155,7 +173,7 @@ function mainSetting({ batches, threads, optimizations }: ProfileOptions, fixedB
   };
 }
 
-function sweptSettings(options: ProfileOptions, fixedBatch: number | null, variants: readonly string[]): Setting[] {
+function sweptSettings(options: Settled, fixedBatch: number | null, variants: readonly string[]): Setting[] {
   const { batches, threads = [1, availableParallelism()], optimizations } = options;
   const sizes = fixedBatch === null ? [...new Set(batches)] : [fixedBatch];
   return variants.flatMap((variant) =>
@@ -175,7 +193,7 @@ interface Started {
 }
 
 /** Starts the model on the device asked for or, under `auto`, on the first that works; its inputs are known from then on. */
-async function startSubject(facts: ModelFacts, options: ProfileOptions): Promise<Started> {
+async function startSubject(facts: ModelFacts, options: Settled): Promise<Started> {
   const choice = parseDevice(options.device);
   const devices = candidates(choice);
   for (const [i, device] of devices.entries()) {
@@ -198,7 +216,7 @@ async function startSubject(facts: ModelFacts, options: ProfileOptions): Promise
   throw new RangeError(`no device for ${options.device}`);
 }
 
-function benchOf(options: ProfileOptions, device: Device): Bench {
+function benchOf(options: Settled, device: Device): Bench {
   const { limits, signal, seconds } = options;
   return {
     child: { limits, signal },
@@ -211,7 +229,7 @@ function benchOf(options: ProfileOptions, device: Device): Bench {
 async function inputsFor(
   { manifest, file }: ModelFacts,
   infos: readonly ValueInfo[],
-  { inputs: path, sizes, seed, batches }: ProfileOptions,
+  { inputs: path, sizes, seed, batches }: Settled,
 ): Promise<ProfileInputs> {
   const common = { inputs: infos, manifest, file, sizes, seed, rows: Math.max(...batches) };
   if (path === undefined) return profileInputs(common);
@@ -231,7 +249,7 @@ async function openRival(
   subject: Subject,
   facts: ModelFacts,
   setting: Setting,
-  options: ProfileOptions,
+  options: Settled,
   bench: Bench,
 ): Promise<Subject> {
   const infos = await withModelProcess(
@@ -247,7 +265,7 @@ async function openRival(
   });
 }
 
-function refuseOtherBatches({ file }: ModelFacts, fixedBatch: number | null, { batches }: ProfileOptions): void {
+function refuseOtherBatches({ file }: ModelFacts, fixedBatch: number | null, { batches }: Settled): void {
   if (fixedBatch === null || batches.includes(fixedBatch)) return;
   throw new HpsError('INPUTS_INVALID', `${file}: takes batches of ${fixedBatch} only`, {
     hint: `Give --batch ${fixedBatch}.`,
@@ -287,7 +305,7 @@ async function judge(
   profile: Profile,
   baseline: Baseline | null,
   ratio: NonNullable<BaselineReport>['ratio'] | null,
-  { budget, signal }: ProfileOptions,
+  { budget, signal }: Settled,
 ): Promise<BaselineReport | null> {
   if (baseline === null) return null;
   if (baseline.kind === 'profile') return compareRecorded(profile, baseline.profile, baseline.file, budget);

@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
-import type { Budget } from '../../gate/budget.js';
 import { runGate } from '../../gate/gate.js';
-import type { GateLevel, GateReport } from '../../gate/report.js';
+import type { GateReport } from '../../gate/report.js';
 import type { LineageStep } from '../../onnx/manifest.js';
 import { type Coverage, type Equalization, probesSha256 } from '../../quantization/ranges/calibrate.js';
-import type { CalibratorId } from '../../quantization/ranges/calibrators.js';
+import type { RangeMethodId } from '../../quantization/ranges/methods.js';
 import { asTensors, type RowSets, rowSets, splitRows } from '../../quantization/rows.js';
 import { judgeChecks } from '../../quantization/schemes/checks.js';
 import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
@@ -19,42 +19,10 @@ import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
-import { counter, type Run, runOf } from '../../run.js';
-import type { ModelLimits } from '../../runtime/child.js';
+import { counter, runOf } from '../../run.js';
+import { QUANTIZE_DEFAULTS, type QuantizeOptions } from './options.js';
 
-export interface QuantizeOptions extends Run {
-  readonly model: string;
-  readonly out: string;
-  /** `auto` searches for the one to recommend. */
-  readonly scheme: SchemeId | 'auto';
-  readonly calibrator: CalibratorId;
-  /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
-  readonly inputs?: string;
-  /** Media of the user's own (JSONL, CSV or Parquet of samples) for the same; what raters said of them gives the accuracy. */
-  readonly samples?: string;
-  /** Folder that paths in `samples` are taken from; that of the file by default. */
-  readonly mediaRoot?: string;
-  readonly perChannel: boolean;
-  /** All 8 bits for weights of integer kernels, though processors without VNNI cut sums off. */
-  readonly fullRange: boolean;
-  /** Globs over node names. */
-  readonly exclude: readonly string[];
-  readonly budget?: Budget;
-  /** Largest file that is accepted, in bytes. */
-  readonly maxSize?: number;
-  readonly gate: GateLevel;
-  /** Let a file pass whose rows depend on their neighbours, as dynamic quantization's do. */
-  readonly allowBatchDependence: boolean;
-  /** Allow MatMulNBits where the opset has no 4-bit integers. */
-  readonly contrib: boolean;
-  /** Accept NaN and infinities among the weights. */
-  readonly allowNonfinite?: boolean;
-  readonly seed: number;
-  readonly force: boolean;
-  readonly dryRun: boolean;
-  readonly threads?: number;
-  readonly limits?: ModelLimits;
-}
+type Settled = Filled<QuantizeOptions, typeof QUANTIZE_DEFAULTS>;
 
 export interface QuantizeReport {
   readonly scheme: SchemeId;
@@ -89,7 +57,7 @@ export interface QuantizeReport {
 }
 
 export interface CalibrationFacts {
-  readonly calibrator: CalibratorId;
+  readonly calibrator: RangeMethodId;
   readonly rows: number;
   readonly origin: RowSets['origin'];
   /** Of the rows themselves. */
@@ -103,7 +71,8 @@ export interface CalibrationFacts {
  * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE; GATE_FAILED with the gate's report in `details`;
  *   those of reading, running and writing
  */
-export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeReport> {
+export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeReport> {
+  const options = filled(given, QUANTIZE_DEFAULTS);
   const source = await openSource(options.model);
   let release: ModelRelease | null = null;
   try {
@@ -135,13 +104,13 @@ const NO_ROWS: JudgedRows = {
   judgements: [],
 };
 
-type FixedOptions = QuantizeOptions & { readonly scheme: SchemeId };
+type FixedOptions = Settled & { readonly scheme: SchemeId };
 
 /** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
 async function quantizeBest(
   source: QuantizationSource,
   release: ModelRelease | null,
-  options: QuantizeOptions,
+  options: Settled,
 ): Promise<QuantizeReport> {
   const rows = await givenOrMade(source, options);
   const halves = splitRows(rows.heldOut);
@@ -153,7 +122,7 @@ async function quantizeBest(
   let refusal: unknown;
   for (const { candidate, trial, calibrator } of finalists) {
     try {
-      const chosen = { ...options, scheme: trial.scheme, calibrator };
+      const chosen = { ...options, scheme: trial.scheme, ranges: calibrator };
       return await publishCandidate(release, { source, candidate, rows, search }, chosen);
     } catch (error) {
       if (!(error instanceof HpsError && error.code === 'GATE_FAILED')) throw error;
@@ -163,16 +132,18 @@ async function quantizeBest(
   throw refusal;
 }
 
-function candidateOptions(rows: RowSets, options: QuantizeOptions) {
+function candidateOptions(rows: RowSets, options: Settled) {
   return {
     ...options,
+    calibrator: options.ranges,
+    contrib: options.allowContrib,
     calibrationRows: rows.calibration,
     child: childOptions(options),
     onBatch: counter(options, options.scheme === 'auto' ? 'Trials' : 'Calibration', 'batches'),
   };
 }
 
-const childOptions = ({ limits, signal }: QuantizeOptions) => ({ limits, signal });
+const childOptions = ({ limits, signal }: Settled) => ({ limits, signal });
 
 /** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
 const AUTO_ROWS = 96;
@@ -182,7 +153,7 @@ interface JudgedRows extends RowSets {
   readonly judgements: readonly (PairJudgement | null)[];
 }
 
-async function givenOrMade(source: QuantizationSource, options: QuantizeOptions): Promise<JudgedRows> {
+async function givenOrMade(source: QuantizationSource, options: Settled): Promise<JudgedRows> {
   const { inputs, samples, seed } = options;
   if (inputs !== undefined && samples !== undefined) {
     throw new HpsError('USAGE', '--calibration and --inputs are given together', { hint: 'Give one of them.' });
@@ -204,8 +175,7 @@ async function givenOrMade(source: QuantizationSource, options: QuantizeOptions)
 }
 
 /** Files of the user's that rows come from. */
-const rowFiles = ({ inputs, samples }: QuantizeOptions): string[] =>
-  [inputs, samples].filter((path) => path !== undefined);
+const rowFiles = ({ inputs, samples }: Settled): string[] => [inputs, samples].filter((path) => path !== undefined);
 
 interface Quantized {
   readonly source: QuantizationSource;
@@ -287,7 +257,7 @@ const bytesOf = ({ bytes, externalData }: Pick<StagedModel, 'bytes' | 'externalD
   bytes + (externalData?.bytes ?? 0);
 
 /** How fast and how right the quantized model is, beside the float one. */
-async function measure(source: QuantizationSource, quantized: string, rows: JudgedRows, options: QuantizeOptions) {
+async function measure(source: QuantizationSource, quantized: string, rows: JudgedRows, options: Settled) {
   const { heldOut, judgements } = rows;
   const child = childOptions(options);
   const latency = await compareLatency(source.path, quantized, heldOut, { child, threads: options.threads });
@@ -301,7 +271,7 @@ async function judge(
   source: QuantizationSource,
   candidate: Candidate,
   rows: RowSets,
-  options: QuantizeOptions,
+  options: Settled,
 ): Promise<GateReport> {
   const gate = await runGate({
     candidate: path,
@@ -351,7 +321,7 @@ function lineageOptions(
     perChannel: options.perChannel,
     ...(options.fullRange ? { fullRange: true } : {}),
     exclude: [...options.exclude],
-    ...(options.contrib ? { contrib: true } : {}),
+    ...(options.allowContrib ? { contrib: true } : {}),
     excluded: excluded.map(({ node }) => node),
     ...(calibration === null
       ? {}

@@ -11,6 +11,7 @@ import {
   parseDocument,
 } from '../../card/documents.js';
 import { renderRunReport } from '../../card/run-page.js';
+import { filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { type Run, startStage } from '../../run.js';
@@ -21,8 +22,11 @@ export interface RunReportOptions extends Run {
   readonly folder: string;
   /** Folder of the summary, or a file named `.html` or `.md` for that rendering alone; `summary` in that folder by default. */
   readonly out?: string;
-  readonly force: boolean;
+  /** Replace a summary that was made here. */
+  readonly force?: boolean;
 }
+
+export const REPORT_DEFAULTS = { force: false } as const satisfies Partial<RunReportOptions>;
 
 export interface RunReport {
   readonly out: string;
@@ -42,7 +46,8 @@ const DEPTH = 4;
  *
  * @throws HpsError FILE_NOT_FOUND for no folder; DATA_INVALID where it holds no report; and the OUTPUT_… codes
  */
-export async function reportRun(options: RunReportOptions): Promise<RunReport> {
+export async function reportRun(given: RunReportOptions): Promise<RunReport> {
+  const options = filled(given, REPORT_DEFAULTS);
   const { folder, out = join(folder, 'summary'), force, signal } = options;
   const found: FoundDocument[] = [];
   const skipped: { path: string; why: string }[] = [];

@@ -2,9 +2,10 @@ import { basename, dirname, resolve } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import { type DataFormat, outputFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
-import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import { givenStreams, STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
 import { createScoreWriter } from '../../data/write-scores.js';
+import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import type { Progress, Run } from '../../run.js';
@@ -18,6 +19,7 @@ import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal 
 import { loadScorers } from './load-scorers.js';
 import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
+import { withProfile } from './with-profile.js';
 
 export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
   /** One for each modality in the input. */
@@ -35,13 +37,26 @@ export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'bat
   readonly to?: DataFormat;
   /** File for rows without a score; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
-  readonly batchSize: number;
+  /** Rows of every batch; a batch that is not full is filled up. What `profile` recommends where omitted, else 16. */
+  readonly batchSize?: number;
+  /** A profile of the first model: its recommended batch size and optimisation level. */
+  readonly profile?: string;
   readonly shard?: Shard;
   /** Go on with an unfinished run. */
-  readonly resume: boolean;
-  readonly force: boolean;
-  readonly streams: StandardStreams;
+  readonly resume?: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
+  /** What a path of `-` stands for. */
+  readonly streams?: StandardStreams;
 }
+
+export const BATCH_DEFAULTS = {
+  batchSize: DEFAULT_BATCH_SIZE,
+  resume: false,
+  force: false,
+} as const satisfies Partial<BatchOptions>;
+
+type Settled = Filled<BatchOptions, typeof BATCH_DEFAULTS>;
 
 export interface BatchReport {
   /** Base name; null for standard output, and where no row has a score. */
@@ -74,8 +89,9 @@ export interface BatchReport {
  * journal beside it holds what there is, so that a killed run can go on.
  * @throws HpsError for a model, input or output that cannot be used. Rows that cannot be scored are counted.
  */
-export async function runBatch(options: BatchOptions): Promise<BatchReport> {
+export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const started = performance.now();
+  const options = filled(await withProfile(given), BATCH_DEFAULTS);
   const { out } = options;
   const format = outputFormat(out, options.to);
   if (out === STANDARD_STREAM && options.resume) {
@@ -123,7 +139,7 @@ interface Outputs {
   readonly errors: StagedOutput;
 }
 
-async function openOutputs(options: BatchOptions, inputs: readonly string[]): Promise<Outputs> {
+async function openOutputs(options: Settled, inputs: readonly string[]): Promise<Outputs> {
   const { out, errors = `${out}.errors.jsonl`, force, resume } = options;
   const scores = await StagedOutput.open(out, { force, inputs });
   try {
@@ -135,7 +151,7 @@ async function openOutputs(options: BatchOptions, inputs: readonly string[]): Pr
   }
 }
 
-function refuseUnfinished({ out, resume, force }: BatchOptions): void {
+function refuseUnfinished({ out, resume, force }: Settled): void {
   if (resume || force || !Journal.exists(journalPath(out))) return;
   throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: an unfinished run is there`, {
     hint: 'Give --resume to go on with it, or --force to start again.',
@@ -159,7 +175,7 @@ class BatchRun {
   private inputBytes: number | null = null;
 
   constructor(
-    readonly options: BatchOptions,
+    readonly options: Settled,
     private readonly scorers: readonly HPSv3Scorer[],
     /** What is fetched, as the store says it; null for nothing. */
     private readonly remote: string | null,
@@ -330,7 +346,7 @@ async function writeErrors(output: StagedOutput, journal: string): Promise<strin
 /** Without a file there is nothing to go on with: results go out as they come. */
 async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
   const { errors, force, streams } = run.options;
-  const writer = createScoreWriter(streams.stdout, format);
+  const writer = createScoreWriter(givenStreams(streams).stdout, format);
   const score = async (onError: (error: ErrorRecord) => Promise<void>): Promise<void> => {
     await run.score(async ({ score, error }) => {
       if (score) await writer.write(withoutRuntime(score));

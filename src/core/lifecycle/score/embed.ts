@@ -4,6 +4,7 @@ import type { DataInput } from '../../data/input.js';
 import type { DataFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type Run, reporter } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
@@ -21,10 +22,17 @@ export interface EmbedOptions extends Run, ScorerOptions {
   readonly out: string;
   /** File for rows without an embedding; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
-  readonly batchSize: number;
-  readonly force: boolean;
-  readonly streams: StandardStreams;
+  /** Rows of every batch; a batch that is not full is filled up. */
+  readonly batchSize?: number;
+  /** Replace `out`. */
+  readonly force?: boolean;
+  /** What a path of `-` stands for. */
+  readonly streams?: StandardStreams;
 }
+
+export const EMBED_DEFAULTS = { batchSize: DEFAULT_BATCH_SIZE, force: false } as const satisfies Partial<EmbedOptions>;
+
+type Settled = Filled<EmbedOptions, typeof EMBED_DEFAULTS>;
 
 export interface EmbedReport {
   /** Base name; null where no item has an embedding. */
@@ -45,7 +53,8 @@ export interface EmbedReport {
  * Writes the pooled latents of every item of a file, in its order, in bounded memory.
  * @throws HpsError as `HPSv3Scorer.load`; ONNX_UNSUPPORTED for a model without embeddings; the OUTPUT_… codes
  */
-export async function embedFile(options: EmbedOptions): Promise<EmbedReport> {
+export async function embedFile(given: EmbedOptions): Promise<EmbedReport> {
+  const options = filled(given, EMBED_DEFAULTS);
   const { out, errors = `${out}.errors.jsonl`, force, input } = options;
   const format = embeddingFormatOf(out);
   const inputs = [options.model, ...(input === STANDARD_STREAM ? [] : [input])];
@@ -74,7 +83,7 @@ export async function embedFile(options: EmbedOptions): Promise<EmbedReport> {
 }
 
 interface EmbedRun {
-  readonly options: EmbedOptions;
+  readonly options: Settled;
   readonly scorer: HPSv3Scorer;
   readonly format: EmbeddingFormat;
   readonly output: StagedOutput;

@@ -10,6 +10,7 @@ import { type DataFormat, outputFormat, recogniseRows } from '../../data/recogni
 import { refuseEmpty } from '../../data/row-counts.js';
 import type { ScoreRow } from '../../data/rows.js';
 import { createScoreWriter } from '../../data/write-scores.js';
+import { filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { choiceOf } from '../../scoring/row-sample.js';
@@ -28,8 +29,11 @@ export interface MergeOptions extends Run {
   readonly to?: DataFormat;
   /** File for failed rows; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
-  readonly force: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
 }
+
+export const MERGE_SHARDS_DEFAULTS = { force: false } as const satisfies Partial<MergeOptions>;
 
 export interface MergeReport {
   /** Base name; null where no row has a score. */
@@ -49,7 +53,8 @@ export interface MergeReport {
  * @throws HpsError DATA_INVALID naming the row that is missing, repeated or another's; MODELS_INCOMPARABLE naming the setting that
  *   two shards do not share; the OUTPUT_… codes
  */
-export async function mergeShards(options: MergeOptions): Promise<MergeReport> {
+export async function mergeShards(given: MergeOptions): Promise<MergeReport> {
+  const options = filled(given, MERGE_SHARDS_DEFAULTS);
   const { input, out, errors = errorsOf(out), force } = options;
   // A pattern such as `scores-*.jsonl` names the failed rows too, which are read with their shard.
   const shards = options.shards.filter((path) => !options.shards.some((other) => errorsOf(other) === path));

@@ -3,6 +3,7 @@ import { withAtomicOutput } from '../../bytes/output.js';
 import { parseJsonlRow } from '../../data/jsonl.js';
 import { parseDataRow } from '../../data/parse-row.js';
 import type { DataRow } from '../../data/rows.js';
+import { filled } from '../../defaults.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
@@ -21,8 +22,11 @@ export interface ScoreFileOptions extends Run, Omit<ScorerOptions, 'batchSize'> 
   readonly input: ScoreInput;
   /** JSON file for the result; none if not given. */
   readonly out?: string;
-  readonly force: boolean;
+  /** Replace `out`. */
+  readonly force?: boolean;
 }
+
+export const SCORE_DEFAULTS = { force: false } as const satisfies Partial<ScoreFileOptions>;
 
 export type ScoreReport = Score & {
   readonly runtime: RuntimeInfo;
@@ -36,7 +40,8 @@ export type ScoreReport = Score & {
  * Scores one pair or one item.
  * @throws HpsError as `HPSv3Scorer.load` and `scorePair`; DATA_INVALID for a file that is no sample; the OUTPUT_… codes
  */
-export async function scoreOne(options: ScoreFileOptions): Promise<ScoreReport> {
+export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
+  const options = filled(given, SCORE_DEFAULTS);
   const { out } = options;
   if (out === undefined) return computeScore(options);
   const inputs = [options.model, ...('file' in options.input ? [options.input.file] : [])];

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { ModelSection } from '../../architectures/architecture.js';
 import { withLockedFolder } from '../../bytes/folder-lock.js';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
-import type { JsonObject } from '../../bytes/json.js';
 import { type StagedOutput, withAtomicOutput, withOptionalOutput } from '../../bytes/output.js';
 import { withTemporaryFolder } from '../../bytes/temporary-folder.js';
 import { removeCalibrator } from '../../calibration/embed.js';
@@ -10,6 +10,7 @@ import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
+import { DEFAULT_DEVICE, DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { checkModel } from '../../onnx/check.js';
@@ -26,10 +27,11 @@ import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { transposeMatrix } from '../../tensor/transform.js';
-import type { TrainingEngine } from '../../training/engines/engine.js';
+import type { EngineId, TrainingEngine } from '../../training/engines/engine.js';
+import { loadEngine } from '../../training/engines/registry.js';
 import { type OpenedForward, openForward } from '../../training/graph/onnx-forward.js';
 import { type Comparison, compareJudged } from '../../training/run/compare.js';
-import type { TrainingConfig } from '../../training/run/config.js';
+import { completeTraining, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import type { ModalityData } from '../../training/run/dataset.js';
 import { Evaluator } from '../../training/run/evaluator.js';
 import { cutFrozen } from '../../training/run/frozen.js';
@@ -60,37 +62,83 @@ export interface FinetuneOptions extends Run {
         readonly checkpoint: string;
         readonly modality?: Modality;
         readonly tokenizer?: string;
-        readonly config?: { readonly name: string; readonly model: JsonObject };
+        readonly config?: ModelSection;
       };
   /** Files of labels, or folders of `hpsv3 synth`. */
   readonly labels: readonly string[];
-  readonly validation: readonly string[];
+  /** Held-out labels; without any, a share of the clusters of `labels`. */
+  readonly validation?: readonly string[];
   /** Labels of what the model could do before, to see what it forgets. */
-  readonly old: readonly string[];
+  readonly old?: readonly string[];
   /** Largest accepted loss of AUC on `old`. */
-  readonly forget: number;
+  readonly forget?: number;
+  /** Where the media paths of rows are taken from; by default the folder of their file. */
   readonly mediaRoot?: string;
   /** Folder where prepared media are kept for the next run. */
   readonly cache?: string;
   readonly out: string;
+  /** A checkpoint to write too: F.safetensors, or F.pt for PyTorch. */
   readonly checkpointOut?: string;
   /** `head`, `fusion` (and the head), `all`, or a glob of checkpoint names. */
-  readonly train: string;
-  readonly training: TrainingConfig;
+  readonly train?: string;
+  /** What differs from `FINETUNE_TRAINING`, and from the defaults of training from scratch. */
+  readonly training?: TrainingSettings;
   /** Passes over the labels; sets the number of steps where `steps` is not given. */
-  readonly epochs: number;
+  readonly epochs?: number;
   readonly steps?: number;
-  readonly engine: TrainingEngine;
-  readonly device: string;
+  /** What runs the training steps. */
+  readonly engine?: EngineId | TrainingEngine;
+  readonly device?: string;
   readonly threads?: number;
-  readonly seed: number;
-  readonly gate: GateLevel;
+  readonly seed?: number;
+  readonly gate?: GateLevel;
   /** Accept NaN and infinities among the weights. */
   readonly allowNonfinite?: boolean;
-  readonly force: boolean;
+  /** Replace the files that are written. */
+  readonly force?: boolean;
   /** Folder for log and state, kept and resumable; a temporary one by default. */
   readonly run?: string;
-  readonly resume: boolean;
+  /** Goes on where the run in `run` was stopped. */
+  readonly resume?: boolean;
+}
+
+export const FINETUNE_DEFAULTS = {
+  validation: [],
+  old: [],
+  forget: 0.02,
+  train: 'head',
+  epochs: 10,
+  engine: 'onnxruntime',
+  device: DEFAULT_DEVICE,
+  seed: DEFAULT_SEED,
+  gate: DEFAULT_GATE,
+  allowNonfinite: false,
+  force: false,
+  resume: false,
+} as const satisfies Partial<FinetuneOptions>;
+
+/** Where training differs from training from scratch: there are a few hundred labels, and the weights are good already. */
+export const FINETUNE_TRAINING = {
+  lr: 1e-5,
+  batch_size: 16,
+  warmup_steps: 20,
+  mixup: 0.2,
+  patience: 3,
+  val_fraction: 0.2,
+} as const satisfies TrainingSettings;
+
+type Settled = Omit<Filled<FinetuneOptions, typeof FINETUNE_DEFAULTS>, 'training' | 'engine'> & {
+  readonly training: TrainingConfig;
+  readonly engine: TrainingEngine;
+};
+
+async function settled(given: FinetuneOptions): Promise<Settled> {
+  const options = filled(given, FINETUNE_DEFAULTS);
+  return {
+    ...options,
+    training: completeTraining(filled(given.training ?? {}, FINETUNE_TRAINING)),
+    engine: typeof options.engine === 'string' ? await loadEngine(options.engine) : options.engine,
+  };
 }
 
 export interface FinetuneReport {
@@ -128,12 +176,13 @@ export interface FinetuneReport {
  *   `forget` is lost on the old labels: the target is then as it was; OUTPUT_BUSY at once where another process trains in the
  *   folder of the run
  */
-export function finetuneModel(options: FinetuneOptions): Promise<FinetuneReport> {
+export async function finetuneModel(given: FinetuneOptions): Promise<FinetuneReport> {
+  const options = await settled(given);
   const { run } = options;
   return run === undefined ? finetuneLocked(options) : withLockedFolder(run, () => finetuneLocked(options));
 }
 
-async function finetuneLocked(options: FinetuneOptions): Promise<FinetuneReport> {
+async function finetuneLocked(options: Settled): Promise<FinetuneReport> {
   if (options.resume && (options.run === undefined || !hasState(options.run))) {
     throw new HpsError('USAGE', 'there is no saved state to resume', {
       hint: 'Give --run with the folder of a run that was stopped.',
@@ -162,7 +211,7 @@ interface Places {
   readonly refused: ErrorRows;
 }
 
-function finetuneInto(places: Places, options: FinetuneOptions): Promise<FinetuneReport> {
+function finetuneInto(places: Places, options: Settled): Promise<FinetuneReport> {
   return withTemporaryFolder('finetune', async (folder) => {
     const path = await modelPath(options, folder);
     const opened = openOnnx(path);
@@ -195,7 +244,7 @@ function finetuneInto(places: Places, options: FinetuneOptions): Promise<Finetun
 }
 
 /** All files of what is tuned. */
-async function sourceFiles(source: FinetuneOptions['source']): Promise<readonly string[]> {
+async function sourceFiles(source: Settled['source']): Promise<readonly string[]> {
   if ('checkpoint' in source) {
     const checkpoint = await openCheckpoint(source.checkpoint);
     checkpoint.close();
@@ -206,28 +255,14 @@ async function sourceFiles(source: FinetuneOptions['source']): Promise<readonly 
   return [source.model, ...externalFiles.map(({ path }) => path)];
 }
 
-const labelFiles = ({ labels, validation }: FinetuneOptions): string[] =>
+const labelFiles = ({ labels, validation }: Settled): string[] =>
   [...labels, ...validation].flatMap((path) => labelSources(path).map((each) => each.path));
 
-async function modelPath(options: FinetuneOptions, folder: string): Promise<string> {
-  const { source, seed, allowNonfinite = false } = options;
+async function modelPath(options: Settled, folder: string): Promise<string> {
+  const { source, seed, allowNonfinite } = options;
   if ('model' in source) return source.model;
   const out = join(folder, 'model.onnx');
-  await exportModel({
-    ...source,
-    out,
-    opset: 14,
-    mode: 'pair',
-    dtype: 'fp32',
-    gate: 'off',
-    seed,
-    optimize: false,
-    externalData: false,
-    allowNonfinite,
-    force: false,
-    dryRun: false,
-    ...runOf(options),
-  });
+  await exportModel({ ...source, out, mode: 'pair', gate: 'off', seed, allowNonfinite, ...runOf(options) });
   return out;
 }
 
@@ -255,7 +290,7 @@ class Finetuning {
   private readonly warnings: string[] = [];
 
   constructor(
-    private readonly options: FinetuneOptions,
+    private readonly options: Settled,
     private readonly source: Source,
     private readonly places: Places,
   ) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { ArchitectureExporter } from '../../architectures/architecture.js';
+import type { ArchitectureExporter, ModelSection } from '../../architectures/architecture.js';
 import { chooseArchitecture, initialModel } from '../../architectures/registry.js';
 import { withLockedFolder } from '../../bytes/folder-lock.js';
 import { hashFile } from '../../bytes/hash.js';
@@ -14,6 +14,7 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
+import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
 import {
@@ -35,7 +36,7 @@ import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
 import { observeBatchNorms } from '../../training/graph/batch-norm.js';
 import { buildForward, type ForwardModel } from '../../training/graph/forward.js';
 import { ItemBatch } from '../../training/run/batch.js';
-import type { TrainingConfig } from '../../training/run/config.js';
+import { completeTraining, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import { type ModalityData, streamsOf } from '../../training/run/dataset.js';
 import {
   type LeftOutRows,
@@ -57,26 +58,47 @@ import { TOOL } from '../../version.js';
 import { drawTrainingCurve } from './curve.js';
 
 export interface TrainOptions extends Run {
-  /** Model and training sections, and the base name of their file. */
-  readonly config: { readonly name: string; readonly model: JsonObject; readonly training: TrainingConfig };
+  /** Model and training sections; what the second leaves out has the defaults of the seed model. */
+  readonly config: ModelSection & { readonly training?: TrainingSettings };
   /** Folders of `hpsv3 synth`, or files of labels. */
   readonly data: readonly string[];
   /** The same, held out; without any, a share of the clusters of `data`. */
-  readonly validation: readonly string[];
+  readonly validation?: readonly string[];
+  /** Where the media paths of rows are taken from; by default the folder of their file. */
   readonly mediaRoot?: string;
   /** Folder where prepared media are kept for the next run. */
   readonly cache?: string;
   /** A checkpoint to go on from; without it, weights are drawn. */
   readonly checkpoint?: string;
+  /** tokenizer.json; by default the one beside the checkpoint, else one of bytes. */
   readonly tokenizer?: string;
+  /** Folder of the run. */
   readonly out: string;
-  readonly seed: number;
-  readonly device: string;
+  readonly seed?: number;
+  readonly device?: string;
   readonly threads?: number;
   /** Goes on where the run in `out` was stopped. */
-  readonly resume: boolean;
-  readonly force: boolean;
+  readonly resume?: boolean;
+  /** Replace the run in `out`. */
+  readonly force?: boolean;
 }
+
+export const TRAIN_DEFAULTS = {
+  validation: [],
+  seed: DEFAULT_SEED,
+  device: DEFAULT_DEVICE,
+  resume: false,
+  force: false,
+} as const satisfies Partial<TrainOptions>;
+
+type Settled = Omit<Filled<TrainOptions, typeof TRAIN_DEFAULTS>, 'config'> & {
+  readonly config: Required<ModelSection> & { readonly training: TrainingConfig };
+};
+
+const settled = (given: TrainOptions): Settled => ({
+  ...filled(given, TRAIN_DEFAULTS),
+  config: { name: 'config', ...given.config, training: completeTraining(given.config.training) },
+});
 
 export interface TrainReport extends TrainingOutcome, LeftOutRows {
   /** Base name of the folder. */
@@ -101,7 +123,8 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  * @throws HpsError CONFIG_INVALID, DATA_INVALID, TRAINING_DIVERGED, and the OUTPUT_… codes, OUTPUT_BUSY at once where another
  *   process trains in the folder
  */
-export function trainModel(options: TrainOptions): Promise<TrainReport> {
+export function trainModel(given: TrainOptions): Promise<TrainReport> {
+  const options = settled(given);
   const { out, resume, force, data, validation } = options;
   return withLockedFolder(out, () => {
     checkFolder(options);
@@ -110,7 +133,7 @@ export function trainModel(options: TrainOptions): Promise<TrainReport> {
   });
 }
 
-async function trainInto(options: TrainOptions, refused: ErrorRows): Promise<TrainReport> {
+async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainReport> {
   const { config, out, seed } = options;
   const tokenizer = findTokenizer(options);
   const initial = await openInitial(options);
@@ -211,7 +234,7 @@ const CONFIG_FILE = 'config.json';
 const TOKENIZER_FILE = 'tokenizer.json';
 
 /** Refuses, before anything is read, a folder that the run may not write into. */
-function checkFolder({ out, resume, force }: TrainOptions): void {
+function checkFolder({ out, resume, force }: Settled): void {
   if (resume && !hasState(out)) {
     throw new HpsError('FILE_NOT_FOUND', `${basename(out)}: has no saved state to resume`, {
       hint: 'Give the folder of a run that was stopped, or leave --resume out.',
@@ -238,7 +261,7 @@ const isRun = (folder: string): boolean =>
   entriesOf(folder).every((name) => name === CONFIG_FILE || name === TOKENIZER_FILE);
 
 /** Makes the folder as training starts, with the two small files that make its checkpoint complete. */
-async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Tokenizer | null): Promise<void> {
+async function openFolder({ out, config, resume }: Settled, tokenizer: Tokenizer | null): Promise<void> {
   try {
     mkdirSync(out, { recursive: true });
     // Checkpoints of a run that is replaced would pass for this one's.
@@ -252,7 +275,7 @@ async function openFolder({ out, config, resume }: TrainOptions, tokenizer: Toke
   });
 }
 
-function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokenizer | null {
+function findTokenizer({ tokenizer, checkpoint, config }: Settled): Tokenizer | null {
   const { modalities } = config.model;
   if (Array.isArray(modalities) && !modalities.includes('text')) return null;
   if (tokenizer !== undefined) return readTokenizer(tokenizer);
@@ -261,7 +284,7 @@ function findTokenizer({ tokenizer, checkpoint, config }: TrainOptions): Tokeniz
 }
 
 /** The checkpoint to start from: one that is there, or drawn weights that read like one. */
-const openInitial = async ({ checkpoint, config, seed }: TrainOptions): Promise<Checkpoint> =>
+const openInitial = async ({ checkpoint, config, seed }: Settled): Promise<Checkpoint> =>
   checkpoint === undefined ? drawnCheckpoint(config.model, seed) : openCheckpoint(checkpoint);
 
 /** The weights of a new model as a checkpoint that was read. */
@@ -297,7 +320,7 @@ interface SplitData {
 }
 
 async function readData(
-  options: TrainOptions,
+  options: Settled,
   contracts: ReadonlyMap<Modality, ModalityContract>,
   refused: ErrorRows,
 ): Promise<SplitData> {
@@ -343,7 +366,7 @@ async function startNormalized(
   exporter: ArchitectureExporter,
   request: { readonly config: JsonObject; readonly configOrigin: string },
   train: readonly ModalityData[],
-  { config, threads }: TrainOptions,
+  { config, threads }: Settled,
 ): Promise<Checkpoint> {
   const tensors = new Map<string, Tensor>(initial.tensors);
   const settled = new Set<string>();
@@ -391,7 +414,7 @@ async function writeModel(
 }
 
 /** Identifies what a run was started with, so that a state is not put into another. */
-async function fingerprintOf({ config, seed, data, validation, checkpoint, mediaRoot }: TrainOptions): Promise<string> {
+async function fingerprintOf({ config, seed, data, validation, checkpoint, mediaRoot }: Settled): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([config.model, config.training, seed]));
   const labels = [...data, ...validation].flatMap((path) => labelSources(path, mediaRoot).map((source) => source.path));
   for (const path of [...labels, ...(checkpoint === undefined ? [] : [checkpoint])])

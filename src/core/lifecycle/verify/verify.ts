@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
 import { type GateReference, runGate } from '../../gate/gate.js';
@@ -16,16 +17,22 @@ export interface VerifyOptions extends Run {
   readonly model: string;
   /** The model that must decide as `model` does. */
   readonly other?: string;
+  /** Inputs and outputs of the reference implementation (safetensors). */
   readonly golden?: string;
   /** Inputs of the user's own instead of seeded probes. */
   readonly inputs?: string;
+  /** Largest accepted |output - golden|; by the model's dtype where omitted. */
   readonly atol?: number;
   readonly budget?: Budget;
-  readonly level: Exclude<GateLevel, 'off'>;
-  readonly seed: number;
+  readonly level?: Exclude<GateLevel, 'off'>;
+  readonly seed?: number;
   /** Of the process that runs a model: memory, time, size of outputs. */
   readonly limits?: ModelLimits;
 }
+
+export const VERIFY_DEFAULTS = { level: DEFAULT_GATE, seed: DEFAULT_SEED } as const satisfies Partial<VerifyOptions>;
+
+type Settled = Filled<VerifyOptions, typeof VERIFY_DEFAULTS>;
 
 export interface VerifyReport extends GateReport {
   readonly models: readonly string[];
@@ -36,7 +43,8 @@ export interface VerifyReport extends GateReport {
  * A "no" is a report with `passed: false`.
  * @throws HpsError for files that cannot be read, run or compared
  */
-export async function verifyModels(options: VerifyOptions): Promise<VerifyReport> {
+export async function verifyModels(given: VerifyOptions): Promise<VerifyReport> {
+  const options = filled(given, VERIFY_DEFAULTS);
   const { model, other, golden, inputs } = options;
   if (other !== undefined && golden !== undefined) {
     throw new HpsError('USAGE', 'a second model and --golden are given together', {
@@ -70,7 +78,7 @@ export async function verifyModels(options: VerifyOptions): Promise<VerifyReport
 }
 
 async function referenceOf(
-  { model, other, golden, atol }: VerifyOptions,
+  { model, other, golden, atol }: Settled,
   tensorsOf: (path: string) => Promise<{ file: string; tensors: Checkpoint['tensors'] }>,
 ): Promise<GateReference> {
   if (other !== undefined) return { kind: 'model', path: model };

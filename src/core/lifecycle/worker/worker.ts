@@ -5,6 +5,7 @@ import type { RowFields } from '../../data/row-json.js';
 import type { DataRow } from '../../data/rows.js';
 import type { RowSink } from '../../data/write-rows.js';
 import { formatScore } from '../../data/write-scores.js';
+import { DEFAULT_BATCH_SIZE, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
@@ -13,6 +14,7 @@ import type { RuntimeInfo } from '../../scoring/model.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { loadScorers } from '../score/load-scorers.js';
+import { withProfile } from '../score/with-profile.js';
 import { untilAsked } from './until-asked.js';
 
 /** Raised with every change that a host could notice. */
@@ -23,13 +25,21 @@ export interface WorkerOptions extends Run, Omit<ScorerOptions, 'contract' | 'ba
   readonly models: readonly string[];
   readonly contract?: ScorerOptions['contract'];
   readonly remote?: RemoteOptions;
-  readonly batchSize: number;
+  /** A profile of the first model: its recommended batch size and optimisation level. */
+  readonly profile?: string;
+  /** Rows of every batch; a batch that is not full is filled up. What `profile` recommends where omitted, else 16. */
+  readonly batchSize?: number;
   /** Answers hold the pooled latents instead of a score. */
-  readonly embed: boolean;
+  readonly embed?: boolean;
   readonly stdin: AsyncIterable<Uint8Array>;
   /** Takes the protocol's lines and nothing else. A host that does not read holds the work up; nothing piles up. */
   readonly stdout: RowSink;
 }
+
+export const WORKER_DEFAULTS = {
+  batchSize: DEFAULT_BATCH_SIZE,
+  embed: false,
+} as const satisfies Partial<WorkerOptions>;
 
 export interface WorkerReport {
   readonly frames: number;
@@ -54,7 +64,8 @@ const FRAME_END = 'end of a frame';
  * read, to the end of the frame it is in.
  * @throws HpsError for a model that cannot be used. A row that cannot be scored is answered with its error.
  */
-export async function runWorker(options: WorkerOptions): Promise<WorkerReport> {
+export async function runWorker(given: WorkerOptions): Promise<WorkerReport> {
+  const options = filled(await withProfile(given), WORKER_DEFAULTS);
   const started = performance.now();
   const { models, stdin, stdout, signal, embed } = options;
   const remote = options.remote && RemoteStore.open(options.remote); // one for all models

@@ -7,9 +7,9 @@ import { type ChannelClass, channelClasses } from '../channels.js';
 import { selectProbes } from '../rows.js';
 import { removeGains } from '../schemes/gains.js';
 import type { ObservedModel } from '../schemes/scheme.js';
-import { type CalibratorId, calibratorOf } from './calibrators.js';
 import { equalize } from './equalize.js';
 import { Histogram } from './histogram.js';
+import { type RangeMethodId, rangeMethodOf } from './methods.js';
 import {
   type ChannelPlace,
   type ObserveOptions,
@@ -39,7 +39,7 @@ export interface Equalization {
 }
 
 export interface Calibration {
-  readonly calibrator: CalibratorId;
+  readonly calibrator: RangeMethodId;
   readonly ranges: ReadonlyMap<string, Range>;
   /** By value, in the order of the graph; those without a finite range are left out. */
   readonly coverage: Readonly<Record<string, Coverage>>;
@@ -150,9 +150,9 @@ class ObservedChannels {
 /** Chooses a range for each value that was seen. */
 export function chooseRanges(
   { values, extremes, histograms, keyOf, nameOf, equalization, model }: Observation,
-  id: CalibratorId,
+  id: RangeMethodId,
 ): Calibration {
-  const { choose } = calibratorOf(id);
+  const { choose } = rangeMethodOf(id);
   const chosen = new Map<string, Range>();
   for (const [key, range] of extremes) {
     const histogram = histograms.get(key);
@@ -179,7 +179,7 @@ export function chooseRanges(
 }
 
 /** A calibrator that chose what min-max would have is worth knowing: maybe it never searched. */
-function fullRangeWarnings(calibrator: CalibratorId, full: readonly string[]): string[] {
+function fullRangeWarnings(calibrator: RangeMethodId, full: readonly string[]): string[] {
   if (full.length === 0) return [];
   const some = full.slice(0, 3).join(', ');
   return [

@@ -5,7 +5,7 @@ import { encodeModel } from '../../onnx/encode.js';
 import { withTemporaryModel } from '../../onnx/temporary-model.js';
 import { withModelProcess } from '../../runtime/child.js';
 import type { Calibration } from '../ranges/calibrate.js';
-import { CALIBRATOR_IDS, type CalibratorId } from '../ranges/calibrators.js';
+import { RANGE_METHOD_IDS, type RangeMethodId } from '../ranges/methods.js';
 import { excluder } from '../schemes/exclude.js';
 import type { SchemeId } from '../schemes/registry.js';
 import { schemeOf } from '../schemes/registry.js';
@@ -36,7 +36,7 @@ export interface SearchOptions
 /** One line of the Pareto table. */
 export interface Trial {
   readonly scheme: SchemeId;
-  readonly calibrator: CalibratorId | null;
+  readonly calibrator: RangeMethodId | null;
   /** Layers kept float because of what they do to decisions. */
   readonly keptFloat: number;
   readonly bytes: number;
@@ -66,7 +66,7 @@ export interface SearchResult {
   readonly finalists: readonly {
     readonly candidate: Candidate;
     readonly trial: Trial;
-    readonly calibrator: CalibratorId;
+    readonly calibrator: RangeMethodId;
   }[];
 }
 
@@ -75,7 +75,7 @@ const NOISE = 1.1;
 
 interface Tried {
   readonly scheme: SchemeId;
-  readonly calibrator: CalibratorId;
+  readonly calibrator: RangeMethodId;
   readonly keptFloat: number;
   readonly candidate: Candidate;
   readonly search: Judgement;
@@ -141,7 +141,7 @@ class Search {
   }
 
   /** Ranges by every calibrator, from one look at the activations. */
-  private async calibrations(): Promise<[CalibratorId, Calibration | undefined][]> {
+  private async calibrations(): Promise<[RangeMethodId, Calibration | undefined][]> {
     const { source, options } = this;
     const scheme = schemeOf('static');
     const model = await source.prepared(scheme.foldsNorms);
@@ -149,13 +149,13 @@ class Search {
     const request = { ...options, exclude, hasManifest: source.manifest !== null };
     const observed = scheme.observes!(model, request);
     if (observed.values.length === 0) return [['minmax', undefined]];
-    const calibrations = await calibrateModel(source, observed, CALIBRATOR_IDS, options);
-    return CALIBRATOR_IDS.map((id, i) => [id, calibrations[i]]);
+    const calibrations = await calibrateModel(source, observed, RANGE_METHOD_IDS, options);
+    return RANGE_METHOD_IDS.map((id, i) => [id, calibrations[i]]);
   }
 
   private async tryAndRefine(
     scheme: SchemeId,
-    calibrations: readonly (readonly [CalibratorId, Calibration | undefined])[],
+    calibrations: readonly (readonly [RangeMethodId, Calibration | undefined])[],
   ): Promise<void> {
     const tried: Tried[] = [];
     for (const [calibrator, calibration] of calibrations) tried.push(await this.try(scheme, calibrator, calibration));
@@ -181,7 +181,7 @@ class Search {
 
   private async try(
     scheme: SchemeId,
-    calibrator: CalibratorId,
+    calibrator: RangeMethodId,
     calibration: Calibration | undefined,
     excludeNamed?: ReadonlyMap<string, string>,
     keptFloat = 0,
@@ -229,7 +229,7 @@ class Search {
   }
 
   /** Size, speed and the held-out check of what is worth a line: the plain schemes, and the last step of each refinement. */
-  async trials(): Promise<{ candidate: Candidate; trial: Trial; calibrator: CalibratorId }[]> {
+  async trials(): Promise<{ candidate: Candidate; trial: Trial; calibrator: RangeMethodId }[]> {
     const { source, options } = this;
     const worth = this.tried.filter((each) => each.keptFloat === 0 || each === this.settled(each.scheme));
     const measured: { tried: Tried; bytes: number; speed: number; heldOut: Judgement }[] = [];

@@ -5,7 +5,7 @@ import { type OnnxModel, setMetadata } from '../../onnx/model.js';
 import { assertOpset } from '../../onnx/opset.js';
 import { type ModelProcessOptions, withModelProcess } from '../../runtime/child.js';
 import { type Calibration, chooseRanges, observe } from '../ranges/calibrate.js';
-import { type CalibratorId, calibratorOf } from '../ranges/calibrators.js';
+import { type RangeMethodId, rangeMethodOf } from '../ranges/methods.js';
 import { excluder } from '../schemes/exclude.js';
 import { nothingToQuantize, refuseOpset } from '../schemes/refusal.js';
 import { type SchemeId, schemeOf } from '../schemes/registry.js';
@@ -15,7 +15,7 @@ import type { QuantizationSource } from '../source.js';
 
 export interface CandidateOptions {
   readonly scheme: SchemeId;
-  readonly calibrator: CalibratorId;
+  readonly calibrator: RangeMethodId;
   readonly perChannel: boolean;
   /** See `SchemeRequest`. */
   readonly fullRange: boolean;
@@ -74,7 +74,7 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
 export async function calibrateModel(
   { path, keyOf }: QuantizationSource,
   observed: ObservedModel,
-  calibrators: readonly CalibratorId[],
+  calibrators: readonly RangeMethodId[],
   {
     child,
     threads,
@@ -82,7 +82,7 @@ export async function calibrateModel(
     calibrationRows,
   }: Pick<CandidateOptions, 'child' | 'threads' | 'onBatch' | 'calibrationRows'>,
 ): Promise<Calibration[]> {
-  const histograms = calibrators.some((id) => calibratorOf(id).choose !== undefined);
+  const histograms = calibrators.some((id) => rangeMethodOf(id).choose !== undefined);
   const options = { threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
   const seen = await withModelProcess(child, (process) =>
     observe(observed, calibrationRows, { ...options, child: process }),

@@ -2,6 +2,9 @@ import type { OnnxModel } from '../../onnx/model.js';
 import type { DeviceChoice } from '../../runtime/device.js';
 import type { TensorValue } from '../../runtime/value.js';
 
+export const ENGINE_IDS = ['onnxruntime', 'tfjs'] as const;
+export type EngineId = (typeof ENGINE_IDS)[number];
+
 /** A forward pass that ends in a loss. Every shape in it is concrete. */
 export interface LossModel {
   readonly model: OnnxModel;
@@ -41,7 +44,7 @@ export interface GradientSession {
 
 /** Something that differentiates a loss model and runs it. */
 export interface TrainingEngine {
-  readonly id: 'onnxruntime' | 'tfjs';
+  readonly id: EngineId;
   /** @throws HpsError ONNX_UNSUPPORTED naming an operator without a gradient and its node; BACKEND_UNAVAILABLE */
   open(model: LossModel, options: EngineOptions): Promise<GradientSession>;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HpsError } from '../../errors.js';
 import { MODALITIES } from '../../onnx/manifest-names.js';
 import { SCHEDULES } from '../update/schedule.js';
 
@@ -102,3 +103,14 @@ export const trainingConfigSchema = z.strictObject({
 });
 
 export type TrainingConfig = z.infer<typeof trainingConfigSchema>;
+/** As it is written: what is left out has its default. */
+export type TrainingSettings = Partial<z.input<typeof trainingConfigSchema>>;
+
+/** Settings with the defaults in place of what is left out. @throws HpsError CONFIG_INVALID naming the key that is wrong */
+export function completeTraining(settings: TrainingSettings = {}): TrainingConfig {
+  const result = trainingConfigSchema.safeParse(settings);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
+  throw new HpsError('CONFIG_INVALID', `training.${key}: ${issue.message}`, { details: { key: `training.${key}` } });
+}

@@ -44,16 +44,10 @@ const quantize = (model: string, out: string, scheme: 'static' | 'dynamic') =>
     model,
     out,
     scheme,
-    calibrator: 'minmax',
-    perChannel: true,
-    fullRange: false,
-    exclude: [],
+    ranges: 'minmax',
     gate: 'off',
     allowBatchDependence: true,
-    contrib: false,
-    seed: 0,
     force: true,
-    dryRun: false,
   });
 
 /** So many pairs of each modality, in turn. */

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { withAtomicOutput } from '../../../../src/core/bytes/output.js';
 import { calibratedManifest, embedCalibrator } from '../../../../src/core/calibration/embed.js';
-import { finetuneTraining } from '../../../../src/core/cli/finetune-flags.js';
 import { HpsError } from '../../../../src/core/errors.js';
 import { initCheckpoint } from '../../../../src/core/lifecycle/init/init.js';
 import { type FinetuneOptions, finetuneModel } from '../../../../src/core/lifecycle/train/finetune.js';
@@ -14,7 +13,6 @@ import { writeOnnx } from '../../../../src/core/onnx/write.js';
 import { readTensor } from '../../../../src/core/tensor/tensor.js';
 import type { TrainingEngine } from '../../../../src/core/training/engines/engine.js';
 import { onnxruntimeEngine } from '../../../../src/core/training/engines/onnxruntime.js';
-import { tfjsEngine } from '../../../../src/core/training/engines/tfjs.js';
 import { hpsv3 } from '../../../helpers/cli.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { sharedFolder } from '../../../helpers/temp.js';
@@ -46,9 +44,9 @@ const options = (out: string, changes: Partial<FinetuneOptions> = {}): FinetuneO
   forget: 0.02,
   out: join(folder, out),
   train: 'all',
-  training: finetuneTraining(undefined, { lr: 3e-3, batch_size: 8, mixup: 0, patience: 0, val_fraction: 0.4 }),
+  training: { lr: 3e-3, batch_size: 8, mixup: 0, patience: 0, val_fraction: 0.4 },
   epochs: 6,
-  engine: onnxruntimeEngine,
+  engine: 'onnxruntime',
   device: 'cpu',
   threads: 1,
   seed: 1,
@@ -282,7 +280,7 @@ describe('finetuneModel', () => {
   it('trains by TensorFlow.js to the same weights', async () => {
     const settings = { train: 'head', epochs: 1 } as const;
     await finetuneModel(options('ort.onnx', settings));
-    await finetuneModel(options('tfjs.onnx', { ...settings, engine: tfjsEngine }));
+    await finetuneModel(options('tfjs.onnx', { ...settings, engine: 'tfjs' }));
     const [ours, theirs] = [await weights(join(folder, 'ort.onnx')), await weights(join(folder, 'tfjs.onnx'))];
     for (const [name, value] of ours) {
       // The bias of utilities cancels between two items: its gradient is rounding alone, which Adam scales to a whole step.

@@ -14,7 +14,7 @@ import { openOnnx } from '../../../../src/core/onnx/read.js';
 import { chunksOf } from '../../../../src/core/onnx/weight.js';
 import { writeOnnx } from '../../../../src/core/onnx/write.js';
 import { type ChannelClass, channelClasses } from '../../../../src/core/quantization/channels.js';
-import type { CalibratorId } from '../../../../src/core/quantization/ranges/calibrators.js';
+import type { RangeMethodId } from '../../../../src/core/quantization/ranges/methods.js';
 import { rescaleChannels } from '../../../../src/core/quantization/ranges/rescale.js';
 import { insertGains } from '../../../../src/core/quantization/schemes/gains.js';
 import type { SchemeRequest } from '../../../../src/core/quantization/schemes/scheme.js';
@@ -216,7 +216,7 @@ it('ends a class at a constant that is added here and multiplied there', () => {
 async function staticError(
   model: OnnxModel,
   shape: readonly number[],
-  { calibrator = 'minmax', rows: calibrationRows = 512 }: { calibrator?: CalibratorId; rows?: number } = {},
+  { calibrator = 'minmax', rows: calibrationRows = 512 }: { calibrator?: RangeMethodId; rows?: number } = {},
 ) {
   const path = join(tempFolder(), 'float.onnx');
   await withAtomicOutput(path, {}, (output) => writeOnnx(model, output));

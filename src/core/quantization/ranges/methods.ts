@@ -4,17 +4,17 @@ import { expectedSquaredError } from './quantization-error.js';
 import { type Range, within } from './range.js';
 
 /** Chooses the range of an activation from what calibration saw of it. */
-export interface Calibrator {
+export interface RangeMethod {
   readonly id: string;
   readonly label: string;
   /** Undefined for one that needs only the extremes. */
   choose?(histogram: Histogram): Range;
 }
 
-export const CALIBRATOR_IDS = ['minmax', 'entropy', 'percentile', 'mse'] as const;
-export type CalibratorId = (typeof CALIBRATOR_IDS)[number];
+export const RANGE_METHOD_IDS = ['minmax', 'entropy', 'percentile', 'mse'] as const;
+export type RangeMethodId = (typeof RANGE_METHOD_IDS)[number];
 
-export const CALIBRATORS: readonly (Calibrator & { readonly id: CalibratorId })[] = [
+export const RANGE_METHODS: readonly (RangeMethod & { readonly id: RangeMethodId })[] = [
   { id: 'minmax', label: 'everything that was seen' },
   {
     id: 'entropy',
@@ -25,7 +25,8 @@ export const CALIBRATORS: readonly (Calibrator & { readonly id: CalibratorId })[
   { id: 'mse', label: 'least squared error', choose: leastSquaresRange },
 ];
 
-export const calibratorOf = (id: CalibratorId): Calibrator => CALIBRATORS.find((candidate) => candidate.id === id)!;
+export const rangeMethodOf = (id: RangeMethodId): RangeMethod =>
+  RANGE_METHODS.find((candidate) => candidate.id === id)!;
 
 const PERCENTILES = [0.99, 0.999, 0.9999, 0.99999] as const;
 

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
 import { chooseRanges, type Observation, pairKey } from '../../../../src/core/quantization/ranges/calibrate.js';
-import { CALIBRATORS } from '../../../../src/core/quantization/ranges/calibrators.js';
 import { entropyRange } from '../../../../src/core/quantization/ranges/entropy.js';
 import { Histogram } from '../../../../src/core/quantization/ranges/histogram.js';
+import { RANGE_METHODS } from '../../../../src/core/quantization/ranges/methods.js';
 import { expectedSquaredError } from '../../../../src/core/quantization/ranges/quantization-error.js';
 import type { Range } from '../../../../src/core/quantization/ranges/range.js';
 import { BinCounter } from '../../../../src/core/tensor/bins.js';
@@ -73,7 +73,7 @@ describe('entropy calibration', () => {
   });
 });
 
-describe.each(CALIBRATORS.filter(({ choose }) => choose))('calibrator $id', ({ id, choose }) => {
+describe.each(RANGE_METHODS.filter(({ choose }) => choose))('calibrator $id', ({ id, choose }) => {
   it('keeps 0 inside, and stays inside what was seen', () => {
     for (const [low, high] of [
       [0, 9],

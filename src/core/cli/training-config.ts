@@ -1,2 +1,0 @@
-/** The `training` section lies with what reads it. */
-export { type TrainingConfig, trainingConfigSchema } from '../training/run/config.js';

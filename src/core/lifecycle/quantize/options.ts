@@ -1,0 +1,60 @@
+import { DEFAULT_GATE, DEFAULT_SEED } from '../../defaults.js';
+import type { Budget } from '../../gate/budget.js';
+import type { GateLevel } from '../../gate/report.js';
+import type { RangeMethodId } from '../../quantization/ranges/methods.js';
+import type { SchemeId } from '../../quantization/schemes/registry.js';
+import type { Run } from '../../run.js';
+import type { ModelLimits } from '../../runtime/child.js';
+
+export interface QuantizeOptions extends Run {
+  /** The float model. */
+  readonly model: string;
+  readonly out: string;
+  /** `auto` searches for the one to recommend. */
+  readonly scheme?: SchemeId | 'auto';
+  /** How static ranges are chosen. */
+  readonly ranges?: RangeMethodId;
+  /** Rows of the user's own (safetensors, by input name) for calibration and gate instead of seeded probes. */
+  readonly inputs?: string;
+  /** Media of the user's own (JSONL, CSV or Parquet of samples) for the same; what raters said of them gives the accuracy. */
+  readonly samples?: string;
+  /** Folder that paths in `samples` are taken from; that of the file by default. */
+  readonly mediaRoot?: string;
+  readonly perChannel?: boolean;
+  /** All 8 bits for weights of integer kernels, though processors without VNNI cut sums off. */
+  readonly fullRange?: boolean;
+  /** Globs over node names. */
+  readonly exclude?: readonly string[];
+  readonly budget?: Budget;
+  /** Largest file that is accepted, in bytes. */
+  readonly maxSize?: number;
+  readonly gate?: GateLevel;
+  /** Let a file pass whose rows depend on their neighbours, as dynamic quantization's do. */
+  readonly allowBatchDependence?: boolean;
+  /** Allow MatMulNBits where the opset has no 4-bit integers. */
+  readonly allowContrib?: boolean;
+  /** Accept NaN and infinities among the weights. */
+  readonly allowNonfinite?: boolean;
+  readonly seed?: number;
+  /** Replace `out`. */
+  readonly force?: boolean;
+  /** Check everything, write nothing. */
+  readonly dryRun?: boolean;
+  readonly threads?: number;
+  readonly limits?: ModelLimits;
+}
+
+export const QUANTIZE_DEFAULTS = {
+  scheme: 'auto',
+  ranges: 'mse',
+  perChannel: true,
+  fullRange: false,
+  exclude: [],
+  gate: DEFAULT_GATE,
+  allowBatchDependence: false,
+  allowContrib: false,
+  allowNonfinite: false,
+  seed: DEFAULT_SEED,
+  force: false,
+  dryRun: false,
+} as const satisfies Partial<QuantizeOptions>;
