@@ -6,6 +6,7 @@ import { asHpsError, errorJson, internalError, isExit, toCliError } from './fail
 import { configPath, withFallbackValues } from './flag-values.js';
 import { formatJson } from './format.js';
 import { exitCodeOf, interruptible, type Kept } from './interruption.js';
+import { withFlags } from './option-names.js';
 import { installProcessGuards, markReported } from './process-guards.js';
 import { startProgress } from './progress.js';
 
@@ -87,7 +88,7 @@ export abstract class HpsCommand<T> extends Command {
       if (shown.has(warning)) return; // told while it happened, and again in the report
       shown.add(warning);
       progress.finish();
-      this.tell(warning);
+      this.tell(withFlags(warning, Object.keys(this.ctor.flags)));
     };
     try {
       const follow = (signal: AbortSignal) => work({ signal, onProgress: progress.update, onWarning });

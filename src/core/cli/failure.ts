@@ -3,6 +3,7 @@ import { suggest } from '../bytes/suggest.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { printable } from './format.js';
 import { exitCodeOf } from './interruption.js';
+import { withFlags } from './option-names.js';
 
 /** What every command prints for every failure under `--json`. */
 export interface ErrorJson {
@@ -37,7 +38,7 @@ const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): HpsError | null {
   if (error instanceof HpsError) {
     error.message = withoutFraming(error.message, ''); // ours name the flag themselves
-    return error;
+    return known.flags ? spelled(error, known.flags) : error;
   }
   const system = systemErrorCode(error);
   if (system !== undefined && NO_SPACE.has(system)) {
@@ -48,6 +49,14 @@ export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): Hps
     });
   }
   return isOclifError(error) ? usageError(error, known) : null;
+}
+
+/** The same failure with the flags of the command where core names its options. */
+function spelled(error: HpsError, flags: readonly string[]): HpsError {
+  const names = flags.map((flag) => flag.replace(/^--/, ''));
+  const { code, details, cause } = error;
+  const hint = error.hint && withFlags(error.hint, names);
+  return new HpsError(code, withFlags(error.message, names), { hint, details, cause });
 }
 
 /** What a bug looks like from outside: its kind only, since its message and stack may name folders of this machine. */
