@@ -12,6 +12,7 @@ import { killAndResume } from './resume.js';
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const FEW_ROWS = 1000;
 const MANY_ROWS = 100_000;
+const WORKER_ROWS = 30_000;
 /** What a heap may differ by between two runs of any length. */
 const FLAT = 1.25;
 
@@ -25,6 +26,7 @@ export default {
   async *cases(context) {
     yield await imageCase(context);
     yield await memoryCase(context);
+    yield await workerCase(context);
   },
 };
 
@@ -68,15 +70,7 @@ async function imageCase({ options, python, folder, cache, rounds, small, cli })
 
 /** Peak memory of the command on text pairs, every text another one; and a run that is killed and resumed. */
 async function memoryCase({ folder, cache, small, cli }) {
-  const model = join(cache, 'text.onnx');
-  if (!existsSync(model))
-    await makeModel(model, {
-      config: here('tiny.yaml'),
-      modality: 'text',
-      mode: 'pair',
-      folder,
-      cli,
-    });
+  const model = await textModel({ folder, cache, cli });
   const run = (rows) => {
     const file = join(folder, `${rows}.jsonl`);
     writePairs(file, rows);
@@ -107,6 +101,38 @@ async function memoryCase({ folder, cache, small, cli }) {
     notes: [
       `killed with ${resumed.rows.toLocaleString('en')} of ${most.toLocaleString('en')} rows in the journal, then resumed`,
     ],
+  });
+}
+
+async function textModel({ folder, cache, cli }) {
+  const model = join(cache, 'text.onnx');
+  const made = { config: here('tiny.yaml'), modality: 'text', mode: 'pair', folder, cli };
+  if (!existsSync(model)) await makeModel(model, made);
+  return model;
+}
+
+/** What `hpsv3 worker` costs a host beside `hpsv3 batch` on the same rows: whole processes, from a file to a file. */
+async function workerCase({ folder, cache, rounds, small, cli }) {
+  const model = await textModel({ folder, cache, cli });
+  const count = small ? FEW_ROWS : WORKER_ROWS;
+  const file = join(folder, `worker-${count}.jsonl`);
+  writePairs(file, count);
+  const options = ['--model', model, '--batch-size', '64'];
+  const piped = cli('worker', ...options);
+  const quoted = [piped.command, ...piped.args].map((word) => `'${word}'`).join(' ');
+  const out = join(folder, 'piped.jsonl');
+  const [worker, batch] = await alternate(
+    [
+      { name: 'hpsv3 worker', command: 'sh', args: ['-c', `${quoted} <'${file}' >'${out}'`] },
+      {
+        name: 'hpsv3 batch',
+        ...cli('batch', ...options, '--input', file, '--output', join(folder, 'file.jsonl'), '--force', '--quiet'),
+      },
+    ],
+    { rounds: rounds(3), warmup: 0 },
+  );
+  return benchCase(`a worker on ${count.toLocaleString('en')} tiny text pairs`, worker, [batch], {
+    targets: [atMost('at most 1.05 times the time of batch', 1 / ratioOf(worker, batch), 1.05, 'x')],
   });
 }
 

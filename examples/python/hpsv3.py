@@ -128,9 +128,10 @@ class HPSv3Scorer:
             unanswered: collections.deque[str] = collections.deque()
             lines = (f"{json.dumps(row)}\n" for row in rows)
             for attempt in range(self._restarts + 1):
-                worker = self._workers.get(embed) or self._start(embed)
+                worker = None
                 finished = False
                 try:
+                    worker = self._workers.get(embed) or self._start(embed)
                     for answer in worker.exchange(lines, unanswered):
                         yield answer
                     finished = True
@@ -139,7 +140,7 @@ class HPSv3Scorer:
                     if attempt == self._restarts:
                         raise WorkerError(f"the worker ended with {died} {attempt + 1} times: {self._command}") from None
                 finally:
-                    if not finished:  # it died, or nobody wants the rest of its answers
+                    if worker and not finished:  # it died, or nobody wants the rest of its answers
                         worker.kill()
                         self._workers.pop(embed, None)
 
@@ -161,7 +162,10 @@ class _Worker:
             raise WorkerError(f"{command[0]} cannot be run: {error}. Set HPSV3_COMMAND, or give command=") from error
         ready = self._process.stdout.readline()
         if not ready:
-            raise WorkerError(f"the worker ended with exit code {self._process.wait()}: {shlex.join(command)}")
+            code = self._process.wait()
+            if code < 0:  # killed from outside, which another try may be spared
+                raise _Died(f"exit code {code}")
+            raise WorkerError(f"the worker ended with exit code {code}: {shlex.join(command)}")
         self.facts = json.loads(ready)
 
     def exchange(self, lines: Iterator[str], unanswered: "collections.deque[str]") -> Iterator[dict]:
@@ -218,6 +222,19 @@ class _Worker:
                 pipe.close()
             except OSError:
                 pass
+
+
+def columns(results: Sequence[Any]) -> dict[str, list]:
+    """What score_batch(errors="return") gives, as columns of a table."""
+    named = {name: [getattr(one, name, None) for one in results] for name in ("id", "logit", "winner")}
+    failed = [isinstance(one, ScoringError) for one in results]
+    return {
+        "id": named["id"],
+        "logit": named["logit"],
+        "score": [None if bad else float(one) for one, bad in zip(results, failed)],
+        "winner": named["winner"],
+        "error": [str(one) if bad else None for one, bad in zip(results, failed)],
+    }
 
 
 def _row(sample: Any, number: int, task: str | None, mode: str) -> dict:
