@@ -29,6 +29,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { transposeMatrix } from '../../tensor/transform.js';
 import type { EngineId, TrainingEngine } from '../../training/engines/engine.js';
 import { loadEngine } from '../../training/engines/registry.js';
+import { headKeys } from '../../training/graph/forward.js';
 import { type OpenedForward, openForward } from '../../training/graph/onnx-forward.js';
 import { type Comparison, compareJudged } from '../../training/run/compare.js';
 import { completeTraining, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
@@ -389,7 +390,7 @@ class Finetuning {
 
   /** @throws HpsError USAGE where the selection has no tensor */
   private selected(): (key: string) => boolean {
-    const matches = trainSelector(this.options.train);
+    const matches = trainSelector(this.options.train, () => headKeys(this.opened.forward));
     const keys = Array.from(this.opened.forward.parameters.values(), ({ key }) => key).filter((key) => !isBuffer(key));
     if (keys.some(matches)) return matches;
     throw new HpsError(

@@ -81,3 +81,10 @@ export function trimForward(whole: Omit<ForwardModel, 'itemOutputs'>): ForwardMo
   const parameters = new Map([...whole.parameters].filter(([name]) => used.has(name)));
   return { ...whole, item, head, itemOutputs, parameters };
 }
+
+/** Keys of the parameters that lie after the embedding: those of the head, whatever the family calls them. */
+export function headKeys({ item, itemOutputs, head, parameters }: ForwardModel): Set<string> {
+  const after = extractSubgraph(item, { inputs: [EMBEDDING], outputs: [...itemOutputs] });
+  const used = [after, head].flatMap((model) => model?.graph.initializer.map(({ name = '' }) => name) ?? []);
+  return new Set(used.flatMap((name) => parameters.get(name)?.key ?? []));
+}

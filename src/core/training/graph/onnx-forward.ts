@@ -78,14 +78,17 @@ const leftInputs = ({ inputs }: Manifest): Manifest['inputs'] =>
     .filter(({ name }) => name.startsWith(LEFT))
     .map((input) => ({ ...input, name: input.name.slice(LEFT.length) }));
 
-/** The left encoder with its utility as the item graph, and the head between both embeddings. */
-function cutPair(model: OnnxModel, manifest: Manifest, file: string): { item: OnnxModel; head: OnnxModel } {
+/** The left encoder with its utility as the item graph, and the head between both embeddings where there is one. */
+function cutPair(model: OnnxModel, manifest: Manifest, file: string): { item: OnnxModel; head: OnnxModel | null } {
   const { graph } = model;
   if (!PAIR_EMBEDDINGS.every((name) => graph.valueInfo.some((info) => info.name === name)))
     throw untrainable(file, 'its encoder and head cannot be told apart', 'Export it with hpsv3.');
   const sided = manifest.inputs.map(({ name }) => name).filter((name) => name.startsWith(LEFT));
   const encoder = extractSubgraph(model, { inputs: sided, outputs: [PAIR_EMBEDDINGS[0], 'left_utility_logit'] });
-  const head = extractSubgraph(model, { inputs: [...PAIR_EMBEDDINGS], outputs: ['logit', 'pair_logit'] });
+  const head =
+    manifest.decision === 'pair-head'
+      ? extractSubgraph(model, { inputs: [...PAIR_EMBEDDINGS], outputs: ['logit', 'pair_logit'] })
+      : null;
   const itemNames = new Map([
     ...sided.map((name) => [name, name.slice(LEFT.length)] as const),
     [PAIR_EMBEDDINGS[0], EMBEDDING],
@@ -93,7 +96,8 @@ function cutPair(model: OnnxModel, manifest: Manifest, file: string): { item: On
   ]);
   return {
     item: renamed(encoder, itemNames),
-    head: renamed(head, new Map([[PAIR_EMBEDDINGS[0], 'left'] as const, [PAIR_EMBEDDINGS[1], 'right'] as const])),
+    head:
+      head && renamed(head, new Map([[PAIR_EMBEDDINGS[0], 'left'] as const, [PAIR_EMBEDDINGS[1], 'right'] as const])),
   };
 }
 
