@@ -3,6 +3,7 @@ export const ORDER = [
   'errors.ts',
   'limits.ts',
   'version.ts',
+  'modality.ts',
   'run.ts',
   'defaults.ts',
   'bytes',

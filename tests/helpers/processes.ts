@@ -31,8 +31,8 @@ export function cpuSeconds(pid: number): number {
   }
 }
 
-/** Waits until a condition holds. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+/** Waits until a condition holds: by default as long as it takes on a machine that has much else to do. */
+export async function until(condition: () => boolean, timeoutMs = 90_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain`);

@@ -1,7 +1,8 @@
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { ITEM_PARTS } from '../modality.js';
 import { quote, type RowFields, type RowValue } from './row-json.js';
-import { type DataRow, ITEM_PARTS, type Item, RowError } from './rows.js';
+import { type DataRow, type Item, RowError } from './rows.js';
 
 /**
  * Rows as the flat columns that CSV and Parquet share:

@@ -1,14 +1,11 @@
 import { LIMITS } from '../limits.js';
+import { ITEM_PARTS, type ItemPart, MODALITIES, type Modality, partsOf } from '../modality.js';
 import { parseRowValue, quote, type RowFields, type RowValue } from './row-json.js';
 import {
   type AbsoluteRow,
   type AuxLabels,
   type DataRow,
-  ITEM_PARTS,
   type Item,
-  type ItemPart,
-  MODALITIES,
-  type Modality,
   type PairRow,
   RowError,
   type ScoreRow,
@@ -363,8 +360,9 @@ function shorthandItem(fields: RowFields, modality: Modality | undefined): Item 
   const messages = fieldValue(fields, 'messages');
   if (messages !== undefined && modality === 'text' && !contents.has('text'))
     return { messages: turns(messages, 'messages') };
-  const parts = (modality ?? '').split('-') as ItemPart[];
-  const present = parts.map((part) => [part, contents.get(part) ?? missing(part)] as const);
+  const present = (modality ? partsOf(modality) : []).map(
+    (part) => [part, contents.get(part) ?? missing(part)] as const,
+  );
   return present.length === 1 ? present[0][1] : (Object.fromEntries(present) as Item);
 }
 

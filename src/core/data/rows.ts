@@ -1,12 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-
-/** What a sample consists of. The joined ones name the model's two inputs. */
-export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
-export type Modality = (typeof MODALITIES)[number];
-
-/** Parts of an item that has several inputs. */
-export const ITEM_PARTS = ['image', 'text', 'audio', 'video'] as const;
-export type ItemPart = (typeof ITEM_PARTS)[number];
+import type { ItemPart, Modality } from '../modality.js';
 
 /** One turn of a conversation. */
 export interface Turn {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.js';
+import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
 import { NUMBER, ROW_TYPES } from './parse-row.js';
-import { ITEM_PARTS, MODALITIES } from './rows.js';
 
 /**
  * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
@@ -196,5 +196,7 @@ function agree(...names: readonly (string | null | undefined)[]): boolean {
   return new Set(spelled).size <= 1;
 }
 
-const partsOfType = (type: string) =>
-  (ROW_TYPES.get(type)?.modality ?? '').split('-') as ('image' | 'text' | 'audio' | 'video')[];
+const partsOfType = (type: string): ItemPart[] => {
+  const modality = ROW_TYPES.get(type)?.modality;
+  return modality ? partsOf(modality) : [];
+};

@@ -1,7 +1,9 @@
+import type { StagedOutput } from '../bytes/output.js';
+import type { WrittenFile } from '../bytes/sink.js';
 import type { TableCell } from './flat.js';
 import type { ParquetColumn } from './parquet.js';
 import type { DataFormat } from './recognise.js';
-import type { ScoreRow } from './rows.js';
+import type { ScoreRow, Winner } from './rows.js';
 import { createTableWriter, type RowSink, type RowWriter } from './write-rows.js';
 
 /** A column of a table of scores. */
@@ -72,6 +74,23 @@ export function createScoreWriter(
     toJson: formatScore,
   });
 }
+
+/** Score rows as the main file of an output, a line of JSON each. */
+export async function writeScoreFile(
+  output: StagedOutput,
+  count: number,
+  rowAt: (row: number) => ScoreRow,
+): Promise<WrittenFile> {
+  const sink = await output.create();
+  const writer = createScoreWriter(sink, 'jsonl');
+  for (let row = 0; row < count; row++) await writer.write(rowAt(row));
+  await writer.finish();
+  return sink.finish();
+}
+
+/** Whom a probability that left is preferred is for. */
+export const winnerOf = (probability: number): Winner =>
+  probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right';
 
 /** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
 const FIELDS = [

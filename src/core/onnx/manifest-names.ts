@@ -1,3 +1,5 @@
+export { MODALITIES, type Modality } from '../modality.js';
+
 /**
  * The manifest: what an .onnx file says of itself, as JSON under `metadata_props` key `hpsv3.manifest`.
  * It holds what changes the content only (names without folders, hashes, options), so that equal inputs give equal bytes.
@@ -9,7 +11,6 @@ export const MANIFEST_SCHEMA = 'hpsv3/manifest@1';
 /** A manifest that uses fields which the first schema lacks: tools that do not know them must not read the file. */
 export const NEWER_MANIFEST_SCHEMA = 'hpsv3/manifest@2';
 
-export const MODALITIES = ['image', 'text', 'image-text', 'audio', 'video', 'audio-text', 'video-text'] as const;
 export const MODES = ['item', 'pair', 'head'] as const;
 export const DECISIONS = ['pair-head', 'utility-difference'] as const;
 
@@ -19,7 +20,6 @@ export const isTextual = (kind: string): boolean => kind === 'text' || kind === 
 /** What a file of pairs calls the embeddings of both sides; a file of items calls its own `embedding`. */
 export const PAIR_EMBEDDINGS = ['left_embedding', 'right_embedding'] as const;
 
-export type Modality = (typeof MODALITIES)[number];
 export type Mode = (typeof MODES)[number];
 /** Which of its outputs a file decides a pair by; calibrators and ensembles are bound to it. */
 export type Decision = (typeof DECISIONS)[number];

@@ -5,7 +5,7 @@ import { HpsError, systemErrorCode } from '../errors.js';
 import type { ChatMessage, MediaItem, MediaSource } from '../media/item.js';
 import { schemeOf } from '../media/remote/location.js';
 import type { RemoteStore } from '../media/remote/store.js';
-import type { Modality } from '../onnx/manifest.js';
+import { type ItemPart, type Modality, partsOf } from '../modality.js';
 import { inlineMedia, isInline } from './inline-media.js';
 
 /** Bytes in memory instead of a file. */
@@ -26,8 +26,6 @@ export type ItemInput =
       readonly messages?: readonly ChatMessage[];
     };
 
-type Part = 'image' | 'text' | 'audio' | 'video';
-
 export interface ResolveOptions {
   readonly modality: Modality;
   /** The text of an item that has none of its own, where the model reads text beside another part. */
@@ -47,8 +45,6 @@ export interface ResolvedItem {
   /** Call it when the media have been read: fetched files may then go. */
   release(): void;
 }
-
-export const partsOf = (modality: Modality): Part[] => modality.split('-') as Part[];
 
 /**
  * What a model of this modality reads of an item.
@@ -85,8 +81,8 @@ export async function resolveItem(item: ItemInput, options: ResolveOptions): Pro
 /** A string is the first part; the text beside it is the context. */
 function contentOf(
   item: ItemInput,
-  part: Part,
-  parts: readonly Part[],
+  part: ItemPart,
+  parts: readonly ItemPart[],
   context: string | undefined,
 ): string | MediaBytes {
   const own = typeof item === 'string' ? (part === parts[0] ? item : undefined) : item[part];

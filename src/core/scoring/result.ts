@@ -1,5 +1,6 @@
 import type { Calibrated } from '../calibration/calibrator.js';
 import type { Winner } from '../data/rows.js';
+import { winnerOf } from '../data/write-scores.js';
 import { sigmoid } from '../stats/logistic.js';
 
 interface ScoreBase {
@@ -68,5 +69,3 @@ export function pairScore(
     ...facts,
   };
 }
-
-const winnerOf = (probability: number): Winner => (probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right');

@@ -1,6 +1,6 @@
 import type { DataRow } from '../data/rows.js';
 import { HpsError } from '../errors.js';
-import { partsOf } from '../samples/resolve.js';
+import { partsOf } from '../modality.js';
 import { guessModality, modalityOf } from '../samples/row-modality.js';
 import type { HPSv3Scorer, Sample } from './scorer.js';
 

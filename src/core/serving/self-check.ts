@@ -2,7 +2,8 @@ import { HpsError } from '../errors.js';
 import { encodePng } from '../media/encode-image.js';
 import { encodeMp4 } from '../media/encode-video.js';
 import { encodeWav } from '../media/encode-wav.js';
-import { type ItemInput, partsOf } from '../samples/resolve.js';
+import { partsOf } from '../modality.js';
+import type { ItemInput } from '../samples/resolve.js';
 import type { HPSv3Scorer } from '../scoring/scorer.js';
 
 /** What a model says of two made-up items, alone and in company. */

@@ -1,5 +1,5 @@
 import type { Random } from '../bytes/random.js';
-import type { ItemPart } from '../data/rows.js';
+import type { ItemPart } from '../modality.js';
 import type { Perturbation } from './perturbation.js';
 
 /** An item as it is stored: a text stands in the row, anything else is a file beside it. */

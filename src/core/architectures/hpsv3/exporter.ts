@@ -1,8 +1,9 @@
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { HpsError } from '../../errors.js';
+import { type Modality, partsOf } from '../../modality.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
-import type { ContractInput, ContractOutput, Modality } from '../../onnx/manifest.js';
+import type { ContractInput, ContractOutput } from '../../onnx/manifest.js';
 import { TOKENIZER_KEY } from '../../onnx/manifest-names.js';
 import type { ArchitectureExporter, ExportRequest } from '../architecture.js';
 import { exampleInputs } from '../example-inputs.js';
@@ -26,7 +27,7 @@ const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } sat
   std: [number, number, number];
 };
 
-const towersOf = (modality: Modality): Tower[] => modality.split('-') as Tower[];
+const towersOf: (modality: Modality) => readonly Tower[] = partsOf;
 
 const presentTowers = (checkpoint: Checkpoint): Tower[] =>
   TOWERS.filter((tower) => [...checkpoint.tensors.keys()].some((name) => name.startsWith(TOWER_PREFIX[tower])));

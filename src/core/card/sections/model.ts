@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatHash } from '../../bytes/format.js';
+import { ITEM_PARTS, PARTS } from '../../modality.js';
 import type { ContractInput } from '../../onnx/manifest.js';
 import { type Block, code, facts as factTable, heading, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, ModelFacts } from '../card-facts.js';
@@ -163,10 +164,8 @@ export function howToUse(facts: CardFacts): Block[] {
 
 /** Names of two samples of a modality, as a person would have them. */
 function samplesOf(modality: string | null): [string, string] {
-  const part = (modality ?? 'image').split('-')[0];
-  if (part === 'text') return ['A red fox.', 'A fox, read.'];
-  const suffix = part === 'audio' ? 'wav' : part === 'video' ? 'mp4' : 'jpg';
-  return [`left.${suffix}`, `right.${suffix}`];
+  const { ending } = PARTS[ITEM_PARTS.find((part) => modality?.startsWith(part)) ?? 'image'];
+  return ending === null ? ['A red fox.', 'A fox, read.'] : [`left${ending}`, `right${ending}`];
 }
 
 function commands(facts: CardFacts, model: ModelFacts): Block[] {

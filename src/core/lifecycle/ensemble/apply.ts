@@ -2,22 +2,14 @@ import { basename } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { Interner } from '../../data/interner.js';
 import { errorsOf, withErrorRows } from '../../data/row-files.js';
+import { writeScoreFile } from '../../data/write-scores.js';
 import { filled } from '../../defaults.js';
 import { combineLogits, disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, readEnsemble, weightsOf } from '../../ensemble/ensemble-file.js';
 import type { Disagreement } from '../../ensemble/fit.js';
 import type { MemberScores } from '../../ensemble/rows.js';
 import type { Run } from '../../run.js';
-import {
-  byName,
-  type InputRows,
-  inputRows,
-  readMembers,
-  replacedMember,
-  type ScoreFile,
-  usage,
-  writeScores,
-} from './inputs.js';
+import { byName, type InputRows, inputRows, readMembers, replacedMember, type ScoreFile, usage } from './inputs.js';
 
 export interface ApplyEnsembleOptions extends Run {
   /** The file that `makeEnsemble` wrote. */
@@ -64,7 +56,7 @@ export async function applyEnsemble(given: ApplyEnsembleOptions): Promise<ApplyE
       const coefficients = weights.map((weight) => slope * weight);
       let total = 0;
       let unanimous = 0;
-      const { name, sha256 } = await writeScores(output, ids.size, (row) => {
+      const { name, sha256 } = await writeScoreFile(output, ids.size, (row) => {
         const disagreement = disagreementAt(shares, logits, row);
         total += disagreement;
         if (disagreement === 0) unanimous++;

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { errorsOf, withErrorRows } from '../../data/row-files.js';
+import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { disagreementAt } from '../../ensemble/combine.js';
 import { type EnsembleFile, formatEnsemble, isSha256 } from '../../ensemble/ensemble-file.js';
@@ -21,16 +22,7 @@ import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
 import type { Verdict } from '../../stats/paired.js';
 import { TOOL } from '../../version.js';
-import {
-  byName,
-  type InputRows,
-  inputRows,
-  readMembers,
-  readPairLabels,
-  type ScoreFile,
-  usage,
-  writeScores,
-} from './inputs.js';
+import { byName, type InputRows, inputRows, readMembers, readPairLabels, type ScoreFile, usage } from './inputs.js';
 
 export interface MakeEnsembleOptions extends Run {
   readonly scores: readonly ScoreFile[];
@@ -218,7 +210,7 @@ async function describeEnsemble(
 
 async function writeJudged(output: StagedOutput, data: EnsembleRows, { judged, shares }: Made): Promise<void> {
   if (!judged) return;
-  await writeScores(output, data.count, (row) => ({
+  await writeScoreFile(output, data.count, (row) => ({
     id: data.idAt(row),
     logit: judged.logits[row],
     disagreement: disagreementAt(shares, data.logits, row),

@@ -1,6 +1,4 @@
 import { basename } from 'node:path';
-import type { StagedOutput } from '../../bytes/output.js';
-import type { WrittenFile } from '../../bytes/sink.js';
 import { withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { nothingRead, type ReadJudgedOptions } from '../../data/judged-scores.js';
@@ -78,34 +76,6 @@ export function inputRows(
 /** A value for each member, by name. */
 export const byName = <T>(members: readonly { readonly name: string }[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(members.map(({ name }, m) => [name, values[m]]));
-
-/** What an ensemble says of a row. */
-export interface EnsembleScoreRow {
-  readonly id: string;
-  readonly logit: number;
-  readonly disagreement: number;
-}
-
-/** Text collected before it is written. */
-const FLUSH_CHARACTERS = 64 * 1024;
-
-/** Score rows as the main file of an output. */
-export async function writeScores(
-  output: StagedOutput,
-  count: number,
-  rowAt: (row: number) => EnsembleScoreRow,
-): Promise<WrittenFile> {
-  const sink = await output.create();
-  let text = '';
-  for (let row = 0; row < count; row++) {
-    text += `${JSON.stringify(rowAt(row))}\n`;
-    if (text.length < FLUSH_CHARACTERS) continue;
-    await sink.write(Buffer.from(text));
-    text = '';
-  }
-  await sink.write(Buffer.from(text));
-  return sink.finish();
-}
 
 /** A member that is not the model its weight was made for. */
 export const replacedMember = (name: string, expected: string, actual: string): HpsError =>

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
-import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
+import { withOptionalOutput } from '../../bytes/output.js';
 import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
 import {
   assertSameModel,
@@ -19,6 +19,8 @@ import {
 } from '../../data/judged-scores.js';
 import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
+import type { ScoreRow } from '../../data/rows.js';
+import { winnerOf, writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
@@ -126,7 +128,8 @@ export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
       withOptionalOutput(outScores, output, async (scoresOutput) => {
         const { report, joined, predictions } = await evaluate(options, refused);
         await reportOutput?.writeFile(reportOutput.name, `${JSON.stringify(report, null, 2)}\n`);
-        if (scoresOutput) await writeScoreRows(scoresOutput, joined, predictions);
+        // One for each judged row, in the order of the labels.
+        if (scoresOutput) await writeScoreFile(scoresOutput, joined.count, (row) => scoreRow(joined, predictions, row));
         return report;
       }),
     ),
@@ -254,35 +257,18 @@ async function compare(
   return { file, rows: report, ...(await compareWithBaseline(model, joined, bootstrap)) };
 }
 
-const FLUSH_CHARACTERS = 64 * 1024;
-
-/** One score row for each judged row, in the order of the labels. */
-async function writeScoreRows(
-  output: StagedOutput,
-  joined: JoinedPairs | JoinedAbsolutes,
-  predictions: Predictions,
-): Promise<void> {
-  const sink = await output.create();
-  let text = '';
-  for (let row = 0; row < joined.count; row++) {
-    text += `${JSON.stringify(scoreRow(joined, predictions, row))}\n`;
-    if (text.length < FLUSH_CHARACTERS) continue;
-    await sink.write(Buffer.from(text));
-    text = '';
-  }
-  await sink.write(Buffer.from(text));
-  await sink.finish();
-}
-
 /** A row as `hpsv3 batch` writes it (DESIGN: Data formats). */
-function scoreRow(joined: JoinedPairs | JoinedAbsolutes, { values, confidence, calibrated }: Predictions, row: number) {
+function scoreRow(
+  joined: JoinedPairs | JoinedAbsolutes,
+  { values, confidence, calibrated }: Predictions,
+  row: number,
+): ScoreRow {
   const id = joined.idAt(row);
   const logit = joined.logit[row];
   const value = values[row];
   if (joined.kind === 'absolute') {
     return { id, logit, score: Math.tanh(logit), ...(calibrated ? { calibrated: value } : {}) };
   }
-  const winner = value > 0.5 ? 'left' : value < 0.5 ? 'right' : 'tie';
   const sure = Number.isNaN(confidence[row]) ? {} : { confidence: confidence[row] };
-  return { id, logit, score: value, winner, ...sure, calibrated };
+  return { id, logit, score: value, winner: winnerOf(value), ...sure, calibrated };
 }

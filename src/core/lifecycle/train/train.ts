@@ -16,7 +16,7 @@ import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
-import type { Modality } from '../../onnx/manifest.js';
+import { type Modality, partsOf } from '../../modality.js';
 import {
   byteLevelTokenizer,
   maskTokenOf,
@@ -371,7 +371,7 @@ async function startNormalized(
   const tensors = new Map<string, Tensor>(initial.tensors);
   const settled = new Set<string>();
   // A tower alone before two together.
-  const ordered = train.toSorted((a, b) => a.modality.split('-').length - b.modality.split('-').length);
+  const ordered = train.toSorted((a, b) => partsOf(a.modality).length - partsOf(b.modality).length);
   for (const data of ordered) {
     const [stream] = streamsOf(data);
     const rows = Math.min(config.training.batch_norm_items, data.items.length);

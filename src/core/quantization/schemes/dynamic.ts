@@ -25,6 +25,7 @@ export const dynamic: QuantizationScheme = {
   minOpset: 11, // DynamicQuantizeLinear
   foldsNorms: true,
   determinism: 'batch-dependent',
+  tolerance: 0.1,
   apply: applyDynamic,
 };
 

@@ -48,6 +48,7 @@ export const half: QuantizationScheme = {
   minOpset: 7,
   foldsNorms: true,
   determinism: 'rounded',
+  tolerance: 0.01,
   observes(model, { exclude }) {
     const weighted = model.graph.node.filter((node) => isWeighted(node, model) && exclude(node) === undefined);
     return { model, values: [...new Set(weighted.flatMap(({ input, output }) => [input[0], output[0]]))] };

@@ -39,6 +39,7 @@ export const int4: QuantizationScheme = {
   minOpset: INT4_OPSET,
   foldsNorms: false,
   determinism: 'exact',
+  tolerance: 0.3,
   apply: applyInt4,
 };
 

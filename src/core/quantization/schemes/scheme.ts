@@ -62,6 +62,8 @@ export interface QuantizationScheme {
    * round otherwise than their emulation; `batch-dependent` where the scale of a row depends on its neighbours.
    */
   readonly determinism: 'exact' | 'rounded' | 'batch-dependent';
+  /** Largest accepted |quantized - float| of a score on the models of the conformance test, as a part of the spread of the float scores. */
+  readonly tolerance: number;
   /** Values whose ranges must be known first, and in which model. */
   observes?(model: OnnxModel, request: SchemeRequest): ObservedModel;
   apply(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel>;

@@ -32,6 +32,7 @@ export const staticInt8: QuantizationScheme = {
   foldsNorms: true,
   sparesHead: true,
   determinism: 'rounded',
+  tolerance: 0.15,
   observes,
   apply: applyStatic,
 };

@@ -42,6 +42,7 @@ export const weightOnly: QuantizationScheme = {
   minOpset: 7, // Mul broadcasts as it does now
   foldsNorms: false,
   determinism: 'exact',
+  tolerance: 0.05,
   apply: applyWeightOnly,
 };
 

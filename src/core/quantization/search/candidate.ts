@@ -14,7 +14,8 @@ import { sparedNodes } from '../schemes/spared.js';
 import type { QuantizationSource } from '../source.js';
 
 export interface CandidateOptions {
-  readonly scheme: SchemeId;
+  /** One of the registry by its id, or another. */
+  readonly scheme: SchemeId | QuantizationScheme;
   readonly calibrator: RangeMethodId;
   readonly perChannel: boolean;
   /** See `SchemeRequest`. */
@@ -43,7 +44,7 @@ export interface Candidate extends QuantizedModel {
  * @throws HpsError OPSET_UNSUPPORTED, ALREADY_QUANTIZED, NOTHING_TO_QUANTIZE, or what running it for calibration throws
  */
 export async function makeCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
-  const scheme = schemeOf(options.scheme);
+  const scheme = typeof options.scheme === 'string' ? schemeOf(options.scheme) : options.scheme;
   const { contrib, fullRange, perChannel } = options;
   if (source.opset < scheme.minOpset && !(scheme.id === 'int4' && contrib))
     throw refuseOpset(source.name, `--scheme ${scheme.id}`, source.opset, scheme.minOpset);
