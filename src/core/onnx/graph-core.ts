@@ -45,6 +45,12 @@ export function typeProto(dtype: Dtype, shape: readonly Dim[]): TypeProto {
   return { tensorType: { elemType: DTYPES[dtype].onnx, shape: { dim } } };
 }
 
+/** As it is stored where its elements are small, so that half as many bytes are moved. */
+const transposed = (source: Tensor, dtype: 'F32' | 'F16'): Tensor =>
+  DTYPES[source.dtype].bytes === 2
+    ? castTensor(transposeMatrix(source), dtype)
+    : transposeMatrix(castTensor(source, dtype));
+
 /**
  * Collects nodes, constants and parameters of a graph. Operators with their shape rules are in graph-ops.ts, layers in builder.ts.
  * Names are scope paths, so that the graph reads like the module tree it came from.
@@ -188,8 +194,7 @@ export class GraphCore {
     if (!source) throw new RangeError(`the checkpoint has no tensor ${key}`);
     const known = this.usedParameters.get(key);
     if (known && known.transform !== transform) throw new RangeError(`${key} is used both as it is and transposed`);
-    const cast = castTensor(source, dtype);
-    const tensor = transform === 'transpose' ? transposeMatrix(cast) : cast;
+    const tensor = transform === 'transpose' ? transposed(source, dtype) : castTensor(source, dtype);
     if (!known) {
       this.usedParameters.set(key, { key, transform });
       this.addInitializer(key, tensor);

@@ -1,9 +1,9 @@
-import { float32ToFloat16 } from '../bytes/half.js';
+import { bfloat16ToFloat16, bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../bytes/half.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from './dtype.js';
 import { formatShape, numel } from './shape.js';
 import type { Tensor } from './tensor.js';
-import { aligned, asFloat32, bytesOf, toFloat32 } from './values.js';
+import { aligned, asFloat32, asUint16, bytesOf, toFloat32 } from './values.js';
 
 /** Rows scattered together: 32 float32 fill two cache lines of the output. */
 const TILE_ROWS = 32;
@@ -11,7 +11,7 @@ const TILE_ROWS = 32;
 const TILE_PADDING = 16;
 
 /** Columns are transposed in strips of at most this many output bytes; a larger tensor is streamed once per strip. */
-const STRIP_BYTES = 64 * 1024 * 1024;
+const STRIP_BYTES = 128 * 1024 * 1024;
 
 /**
  * The same values as another float dtype, converted piece by piece. F16 and BF16 to F32 are exact; to F16 rounds half to even.
@@ -26,11 +26,35 @@ export function castTensor(tensor: Tensor, dtype: 'F32' | 'F16'): Tensor {
     dtype,
     shape: tensor.shape,
     async *chunks() {
-      for await (const chunk of tensor.chunks()) {
-        const values = toFloat32(chunk, tensor.dtype);
-        yield bytesOf(dtype === 'F32' ? values : float32ToFloat16(values));
-      }
+      const convert = dtype === 'F32' ? toFloats(tensor.dtype) : toHalves(tensor.dtype);
+      for await (const chunk of tensor.chunks()) yield bytesOf(convert(chunk));
     },
+  };
+}
+
+type Convert = (chunk: Uint8Array) => Float32Array | Uint16Array;
+
+/** Converts one piece after the other, into one buffer: each is valid until the next is asked for. */
+function toFloats(dtype: Tensor['dtype']): Convert {
+  let buffer = new Float32Array(0);
+  return (chunk) => {
+    if (dtype !== 'BF16' && dtype !== 'F16') return toFloat32(chunk, dtype);
+    const bits = asUint16(chunk);
+    if (buffer.length < bits.length) buffer = new Float32Array(bits.length);
+    const target = buffer.subarray(0, bits.length);
+    return dtype === 'BF16' ? bfloat16ToFloat32(bits, target) : float16ToFloat32(bits, target);
+  };
+}
+
+function toHalves(dtype: Tensor['dtype']): Convert {
+  let buffer = new Uint16Array(0);
+  return (chunk) => {
+    const length = chunk.byteLength / DTYPES[dtype].bytes;
+    if (buffer.length < length) buffer = new Uint16Array(length);
+    const target = buffer.subarray(0, length);
+    return dtype === 'BF16'
+      ? bfloat16ToFloat16(asUint16(chunk), target)
+      : float32ToFloat16(toFloat32(chunk, dtype), target);
   };
 }
 
