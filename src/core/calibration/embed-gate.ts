@@ -131,7 +131,7 @@ async function runProbes(
   { threads, limits, signal, seed, level: thoroughness }: EmbeddedCheck,
 ): Promise<Float32Array> {
   return withModelProcess({ limits, signal }, async (child) => {
-    const session = await load(child, model, level, threads);
+    const session = await load(child, model, level, { threads });
     const rows = ROWS[thoroughness];
     const probes: Probes = makeProbes(session.inputs, model.manifest, { rows, seed, file: model.file });
     const run = rowRunner(session, probes);

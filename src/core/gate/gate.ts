@@ -1,13 +1,13 @@
 import { HpsError } from '../errors.js';
 import { startStage } from '../run.js';
-import { type ModelProcess, type RemoteSession, withModelProcess } from '../runtime/child.js';
+import { type ModelProcess, withModelProcess } from '../runtime/child.js';
 import { type Budget, withDefaults } from './budget.js';
 import type { Outputs } from './compare.js';
 import { orderBias } from './decisions.js';
 import { type DivergenceResult, findDivergence } from './divergence.js';
 import { readGolden, readProbes } from './golden.js';
 import type { GateCheck } from './invariances.js';
-import { defaultLevel, load } from './load.js';
+import { defaultLevel, type GateSession, load } from './load.js';
 import { combineOutputs } from './members.js';
 import { type ModelFacts, readFacts } from './model.js';
 import { type GateOptions, type GateReference, progressOf, seedOf } from './options.js';
@@ -128,12 +128,7 @@ function incomparable(source: ModelFacts, candidate: ModelFacts, problem: string
   });
 }
 
-async function probesFor(
-  session: RemoteSession,
-  model: ModelFacts,
-  rows: number,
-  options: GateOptions,
-): Promise<Probes> {
+async function probesFor(session: GateSession, model: ModelFacts, rows: number, options: GateOptions): Promise<Probes> {
   const { manifest, file } = model;
   const { inputs } = session;
   if (options.inputs) return readProbes(options.inputs.tensors, { file: options.inputs.file, manifest, inputs });
@@ -185,7 +180,7 @@ async function runSource(
   given?: Probes,
 ): Promise<Expected> {
   return withModelProcess(childOptions(options), async (child) => {
-    const session = await load(child, source, defaultLevel(source), options.threads);
+    const session = await load(child, source, defaultLevel(source), options);
     const contract = source.manifest ? source : { ...source, manifest: candidate.manifest };
     const rows = COMPARED_ROWS[options.level === 'quick' ? 'quick' : 'full'];
     const isPair = session.outputs.some(({ name }) => name === 'pair_logit');
@@ -212,7 +207,7 @@ async function judgeCandidate(
   expected: Expected | null,
   options: GateOptions,
 ): Promise<Judged> {
-  const session = await load(child, model, defaultLevel(model), options.threads);
+  const session = await load(child, model, defaultLevel(model), options);
   const { verdict, outputs } = await judgeReference(session, model, expected, options);
   const probes = expected?.probes ?? (await probesFor(session, model, INVARIANCE_ROWS, options));
   const tried = await tryInvariances(session, probes, model, options);
@@ -230,7 +225,7 @@ async function judgeCandidate(
 }
 
 async function judgeReference(
-  session: RemoteSession,
+  session: GateSession,
   model: ModelFacts,
   expected: Expected | null,
   options: GateOptions,
@@ -257,7 +252,7 @@ async function judgeReference(
 }
 
 async function assertSameInputs(
-  session: RemoteSession,
+  session: GateSession,
   { probes }: Expected,
   model: ModelFacts,
   { reference }: GateOptions,

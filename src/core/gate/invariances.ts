@@ -54,11 +54,12 @@ export async function checkBatchSize(
   run: RowRunner,
   size: number,
   rows: number,
-  alone: Outputs,
+  alone: Promise<Outputs>,
   tolerance: Tolerance,
 ): Promise<GateCheck> {
-  const batched = firstRows(await run(inBatches(range(rows), size)), rows);
-  return sameOutputs(`batch-${size}`, `Rows in batches of ${size} against one by one`, alone, batched, tolerance);
+  const [single, batched] = await Promise.all([alone, run(inBatches(range(rows), size))]);
+  const what = `Rows in batches of ${size} against one by one`;
+  return sameOutputs(`batch-${size}`, what, single, firstRows(batched, rows), tolerance);
 }
 
 /** A row must not depend on the rows beside it, nor on its place among them: batches of the same size, rows shuffled. */
@@ -70,8 +71,8 @@ export async function checkNeighbours(
   size = NEIGHBOURS_BATCH,
 ): Promise<GateCheck> {
   const order = random.permutation(rows);
-  const natural = firstRows(await run(inBatches(range(rows), size)), rows);
-  const shuffled = firstRows(await run(inBatches(order, size)), rows);
+  const runs = await Promise.all([run(inBatches(range(rows), size)), run(inBatches(order, size))]);
+  const [natural, shuffled] = runs.map((outputs) => firstRows(outputs, rows));
   return sameOutputs(
     'neighbours',
     'Rows with other neighbours, at other places',

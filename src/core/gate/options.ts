@@ -40,6 +40,8 @@ export interface GateOptions extends Run {
   /** 1 for results that do not depend on the number of cores. */
   readonly threads?: number;
   readonly limits?: ModelLimits;
+  /** Runs models in segments of so many bytes of weights; by default those alone that do not fit into memory. */
+  readonly segmentBytes?: number;
 }
 
 export const seedOf = ({ seed = '0' }: GateOptions): string => seed;

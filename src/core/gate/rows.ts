@@ -31,8 +31,10 @@ export function fixedBatch({ inputs }: Session): number | null {
 export function rowRunner(session: Session, probes: Probes, onBatch: () => void = () => {}): RowRunner {
   return async (batches) => {
     const parts = new Map<string, TensorValue[]>(session.outputs.map(({ name }) => [name, []]));
-    for (const batch of batches) {
-      const outputs = await session.run(batchFeeds(probes, batch));
+    const run = (batch: readonly number[]): Promise<Outputs> => session.run(batchFeeds(probes, batch));
+    const together = session.together ? await Promise.all(batches.map(run)) : null;
+    for (const [i, batch] of batches.entries()) {
+      const outputs = together?.[i] ?? (await run(batch));
       for (const [name, value] of outputs) {
         if (value.shape[0] === batch.length) parts.get(name)?.push(value);
       }

@@ -1,5 +1,5 @@
 import { Random } from '../bytes/random.js';
-import type { ModelProcess, RemoteSession } from '../runtime/child.js';
+import type { ModelProcess } from '../runtime/child.js';
 import type { Outputs } from './compare.js';
 import {
   BATCH_SIZES,
@@ -12,7 +12,7 @@ import {
   ROUNDING,
   type Tolerance,
 } from './invariances.js';
-import { isLarge, load } from './load.js';
+import { defaultLevel, type GateSession, isLarge, load, segmentBytesOf } from './load.js';
 import type { ModelFacts } from './model.js';
 import { type GateOptions, progressOf, seedOf } from './options.js';
 import type { Probes } from './probes.js';
@@ -37,7 +37,7 @@ export interface Tried {
 
 /** Asks whether rows depend on their batch. */
 export async function tryInvariances(
-  session: RemoteSession,
+  session: GateSession,
   probes: Probes,
   model: ModelFacts,
   options: GateOptions,
@@ -49,11 +49,14 @@ export async function tryInvariances(
   const rows = Math.min(probes.rows, few ? FEW_ROWS : INVARIANCE_ROWS);
   const fixed = fixedBatch(session);
   const batches = inBatches(range(rows), fixed ?? (few ? FEW_ROWS : COMPARED_BATCH));
-  const outputs = await run(batches);
-  const checks = [checkFinite(outputs)];
-  if (fixed === null) checks.push(...(await tryBatches(run, rows, tolerance, options)));
-  else checks.push(await tryFixedBatch(run, rows, fixed, tolerance, options));
-  return { checks, outputs, batches, tolerance };
+  // Asked for at once: in segments, all go through each of them together.
+  const [outputs, checks] = await Promise.all([
+    run(batches),
+    fixed === null
+      ? tryBatches(run, rows, tolerance, options)
+      : tryFixedBatch(run, rows, fixed, tolerance, options).then((check) => [check]),
+  ]);
+  return { checks: [checkFinite(outputs), ...checks], outputs, batches, tolerance };
 }
 
 async function tryBatches(
@@ -62,12 +65,12 @@ async function tryBatches(
   tolerance: Tolerance,
   options: GateOptions,
 ): Promise<GateCheck[]> {
-  const alone = await run(inBatches(range(rows), 1));
+  const alone = run(inBatches(range(rows), 1));
   if (options.level === 'quick') return [await checkBatchSize(run, FEW_ROWS, rows, alone, tolerance)];
-  const checks: GateCheck[] = [];
-  for (const size of BATCH_SIZES) if (size > 1) checks.push(await checkBatchSize(run, size, rows, alone, tolerance));
-  checks.push(await checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance));
-  return checks;
+  return Promise.all([
+    ...BATCH_SIZES.filter((size) => size > 1).map((size) => checkBatchSize(run, size, rows, alone, tolerance)),
+    checkNeighbours(run, rows, new Random(`${seedOf(options)}/order`), tolerance),
+  ]);
 }
 
 /** A model made for one batch size can still be asked whether rows see their neighbours. */
@@ -94,13 +97,18 @@ export async function tryLevels(
   tried: Tried,
   options: GateOptions,
 ): Promise<GateCheck[]> {
+  const segmentBytes = segmentBytesOf(model, options);
+  if (segmentBytes !== null) {
+    const detail = `The model was run in segments of ${segmentBytes} bytes of weights, at optimisation level ${defaultLevel(model)} only.`;
+    return [{ name: 'in-segments', passed: true, detail }];
+  }
   if (isLarge(model)) {
     const detail = 'The model may take over half of the memory: it was run at optimisation level basic only.';
     return [{ name: 'optimization-basic-only', passed: true, detail }];
   }
   const checks: GateCheck[] = [];
   for (const level of options.levels ?? DEFAULT_LEVELS) {
-    const session = await load(child, model, level, options.threads);
+    const session = await load(child, model, level, options);
     const outputs = await rowRunner(session, probes, progressOf(options, `optimisation level ${level}`))(tried.batches);
     await session.release();
     checks.push(checkOptimization(level, tried.outputs, outputs, tried.tolerance));

@@ -79,7 +79,7 @@ const withoutOutputs = (node: NodeProto, given: readonly string[]): NodeProto =>
     : node;
 
 /** What a node needs from its graph: its inputs, and what its subgraphs take from around them. */
-function freeValues(node: NodeProto): string[] {
+export function freeValues(node: NodeProto): string[] {
   const free = node.input.filter((name) => name !== '');
   for (const graph of subgraphsOf(node)) {
     const own = new Set([

@@ -4,10 +4,9 @@ import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
 import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
 import type { Manifest } from '../onnx/manifest.js';
-import type { OnnxModel, ValueInfoProto } from '../onnx/model.js';
-import { dtypeOf } from '../onnx/tensor-data.js';
+import type { OnnxModel } from '../onnx/model.js';
+import { graphInputs } from '../runtime/graph-values.js';
 import type { Session, ValueInfo } from '../runtime/session.js';
-import { isValueDtype } from '../runtime/value.js';
 import { formatShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { tensorFromBytes } from '../tensor/tensor.js';
@@ -51,7 +50,8 @@ export async function rowSets(source: RowContract, options: RowOptions): Promise
     return { calibration, heldOut, origin: 'samples' };
   }
   const { manifest, name } = source;
-  const inputs = inputsOf(source);
+  // From the graph alone: loading it would take longer than all else where little is run.
+  const inputs = graphInputs(source.model, name);
   refuseMixedAxes(inputs, name);
   if (options.given) {
     const all = await readProbes(options.given.tensors, { file: options.given.file, manifest, inputs });
@@ -75,12 +75,6 @@ export interface RowContract {
   readonly name: string;
 }
 
-/** From the graph alone: loading it would take longer than all else where little is run. */
-function inputsOf({ model: { graph }, name }: RowContract): ValueInfo[] {
-  const constants = new Set(graph.initializer.map((tensor) => tensor.name));
-  return graph.input.filter((input) => !constants.has(input.name)).map((input) => valueInfo(input, name));
-}
-
 /** Rows are taken along the first axis of every input: a state kept as [2, batch, 128] has them elsewhere. */
 function refuseMixedAxes(inputs: readonly ValueInfo[], file: string): void {
   const batched = inputs.filter(({ shape }) => shape.length > 0);
@@ -91,18 +85,6 @@ function refuseMixedAxes(inputs: readonly ValueInfo[], file: string): void {
     hint: 'With --gate off, weight-only and dynamic quantize it unjudged: they run nothing.',
     details: { file, input: odd.name },
   });
-}
-
-function valueInfo({ name, type }: ValueInfoProto, file: string): ValueInfo {
-  const dtype = dtypeOf(type?.tensorType?.elemType ?? 0);
-  if (dtype === undefined || !isValueDtype(dtype)) {
-    throw new HpsError('ONNX_UNSUPPORTED', `${file}: input ${name} is no tensor of numbers`, {
-      hint: 'Inputs must be tensors of numbers.',
-      details: { file, value: name },
-    });
-  }
-  const shape = (type?.tensorType?.shape?.dim ?? []).map(({ dimValue, dimParam }) => dimValue ?? dimParam ?? '');
-  return { name, dtype, shape };
 }
 
 /** Most rows run together, and the bytes of inputs they may take: activations are some hundred times larger. */

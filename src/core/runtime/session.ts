@@ -44,6 +44,8 @@ export interface Session {
   readonly outputs: readonly ValueInfo[];
   /** Milliseconds the load took. */
   readonly loadMs: number;
+  /** Whether runs that are asked for at once cost less than one after the other. */
+  readonly together?: boolean;
   /**
    * Runs the model once.
    * @throws HpsError INPUTS_INVALID where the model rejects the feeds, else ONNX_UNSUPPORTED or MODEL_OUT_OF_MEMORY;
