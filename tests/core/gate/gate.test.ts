@@ -5,6 +5,7 @@ import { readFacts } from '../../../src/core/gate/model.js';
 import type { GateReport } from '../../../src/core/gate/report.js';
 import { tryLevels } from '../../../src/core/gate/trials.js';
 import { ModelProcess } from '../../../src/core/runtime/child.js';
+import { machineMemory } from '../../../src/core/runtime/memory.js';
 import type { Tensor } from '../../../src/core/tensor/tensor.js';
 import { tensorFromBytes } from '../../../src/core/tensor/tensor.js';
 import { goldenModel, readTensors } from '../../helpers/models.js';
@@ -150,15 +151,18 @@ describe('runGate against another model', () => {
 
 describe('a model that may take over half of the memory', () => {
   it('is run at level basic only, and the report says so', async () => {
-    const facts = { ...(await readFacts(model('item'))), bytes: 2 ** 50 };
+    const facts = { ...(await readFacts(model('item'))), bytes: machineMemory() / 4 };
     const nothing = { checks: [], outputs: new Map(), batches: [], tolerance: () => 0 };
     expect(defaultLevel(facts)).toBe('basic');
     expect(defaultLevel(await readFacts(model('item')))).toBe('all');
     const child = new ModelProcess();
     const options: GateOptions = { candidate: model('item'), reference: NONE, level: 'full' };
-    const checks = await tryLevels(child, facts, { rows: 0, feeds: new Map() }, nothing, options);
+    const none = { rows: 0, feeds: new Map() };
+    const checks = await tryLevels(child, facts, none, nothing, options);
+    const beyond = await tryLevels(child, { ...facts, bytes: 2 ** 50 }, none, nothing, options);
     await child.close();
     expect(checks).toMatchObject([{ name: 'optimization-basic-only', passed: true, detail: /basic only/ }]);
+    expect(beyond).toMatchObject([{ name: 'in-segments', passed: true, detail: /basic only/ }]);
   });
 });
 
