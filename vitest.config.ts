@@ -2,8 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  // What an extension imports is the source that is tested.
-  resolve: { alias: { 'hpsv3/graph': fileURLToPath(new URL('./src/graph.ts', import.meta.url)) } },
+  // What a program imports is the source that is tested.
+  resolve: {
+    alias: [
+      { find: /^hpsv3$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
+      { find: /^hpsv3\/(graph|lifecycle)$/, replacement: fileURLToPath(new URL('./src/$1.ts', import.meta.url)) },
+    ],
+  },
   test: {
     include: ['tests/**/*.test.ts'],
     // Long runs (soaks, kill loops, engines, fuzzing): npm run test:slow.

@@ -1,24 +1,20 @@
 /**
- * The public library: what a program that imports `hpsv3` may rely on. Importing it does nothing and loads no runtime;
- * onnxruntime is loaded when a model is first run.
+ * The public library: the scorer, the errors, and readers of checkpoints and models. The verbs of the command line are in
+ * `hpsv3/lifecycle`, what extensions are made of in `hpsv3/graph`. Importing it does nothing and loads neither a runtime nor a
+ * schema: what reads a model is loaded when the first is opened.
  */
 
-export type { Checkpoint } from './core/checkpoint/checkpoint.js';
-export { openCheckpoint } from './core/checkpoint/open.js';
+export type { Checkpoint, CheckpointConfig } from './core/checkpoint/checkpoint.js';
+export { type OpenCheckpointOptions, openCheckpoint } from './core/checkpoint/open.js';
 export { ERROR_CODES, type ErrorCode, HpsError, type HpsErrorOptions } from './core/errors.js';
-export { type GateOptions, type GateReference, runGate } from './core/gate/gate.js';
-export type { GateLevel, GateReport } from './core/gate/report.js';
-export { type ExportOptions, type ExportReport, exportModel } from './core/lifecycle/export/export.js';
-export { type InitOptions, type InitReport, initCheckpoint } from './core/lifecycle/init/init.js';
-export { type InspectOptions, type InspectReport, inspectFile } from './core/lifecycle/inspect/inspect.js';
-export { type VerifyOptions, type VerifyReport, verifyModels } from './core/lifecycle/verify/verify.js';
 export type { S3Access } from './core/media/remote/s3.js';
-export type { RemoteOptions } from './core/media/remote/store.js';
-export type { Manifest, Modality, Mode } from './core/onnx/manifest.js';
-export type { ContractFile } from './core/samples/contract.js';
+export type { RemoteFile, RemoteOptions, RemoteStore } from './core/media/remote/store.js';
+export type { Decision, Modality, Mode } from './core/onnx/manifest-names.js';
+export type { OptimizationLevel } from './core/runtime/session.js';
+export type { ContractFile, ForeignScore, ScoringContract } from './core/samples/contract.js';
 export type { ItemInput, MediaBytes } from './core/samples/resolve.js';
 export type { RuntimeInfo } from './core/scoring/model.js';
-export type { ItemScore, PairScore, Score } from './core/scoring/result.js';
+export type { CalibratedBy, ItemScore, PairScore, Score } from './core/scoring/result.js';
 export {
   HPSv3Scorer,
   type ItemSample,
@@ -28,4 +24,16 @@ export {
   type ScoreOptions,
   type ScorerOptions,
 } from './core/scoring/scorer.js';
-export type { Tensor, TensorInfo } from './core/tensor/tensor.js';
+export { readTensor, type Tensor, type TensorInfo } from './core/tensor/tensor.js';
+export { asFloat32 } from './core/tensor/values.js';
+
+// What these are made of.
+
+export type { JsonObject, JsonValue } from './core/bytes/json.js';
+export type { FilesBeside } from './core/checkpoint/beside.js';
+export type { Winner } from './core/data/rows.js';
+export type { ChatMessage } from './core/media/item.js';
+export type { Credentials } from './core/media/remote/sigv4.js';
+export type { ContractInput, Manifest } from './core/onnx/manifest.js';
+export type { RowGroups } from './core/scoring/calibration.js';
+export type { Dtype } from './core/tensor/dtype.js';

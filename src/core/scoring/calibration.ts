@@ -11,16 +11,28 @@ export interface RowGroups {
 
 /** The calibrator of a scorer: from a file, or the one its model carries. */
 export interface ScoringCalibrator {
-  readonly applied: AppliedCalibrator;
   /** Of the file; null for the model's own, which the model's hash covers. */
   readonly sha256: string | null;
+  /** What it says of a score; null where it is for scores of the other kind. */
+  apply(kind: AppliedCalibrator['kind'], logit: number, row: RowGroups): Calibrated | null;
 }
+
+const applying = (applied: AppliedCalibrator, sha256: string | null): ScoringCalibrator => ({
+  sha256,
+  apply(kind, logit, row) {
+    if (applied.kind !== kind) return null;
+    const group = applied.groups?.name;
+    const value =
+      group === undefined ? undefined : (row.groups?.get(group) ?? (group === 'task' ? row.task : undefined));
+    return calibrate(applied, logit, value);
+  },
+});
 
 /** The calibrator inside a model; null where it carries none. */
 export function embeddedCalibrator({ calibrator, mode }: ScoringContract): ScoringCalibrator | null {
   if (!calibrator) return null;
   const { parameters, band } = calibrator;
-  return { applied: { kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null }, sha256: null };
+  return applying({ kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null }, null);
 }
 
 /** The model a calibrator is to be used with. */
@@ -52,18 +64,5 @@ export function openCalibrator(path: string, model: CalibratedModel): ScoringCal
       `${name} was fitted to scores of another model: its probabilities may not hold for ${model.file}.`,
     );
   }
-  return { applied: calibrator, sha256 };
-}
-
-/** What the calibrator says of a score; null where it is for scores of the other kind. */
-export function applyCalibrator(
-  calibrator: ScoringCalibrator | null,
-  kind: AppliedCalibrator['kind'],
-  logit: number,
-  row: RowGroups,
-): Calibrated | null {
-  if (calibrator?.applied.kind !== kind) return null;
-  const group = calibrator.applied.groups?.name;
-  const value = group === undefined ? undefined : (row.groups?.get(group) ?? (group === 'task' ? row.task : undefined));
-  return calibrate(calibrator.applied, logit, value);
+  return applying(calibrator, sha256);
 }

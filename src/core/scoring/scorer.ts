@@ -1,24 +1,15 @@
-import { DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
-import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { ContractInput } from '../onnx/manifest.js';
-import { type DeviceChoice, parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
-import { type ContractFile, parseContract, type ScoringContract } from '../samples/contract.js';
-import { openPreparerPool } from '../samples/preparer-pool.js';
+import type { ContractFile, ScoringContract } from '../samples/contract.js';
 import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/resolve.js';
-import {
-  applyCalibrator,
-  embeddedCalibrator,
-  openCalibrator,
-  type RowGroups,
-  type ScoringCalibrator,
-} from './calibration.js';
-import { type Encoded, Engine } from './engine.js';
+import type { RowGroups, ScoringCalibrator } from './calibration.js';
+import type { Encoded, Engine } from './engine.js';
 import { inOrder } from './in-order.js';
-import { openScoringModel, type RuntimeInfo, type ScoringModel } from './model.js';
+import type { RuntimeInfo, ScoringModel } from './model.js';
+import type { ScorerParts } from './open-scorer.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
-import { windowRows } from './window.js';
 
 export interface ScorerOptions {
   /** `cpu` (the default), `webgpu`, `cuda`, `cuda:1`, or `auto`. */
@@ -86,60 +77,38 @@ const MAX_BATCH_SIZE = 4096;
  * await scorer.close();
  */
 export class HPSv3Scorer {
-  private constructor(
-    private readonly model: ScoringModel,
-    private readonly engine: Engine,
-    private readonly calibrator: ScoringCalibrator | null,
-    private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>,
-    /** Closed with the scorer; null where it is the caller's, or there is none. */
-    private readonly ownRemote: RemoteStore | null,
-    /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
-    readonly window: number,
-    /** Hash of how media become inputs; scores with different ones are not comparable. */
-    readonly preprocessingSha256: string,
-  ) {}
+  private readonly model: ScoringModel;
+  private readonly engine: Engine;
+  private readonly calibrator: ScoringCalibrator | null;
+  private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>;
+  private readonly ownRemote: RemoteStore | null;
+  /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
+  readonly window: number;
+  /** Hash of how media become inputs; scores with different ones are not comparable. */
+  readonly preprocessingSha256: string;
+
+  private constructor(parts: ScorerParts, mediaRoot: ScorerOptions['mediaRoot']) {
+    this.model = parts.model;
+    this.engine = parts.engine;
+    this.calibrator = parts.calibrator;
+    this.places = { mediaRoot, remote: parts.remote };
+    this.ownRemote = parts.ownRemote;
+    this.window = parts.window;
+    this.preprocessingSha256 = parts.preprocessingSha256;
+  }
 
   /**
    * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE or ONNX_UNSUPPORTED for the model; BACKEND_UNAVAILABLE for a
    *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision
    */
   static async load(path: string, options: ScorerOptions = {}): Promise<HPSv3Scorer> {
-    const { batchSize = 1, onWarning, mediaRoot, remote } = options;
+    const { batchSize = 1 } = options;
     if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= MAX_BATCH_SIZE)) {
       throw new RangeError(`batchSize must be an integer from 1 to ${MAX_BATCH_SIZE}, not ${batchSize}`);
     }
-    const ownRemote = remote && !(remote instanceof RemoteStore) ? RemoteStore.open(remote) : null;
-    const model = await openScoringModel(path, {
-      contract: options.contract && parseContract(options.contract.value, options.contract.name),
-      device: deviceOf(options),
-      threads: options.threads,
-      optimization: options.optimization,
-      onWarning,
-    });
-    try {
-      const { file, sha256, contract } = model;
-      const calibrator =
-        options.calibrator === undefined
-          ? embeddedCalibrator(contract)
-          : openCalibrator(options.calibrator, { file, sha256, contract, onWarning });
-      if (!calibrator && !contract.score) {
-        onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
-      }
-      const { inputs } = contract;
-      const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
-      return new HPSv3Scorer(
-        model,
-        new Engine(model, preparer, batchSize),
-        calibrator,
-        { mediaRoot, remote: ownRemote ?? (remote as RemoteStore | undefined) },
-        ownRemote,
-        windowRows(inputs, batchSize, model.encoder?.most ?? 1),
-        preparer.contractSha256,
-      );
-    } catch (error) {
-      await model.close();
-      throw error;
-    }
+    const { openScorer } = await import('./open-scorer.js'); // reading models takes most of the code: only where one is opened
+    const parts = await openScorer(path, { ...options, batchSize });
+    return new HPSv3Scorer(parts, options.mediaRoot);
   }
 
   /** sha256 of the model file. */
@@ -183,7 +152,7 @@ export class HPSv3Scorer {
     rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
     const sides = [await this.encode(left, sample), await rightEncoded] as const;
     const compared = await this.engine.compare(sides[0], sides[1]);
-    const calibrated = applyCalibrator(this.calibrator, 'pair', compared.logit, sample);
+    const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
     return pairScore(compared, calibrated, this.facts(sides, sample));
   }
 
@@ -194,7 +163,7 @@ export class HPSv3Scorer {
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
     const encoded = await this.encode(item, options);
     const { logit, utility: score, sigma, ...own } = await this.engine.utility(encoded);
-    const applied = applyCalibrator(this.calibrator, 'absolute', logit, options);
+    const applied = this.calibrator?.apply('absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
     return { score, logit, ...calibrated, ...spread, ...this.facts([encoded], options) };
@@ -278,8 +247,6 @@ export class HPSv3Scorer {
 
 const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
   preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');
-
-const deviceOf = ({ device = DEFAULT_DEVICE }: ScorerOptions): DeviceChoice => parseDevice(device);
 
 /** Failures of one sample; any other concerns the model or the machine, and with it every sample. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([

@@ -1,0 +1,71 @@
+import { DEFAULT_DEVICE } from '../defaults.js';
+import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import { parseDevice } from '../runtime/device.js';
+import type { OptimizationLevel } from '../runtime/session.js';
+import { type ContractFile, parseContract } from '../samples/contract.js';
+import { openPreparerPool } from '../samples/preparer-pool.js';
+import { embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
+import { Engine } from './engine.js';
+import { openScoringModel, type ScoringModel } from './model.js';
+import { windowRows } from './window.js';
+
+/** Of `ScorerOptions`, what opening a model reads. */
+export interface OpenScorerOptions {
+  readonly batchSize: number;
+  readonly device?: string;
+  readonly threads?: number;
+  readonly optimization?: OptimizationLevel;
+  readonly calibrator?: string;
+  readonly contract?: ContractFile;
+  readonly remote?: RemoteOptions | RemoteStore;
+  readonly onWarning?: (warning: string) => void;
+}
+
+/** What a scorer works with. */
+export interface ScorerParts {
+  readonly model: ScoringModel;
+  readonly engine: Engine;
+  readonly calibrator: ScoringCalibrator | null;
+  readonly remote: RemoteStore | undefined;
+  /** Closed with the scorer; null where it is the caller's, or there is none. */
+  readonly ownRemote: RemoteStore | null;
+  readonly window: number;
+  readonly preprocessingSha256: string;
+}
+
+/** Opens a model and all that scoring with it needs. @throws HpsError as `HPSv3Scorer.load` */
+export async function openScorer(path: string, options: OpenScorerOptions): Promise<ScorerParts> {
+  const { batchSize, device = DEFAULT_DEVICE, onWarning, remote } = options;
+  const ownRemote = remote && !(remote instanceof RemoteStore) ? RemoteStore.open(remote) : null;
+  const model = await openScoringModel(path, {
+    contract: options.contract && parseContract(options.contract.value, options.contract.name),
+    device: parseDevice(device),
+    threads: options.threads,
+    optimization: options.optimization,
+    onWarning,
+  });
+  try {
+    const { file, sha256, contract } = model;
+    const calibrator =
+      options.calibrator === undefined
+        ? embeddedCalibrator(contract)
+        : openCalibrator(options.calibrator, { file, sha256, contract, onWarning });
+    if (!calibrator && !contract.score) {
+      onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
+    }
+    const { inputs } = contract;
+    const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
+    return {
+      model,
+      engine: new Engine(model, preparer, batchSize),
+      calibrator,
+      remote: ownRemote ?? (remote as RemoteStore | undefined),
+      ownRemote,
+      window: windowRows(inputs, batchSize, model.encoder?.most ?? 1),
+      preprocessingSha256: preparer.contractSha256,
+    };
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
