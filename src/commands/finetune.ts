@@ -96,7 +96,10 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       helpValue: 'RANK',
       description: 'Adapts the matrices among them by factors of this rank, merged at the end',
     }),
-    lr: number({ description: `Peak learning rate (${FINETUNE_TRAINING.lr})` }),
+    lr: number({
+      description:
+        'Peak learning rate; by the share of the weights that is trained: 1e-3 for a tenth and less, 1e-4 for all',
+    }),
     mixup: number({
       description: `Beta(a, a) of the mixing of embeddings and labels; 0 for none (${FINETUNE_TRAINING.mixup})`,
     }),
@@ -108,14 +111,14 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     epochs: Flags.integer({
       min: 1,
       max: 100_000,
-      default: FINETUNE_DEFAULTS.epochs,
-      description: 'Passes over the labels',
+      description: 'Passes over the labels (10, and as many more as make 300 steps)',
     }),
     steps: Flags.integer({ min: 1, max: 100_000_000, description: 'Steps, instead of --epochs' }),
     patience: Flags.integer({
       min: 0,
       max: 100_000,
-      description: `Epochs without a better held-out AUC before training stops; 0 to go on (${FINETUNE_TRAINING.patience})`,
+      description:
+        'Epochs without a better held-out AUC before training stops; 0 to go on (3, and as many more as make 75 steps)',
     }),
     engine: Flags.option({
       options: ENGINE_IDS,

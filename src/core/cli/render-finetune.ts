@@ -4,13 +4,13 @@ import { formatCount } from './format.js';
 import { type Cell, formatTable } from './table.js';
 
 export function formatFinetune(report: FinetuneReport): string {
-  const { gained, forgotten, trained, frozenUpTo, steps, bestStep, out, checkpoint, helped } = report;
+  const { gained, forgotten, trained, frozenUpTo, lr, steps, bestStep, out, checkpoint, helped } = report;
   const rows = [...comparisonRows('new', gained), ...(forgotten ? comparisonRows('old', forgotten) : [])];
   const cut = frozenUpTo ? ` What is frozen ran once an item, up to ${frozenUpTo.join(', ')}.` : '';
   return [
     formatTable(['labels', 'pairs', 'clusters', 'figure', 'before', 'after', 'change', '95 % interval'], rows),
     '',
-    `${formatCount(trained.parameters)} parameters of ${trained.selection} trained for ${formatCount(steps)} steps, best at ${bestStep ?? 'the last'}.${cut}`,
+    `${formatCount(trained.parameters)} parameters of ${trained.selection} trained for ${formatCount(steps)} steps at ${lr}, best at ${bestStep ?? 'the last'}.${cut}`,
     helped ? 'The held-out AUC rose by more than chance.' : 'The held-out AUC did not rise by more than chance.',
     `Wrote ${[out, checkpoint?.name].filter(Boolean).join(' and ')}.`,
   ].join('\n');

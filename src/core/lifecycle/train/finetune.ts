@@ -25,6 +25,7 @@ import { ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
+import { numel } from '../../tensor/shape.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { transposeMatrix } from '../../tensor/transform.js';
 import type { EngineId, TrainingEngine } from '../../training/engines/engine.js';
@@ -54,6 +55,7 @@ import { trainSelector } from '../../training/update/selection.js';
 import { TOOL } from '../../version.js';
 import { exportModel } from '../export/export.js';
 import { drawTrainingCurve } from './curve.js';
+import { type FinetuneSettings, finetuneSchedule } from './finetune-defaults.js';
 
 export interface FinetuneOptions extends Run {
   /** A model of mode pair or item; or a checkpoint, which is exported first. */
@@ -82,9 +84,9 @@ export interface FinetuneOptions extends Run {
   readonly checkpointOut?: string;
   /** `head`, `fusion` (and the head), `all`, or a glob of checkpoint names. */
   readonly train?: string;
-  /** What differs from `FINETUNE_TRAINING`, and from the defaults of training from scratch. */
+  /** What differs from `FINETUNE_TRAINING`, from what `finetuneSchedule` chooses, and from the defaults of training from scratch. */
   readonly training?: TrainingSettings;
-  /** Passes over the labels; sets the number of steps where `steps` is not given. */
+  /** Passes over the labels; without these and `steps`, as many as the labels need. */
   readonly epochs?: number;
   readonly steps?: number;
   /** What runs the training steps. */
@@ -108,7 +110,6 @@ export const FINETUNE_DEFAULTS = {
   old: [],
   forget: 0.02,
   train: 'head',
-  epochs: 10,
   engine: 'onnxruntime',
   device: DEFAULT_DEVICE,
   seed: DEFAULT_SEED,
@@ -118,18 +119,16 @@ export const FINETUNE_DEFAULTS = {
   resume: false,
 } as const satisfies Partial<FinetuneOptions>;
 
-/** Where training differs from training from scratch: there are a few hundred labels, and the weights are good already. */
+/** Where training differs from training from scratch, beside what `finetuneSchedule` chooses: the weights are good already. */
 export const FINETUNE_TRAINING = {
-  lr: 1e-5,
   batch_size: 16,
   warmup_steps: 20,
   mixup: 0.2,
-  patience: 3,
   val_fraction: 0.2,
 } as const satisfies TrainingSettings;
 
 type Settled = Omit<Filled<FinetuneOptions, typeof FINETUNE_DEFAULTS>, 'training' | 'engine'> & {
-  readonly training: TrainingConfig;
+  readonly training: FinetuneSettings;
   readonly engine: TrainingEngine;
 };
 
@@ -137,7 +136,11 @@ async function settled(given: FinetuneOptions): Promise<Settled> {
   const options = filled(given, FINETUNE_DEFAULTS);
   return {
     ...options,
-    training: completeTraining(filled(given.training ?? {}, FINETUNE_TRAINING)),
+    training: {
+      ...completeTraining(filled(given.training ?? {}, FINETUNE_TRAINING)),
+      lr: given.training?.lr,
+      patience: given.training?.patience,
+    },
     engine: typeof options.engine === 'string' ? await loadEngine(options.engine) : options.engine,
   };
 }
@@ -154,6 +157,8 @@ export interface FinetuneReport {
   /** Where the graph was cut because all before it is frozen; null where it was run whole. */
   readonly frozenUpTo: readonly string[] | null;
   readonly steps: number;
+  /** Peak learning rate. */
+  readonly lr: number;
   readonly bestStep: number | null;
   readonly ended: TrainingOutcome['ended'];
   readonly gained: Comparison;
@@ -316,7 +321,6 @@ class Finetuning {
     const { options } = this;
     const isTrained = this.selected();
     const sets = await this.data();
-    const config = this.configFor(sets.train);
     const all = [sets.train, sets.validation, ...(sets.old ? [sets.old] : [])];
     const engineOptions = { device: parseDevice(options.device), threads: options.threads };
     const cut = await cutFrozen(this.opened.forward, (name) => isTrained(this.keyOf(name)), all, engineOptions);
@@ -324,10 +328,11 @@ class Finetuning {
     const [train, validation, old] = cut?.data ?? all;
     const parameters = await Parameters.read(this.opened, [forward], {
       isTrained,
-      decayVectors: config.decay_vectors,
-      average: config.ema_decay > 0,
-      loraRank: config.lora_rank,
+      decayVectors: options.training.decay_vectors,
+      average: options.training.ema_decay > 0,
+      loraRank: options.training.lora_rank,
     });
+    const config = this.configFor(sets.train, parameters.count);
     const { modality } = forward;
     const text = metadataOf(this.source.model, TOKENIZER_KEY);
     const trainer = new Trainer({
@@ -363,7 +368,7 @@ class Finetuning {
       this.refuseForgetting(forgotten);
       const helped = gained.auc.verdict === 'better';
       if (!helped) this.warn('Fine-tuning did not help: the held-out AUC did not rise by more than chance.');
-      return await this.write(parameters, {
+      return await this.write(parameters, config, {
         modality,
         engine: options.engine.id,
         device: options.device,
@@ -374,6 +379,7 @@ class Finetuning {
         },
         frozenUpTo: cut?.frontier ?? null,
         steps: outcome.steps,
+        lr: config.lr,
         bestStep: outcome.best?.step ?? null,
         ended: outcome.ended,
         gained,
@@ -448,14 +454,20 @@ class Finetuning {
   }
 
   /** Steps and evaluations by the number of examples: an evaluation an epoch. */
-  private configFor({ pairs, absolutes }: ModalityData): TrainingConfig {
-    const { training, steps, epochs } = this.options;
+  private configFor({ pairs, absolutes }: ModalityData, trainedParameters: number): TrainingConfig {
+    const { training } = this.options;
     const examples = pairs.length + Math.ceil(absolutes.length / 2);
     const batch = Math.min(training.batch_size, examples);
     const perEpoch = Math.max(1, Math.ceil(examples / batch));
-    const total = steps ?? epochs * perEpoch;
+    const weights = [...this.opened.tensors.values()].filter(({ name }) => !isBuffer(name));
+    const { steps: total, ...schedule } = finetuneSchedule(training, this.options, {
+      trainedParameters,
+      parameters: weights.reduce((sum, { shape }) => sum + numel(shape), 0),
+      stepsPerEpoch: perEpoch,
+    });
     return {
       ...training,
+      ...schedule,
       batch_size: batch,
       steps: total,
       eval_every: Math.min(perEpoch, total),
@@ -530,13 +542,14 @@ class Finetuning {
 
   private async write(
     parameters: Parameters,
+    config: TrainingConfig,
     facts: Omit<FinetuneReport, 'out' | 'sha256' | 'bytes' | 'checkpoint' | 'gate' | 'lineage' | 'warnings'>,
   ): Promise<FinetuneReport> {
     const { options, source, warnings } = this;
     const { release, checkpoint } = this.places;
     const origin = 'model' in options.source ? source.files : [options.source.checkpoint];
     const lineage = startLineage(
-      { step: 'finetune', options: this.lineageOptions() },
+      { step: 'finetune', options: this.lineageOptions(config) },
       [...origin, ...labelFiles(options)].map((path) => ({ path })),
       options.signal,
     );
@@ -598,15 +611,16 @@ class Finetuning {
     }
   }
 
-  private lineageOptions(): LineageStep['options'] {
+  private lineageOptions(config: TrainingConfig): LineageStep['options'] {
     const { train, seed, training, epochs, steps, engine } = this.options;
+    const { lr, patience } = config;
     return {
       train,
       seed,
       engine: engine.id,
-      epochs: steps === undefined ? epochs : null,
-      steps: steps ?? null,
-      training,
+      epochs: steps === undefined ? (epochs ?? null) : null,
+      steps: steps ?? (epochs === undefined ? config.steps : null),
+      training: { ...training, lr, patience },
     };
   }
 
