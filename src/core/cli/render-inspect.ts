@@ -9,6 +9,7 @@ export function formatInspect(report: InspectReport): string {
     ['file', report.file],
     ['format', report.format],
     ['architecture', report.architecture ?? 'not recognised'],
+    ...(report.looksLike === null ? [] : [['looks like', report.looksLike]]),
     ['parameters', report.parameters],
     ['tensors', report.tensorCount],
     ...(checkpoint ? checkpointFacts(checkpoint) : []),

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { publishedModelOf } from '../../architectures/published.js';
 import { recogniseArchitecture } from '../../architectures/registry.js';
 import type { JsonValue } from '../../bytes/json.js';
 import { FileSource } from '../../bytes/source.js';
@@ -43,6 +44,8 @@ export interface InspectReport {
   /** `id` of the checkpoint format, or `onnx`. */
   readonly format: string;
   readonly architecture: string | null;
+  /** The published model whose sizes the tensors have; null where none has them. */
+  readonly looksLike: string | null;
   /** Elements of all tensors, those that `match` hides included. */
   readonly parameters: number;
   readonly tensorCount: number;
@@ -117,6 +120,7 @@ async function inspectCheckpoint(options: Settled): Promise<InspectReport> {
       file: basename(options.path),
       format: checkpoint.format,
       architecture: recogniseArchitecture(checkpoint)?.id ?? null,
+      looksLike: publishedModelOf(checkpoint.tensors),
       parameters: all.reduce((sum, { shape }) => sum + numel(shape), 0),
       tensorCount: all.length,
       tensors: await describeTensors(all, options),
@@ -145,6 +149,7 @@ async function inspectOnnx(options: Settled): Promise<InspectReport> {
       file: source.name,
       format: 'onnx',
       architecture: manifest?.architecture ?? null,
+      looksLike: null,
       parameters: initializer.reduce((sum, { dims }) => sum + numel(dims), 0),
       tensorCount: initializer.length,
       tensors: await describeInitializers(initializer, options),

@@ -1,0 +1,132 @@
+// npm run bench -- families [--threads 2] [--batch 16] [--pairs 200]: pairs to scores with a BERT-base-size classifier and a CLIP of
+// ViT-B/32's size, preprocessing included, beside transformers eager: in fp32, and by the fastest quantized file that its gate lets pass.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { atMost, benchCase, faster, memoryShare } from '../case.js';
+import { alternate, lastJson, must, runOnce } from '../measure.js';
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const MODELS = [
+  { name: 'BERT-base size, text pairs', folder: 'bert-base' },
+  { name: 'CLIP ViT-B/32 size, image-text pairs', folder: 'vit-b-32' },
+];
+const SCHEMES = ['static', 'dynamic', 'weight-only'];
+/** Share of pairs that a quantized file may decide otherwise. */
+const FLIPS = 0.02;
+
+export default {
+  title: 'Published families',
+  options: {
+    threads: { type: 'string', default: '2' },
+    batch: { type: 'string', default: '16' },
+    pairs: { type: 'string', default: '200' },
+  },
+  async *cases(context) {
+    const { options, python, cache, small } = context;
+    const pairs = small ? 8 : Number(options.pairs);
+    if (!existsSync(join(cache, 'vit-b-32', 'pairs.jsonl')))
+      await must(python.command, [here('models.py'), cache, options.pairs]);
+    for (const model of MODELS) yield* modelCases(model, pairs, context);
+  },
+};
+
+async function* modelCases({ name, folder }, pairs, context) {
+  const { cache, cli, small } = context;
+  const source = join(cache, folder);
+  const float = join(cache, `${folder}.onnx`);
+  const { command, args } = cli(
+    'export',
+    '--checkpoint',
+    source,
+    '--out',
+    float,
+    '--force',
+    '--gate',
+    'off',
+    '--quiet',
+  );
+  await must(command, args);
+  yield await measured(`${name}, fp32`, float, 2, { source, pairs }, context);
+  const quantized = await quantize(float, source, small ? ['dynamic'] : SCHEMES, context);
+  for (const { scheme, file, flips, reason } of quantized) {
+    if (file) yield await measured(`${name}, ${scheme}`, file, 3, { source, pairs, flips }, context);
+    else console.log(`\n  ${name}, ${scheme}: ${reason}`);
+  }
+}
+
+/** Quantizes by each scheme, calibrated and judged on rows; what its gate refuses has no file. */
+async function quantize(float, source, schemes, { folder, cli }) {
+  const results = [];
+  for (const scheme of schemes) {
+    const file = join(folder, `${scheme}.onnx`);
+    const { command, args } = cli(
+      ...[
+        'quantize',
+        float,
+        '--out',
+        file,
+        '--scheme',
+        scheme,
+        '--allow-batch-dependence',
+        '--json',
+        '--force',
+        '--quiet',
+      ],
+      ...[
+        '--calibration',
+        join(source, 'calibration.jsonl'),
+        '--media-root',
+        source,
+        '--budget',
+        `flips=${FLIPS},kendall=0.9`,
+      ],
+    );
+    const { code, output } = await runOnce(command, args);
+    if (code !== 0) {
+      results.push({ scheme, reason: output.trim().slice(-300) });
+      continue;
+    }
+    const { gate } = JSON.parse(readFileSync(`${file}.report.json`, 'utf8'));
+    results.push({ scheme, file, flips: gate?.pairs?.flipRate ?? null });
+  }
+  return results;
+}
+
+async function measured(name, model, times, { source, pairs, flips }, { options, python, folder, rounds }) {
+  const setting = [options.batch, options.threads, pairs].map(String);
+  const [own, other] = [join(folder, 'ours.json'), join(folder, 'theirs.json')];
+  const [ours, theirs] = await alternate(
+    [
+      {
+        name: 'hpsv3',
+        command: process.execPath,
+        args: [here('ours.js'), model, source, ...setting, own],
+        read: lastJson,
+      },
+      python.rival({
+        name: 'transformers eager',
+        needs: ['transformers', 'torch', 'pillow'],
+        args: [here('theirs.py'), source, ...setting, other],
+        read: lastJson,
+      }),
+    ],
+    { rounds: rounds(3), warmup: 0 },
+  );
+  return benchCase(`${name}: ${pairs} pairs, batch ${options.batch}, ${options.threads} threads`, ours, [theirs], {
+    targets: [faster(ours, theirs, times), atMost('peak memory at most theirs', memoryShare(ours, theirs), 1, 'x')],
+    notes: [
+      ...(theirs.absent ? [] : [agreement(own, other)]),
+      ...(flips === undefined || flips === null
+        ? []
+        : [`Flips on held-out rows: ${(100 * flips).toFixed(2)} %, ${100 * FLIPS} % allowed.`]),
+    ],
+  });
+}
+
+function agreement(own, other) {
+  const [a, b] = [own, other].map((file) => JSON.parse(readFileSync(file, 'utf8')));
+  const difference = Math.max(...a.map((logit, i) => Math.abs(logit - b[i])));
+  const spread = Math.sqrt(b.reduce((sum, logit) => sum + logit * logit, 0) / b.length);
+  return `Largest difference of a pair logit from theirs: ${difference.toPrecision(3)}, of logits ${spread.toPrecision(3)} in size.`;
+}
