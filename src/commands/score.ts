@@ -2,9 +2,17 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag } from '../core/cli/flags.js';
 import { formatScore } from '../core/cli/render-score.js';
-import { mediaRootFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
+import {
+  mediaRootFlag,
+  readContract,
+  remoteFlags,
+  remoteOf,
+  scoringFlags,
+  segmentsFlag,
+} from '../core/cli/scoring-flags.js';
 import { HpsError } from '../core/errors.js';
 import { type ScoreInput, type ScoreReport, scoreOne } from '../core/lifecycle/score/score.js';
+import { SEGMENT_BYTES } from '../core/runtime/memory.js';
 
 export default class Score extends HpsCommand<ScoreReport> {
   static override summary = 'Score one pair or one item: which is preferred, and how surely.';
@@ -29,6 +37,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     'media-root': mediaRootFlag,
     ...remoteFlags,
     ...scoringFlags,
+    segments: segmentsFlag,
     config: configFlag,
     force: forceFlag,
   };
@@ -49,6 +58,7 @@ export default class Score extends HpsCommand<ScoreReport> {
         device,
         threads,
         optimization,
+        segmentBytes: flags.segments ? SEGMENT_BYTES : undefined,
         force,
         ...run,
       }),

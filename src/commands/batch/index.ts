@@ -12,6 +12,7 @@ import {
   remoteFlags,
   remoteOf,
   scoringFlags,
+  segmentsFlag,
   shardFlag,
 } from '../../core/cli/scoring-flags.js';
 import { STANDARD_STREAM } from '../../core/data/row-files.js';
@@ -19,6 +20,7 @@ import { ERROR_CODES } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/score/batch.js';
 import { journalPath } from '../../core/lifecycle/score/journal.js';
 import type { Run } from '../../core/run.js';
+import { SEGMENT_BYTES } from '../../core/runtime/memory.js';
 
 export default class Batch extends HpsCommand<BatchReport> {
   static override summary = 'Score all rows of a file: JSONL, CSV or Parquet in and out, - for pipes.';
@@ -52,6 +54,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     'media-root': mediaRootFlag,
     ...remoteFlags,
     ...scoringFlags,
+    segments: segmentsFlag,
     ...profiledFlags,
     config: configFlag,
     force: forceFlag,
@@ -65,7 +68,16 @@ A score depends on its own row alone, not on the number of threads or cores, so 
 
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
-    const { model, output, 'batch-size': batchSize, 'media-root': mediaRoot, contract, quiet, ...rest } = flags;
+    const {
+      model,
+      output,
+      'batch-size': batchSize,
+      'media-root': mediaRoot,
+      contract,
+      segments,
+      quiet,
+      ...rest
+    } = flags;
     assertStdoutFree(output, this.jsonEnabled());
     const contractFile = await readContract(contract);
     keepHeapSmall();
@@ -75,6 +87,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         models: model,
         out: output,
         batchSize,
+        segmentBytes: segments ? SEGMENT_BYTES : undefined,
         mediaRoot,
         remote: remoteOf(flags),
         contract: contractFile,

@@ -41,6 +41,11 @@ export const scoringFlags = {
   })(),
 };
 
+/** For models that do not fit into memory. */
+export const segmentsFlag = Flags.boolean({
+  description: 'Run a model that does not fit into memory in segments: every batch reads all its weights',
+});
+
 const BATCH_SIZE = {
   min: 1,
   max: 4096,

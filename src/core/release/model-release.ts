@@ -1,8 +1,11 @@
+import { dirname } from 'node:path';
+import { assertSpace } from '../bytes/free-space.js';
 import { type OutputOptions, StagedOutput } from '../bytes/output.js';
 import { outputError } from '../bytes/output-error.js';
 import type { FileSink } from '../bytes/sink.js';
 import type { GateReport } from '../gate/report.js';
 import { checkModel } from '../onnx/check.js';
+import { encodeModel } from '../onnx/encode.js';
 import type { LineageStep, Manifest } from '../onnx/manifest.js';
 import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
@@ -139,6 +142,7 @@ export class ModelRelease {
     const { externalData, allowNonfinite, manifest } = draft;
     const { model, deferred } = complete(draft);
     const watched = allowNonfinite ? model : refuseNonFinite(model, { allowMasks: manifest === null });
+    await assertSpace(dirname(output.path()), name, encodeModel(watched).byteLength);
     const onProgress = reporter(run, 'Writing', 'bytes');
     const written = await writeOnnx(watched, output, { externalData, deferred, onProgress, signal: run.signal });
     return { path: output.path(), ...factsOf(written) };

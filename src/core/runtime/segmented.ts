@@ -1,7 +1,8 @@
 import { realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { borrowWeights } from '../onnx/borrow.js';
-import { type OnnxFile, openOnnx } from '../onnx/read.js';
+import type { OnnxModel } from '../onnx/model.js';
+import { openOnnx } from '../onnx/read.js';
 import { planSegments, type Segment, segmentModel } from '../onnx/segments.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
 import type { ModelProcess } from './child.js';
@@ -37,22 +38,33 @@ export class SegmentedSession implements Session {
   runMs = 0;
   private waiting: Waiting[] = [];
   private last: Promise<void> = Promise.resolve();
+  private close = (): void => undefined;
 
   private constructor(
-    private readonly opened: OnnxFile,
+    private readonly model: OnnxModel,
+    private readonly path: string,
     private readonly segments: readonly Segment[],
     private readonly host: ModelProcess,
     private readonly options: SegmentedOptions,
   ) {
-    const { model, source } = opened;
-    this.inputs = graphInputs(model, source.name);
-    this.outputs = graphOutputs(model, source.name);
+    const name = basename(path);
+    this.inputs = graphInputs(model, name);
+    this.outputs = graphOutputs(model, name);
+  }
+
+  /**
+   * @param path - the file that the model was read from, which stays open
+   */
+  static of(model: OnnxModel, path: string, host: ModelProcess, options: SegmentedOptions): SegmentedSession {
+    return new SegmentedSession(model, path, planSegments(model, options.segmentBytes), host, options);
   }
 
   /** @throws HpsError as `openOnnx` */
   static open(path: string, host: ModelProcess, options: SegmentedOptions): SegmentedSession {
     const opened = openOnnx(path);
-    return new SegmentedSession(opened, planSegments(opened.model, options.segmentBytes), host, options);
+    const session = SegmentedSession.of(opened.model, path, host, options);
+    session.close = () => opened.close();
+    return session;
   }
 
   /** How many segments there are. */
@@ -69,7 +81,7 @@ export class SegmentedSession implements Session {
 
   async release(): Promise<void> {
     await this.last;
-    this.opened.close();
+    this.close();
   }
 
   private start(): void {
@@ -111,7 +123,7 @@ export class SegmentedSession implements Session {
     seen: ReadonlyMap<string, TensorValue>,
     use: (session: Session) => Promise<void>,
   ): Promise<void> {
-    const { model, source } = this.opened;
+    const { model, path: file } = this;
     const { segmentBytes: _, config, ...rest } = this.options;
     const part = segmentModel(model, segment, seen);
     const options = { ...rest, config: { ...UNPACKED, ...config } };
@@ -124,9 +136,9 @@ export class SegmentedSession implements Session {
         await session.release();
       }
     };
-    const borrowed = await borrowWeights(part, source.path, STRUCTURE_BYTES);
-    if (borrowed === null) return withTemporaryModel(part, (path) => run(path), basename(source.path));
-    return run(join(borrowed.folder, basename(realpathSync(source.path))), borrowed.bytes);
+    const borrowed = await borrowWeights(part, file, STRUCTURE_BYTES);
+    if (borrowed === null) return withTemporaryModel(part, (path) => run(path), basename(file));
+    return run(join(borrowed.folder, basename(realpathSync(file))), borrowed.bytes);
   }
 }
 

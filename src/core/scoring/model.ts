@@ -7,14 +7,15 @@ import { checkModel } from '../onnx/check.js';
 import { extractSubgraph } from '../onnx/extract.js';
 import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { isTextual, PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
-import { metadataOf, type NodeProto, type OnnxModel, subgraphsOf } from '../onnx/model.js';
+import { DATA_TYPE, metadataOf, type NodeProto, type OnnxModel, subgraphsOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
 import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
-import { machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
+import { leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
+import { SegmentedSession } from '../runtime/segmented.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { SessionPool } from '../runtime/session-pool.js';
 import { contractOf, type ScoringContract } from '../samples/contract.js';
@@ -39,6 +40,8 @@ export interface OpenModelOptions {
   /** Most sessions that run side by side, each with a copy of the weights; the cores by default. */
   readonly threads?: number;
   readonly optimization?: OptimizationLevel;
+  /** Runs the model in segments of so many bytes of weights, each read anew for every batch: for one that does not fit into memory. */
+  readonly segmentBytes?: number;
   /** Receives what is worth knowing, one sentence each. */
   readonly onWarning?: (warning: string) => void;
 }
@@ -86,7 +89,8 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     const { model } = opened;
     checkModel(model, file);
     const contract = options.contract ?? contractOf(manifestOf(model, file) ?? refuseForeign(file), file);
-    const plan = planSessions(opened, options);
+    if (options.segmentBytes === undefined) assertFits(opened, file, options);
+    const plan = options.segmentBytes === undefined ? planSessions(opened, options) : ONE_BY_ONE;
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
     const setting = { opened, host, contract, plan, options };
     for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
@@ -125,12 +129,38 @@ function refuseForeign(file: string): never {
   });
 }
 
+/** Float16 in float32: weights that a session turns into others. */
+const isHalf = ({ model }: OnnxFile): boolean =>
+  model.graph.initializer.some(({ dataType }) => dataType === DATA_TYPE.FLOAT16);
+
+/** Refuses, before anything is loaded, a model whose weights take more than all memory there is. */
+function assertFits(opened: OnnxFile, file: string, { device }: OpenModelOptions): void {
+  if (device.kind === 'cuda' || device.kind === 'webgpu') return;
+  const bytes = bytesOf(opened);
+  const needed = bytes * leastCopies(isHalf(opened));
+  const memory = machineMemory();
+  if (needed <= memory) return;
+  throw new HpsError(
+    'MODEL_OUT_OF_MEMORY',
+    `${file}: ${gib(bytes)} GiB of weights take ${gib(needed)} GiB in memory, and this machine has ${gib(memory)}`,
+    {
+      hint: 'Run it in segments (--segments), in large batches: each batch reads all weights. Or quantize it with `hpsv3 quantize`.',
+      details: { file, bytes, neededBytes: needed, memoryBytes: memory },
+    },
+  );
+}
+
+const gib = (bytes: number): string => (bytes / 2 ** 30).toFixed(1);
+
 interface SessionPlan {
   /** Most sessions that run side by side. */
   readonly sessions: number;
   /** Threads inside one operator of each. */
   readonly threads: number;
 }
+
+/** Of a model in segments: all cores work on one batch. */
+const ONE_BY_ONE: SessionPlan = { sessions: 1, threads: availableParallelism() };
 
 /** One thread for each session, and a session for each core, as far as half of the memory holds their weights. */
 function planSessions(opened: OnnxFile, { device, threads = availableParallelism() }: OpenModelOptions): SessionPlan {
@@ -144,6 +174,9 @@ const bytesOf = ({ source, externalFiles }: OnnxFile): number =>
 
 const tooLarge = (file: string, { threads }: SessionPlan): string =>
   `${file} is too large for two copies in memory: one runs with ${threads} threads, and the last digits of its scores may depend on their number.`;
+
+const inSegments = (file: string, segments: number, bytes: number): string =>
+  `${file} is run in ${segments} segments: every batch reads its ${gib(bytes)} GiB of weights anew, so that large batches pay.`;
 
 /** What runs as a session of its own: the model as it is, or a part that is cut out. */
 interface Part {
@@ -183,7 +216,23 @@ async function openPool(
   { opened, host, contract, plan, options }: PoolSetting,
 ): Promise<SessionPool> {
   const { path, name: file } = opened.source;
-  const { optimization, onWarning } = options;
+  const { optimization, onWarning, segmentBytes } = options;
+  if (segmentBytes !== undefined && !isHead) {
+    const setting = {
+      optimization: optimization ?? 'basic',
+      threads: plan.threads,
+      config: contract.session,
+      segmentBytes,
+    };
+    const session = SegmentedSession.of(model ?? opened.model, path, host, setting);
+    onWarning?.(inSegments(file, session.count, bytesOf(opened)));
+    const none = (): void => undefined;
+    return new SessionPool(Object.assign(session, { device: CPU }), {
+      open: () => Promise.reject(new RangeError('one is enough')),
+      most: 1,
+      onRefused: none,
+    });
+  }
   // A head is a few small matrices: a second copy, or the way to another device, would cost more than it saves.
   const { sessions, threads } = isHead ? { sessions: 1, threads: 1 } : plan;
   const config = { ...(threads > 1 ? spinning(contract) : {}), ...contract.session };

@@ -15,6 +15,7 @@ export interface OpenScorerOptions {
   readonly device?: string;
   readonly threads?: number;
   readonly optimization?: OptimizationLevel;
+  readonly segmentBytes?: number;
   readonly calibrator?: string;
   readonly contract?: ContractFile;
   readonly remote?: RemoteOptions | RemoteStore;
@@ -42,6 +43,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     device: parseDevice(device),
     threads: options.threads,
     optimization: options.optimization,
+    segmentBytes: options.segmentBytes,
     onWarning,
   });
   try {

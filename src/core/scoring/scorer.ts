@@ -26,6 +26,11 @@ export interface ScorerOptions {
   readonly threads?: number;
   /** `all` by default. */
   readonly optimization?: OptimizationLevel;
+  /**
+   * Runs a model that does not fit into memory in segments of so many bytes of weights: each is loaded, run on a batch and let go, so
+   * that every batch reads all weights. Without it such a model is refused.
+   */
+  readonly segmentBytes?: number;
   /** Path of a calibrator file, instead of the calibrator the model carries. */
   readonly calibrator?: string;
   /** What the inputs of a model without manifest mean: the content of a contract file. */

@@ -3,20 +3,23 @@ import { describe, expect, it } from 'vitest';
 import { runGate } from '../../../src/core/gate/gate.js';
 import { readFacts } from '../../../src/core/gate/model.js';
 import { makeProbes } from '../../../src/core/gate/probes.js';
-import { exportModel } from '../../../src/core/lifecycle/export/export.js';
+import { type ExportOptions, exportModel } from '../../../src/core/lifecycle/export/export.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { planSegments } from '../../../src/core/onnx/segments.js';
 import { withModelProcess } from '../../../src/core/runtime/child.js';
 import { SegmentedSession } from '../../../src/core/runtime/segmented.js';
+import { HPSv3Scorer } from '../../../src/core/scoring/scorer.js';
 import { floats } from '../../helpers/graphs.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 const DECODER = fileURLToPath(new URL('../../golden/decoders/gemma2', import.meta.url));
 
-async function decoder(mode: 'item' | 'pair'): Promise<string> {
+const decoder = (mode: 'item' | 'pair'): Promise<string> => exported(DECODER, mode);
+
+async function exported(checkpoint: string, mode: 'item' | 'pair', more: Partial<ExportOptions> = {}): Promise<string> {
   const out = `${tempFolder()}/model.onnx`;
   const flags = { optimize: false, externalData: true, allowNonfinite: false, force: false, dryRun: false };
-  await exportModel({ checkpoint: DECODER, out, mode, opset: 14, dtype: 'fp32', gate: 'off', seed: 0, ...flags });
+  await exportModel({ checkpoint, out, mode, opset: 14, dtype: 'fp32', gate: 'off', seed: 0, ...flags, ...more });
   return out;
 }
 
@@ -52,6 +55,30 @@ describe('SegmentedSession', () => {
       ...whole.checks.map(({ name }) => name).filter((name) => !name.startsWith('optimization')),
       'in-segments',
     ]);
+  });
+});
+
+describe('HPSv3Scorer', () => {
+  it('scores in segments as whole, mean and spread of either side', async () => {
+    const folder = fileURLToPath(new URL('../../golden/families/qwen2-vl', import.meta.url));
+    const path = await exported(`${folder}/model.safetensors`, 'pair', {
+      promptTemplate: `${folder}/prompt_template.txt`,
+      pixelBudget: '512',
+    });
+    const [left, right] = ['raw-0.png', 'raw-1.png'].map((name) => ({ image: `${folder}/${name}` }));
+    const warnings: string[] = [];
+    const onWarning = (warning: string) => warnings.push(warning);
+    const [whole, parts] = await Promise.all([
+      HPSv3Scorer.load(path),
+      HPSv3Scorer.load(path, { segmentBytes: 8000, onWarning }),
+    ]);
+    const pair = { left, right, context: 'a cat' };
+    const [expected, got] = [await whole.scorePair(pair), await parts.scorePair(pair)];
+    for (const key of ['logit', 'left_sigma', 'right_sigma'] as const) expect(got[key]).toBeCloseTo(expected[key]!, 4);
+    const item = await whole.score(left, { context: 'a cat' });
+    expect(item).toMatchObject({ mu: item.logit, sigma: expected.left_sigma });
+    expect(warnings.join()).toMatch(/is run in \d+ segments: every batch reads its 0\.0 GiB of weights anew/);
+    await Promise.all([whole.close(), parts.close()]);
   });
 });
 
