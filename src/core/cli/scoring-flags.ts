@@ -76,7 +76,7 @@ const mediaRoot = (start: string) =>
     description: `Where paths in rows start, and what they must not lead out of; by default the ${start}`,
   });
 
-export const mediaRootFlag = mediaRoot('folder of the input');
+export const mediaRootFlag = mediaRoot('folder of the input, for a pipe the working directory');
 /** Of commands whose rows come from a program. */
 export const mediaRootOfPipeFlag = mediaRoot('working directory');
 
