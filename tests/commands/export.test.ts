@@ -338,7 +338,7 @@ describe('a tokenizer.json', () => {
 
   it('travels inside the model, is named in the lineage, and changes the bytes', async () => {
     const bare = await exported({ modality: 'text' });
-    expect(bare.warnings).toEqual([expect.stringContaining('--tokenizer')]);
+    expect(bare.warnings).toEqual([expect.stringContaining('`tokenizer`')]);
     const path = join(folder, 'tokenizer.json');
     writeFileSync(path, tokenizer(64));
     const report = await exported({ modality: 'text', tokenizer: path, force: true });

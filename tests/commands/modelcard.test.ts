@@ -386,7 +386,7 @@ describe('hpsv3 modelcard diff', () => {
     await makeCard(join(bare, 'card'), { evaluations: [report], copyData: false });
     await expect(diff(bare)).rejects.toMatchObject({
       code: 'FILE_NOT_FOUND',
-      hint: expect.stringContaining('--files'),
+      hint: expect.stringContaining('`files`'),
     });
   });
 });

@@ -133,11 +133,11 @@ describe('static', () => {
         warning.startsWith('Made-up inputs'),
       );
     expect(await made({ scheme: 'static' })).toEqual([
-      expect.stringContaining('ranges of activations: give --calibration'),
+      expect.stringContaining('ranges of activations: give `samples`'),
     ]);
     expect(await made({ scheme: 'weight-only' })).toEqual([]);
     expect(await made({ scheme: 'weight-only', gate: 'quick', dryRun: false })).toEqual([
-      expect.stringContaining('the gate, decisions and speed: give --calibration'),
+      expect.stringContaining('the gate, decisions and speed: give `samples`'),
     ]);
     expect(await made({ scheme: 'static', inputs: await saveRows('own.safetensors', 4) })).toEqual([]);
   });
@@ -276,7 +276,7 @@ describe('the command', () => {
   it('refuses a file over --max-size', async () => {
     await expect(quantized({ maxSize: 1000 })).rejects.toMatchObject({
       code: 'GATE_FAILED',
-      message: /--max-size 1000/,
+      message: /`maxSize` 1000/,
     });
   });
 

@@ -147,7 +147,7 @@ describe.skipIf(!hasShared)('export of real score heads', () => {
     const [none, relu] = ['none.onnx', 'relu.onnx'].map((name) => join(folder, name));
     await expect(exportFile(none, { checkpoint: AESTHETIC })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
-      hint: expect.stringContaining('--activation'),
+      hint: expect.stringContaining('`activation`'),
     });
     await exportFile(none, { checkpoint: AESTHETIC, activation: 'none' });
     await exportFile(relu, { checkpoint: AESTHETIC, activation: 'relu' });

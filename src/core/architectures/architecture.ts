@@ -117,7 +117,7 @@ export function parseOptions<S extends OptionSpecs>(
           : null;
     if (rule === null) continue;
     throw new HpsError('USAGE', `architecture ${architecture}: option ${name} ${rule}`, {
-      hint: 'Leave the option out, or see `hpsv3 export --help` for what it is for.',
+      hint: 'Leave the option out, or see the options of `hpsv3 export`.',
       details: { architecture, option: name },
     });
   }

@@ -157,14 +157,14 @@ function chooseModality<O>(
   const modality = wanted ?? available[0];
   if (available.includes(modality)) return modality;
   throw new HpsError('MODALITY_MISSING', `the checkpoint cannot be exported for ${modality}: it is ${label}`, {
-    hint: `Choose --modality ${available.join('|')}.`,
+    hint: `Choose \`modality\` ${available.join('|')}.`,
     details: { modality: modality ?? null, available },
   });
 }
 
 function readOptions<O>(family: Family<O>, checkpoint: Checkpoint, request: ExportRequest): O {
   const own = family.configs?.(checkpoint) ?? checkpoint.configs;
-  const given = request.config ? [{ config: request.config, origin: request.configOrigin ?? '--config' }] : [];
+  const given = request.config ? [{ config: request.config, origin: request.configOrigin ?? 'config' }] : [];
   const normalized = [...given, ...own].map(({ config, origin }) => ({
     config: family.normalizeConfig?.(config) ?? config,
     origin,
@@ -205,7 +205,7 @@ const MODES: Readonly<Record<Mode, BuildMode>> = {
     const width = family.embeddingWidth(context);
     if (width === null) {
       throw new HpsError('USAGE', `${family.label} has no embedding of a fixed width, so it has no head to export`, {
-        hint: 'Export it with --mode item or --mode pair.',
+        hint: 'Export it with `mode` item or `mode` pair.',
       });
     }
     const inputs = SIDES.map((name): ContractInput => {
@@ -248,7 +248,7 @@ function comparison<O>(
       const outputs = family.score(graph, embedding, context);
       if (outputs) return outputs;
       throw new HpsError('USAGE', `${family.label} makes embeddings of ${context.modality} and no score`, {
-        hint: 'Export it with --mode item, or with a head that scores its embeddings.',
+        hint: 'Export it with `mode` item, or with a head that scores its embeddings.',
       });
     }),
   );

@@ -74,7 +74,7 @@ export function readHead(head: Checkpoint, name: string, told: Partial<HeadReadi
       'CONFIG_INVALID',
       `${name}: cannot say whether ReLUs stand between its ${layers.length} layers`,
       {
-        hint: "Look at the model's code, then give --activation none or --activation relu.",
+        hint: "Look at the model's code, then give `activation` none or `activation` relu.",
         details: { file: name, layers: keys },
       },
     );

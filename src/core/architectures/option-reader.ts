@@ -123,7 +123,7 @@ export class OptionReader {
     const missing = [...this.missing.keys()];
     const keys = [...this.missing.values()].map(([key]) => key).filter((key) => key !== undefined);
     throw new HpsError('CONFIG_INVALID', `the tensors do not tell ${missing.join(', ')}, and no configuration does`, {
-      hint: `Put the configuration it was published with beside the checkpoint, or give --config FILE with: ${keys.join(', ')}.`,
+      hint: `Put the configuration it was published with beside the checkpoint, or give \`config\` FILE with: ${keys.join(', ')}.`,
       details: { missing, keys },
     });
   }

@@ -347,7 +347,7 @@ function headSteps(reader: OptionReader): LinearStep[] {
  */
 function conversation(template: string | undefined): string {
   const invalid = (rule: string): HpsError =>
-    new HpsError('CONFIG_INVALID', `--prompt-template: ${rule}`, {
+    new HpsError('CONFIG_INVALID', `\`promptTemplate\`: ${rule}`, {
       hint: `The text a prompt is put into is a constant of the package hpsv3 (INSTRUCTION, then prompt_with_special_token): a file with {text_prompt} in it and ${REWARD} once.`,
     });
   if (template === undefined) throw invalid('HPSv3 reads prompts in an instruction that its checkpoint does not hold');
@@ -362,10 +362,14 @@ function pixelBudget(given: string | undefined, factor: number): number {
   if (given === undefined) return PIXELS;
   const pixels = Number(given);
   if (Number.isSafeInteger(pixels) && pixels >= factor ** 2 && pixels <= MOST_PIXELS) return pixels;
-  throw new HpsError('USAGE', `--pixel-budget must be an integer from ${factor ** 2} to ${MOST_PIXELS}, not ${given}`, {
-    hint: `The package's own is ${PIXELS}.`,
-    details: { pixels: given },
-  });
+  throw new HpsError(
+    'USAGE',
+    `\`pixelBudget\` must be an integer from ${factor ** 2} to ${MOST_PIXELS}, not ${given}`,
+    {
+      hint: `The package's own is ${PIXELS}.`,
+      details: { pixels: given },
+    },
+  );
 }
 
 /** The largest that Qwen2-VL's processor allows. */

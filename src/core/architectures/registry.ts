@@ -62,7 +62,7 @@ export function chooseArchitecture(
     const wanted = architectures.find((each) => each.id === id);
     if (wanted) return wanted;
     throw new HpsError('USAGE', `there is no architecture ${id}`, {
-      hint: `Choose --arch ${known.join('|')}.`,
+      hint: `Choose \`arch\` ${known.join('|')}.`,
       details: { known },
     });
   }
@@ -70,7 +70,7 @@ export function chooseArchitecture(
   if (found) return found;
   const names = [...checkpoint.tensors.keys()];
   throw new HpsError('ARCHITECTURE_UNKNOWN', `no known architecture has tensors like ${names.slice(0, 4).join(', ')}`, {
-    hint: `Known: ${architectures.map((each) => `${each.id} (${each.label})`).join('; ')}. See the tensors with \`hpsv3 inspect\`; choose a nested state dict with --key.`,
+    hint: `Known: ${architectures.map((each) => `${each.id} (${each.label})`).join('; ')}. See the tensors with \`hpsv3 inspect\`; choose a nested state dict with \`key\`.`,
     details: { tensors: names.length, first: names.slice(0, 16), known },
   });
 }

@@ -53,7 +53,7 @@ export function checkTensors(
     ...listed('not of a float type', notFloat),
   ];
   throw new HpsError('TENSORS_MISMATCH', `the checkpoint does not hold this architecture: ${problems.join('; ')}`, {
-    hint: 'See what it holds with `hpsv3 inspect`; choose another state dict in it with --key.',
+    hint: 'See what it holds with `hpsv3 inspect`; choose another state dict in it with `key`.',
     details: { missing, unexpected, misshaped, notFloat },
   });
 }

@@ -13,7 +13,7 @@ export interface FileKind {
   readonly is?: 'checkpoint' | 'model' | 'pointer';
 }
 
-const EXPORT = 'Turn it into a model first: hpsv3 export --checkpoint FILE --out MODEL.onnx.';
+const EXPORT = 'Turn it into a model first, with `hpsv3 export`.';
 const FROM_TENSORFLOW = 'Convert it with TensorFlow.js (`tensorflowjs_converter`), or save its weights as .npz.';
 const FROM_PROGRAM = 'Save the state dict with torch.save or as safetensors, and export that.';
 const ROWS = 'Give it where rows are read: labels, scores or samples.';

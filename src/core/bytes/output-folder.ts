@@ -77,7 +77,7 @@ function checkTarget(target: string, { force, marker }: OutputFolderOptions): vo
   }
   if (force) return;
   throw new HpsError('OUTPUT_EXISTS', `${printable(name)}: exists already`, {
-    hint: 'Give --force to replace it, or another path.',
+    hint: 'Set `force` to replace it, or another path.',
     details: { file: name },
   });
 }

@@ -220,7 +220,7 @@ function checkTarget(target: string, { force, inputs = [] }: OutputOptions): voi
   }
   if (!force) {
     throw new HpsError('OUTPUT_EXISTS', `${printable(name)}: exists already`, {
-      hint: 'Give --force to replace it, or another path.',
+      hint: 'Set `force` to replace it, or another path.',
       details: { file: name },
     });
   }

@@ -74,8 +74,8 @@ export function embedCalibrator(
 }
 
 const HINTS: Record<Calibrator['kind'], string> = {
-  pair: 'Export the model with --mode pair or head: a probability is one of two items.',
-  absolute: 'Export the model with --mode item: a place on a human scale is one of an item.',
+  pair: 'Export the model with `mode` pair or head: a probability is one of two items.',
+  absolute: 'Export the model with `mode` item: a place on a human scale is one of an item.',
 };
 
 /** The output's element type and shape, as a graph input has them. */

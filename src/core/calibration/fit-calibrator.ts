@@ -167,7 +167,7 @@ function refuseTooFew<Rows>(
 }
 
 function tooFewClusters(method: string, clusters: number, needed: number): HpsError {
-  const simpler = method === 'isotonic' && clusters >= 2 ? 'Use --method temperature or platt, or label' : 'Label';
+  const simpler = method === 'isotonic' && clusters >= 2 ? 'Use `method` temperature or platt, or label' : 'Label';
   return new HpsError('TOO_FEW_CLUSTERS', `${method} needs ${needed} clusters (prompts), there are ${clusters}`, {
     hint: `${simpler} ${needed - clusters} more prompts; rows of one prompt_id count once.`,
     details: { method, clusters, needed },

@@ -167,7 +167,7 @@ const boundInputs = (report: Evaluation, files: readonly BoundFile[]): string[] 
 function here({ bound, at }: LocatedFile): string {
   if (at !== null) return at;
   throw new HpsError('FILE_NOT_FOUND', `${bound.name}: no such file`, {
-    hint: 'Give the folder it lies in with --files.',
+    hint: 'Give the folder it lies in with `files`.',
     details: { file: bound.name, sha256: bound.sha256 },
   });
 }

@@ -256,19 +256,19 @@ export const embeddingSchema = z.object({
 
 /** The kinds of documents, each with the keys that tell it from the others. */
 export const DOCUMENT_KINDS = {
-  evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate --out' },
+  evaluation: { schema: evaluationSchema, keys: ['overall', 'groups', 'distributions'], made: 'hpsv3 evaluate' },
   calibrator: {
     schema: calibratorDocument.schema,
     keys: ['schema', 'parameters', 'dataSha256'],
-    made: 'hpsv3 calibrate --out',
+    made: 'hpsv3 calibrate',
   },
   quantization: { schema: quantizationSchema, keys: ['scheme', 'ratio', 'quantized'], made: 'hpsv3 quantize' },
   profile: { schema: profileSchema, keys: ['coldStart', 'latency', 'peaks'], made: 'hpsv3 profile' },
   export: { schema: exportSchema, keys: ['architecture', 'parity', 'opset'], made: 'hpsv3 export' },
-  ensemble: { schema: ensembleDocument.schema, keys: ['members', 'slope', 'missing'], made: 'hpsv3 ensemble --out' },
-  merge: { schema: mergeSchema, keys: ['members', 'slope', 'shared'], made: 'hpsv3 ensemble --member' },
+  ensemble: { schema: ensembleDocument.schema, keys: ['members', 'slope', 'missing'], made: 'hpsv3 ensemble' },
+  merge: { schema: mergeSchema, keys: ['members', 'slope', 'shared'], made: 'hpsv3 ensemble' },
   finetune: { schema: finetuneSchema, keys: ['trained', 'gained', 'helped'], made: 'hpsv3 finetune' },
-  embedding: { schema: embeddingSchema, keys: ['reduction', 'choice', 'model'], made: 'hpsv3 calibrate --embed' },
+  embedding: { schema: embeddingSchema, keys: ['reduction', 'choice', 'model'], made: 'hpsv3 calibrate' },
 } as const;
 export type DocumentKind = keyof typeof DOCUMENT_KINDS;
 

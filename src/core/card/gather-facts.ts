@@ -140,7 +140,7 @@ function assertOneModel(evaluations: readonly EvaluationFacts[], sources: CardSo
     'MODELS_INCOMPARABLE',
     `${nameOf(sources, other.file)}: is of another model than the first report`,
     {
-      hint: 'Give reports of one model, and name it with --model.',
+      hint: 'Give reports of one model, and name it with `model`.',
       details: { models: named.map(({ report }) => report.modelSha256) },
     },
   );

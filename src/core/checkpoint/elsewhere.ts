@@ -35,7 +35,7 @@ export function weightsElsewhere({
     const named = typeof base === 'string' && BASE_NAME.test(base);
     return {
       what: `${factors.length} of ${tensors.size} tensors are factors of a LoRA adapter (${listed(factors)}), which counts only on top of its base`,
-      hint: `Give it with --adapter, and its base with --checkpoint${named ? ` (by its configuration that is ${base}; nothing is fetched by itself)` : ''}.`,
+      hint: `Give it with \`adapter\`, and its base with \`checkpoint\`${named ? ` (by its configuration that is ${base}; nothing is fetched by itself)` : ''}.`,
       tensors: factors,
     };
   }

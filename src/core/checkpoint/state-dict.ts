@@ -124,7 +124,7 @@ function descend(start: Place, configKey: string | null, ignored: Ignored[]): Pl
       if (name === chosen || (place.key === '' && name === configKey)) continue;
       const alternative = (STATE_DICT_KEYS as readonly string[]).includes(name) && holdsTensors(sibling);
       const reason = alternative
-        ? `another state dict; \`--key ${join(place.key, name)}\` reads it`
+        ? `another state dict; \`key\` ${join(place.key, name)} reads it`
         : `outside ${key}: ${summary(sibling)}`;
       ignored.push({ name: join(place.key, name), reason });
     }
@@ -262,7 +262,7 @@ function nothingFound(root: CheckpointNode, file: string, key: string | undefine
     {
       hint:
         keys.length > 0
-          ? `Choose with --key; tensors lie under: ${shown}${keys.length > 10 ? ', …' : ''}.`
+          ? `Choose with \`key\`; tensors lie under: ${shown}${keys.length > 10 ? ', …' : ''}.`
           : 'Give a checkpoint that holds a state dict.',
       details: { file, key: key ?? null, keys: keys.slice(0, 100) },
     },

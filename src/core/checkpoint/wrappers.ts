@@ -128,7 +128,7 @@ function withoutFront(names: Names, tensors: Tensors, ignored: Ignored[]): Names
     if (!whole || left.length + copies.size * inside.size < beside.length) continue;
     ignored.push(...left);
     for (const key of copies.keys())
-      ignored.push({ name: `${key}.*`, reason: `another state dict; \`--key ${key}\` reads it` });
+      ignored.push({ name: `${key}.*`, reason: `another state dict; \`key\` ${key} reads it` });
     return inside;
   }
   return names;

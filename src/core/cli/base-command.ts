@@ -88,7 +88,7 @@ export abstract class HpsCommand<T> extends Command {
       if (shown.has(warning)) return; // told while it happened, and again in the report
       shown.add(warning);
       progress.finish();
-      this.tell(withFlags(warning, Object.keys(this.ctor.flags)));
+      this.tell(this.spelled(warning));
     };
     try {
       const follow = (signal: AbortSignal) => work({ signal, onProgress: progress.update, onWarning });
@@ -107,7 +107,7 @@ export abstract class HpsCommand<T> extends Command {
 
   protected override async catch(error: Error): Promise<unknown> {
     if (isExit(error)) throw error;
-    const known = asHpsError(error, { flags: this.ownFlags() });
+    const known = asHpsError(error, { flags: this.ownFlags(), others: this.flagsOfAllCommands() });
     markReported();
     process.exitCode = known ? exitCodeOf(known) : 1;
     if (this.jsonEnabled()) return this.logJson(this.toErrorJson(known ?? error));
@@ -124,6 +124,15 @@ export abstract class HpsCommand<T> extends Command {
     process.stdout.write(formatJson(json));
   }
 
+  /** Text of core as a person at the command line reads it. */
+  private spelled(text: string): string {
+    return withFlags(text, Object.keys(this.ctor.flags ?? {}), this.flagsOfAllCommands());
+  }
+
+  override log(message = '', ...args: unknown[]): void {
+    super.log(this.spelled(message), ...args);
+  }
+
   private ownFlags(): string[] {
     const { flags, baseFlags } = this.ctor;
     return [...Object.keys({ ...baseFlags, ...flags }), 'json', 'help'].map((name) => `--${name}`);
@@ -131,10 +140,10 @@ export abstract class HpsCommand<T> extends Command {
 
   /** One configuration file may serve several commands, so a flag of any of them is known. */
   private flagsOfAllCommands(): string[] {
-    const names = new Set(Object.keys(this.ctor.flags));
+    const names = new Set(Object.keys(this.ctor.flags ?? {}));
     for (const command of this.config.commands) {
       if (command.pluginName !== this.ctor.pluginName) continue;
-      for (const [name, { aliases = [] }] of Object.entries(command.flags))
+      for (const [name, { aliases = [] }] of Object.entries(command.flags ?? {}))
         for (const one of [name, ...aliases]) names.add(one);
     }
     names.delete('json');

@@ -18,6 +18,8 @@ export interface ErrorJson {
 /** Words a mistyped flag may have meant. */
 interface Vocabulary {
   readonly flags: readonly string[];
+  /** Those of other commands, without dashes. */
+  readonly others: readonly string[];
 }
 
 /**
@@ -38,7 +40,7 @@ const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): HpsError | null {
   if (error instanceof HpsError) {
     error.message = withoutFraming(error.message, ''); // ours name the flag themselves
-    return known.flags ? spelled(error, known.flags) : error;
+    return known.flags ? spelled(error, known) : error;
   }
   const system = systemErrorCode(error);
   if (system !== undefined && NO_SPACE.has(system)) {
@@ -52,11 +54,11 @@ export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): Hps
 }
 
 /** The same failure with the flags of the command where core names its options. */
-function spelled(error: HpsError, flags: readonly string[]): HpsError {
+function spelled(error: HpsError, { flags = [], others }: Partial<Vocabulary>): HpsError {
   const names = flags.map((flag) => flag.replace(/^--/, ''));
   const { code, details, cause } = error;
-  const hint = error.hint && withFlags(error.hint, names);
-  return new HpsError(code, withFlags(error.message, names), { hint, details, cause });
+  const hint = error.hint && withFlags(error.hint, names, others);
+  return new HpsError(code, withFlags(error.message, names, others), { hint, details, cause });
 }
 
 /** What a bug looks like from outside: its kind only, since its message and stack may name folders of this machine. */

@@ -8,9 +8,12 @@ const FLAGS_OF: Readonly<Record<string, readonly string[]>> = {
   modalities: ['modality'],
   optimizations: ['optimization'],
   out: ['output'],
+  'remote.buckets': ['allow-bucket'],
+  'remote.hosts': ['allow-host'],
   samples: ['calibration'],
   sizes: ['size', 'image-size'],
   statistics: ['stats'],
+  'training.lr': ['lr'],
   validation: ['val'],
   variants: ['variant'],
 };
@@ -26,10 +29,11 @@ export function flagOf(option: string, flags: readonly string[]): string | undef
 /**
  * Text of core for the command line: it names options, in backticks, where a person types flags.
  * @param flags - those of the command, without dashes
+ * @param others - those of other commands, which a text may send the reader to
  */
-export function withFlags(text: string, flags: readonly string[]): string {
-  return text.replace(/`([a-z][A-Za-z]*)`/g, (quoted, option: string) => {
-    const flag = flagOf(option, flags);
+export function withFlags(text: string, flags: readonly string[], others: readonly string[] = []): string {
+  return text.replace(/`([a-z][A-Za-z.]*)`/g, (quoted, option: string) => {
+    const flag = flagOf(option, flags) ?? flagOf(option, others);
     return flag === undefined ? quoted : `--${flag}`;
   });
 }

@@ -183,7 +183,7 @@ function collectVotes(rows: readonly PairRow[]): Votes {
 
 function refuse(row: PairRow, problem: string): never {
   throw new HpsError('DATA_INVALID', `row ${JSON.stringify(row.id)} ${problem}, which Dawid-Skene needs of every row`, {
-    hint: 'Add "raters": one name for each vote. Or use --method majority.',
+    hint: 'Add "raters": one name for each vote. Or use `method` majority.',
     details: { id: row.id },
   });
 }

@@ -86,7 +86,7 @@ async function areSwapped({ labels, scores }: JudgedFiles, { signal }: ReadJudge
 
 const swapped = ({ labels, scores }: JudgedFiles): HpsError =>
   new HpsError('USAGE', `${basename(scores)} has labels, and ${basename(labels)} scores`, {
-    hint: 'Swap what is given for --scores and for --labels.',
+    hint: 'Swap what is given for `scores` and for `labels`.',
     details: { labels: basename(labels), scores: basename(scores) },
   });
 

@@ -108,7 +108,7 @@ const WORDS: Readonly<Record<RowFormat, string>> = { jsonl: 'JSONL', json: 'JSON
 
 function contradiction({ name }: DataInput, due: DataFormat, found: RowFormat): HpsError {
   return new HpsError('DATA_INVALID', `${name}: is ${WORDS[found]}, not ${WORDS[due]}`, {
-    hint: 'Name it for what it is, or say so with --from.',
+    hint: 'Name it for what it is, or say so with `from`.',
     details: { file: name, due, found },
   });
 }

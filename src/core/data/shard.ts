@@ -12,7 +12,7 @@ export interface Shard {
 export function parseShard(text: string): Shard {
   const [, index, count] = (/^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? []).map(Number);
   if (index < count) return { index, count };
-  throw new HpsError('USAGE', `--shard: expected i/n with 0 <= i < n, got ${text}`, {
+  throw new HpsError('USAGE', `\`shard\`: expected i/n with 0 <= i < n, got ${text}`, {
     hint: 'The first of four shards is 0/4, the last one 3/4.',
   });
 }

@@ -56,7 +56,7 @@ const fields = z.strictObject({
 /** What `hpsv3 ensemble --out ensemble.json` writes: the same inputs and options give the same bytes. */
 export const ensembleDocument = defineDocument('hpsv3/ensemble@1', fields, {
   what: 'an ensemble',
-  made: 'hpsv3 ensemble --out ensemble.json',
+  made: 'hpsv3 ensemble',
   limit: LIMITS.configBytes,
 });
 
@@ -97,6 +97,6 @@ export const weightsOf = ({ members, slope }: EnsembleFile): EnsembleWeights => 
 
 const invalid = (file: string, problem: string): HpsError =>
   new HpsError('CONFIG_INVALID', `${file}: ${problem}`, {
-    hint: 'Write it again with hpsv3 ensemble --out ensemble.json.',
+    hint: 'Write it again with `hpsv3 ensemble`.',
     details: { file },
   });

@@ -110,7 +110,7 @@ function assertClusters({ clusters }: EnsembleRows, folds: number): void {
   const needed = CLUSTERS_PER_FOLD * folds;
   if (clusters.count >= needed) return;
   throw new HpsError('TOO_FEW_CLUSTERS', `${clusters.count} clusters of judged pairs, ${needed} are needed`, {
-    hint: 'Judge pairs of more prompts, ask for fewer --folds, or give weights by hand: --weights NAME=0.6,…',
+    hint: 'Judge pairs of more prompts, ask for fewer `folds`, or give weights by hand: `weights` NAME=0.6,…',
     details: { clusters: clusters.count, needed, folds },
   });
 }

@@ -90,8 +90,8 @@ function didYouMean(key: string): string {
   );
   return close && key !== ''
     ? `Did you mean ${close}? Known are ${KEYS.join(', ')}.`
-    : `Known are ${KEYS.join(', ')}: --budget ${EXAMPLE}.`;
+    : `Known are ${KEYS.join(', ')}: \`budget\` ${EXAMPLE}.`;
 }
 
-const usage = (message: string, hint = `Write it as --budget ${EXAMPLE}.`): HpsError =>
-  new HpsError('USAGE', `--budget: ${message}`, { hint });
+const usage = (message: string, hint = `Write it as \`budget\` ${EXAMPLE}.`): HpsError =>
+  new HpsError('USAGE', `\`budget\`: ${message}`, { hint });

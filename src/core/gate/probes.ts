@@ -104,7 +104,7 @@ function tooLarge(file: string, input: ValueInfo, shape: readonly number[]): Hps
     'INPUTS_INVALID',
     `${file}: input ${input.name} of shape ${formatShape(shape)} is too large to make up`,
     {
-      hint: 'Give inputs of your own: --inputs FILE.safetensors.',
+      hint: 'Give inputs of your own: `inputs` FILE.safetensors.',
       details: { input: input.name, shape: [...shape] },
     },
   );

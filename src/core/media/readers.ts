@@ -151,7 +151,7 @@ async function textReader(
     throw unkept(
       input,
       'takes token ids, and the model carries no tokenizer',
-      'Give its tokenizer.json by --tokenizer: hpsv3 export puts it into the file.',
+      'Give its tokenizer.json by `tokenizer`: `hpsv3 export` puts it into the file.',
     );
   }
   const tokenizer = await openTokenizer(tokenizerJson, { addedTokens: contract.addedTokens });

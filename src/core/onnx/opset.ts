@@ -34,7 +34,7 @@ export function assertOpset(model: OnnxModel, opset: number, name: string): void
   throw new HpsError('OPSET_UNSUPPORTED', `${name}: not valid at opset ${opset}: ${opType} ${node}: ${reason}${more}`, {
     hint: Number.isNaN(needs)
       ? 'Export the model again for this opset.'
-      : `Use --opset ${needs} or later, or export it again.`,
+      : `Use \`opset\` ${needs} or later, or export it again.`,
     details: { opset, violations },
   });
 }

@@ -206,6 +206,6 @@ function wordPiece(beside: FilesBeside, facts: Facts): object {
 
 const invalid = (name: string, rule: string): HpsError =>
   new HpsError('CONFIG_INVALID', `${name}: ${rule}`, {
-    hint: 'Give --tokenizer tokenizer.json, as the Hugging Face tokenizers library writes it.',
+    hint: 'Give `tokenizer` tokenizer.json, as the Hugging Face tokenizers library writes it.',
     details: { file: name },
   });

@@ -217,6 +217,6 @@ export function judgeBaseline(
   return {
     difference,
     verdict: 'none',
-    reason: `No verdict: the interval ${low.toFixed(3)} to ${high.toFixed(3)} holds the budget; measure longer (--seconds).`,
+    reason: `No verdict: the interval ${low.toFixed(3)} to ${high.toFixed(3)} holds the budget; measure longer (\`seconds\`).`,
   };
 }

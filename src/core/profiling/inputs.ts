@@ -158,9 +158,9 @@ function exampleSize(symbol: string): number {
 }
 
 function sizesNeeded(file: string, symbols: readonly string[]): HpsError {
-  const example = symbols.map((symbol) => `--size ${symbol}=${exampleSize(symbol)}`).join(' ');
+  const example = symbols.map((symbol) => `\`sizes\` ${symbol}=${exampleSize(symbol)}`).join(' ');
   return new HpsError('INPUTS_INVALID', `${file}: the size of ${symbols.join(', ')} is open, and cannot be guessed`, {
-    hint: `Say what the model is used with: ${example}, or give --inputs FILE.safetensors.`,
+    hint: `Say what the model is used with: ${example}, or give \`inputs\` FILE.safetensors.`,
     details: { file, sizes: [...symbols] },
   });
 }

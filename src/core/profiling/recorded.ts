@@ -47,7 +47,7 @@ function refuseOther(now: Now, then: Profile, file: string): void {
   if (differing === undefined) return;
   const [what, ours, theirs] = differing;
   throw new HpsError('MODELS_INCOMPARABLE', `${file}: its ${what} is ${theirs}, here ${ours}`, {
-    hint: 'Compare with the model itself: --baseline FILE.onnx.',
+    hint: 'Compare with the model itself: `baseline` FILE.onnx.',
     details: { file, what, recorded: theirs, here: ours },
   });
 }

@@ -82,7 +82,7 @@ function refuseMixedAxes(inputs: readonly ValueInfo[], file: string): void {
   if (odd === undefined || !batched.some(({ shape: [first] }) => typeof first === 'string')) return;
   const what = `input ${odd.name} ${formatShape(odd.shape)} has no row a sample on its first axis, others have`;
   throw new HpsError('ONNX_UNSUPPORTED', `${file}: ${what}: rows cannot be made or judged`, {
-    hint: 'With --gate off, weight-only and dynamic quantize it unjudged: they run nothing.',
+    hint: 'With `gate` off, weight-only and dynamic quantize it unjudged: they run nothing.',
     details: { file, input: odd.name },
   });
 }

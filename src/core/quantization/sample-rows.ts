@@ -40,7 +40,7 @@ export async function readCalibrationSamples(
 ): Promise<CalibrationSamples> {
   if (source.manifest === null) {
     throw new HpsError('INPUTS_INVALID', `${source.name}: has no manifest that says how media become inputs`, {
-      hint: 'Give prepared inputs: --inputs rows.safetensors.',
+      hint: 'Give prepared inputs: `inputs` rows.safetensors.',
       details: { file: source.name },
     });
   }

@@ -52,7 +52,7 @@ function watch(tensor: TensorProto, allowMasks: boolean): TensorProto {
 function nonFinite(tensor: string, dataType: number): HpsError {
   const half = dataType === DATA_TYPE.FLOAT16;
   return new HpsError('NONFINITE_WEIGHTS', `${tensor} holds NaN or an infinity${half ? ' as float16' : ''}`, {
-    hint: `Find out where training went wrong${half ? ' (or export as fp32: float16 ends at 65504)' : ''}; --allow-nonfinite accepts it.`,
+    hint: `Find out where training went wrong${half ? ' (or export as fp32: float16 ends at 65504)' : ''}; \`allowNonfinite\` accepts it.`,
     details: { tensor },
   });
 }

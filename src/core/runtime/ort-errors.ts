@@ -53,7 +53,7 @@ const RUN_RULES: readonly ErrorRule[] = [
 /** Everything else that goes wrong while running is a shape, a type or an index the model cannot work with. */
 const RUN_DEFAULT: Omit<ErrorRule, 'pattern'> = {
   code: 'INPUTS_INVALID',
-  hint: 'Give inputs of the names, types and shapes that `hpsv3 inspect` shows; `--inputs FILE` takes your own.',
+  hint: 'Give inputs of the names, types and shapes that `hpsv3 inspect` shows; `inputs` takes a file of your own.',
 };
 
 export interface RuntimeFailure {

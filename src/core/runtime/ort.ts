@@ -209,7 +209,7 @@ const isDeviceMissing = (cause: unknown): boolean => cause instanceof Error && D
 
 function deviceMissing(device: Device, cause: unknown): HpsError {
   return new HpsError('BACKEND_UNAVAILABLE', `device ${formatDevice(device)} is not available on this machine`, {
-    hint: 'Choose --device cpu, or --device auto to take what there is; `hpsv3 doctor` tells what is missing.',
+    hint: 'Choose `device` cpu, or `device` auto to take what there is; `hpsv3 doctor` tells what is missing.',
     details: { device: formatDevice(device) },
     cause,
   });

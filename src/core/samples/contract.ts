@@ -86,7 +86,7 @@ export function contractOf(manifest: Manifest, file: string): ScoringContract {
   const { mode, modality, decision, inputs, session, calibrator } = manifest;
   if (mode === 'head' || modality === null) {
     throw new HpsError('ONNX_UNSUPPORTED', `${file}: has no encoder (mode ${mode}), so it reads embeddings only`, {
-      hint: 'Export the checkpoint with --mode pair or --mode item to score media.',
+      hint: 'Export the checkpoint with `mode` pair or `mode` item to score media.',
       details: { file, mode },
     });
   }

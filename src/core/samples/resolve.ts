@@ -126,7 +126,7 @@ async function openRemote(
   if (!remote) {
     const rule = 'is an address, and none is fetched unless it is allowed';
     throw new HpsError('REMOTE_REFUSED', `${scheme}://…: ${rule}`, {
-      hint: 'Allow its host or bucket (--allow-host, --allow-bucket), or give the path of a file.',
+      hint: 'Allow its host or bucket (`remote.hosts`, `remote.buckets`), or give the path of a file.',
       details: { scheme, rule },
     });
   }
@@ -141,7 +141,7 @@ async function realPath(path: string, given: string): Promise<string> {
     const name = basename(given);
     if (systemErrorCode(cause) === 'ENOENT') {
       throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, {
-        hint: 'Check the path; paths in rows are taken from --media-root.',
+        hint: 'Check the path; paths in rows are taken from `mediaRoot`.',
         details: { file: name },
         cause,
       });
@@ -168,13 +168,13 @@ function assertInside(path: string, root: string, given: string): void {
   throw invalidPath(
     basename(given),
     'lies outside the media folder',
-    'Give --media-root a folder that holds all media of the file.',
+    'Give `mediaRoot` a folder that holds all media of the file.',
   );
 }
 
 const refusedPath = (path: string): HpsError =>
   new HpsError('ACCESS_DENIED', `${basename(path)}: no files are read here`, {
-    hint: 'Send the bytes themselves, or let a folder be read (--media-root).',
+    hint: 'Send the bytes themselves, or let a folder be read (`mediaRoot`).',
     details: { file: basename(path) },
   });
 

@@ -26,7 +26,7 @@ export function chooseScorer(row: DataRow, scorers: readonly HPSv3Scorer[]): HPS
   const chosen = row.context !== undefined && withText ? withText : related[0];
   if (chosen) return chosen;
   throw new HpsError('DATA_INVALID', `no model here reads ${row.modality ?? part}`, {
-    hint: 'Give a model for it too: --model can be given several times.',
+    hint: 'Give a model for it too: `model` can be given several times.',
     details: { modality: row.modality ?? part, models: scorers.map(({ modality }) => modality) },
   });
 }

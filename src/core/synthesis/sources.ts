@@ -100,7 +100,7 @@ function unreadableFolder(folder: string, cause: unknown): HpsError {
   const missing = systemErrorCode(cause) === 'ENOENT';
   const rule = missing ? 'does not exist' : systemErrorCode(cause) === 'ENOTDIR' ? 'is not a folder' : 'cannot be read';
   return new HpsError(missing ? 'FILE_NOT_FOUND' : 'FILE_UNREADABLE', `${name}: ${rule}`, {
-    hint: 'Give --source the path of a folder with pictures, texts or sounds.',
+    hint: 'Give `source` the path of a folder with pictures, texts or sounds.',
     details: { file: name, rule },
     cause,
   });

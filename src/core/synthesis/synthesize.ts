@@ -252,7 +252,7 @@ async function chooseModalities({ modalities, source, sizes }: Settled): Promise
   if (found.length > 0) return found;
   const name = basename(resolve(source));
   throw new HpsError('DATA_INVALID', `${name}: has no picture, text or sound`, {
-    hint: `Give files that end in ${usual.flatMap(({ endings }) => endings).join(', ')}, or say what they are with --modality.`,
+    hint: `Give files that end in ${usual.flatMap(({ endings }) => endings).join(', ')}, or say what they are with \`modality\`.`,
     details: { folder: name },
   });
 }
@@ -285,7 +285,7 @@ function tooFewSources(
   if (sources > 0) {
     const most = sources * cardsPerSource(perturbations.length);
     return new HpsError('USAGE', `${folder}: ${sources} sources of ${id} give ${most} pairs at most, not ${pairs}`, {
-      hint: 'Give more files, or fewer --pairs.',
+      hint: 'Give more files, or fewer `pairs`.',
       details,
     });
   }
@@ -293,8 +293,8 @@ function tooFewSources(
   return new HpsError('DATA_INVALID', `${folder}: no file can be a source of ${id}${reason}`, {
     hint:
       endings.length > 0
-        ? `Give files that end in ${endings.join(', ')}, or leave ${id} out of --modality.`
-        : `Leave ${id} out of --modality: its sources can only be drawn.`,
+        ? `Give files that end in ${endings.join(', ')}, or leave ${id} out of \`modality\`.`
+        : `Leave ${id} out of \`modality\`: its sources can only be drawn.`,
     details,
   });
 }

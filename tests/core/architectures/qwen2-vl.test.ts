@@ -30,7 +30,7 @@ describe('HPSv3', () => {
     const checkpoint = await openCheckpoint(`${FIXTURE}/model.safetensors`);
     const graph = new GraphBuilder(14, checkpoint.tensors);
     const request = { ...REQUEST, mode: 'item', options: { ...options, pixelBudget: '0' } } as const;
-    expect(() => exporter.buildGraph(checkpoint, graph, request)).toThrow('--pixel-budget must be an integer from 64');
+    expect(() => exporter.buildGraph(checkpoint, graph, request)).toThrow('`pixelBudget` must be an integer from 64');
     checkpoint.close();
   });
 

@@ -84,7 +84,7 @@ describe('a file that is another kind than asked for', () => {
   ])('as a model, the checkpoint %s is named, and how to export it', async (file, what) => {
     const error = await failure(() => openOnnx(put(golden(file))));
     expect(error).toMatchObject({ code: 'MODEL_UNRECOGNISED', message: expect.stringContaining(what) });
-    expect(error.hint).toContain('hpsv3 export --checkpoint');
+    expect(error.hint).toContain('hpsv3 export');
   });
 
   it.each([

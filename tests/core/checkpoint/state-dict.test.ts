@@ -73,7 +73,7 @@ describe('chooseStateDict', () => {
       optimizer: { state: { 0: { exp_avg: TENSOR } } },
     });
     expect(key).toBe('model');
-    expect(ignored[0]).toEqual({ name: 'ema', reason: 'another state dict; `--key ema` reads it' });
+    expect(ignored[0]).toEqual({ name: 'ema', reason: 'another state dict; `key` ema reads it' });
     expect(ignored[1].name).toBe('optimizer');
   });
 

@@ -66,7 +66,7 @@ describe('unwrapNames', () => {
   it('leaves out another copy of the model, and says how to read it', () => {
     const found = unwrap(['model.a', 'model.b.c', 'ema_model.a', 'ema_model.b.c']);
     expect(found.short).toEqual(['a', 'b.c']);
-    expect(found.ignored).toEqual([{ name: 'ema_model.*', reason: 'another state dict; `--key ema_model` reads it' }]);
+    expect(found.ignored).toEqual([{ name: 'ema_model.*', reason: 'another state dict; `key` ema_model reads it' }]);
     const wrapped = unwrap(['module.model.a', 'module.ema_model._orig_mod.a']);
     expect(wrapped.short).toEqual(['a']);
     expect(wrapped.ignored[0].name).toBe('module.ema_model.*');
@@ -113,7 +113,7 @@ describe('weightsElsewhere', () => {
     expect(base('owner/name')).toMatchObject({ what: expect.stringContaining('2 of 3 tensors are factors of a LoRA') });
     expect(base('owner/name').hint).toContain('(by its configuration that is owner/name;');
     for (const odd of ['$(rm -rf ~)', 'a\nb', '\u001b[2J', 'x'.repeat(1000), 7, null]) {
-      expect(base(odd).hint).toBe('Give it with --adapter, and its base with --checkpoint.');
+      expect(base(odd).hint).toBe('Give it with `adapter`, and its base with `checkpoint`.');
     }
     expect(elsewhere(tensors(['q.lora_A.weight', 'a.weight', 'b.weight']))).toBeNull();
   });

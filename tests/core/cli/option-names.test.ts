@@ -1,7 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { asHpsError } from '../../../src/core/cli/failure.js';
 import { flagOf, withFlags } from '../../../src/core/cli/option-names.js';
 import { HpsError } from '../../../src/core/errors.js';
+import { PROJECT } from '../../helpers/cli.js';
 
 describe('withFlags', () => {
   const flags = ['dry-run', 'calibration', 'output'];
@@ -26,5 +29,25 @@ describe('withFlags', () => {
       hint: 'Give --calibration.',
       details: { a: 1 },
     });
+  });
+});
+
+/** Where command lines are made for people to type: the demo's steps, and the snippets of a card. */
+const COMMAND_LINES = /^(cli|lifecycle\/demo|card\/(sections|html))/;
+/** A flag in a sentence: a text that is a flag and nothing else is an argument of a program. */
+const FLAG_IN_TEXT = /['"`][^'"`\n]*[ (:;`]--[a-z][a-z-]+[^'"`\n]*|['"`]--[a-z][a-z-]+[ :`]/;
+
+describe('texts of core', () => {
+  it('name options, and no flags', () => {
+    const root = `${PROJECT}src/core`;
+    const named = readdirSync(root, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts') && !COMMAND_LINES.test(path))
+      .flatMap((path) =>
+        readFileSync(join(root, path), 'utf8')
+          .split('\n')
+          .filter((line) => FLAG_IN_TEXT.test(line) && !/^\s*(\*|\/\*\*|\/\/)/.test(line))
+          .map((line) => `${path}: ${line.trim()}`),
+      );
+    expect(named).toEqual([]);
   });
 });

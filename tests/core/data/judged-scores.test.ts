@@ -57,7 +57,7 @@ describe('readJudgedScores', () => {
     await expect(read(scores, labels, names)).rejects.toMatchObject({
       code: 'USAGE',
       message: `${names.scores} has labels, and ${names.labels} scores`,
-      hint: 'Swap what is given for --scores and for --labels.',
+      hint: 'Swap what is given for `scores` and for `labels`.',
     });
   });
 

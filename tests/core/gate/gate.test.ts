@@ -217,7 +217,7 @@ describe('runGate without a reference', () => {
 
   it('asks for inputs where made-up ones do not fit', async () => {
     const error = await gate('text-small', NONE).catch((reason) => reason);
-    expect(error).toMatchObject({ code: 'INPUTS_INVALID', hint: /--inputs/ });
+    expect(error).toMatchObject({ code: 'INPUTS_INVALID', hint: /`inputs`/ });
   });
 
   it("uses the user's own inputs, and names rows that do not match", async () => {

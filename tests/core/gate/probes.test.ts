@@ -156,7 +156,7 @@ describe('makeProbes', () => {
   it('refuses an input too large to make up', () => {
     const inputs: ValueInfo[] = [{ name: 'x', dtype: 'F32', shape: ['n', 2 ** 40] }];
     expect(() => makeProbes(inputs, null, options)).toThrow(
-      expect.objectContaining({ code: 'INPUTS_INVALID', hint: expect.stringContaining('--inputs') }),
+      expect.objectContaining({ code: 'INPUTS_INVALID', hint: expect.stringContaining('`inputs`') }),
     );
   });
 

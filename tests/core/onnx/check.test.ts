@@ -174,7 +174,7 @@ describe('checkOpset', () => {
   it('lists every violation in one error', () => {
     const both = model([LATER[0][0], LATER[1][0]], values);
     expect(() => assertOpset(both, 14, 'm.onnx')).toThrow(
-      expect.objectContaining({ code: 'OPSET_UNSUPPORTED', hint: expect.stringContaining('--opset 20') }),
+      expect.objectContaining({ code: 'OPSET_UNSUPPORTED', hint: expect.stringContaining('`opset` 20') }),
     );
   });
 

@@ -41,7 +41,7 @@ describe('inputs without a manifest', () => {
       expect.objectContaining({
         code: 'INPUTS_INVALID',
         message: 'm.onnx: the size of samples, height, width is open, and cannot be guessed',
-        hint: expect.stringContaining('--size samples=16000 --size height=224 --size width=224'),
+        hint: expect.stringContaining('`sizes` samples=16000 `sizes` height=224 `sizes` width=224'),
       }),
     );
   });

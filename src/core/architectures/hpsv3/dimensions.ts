@@ -219,13 +219,13 @@ export function readDimensions(
 
   if (contradictions.length > 0) {
     throw new HpsError('CONFIG_INVALID', `the configuration contradicts the checkpoint: ${contradictions.join('; ')}`, {
-      hint: 'Give the configuration the checkpoint was trained with by --config.',
+      hint: 'Give the configuration the checkpoint was trained with by `config`.',
       details: { contradictions },
     });
   }
   if (missing.length > 0) {
     throw new HpsError('CONFIG_INVALID', `the tensors do not tell ${missing.join(', ')}, and no configuration does`, {
-      hint: `Put a config.json beside the checkpoint or give --config FILE with: ${missing.join(', ')}.`,
+      hint: `Put a config.json beside the checkpoint or give \`config\` FILE with: ${missing.join(', ')}.`,
       details: { missing },
     });
   }

@@ -79,7 +79,9 @@ function chooseModality(checkpoint: Checkpoint, wanted: Modality | undefined): M
     `the checkpoint cannot be exported for ${modality ?? 'any modality'}: it has ${reason}`,
     {
       hint:
-        available.length > 0 ? `Choose --modality ${available.join('|')}.` : 'Export its head alone with --mode head.',
+        available.length > 0
+          ? `Choose \`modality\` ${available.join('|')}.`
+          : 'Export its head alone with `mode` head.',
       details: { modality: modality ?? null, available },
     },
   );

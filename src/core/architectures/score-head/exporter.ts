@@ -23,14 +23,14 @@ export const scoreHeadExporter: ArchitectureExporter = {
     }
     if (request.modality) {
       throw new HpsError('USAGE', `a score head reads embeddings, it has no modality ${request.modality}`, {
-        hint: 'Leave --modality out.',
+        hint: 'Leave `modality` out.',
       });
     }
     const activation = chosenActivation(layers, request);
     const last = layers[layers.length - 1];
     if (request.mode !== 'item' && last.outputs !== 1) {
       throw new HpsError('USAGE', `the head has ${last.outputs} outputs, so it does not order pairs`, {
-        hint: 'Export it with --mode item.',
+        hint: 'Export it with `mode` item.',
       });
     }
     const input = (name: string): Value => graph.input(name, 'F32', ['batch', layers[0].inputs]);
@@ -67,7 +67,7 @@ function chosenActivation(layers: readonly LinearLayer[], request: ExportRequest
     'CONFIG_INVALID',
     `the file holds ${layers.length} linear layers and cannot say whether ReLUs stand between them`,
     {
-      hint: "Look at the model's code, then give --activation none or --activation relu.",
+      hint: "Look at the model's code, then give `activation` none or `activation` relu.",
       details: { layers: layers.map(({ key, inputs, outputs }) => ({ key, inputs, outputs })) },
     },
   );

@@ -217,7 +217,7 @@ function methodsFor<T extends { readonly id: string }>(
   const chosen = candidates.filter(({ id }) => id === method);
   if (chosen.length > 0) return chosen;
   const known = candidates.map(({ id }) => id).join(', ');
-  throw new HpsError('USAGE', `--method ${method} is not for ${what}`, {
+  throw new HpsError('USAGE', `\`method\` ${method} is not for ${what}`, {
     hint: `These labels are ${what}: choose auto, ${known}.`,
     details: { method, known: candidates.map(({ id }) => id) },
   });

@@ -120,7 +120,7 @@ async function rowsOf({ folder, facts }: OpenCard, one: EvaluationFacts, files: 
   const paths = pathsOf(one, located);
   if (paths === null) {
     throw new HpsError('FILE_NOT_FOUND', `${facts.name}: the scores and labels of ${one.file} are not here`, {
-      hint: 'Give the folder they lie in with --files.',
+      hint: 'Give the folder they lie in with `files`.',
       details: { card: facts.name, evaluation: one.file },
     });
   }

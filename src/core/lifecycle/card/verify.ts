@@ -77,7 +77,8 @@ export async function verifyModelCard(given: VerifyCardOptions): Promise<VerifyC
     found === undefined || status === 'same' ? [] : [{ at: hashPath(facts, id), stated: facts.files[i].sha256, found }],
   );
   for (const { name, status } of bound) {
-    if (status === 'absent') notes.push(`${name} is known by its hash and is not here: give its folder with --files.`);
+    if (status === 'absent')
+      notes.push(`${name} is known by its hash and is not here: give its folder with \`files\`.`);
   }
   const gathered = await gatherAgain(facts, located);
   differences.push(...('facts' in gathered ? differencesOf(facts, gathered.facts) : [gathered.difference]));
@@ -108,7 +109,7 @@ export function cardFolder(folder: string): string {
   const found = [folder, join(folder, 'card')].find((one) => existsSync(join(one, CARD_FILE)));
   if (found !== undefined) return found;
   throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: no ${CARD_FILE} in it`, {
-    hint: 'Give the folder that `hpsv3 modelcard --out FOLDER` wrote.',
+    hint: 'Give the folder that `hpsv3 modelcard` wrote.',
     details: { file: CARD_FILE },
   });
 }
@@ -181,7 +182,7 @@ async function recompute(
     const paths = pathsOf(one, located);
     if (!isRecomputable(one) || paths === null) {
       notes.push(
-        `The figures of ${one.file} were compared with their report only: its scores and labels are not here. Give their folder with --files.`,
+        `The figures of ${one.file} were compared with their report only: its scores and labels are not here. Give their folder with \`files\`.`,
       );
       continue;
     }

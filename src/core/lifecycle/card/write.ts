@@ -86,7 +86,7 @@ export async function makeModelCard(given: ModelCardOptions): Promise<ModelCardR
   const { out, strict, scorer } = options;
   if (options.model === undefined && scorer === undefined && options.evaluations.length === 0) {
     throw new HpsError('USAGE', 'there is nothing to describe', {
-      hint: 'Give --model FILE.onnx, or --scorer NAME with --evaluation REPORT.json.',
+      hint: 'Give `model` FILE.onnx, or `scorer` NAME with `evaluations` REPORT.json.',
     });
   }
   startStage(options, 'Hashing');

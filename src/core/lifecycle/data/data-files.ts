@@ -192,7 +192,7 @@ async function writeParts(
 /** Makes a folder; false where it was there. */
 function makeFolder(path: string): boolean {
   if (path === STANDARD_STREAM || path === '') {
-    throw new HpsError('USAGE', '--out must be a folder: each part gets a file in it', { hint: 'Give --out FOLDER.' });
+    throw new HpsError('USAGE', '`out` must be a folder: each part gets a file in it', { hint: 'Give `out` FOLDER.' });
   }
   try {
     return mkdirSync(path, { recursive: true }) !== undefined;

@@ -106,7 +106,7 @@ function inOrder({ members }: EnsembleFile, scores: readonly ScoreFile[]): Score
   if (unknown) throw usage(`${unknown.name} is no member of the ensemble`, expected);
   return names.map((name) => {
     const file = given.get(name);
-    if (!file) throw usage(`the scores of ${name} are not given`, `Give --scores ${name}=FILE.`);
+    if (!file) throw usage(`the scores of ${name} are not given`, `Give \`scores\` ${name}=FILE.`);
     return file;
   });
 }

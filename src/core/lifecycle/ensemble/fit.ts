@@ -91,8 +91,7 @@ export async function makeEnsemble(given: MakeEnsembleOptions): Promise<MakeEnse
   const options = filled(given, MAKE_ENSEMBLE_DEFAULTS);
   const { scores, labels, out, outScores, force } = options;
   assertMembers(scores);
-  if (labels === undefined && outScores !== undefined)
-    throw usage('--out-scores needs labels', 'Give --labels, or use --apply.');
+  if (labels === undefined && outScores !== undefined) throw usage('`outScores` needs labels', 'Give `labels`.');
   const weights = options.weights.kind === 'given' ? inOrder(scores, options.weights.byName) : null;
   const outputs = { force, inputs: [...scores.map(({ path }) => path), ...(labels === undefined ? [] : [labels])] };
   return withErrorRows(errorsOf(out), outputs, (refused) =>
@@ -150,7 +149,7 @@ async function make(
 ): Promise<Made> {
   if (given)
     return { ...given, fit: null, judged: data && (await judgeGiven(data, given, { resamples, seed, signal })) };
-  if (how.kind !== 'fit' || !data) throw usage('weights can only be fitted to labels', 'Give --labels FILE.');
+  if (how.kind !== 'fit' || !data) throw usage('weights can only be fitted to labels', 'Give `labels` FILE.');
   const { folds, simplex } = filled(how, FIT_DEFAULTS);
   const { weights, shares, slope, penalty, ...judged } = await fitEnsemble(data, {
     folds,
@@ -234,7 +233,7 @@ function assertMembers(scores: readonly ScoreFile[]): void {
   const repeated = scores.find(({ name }, i) => scores.findIndex((other) => other.name === name) < i);
   if (repeated) throw usage(`two members are named ${repeated.name}`, 'Give every score file a name of its own.');
   if (scores.length < 2)
-    throw usage('an ensemble has at least two members', 'Give --scores NAME=FILE for each of them.');
+    throw usage('an ensemble has at least two members', 'Give `scores` NAME=FILE for each of them.');
   if (scores.length > LIMITS.ensembleMembers) {
     throw usage(`${scores.length} members, at most ${LIMITS.ensembleMembers} can be combined`, 'Leave some out.');
   }
@@ -245,7 +244,7 @@ function inOrder(scores: readonly ScoreFile[], weights: ReadonlyMap<string, numb
   const names = scores.map(({ name }) => name);
   const unknown = [...weights.keys()].find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    throw usage(`--weights names ${unknown}, which is no member`, `The members are ${names.join(', ')}.`);
+    throw usage(`\`weights\` names ${unknown}, which is no member`, `The members are ${names.join(', ')}.`);
   }
   const without = names.find((name) => !weights.has(name));
   if (without !== undefined) throw usage(`${without} has no weight`, 'Give every member a weight; 0 leaves it out.');

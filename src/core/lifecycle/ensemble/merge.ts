@@ -126,7 +126,7 @@ interface Weighted {
 }
 
 function weighMembers({ members, ensemble }: Settled): Weighted {
-  if (members.length < 2) throw usage('an ensemble has at least two members', 'Give --member for each of them.');
+  if (members.length < 2) throw usage('an ensemble has at least two members', 'Give `members` for each of them.');
   if (members.length > LIMITS.ensembleMembers) {
     throw usage(`${members.length} members, at most ${LIMITS.ensembleMembers} can be combined`, 'Leave some out.');
   }
@@ -142,7 +142,7 @@ function weighMembers({ members, ensemble }: Settled): Weighted {
 function weightsGiven(members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
   const unweighted = members.find(({ weight }) => weight === undefined);
   if (unweighted) {
-    throw usage(`${basename(unweighted.path)} has no weight`, 'Write it behind the path: --member a.onnx:0.6.');
+    throw usage(`${basename(unweighted.path)} has no weight`, 'Write it behind the path: `members` a.onnx:0.6.');
   }
   // Keys tell members apart that are the same file.
   const named = members.map(({ path, weight }, m) => [`member ${m + 1} (${basename(path)})`, weight!] as const);
@@ -153,7 +153,7 @@ function weightsGiven(members: readonly ModelFile[]): Omit<Weighted, 'warnings'>
 function weightsFrom(path: string, members: readonly ModelFile[]): Omit<Weighted, 'warnings'> {
   const { document: file } = readEnsemble(path);
   const names = file.members.map(({ name }) => name);
-  const expected = `The ensemble's members are ${names.join(', ')}: --member NAME=FILE for each with a weight.`;
+  const expected = `The ensemble's members are ${names.join(', ')}: \`members\` NAME=FILE for each with a weight.`;
   if (members.some(({ weight }) => weight !== undefined)) {
     throw usage('members have weights, and the ensemble file has them too', 'Give weights in one of the two places.');
   }

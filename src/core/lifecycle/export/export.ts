@@ -134,7 +134,7 @@ export async function exportModel(given: ExportOptions): Promise<ExportReport> {
   const options = filled(given, EXPORT_DEFAULTS);
   if (!OPSETS.includes(options.opset)) {
     throw new HpsError('OPSET_UNSUPPORTED', `opset ${options.opset} cannot be written`, {
-      hint: `Choose --opset ${OPSETS[0]} to ${OPSETS[OPSETS.length - 1]}; 14 runs everywhere.`,
+      hint: `Choose \`opset\` ${OPSETS[0]} to ${OPSETS[OPSETS.length - 1]}; 14 runs everywhere.`,
       details: { opset: options.opset, supported: OPSETS },
     });
   }
@@ -284,7 +284,7 @@ async function buildModel(
   const exporter = await architecture.load();
   if (head && !exporter.takesHead) {
     throw new HpsError('USAGE', `${architecture.label} makes no embeddings for a head of another file`, {
-      hint: 'Leave --head-file out.',
+      hint: 'Leave `headFile` out.',
     });
   }
   const request: ExportRequest = {
@@ -323,7 +323,7 @@ function findTokenizer(contract: Contract, options: Settled): { tokenizer: Token
   if (tokenizer === null)
     return {
       tokenizer: null,
-      warnings: ['No tokenizer: the file takes token ids. Give --tokenizer tokenizer.json to put one into it.'],
+      warnings: ['No tokenizer: the file takes token ids. Give `tokenizer` tokenizer.json to put one into it.'],
     };
   if (tokenizer.size > text.vocabSize) {
     throw new HpsError(

@@ -228,7 +228,7 @@ const hasStatistics = (dtype: string): boolean => /^(F64|F32|F16|BF16|[IU](8|16|
 function matcher(glob: string | undefined): (tensor: { readonly name: string }) => boolean {
   if (glob === undefined) return () => true;
   if (glob.length > LIMITS.tensorNameLength)
-    throw new HpsError('USAGE', 'the glob is longer than any tensor name', { hint: 'Shorten --match.' });
+    throw new HpsError('USAGE', 'the glob is longer than any tensor name', { hint: 'Shorten `match`.' });
   const pattern = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*+/g, '.*')

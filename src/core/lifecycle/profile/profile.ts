@@ -260,7 +260,7 @@ async function openRival(
   const [ours, theirs] = [subject.inputs, inputs].map(({ shapes }) => JSON.stringify(Object.entries(shapes).sort()));
   if (ours === theirs) return { facts, inputs };
   throw new HpsError('MODELS_INCOMPARABLE', `${facts.file} and ${subject.facts.file} take different inputs`, {
-    hint: 'Compare models of the same inputs; --size sets sizes that both leave open.',
+    hint: 'Compare models of the same inputs; `sizes` sets sizes that both leave open.',
     details: { inputs: subject.inputs.shapes, other: inputs.shapes },
   });
 }
@@ -268,7 +268,7 @@ async function openRival(
 function refuseOtherBatches({ file }: ModelFacts, fixedBatch: number | null, { batches }: Settled): void {
   if (fixedBatch === null || batches.includes(fixedBatch)) return;
   throw new HpsError('INPUTS_INVALID', `${file}: takes batches of ${fixedBatch} only`, {
-    hint: `Give --batch ${fixedBatch}.`,
+    hint: `Give \`batches\` ${fixedBatch}.`,
     details: { file, batch: fixedBatch },
   });
 }

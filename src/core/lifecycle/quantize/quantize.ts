@@ -156,7 +156,7 @@ interface JudgedRows extends RowSets {
 async function givenOrMade(source: QuantizationSource, options: Settled): Promise<JudgedRows> {
   const { inputs, samples, seed } = options;
   if (inputs !== undefined && samples !== undefined) {
-    throw new HpsError('USAGE', '--calibration and --inputs are given together', { hint: 'Give one of them.' });
+    throw new HpsError('USAGE', '`samples` and `inputs` are given together', { hint: 'Give one of them.' });
   }
   const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
   if (samples !== undefined) {
@@ -352,7 +352,7 @@ function madeUpRows({ calibration }: Candidate, rows: RowSets, { gate, dryRun }:
   ];
   if (rows.origin !== 'probes' || resting.length === 0) return [];
   return [
-    `Made-up inputs, not data of yours, stand behind ${resting.join(' and ')}: give --calibration FILE (samples) or --inputs FILE.`,
+    `Made-up inputs, not data of yours, stand behind ${resting.join(' and ')}: give \`samples\` FILE or \`inputs\` FILE.`,
   ];
 }
 
@@ -360,7 +360,7 @@ const sizeWarnings = (before: number, after: number): string[] =>
   after < before ? [] : [`Larger than the float model (${after} against ${before} bytes).`];
 
 const tooLarge = (file: string, bytes: number, limit: number): HpsError =>
-  new HpsError('GATE_FAILED', `${file}: ${bytes} bytes are more than --max-size ${limit}`, {
-    hint: 'Choose a scheme with fewer bits, exclude less, or raise --max-size. Nothing was written.',
+  new HpsError('GATE_FAILED', `${file}: ${bytes} bytes are more than \`maxSize\` ${limit}`, {
+    hint: 'Choose a scheme with fewer bits, exclude less, or raise `maxSize`. Nothing was written.',
     details: { bytes, limit },
   });

@@ -95,7 +95,7 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const { out } = options;
   const format = outputFormat(out, options.to);
   if (out === STANDARD_STREAM && options.resume) {
-    throw new HpsError('USAGE', '--resume needs an output file', { hint: 'Give --output FILE instead of -.' });
+    throw new HpsError('USAGE', '`resume` needs an output file', { hint: 'Give `out` FILE instead of -.' });
   }
   const inputs = [...options.models, ...(options.input === STANDARD_STREAM ? [] : [options.input])];
   const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs);
@@ -154,7 +154,7 @@ async function openOutputs(options: Settled, inputs: readonly string[]): Promise
 function refuseUnfinished({ out, resume, force }: Settled): void {
   if (resume || force || !Journal.exists(journalPath(out))) return;
   throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: an unfinished run is there`, {
-    hint: 'Give --resume to go on with it, or --force to start again.',
+    hint: 'Set `resume` to go on with it, or `force` to start again.',
     details: { file: basename(journalPath(out)) },
   });
 }
@@ -297,7 +297,7 @@ class BatchRun {
 
 function changedInput(input: string, line: number): HpsError {
   return new HpsError('USAGE', `${basename(input)}: line ${line} is not what the unfinished run has read there`, {
-    hint: 'Give the same input to go on with the run, or --force to start again.',
+    hint: 'Give the same input to go on with the run, or `force` to start again.',
     details: { file: basename(input), line },
   });
 }

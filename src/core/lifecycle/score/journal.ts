@@ -132,7 +132,7 @@ function assertSameRun(header: unknown, identity: RunIdentity, path: string): vo
   const changed = names.filter((name) => begun[name] !== identity[name]);
   if (changed.length === 0) return;
   throw new HpsError('USAGE', `${basename(path)}: the run was begun with another ${changed.join(', ')}`, {
-    hint: 'Give the same model, input and options to go on with it, or --force to start again.',
+    hint: 'Give the same model, input and options to go on with it, or `force` to start again.',
     details: {
       changed: Object.fromEntries(
         changed.map((name) => [name, { begun: begun[name] ?? null, now: identity[name] ?? null }]),
@@ -143,6 +143,6 @@ function assertSameRun(header: unknown, identity: RunIdentity, path: string): vo
 
 const damaged = (path: string, line: number): HpsError =>
   new HpsError('DATA_INVALID', `${basename(path)}: line ${line} is no line of a journal`, {
-    hint: 'Start again with --force.',
+    hint: 'Start again with `force`.',
     details: { file: basename(path), line },
   });

@@ -258,5 +258,5 @@ const noShard = (file: string, line: number): HpsError => unproven(`${file}: lin
 
 const unproven = (message: string): HpsError =>
   new HpsError('DATA_INVALID', message, {
-    hint: 'Give every shard of one run once, as `batch --shard` wrote it, and the input they were made from.',
+    hint: 'Give every shard of one run once, as `hpsv3 batch` wrote it, and the input they were made from.',
   });

@@ -67,8 +67,8 @@ function cannotListen(host: string, port: number, cause: unknown): HpsError {
   return new HpsError('USAGE', `cannot listen on ${host}:${port} (${code})`, {
     hint:
       code === 'EADDRINUSE'
-        ? 'Something listens there already: choose another --port.'
-        : 'Choose another --host or --port.',
+        ? 'Something listens there already: choose another `port`.'
+        : 'Choose another `host` or `port`.',
     details: { host, port, system: code },
     cause,
   });

@@ -191,7 +191,7 @@ export async function finetuneModel(given: FinetuneOptions): Promise<FinetuneRep
 async function finetuneLocked(options: Settled): Promise<FinetuneReport> {
   if (options.resume && (options.run === undefined || !hasState(options.run))) {
     throw new HpsError('USAGE', 'there is no saved state to resume', {
-      hint: 'Give --run with the folder of a run that was stopped.',
+      hint: 'Give `run` with the folder of a run that was stopped.',
     });
   }
   const { out, checkpointOut, force } = options;
@@ -310,7 +310,7 @@ class Finetuning {
     const reason = `${source.file} was folded across parameters: its weights have no names of a checkpoint any more`;
     if (options.checkpointOut !== undefined) {
       throw new HpsError('ONNX_UNSUPPORTED', `${reason}, so no checkpoint can be written`, {
-        hint: 'Fine-tune the checkpoint, or a file exported without --optimize; or leave --checkpoint-out out.',
+        hint: 'Fine-tune the checkpoint, or a file exported without `optimize`; or leave `checkpointOut` out.',
         details: { file: source.file },
       });
     }
@@ -401,7 +401,7 @@ class Finetuning {
     if (keys.some(matches)) return matches;
     throw new HpsError(
       'USAGE',
-      `--train ${this.options.train} leaves everything frozen: it names no tensor of the model`,
+      `\`train\` ${this.options.train} leaves everything frozen: it names no tensor of the model`,
       {
         hint: 'Choose head, fusion, all, or a glob of checkpoint names such as "visual.blocks.*".',
         details: { train: this.options.train, tensors: keys.slice(0, 20) },
@@ -511,7 +511,7 @@ class Finetuning {
     if (options.run !== undefined) await drawTrainingCurve(source.run);
     if (outcome.ended === 'not-finite' && !outcome.best) {
       throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${outcome.steps}`, {
-        hint: 'Lower --lr. Nothing was written.',
+        hint: 'Lower `training.lr`. Nothing was written.',
         details: { step: outcome.steps },
       });
     }
@@ -532,9 +532,9 @@ class Finetuning {
     if (difference === null || -difference <= this.options.forget) return;
     throw new HpsError(
       'GATE_FAILED',
-      `the AUC on the old labels fell from ${before!.toFixed(4)} to ${after!.toFixed(4)}, more than --forget ${this.options.forget}`,
+      `the AUC on the old labels fell from ${before!.toFixed(4)} to ${after!.toFixed(4)}, more than \`forget\` ${this.options.forget}`,
       {
-        hint: 'Lower --lr, train less (--train head, fewer --epochs), mix old labels in, or raise --forget. Nothing was written.',
+        hint: 'Lower `training.lr`, train less (`train` head, fewer `epochs`), mix old labels in, or raise `forget`. Nothing was written.',
         details: { forgotten },
       },
     );
@@ -642,7 +642,7 @@ function checkHeldOut(validation: ModalityData | undefined): void {
     'TOO_FEW_CLUSTERS',
     `${clusters} clusters of pairs are held out: nothing would tell when to stop`,
     {
-      hint: 'Give --val with labelled pairs, more prompts in --labels, or a larger training.val_fraction.',
+      hint: 'Give `validation` with labelled pairs, more prompts in `labels`, or a larger training.val_fraction.',
       details: { clusters },
     },
   );

@@ -237,13 +237,13 @@ const TOKENIZER_FILE = 'tokenizer.json';
 function checkFolder({ out, resume, force }: Settled): void {
   if (resume && !hasState(out)) {
     throw new HpsError('FILE_NOT_FOUND', `${basename(out)}: has no saved state to resume`, {
-      hint: 'Give the folder of a run that was stopped, or leave --resume out.',
+      hint: 'Give the folder of a run that was stopped, or leave `resume` out.',
       details: { folder: basename(out) },
     });
   }
   if (!resume && !(force && isRun(out)) && entriesOf(out).length > 0) {
     throw new HpsError('OUTPUT_EXISTS', `${basename(out)}: is not empty`, {
-      hint: 'Give --resume to go on, --force to replace an earlier run, or another folder.',
+      hint: 'Set `resume` to resume, `force` to replace an earlier run, or another folder.',
       details: { folder: basename(out) },
     });
   }

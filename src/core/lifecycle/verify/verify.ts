@@ -47,7 +47,7 @@ export async function verifyModels(given: VerifyOptions): Promise<VerifyReport> 
   const options = filled(given, VERIFY_DEFAULTS);
   const { model, other, golden, inputs } = options;
   if (other !== undefined && golden !== undefined) {
-    throw new HpsError('USAGE', 'a second model and --golden are given together', {
+    throw new HpsError('USAGE', 'a second model and `golden` are given together', {
       hint: 'Compare with one of them at a time.',
     });
   }

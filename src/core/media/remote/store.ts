@@ -110,7 +110,7 @@ export class RemoteStore {
   private assertAllowed(location: Location): void {
     if (location.kind === 'https') this.checkUrl(location.url, location.name);
     else if (!this.buckets.has(location.bucket)) {
-      throw refused(location.name, 'its bucket is not allowed', 'Allow it with --allow-bucket BUCKET.');
+      throw refused(location.name, 'its bucket is not allowed', 'Allow it with `remote.buckets` BUCKET.');
     }
   }
 
@@ -118,7 +118,7 @@ export class RemoteStore {
     if (url.protocol !== 'https:') throw refused(name, `leads to ${url.protocol}//…, and only https:// is fetched`);
     if (url.username !== '' || url.password !== '') throw refused(name, 'leads to an address that holds credentials');
     if (!this.hosts.has(url.host))
-      throw refused(name, `host ${url.host} is not allowed`, 'Allow it with --allow-host HOST.');
+      throw refused(name, `host ${url.host} is not allowed`, 'Allow it with `remote.hosts` HOST.');
   };
 
   private begin(location: Location): Entry {

@@ -21,7 +21,7 @@ export function excluder(
 
 function globExpression(glob: string): RegExp {
   if (glob.length > LIMITS.tensorNameLength) {
-    throw new HpsError('USAGE', 'the glob is longer than any node name', { hint: 'Shorten --exclude.' });
+    throw new HpsError('USAGE', 'the glob is longer than any node name', { hint: 'Shorten `exclude`.' });
   }
   const pattern = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')

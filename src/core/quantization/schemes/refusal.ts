@@ -9,7 +9,7 @@ export const refuseQuantized = (file: string, opType: string): HpsError =>
 
 export const refuseOpset = (file: string, scheme: string, opset: number, needs: number): HpsError =>
   new HpsError('OPSET_UNSUPPORTED', `${file}: ${scheme} needs opset ${needs}, the model has ${opset}`, {
-    hint: `Export the model again with --opset ${needs}, or choose another scheme.`,
+    hint: `Export the model again with \`opset\` ${needs}, or choose another scheme.`,
     details: { file, scheme, opset, needs },
   });
 

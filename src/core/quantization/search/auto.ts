@@ -310,7 +310,7 @@ async function fewest(most: number, attempt: (count: number) => Promise<boolean>
 function nothingFits(file: string, report: SearchReport): HpsError {
   const reasons = report.trials.map(({ scheme, against }) => `${scheme}: ${against}`);
   return new HpsError('GATE_FAILED', `${file}: no scheme can be recommended (${[...new Set(reasons)].join('; ')})`, {
-    hint: 'Allow more with --budget, keep layers float with --exclude, or stay with the float model. Nothing was written.',
+    hint: 'Allow more with `budget`, keep layers float with `exclude`, or stay with the float model. Nothing was written.',
     details: { search: report },
   });
 }

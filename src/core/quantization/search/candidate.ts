@@ -47,7 +47,7 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
   const scheme = typeof options.scheme === 'string' ? schemeOf(options.scheme) : options.scheme;
   const { contrib, fullRange, perChannel } = options;
   if (source.opset < scheme.minOpset && !(scheme.id === 'int4' && contrib))
-    throw refuseOpset(source.name, `--scheme ${scheme.id}`, source.opset, scheme.minOpset);
+    throw refuseOpset(source.name, `scheme ${scheme.id}`, source.opset, scheme.minOpset);
   const model = await source.prepared(scheme.foldsNorms);
   const request: SchemeRequest = {
     perChannel,
@@ -58,8 +58,7 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
   };
   const calibration = options.calibration ?? (await calibrated());
   const quantized = await scheme.apply(calibration?.model ?? model, { ...request, ranges: calibration?.ranges });
-  if (quantized.quantized.length === 0)
-    throw nothingToQuantize(source.name, `--scheme ${scheme.id}`, quantized.excluded);
+  if (quantized.quantized.length === 0) throw nothingToQuantize(source.name, `scheme ${scheme.id}`, quantized.excluded);
   assertOpset(quantized.model, source.opset, source.name);
   return { ...quantized, scheme, calibration };
 

@@ -129,7 +129,7 @@ function runError(error: unknown): unknown {
   const kernel = NO_GRADIENT.exec(error.message)?.[1];
   if (kernel) {
     return new HpsError('ONNX_UNSUPPORTED', `TensorFlow.js has no gradient of ${kernel}`, {
-      hint: 'Use --engine onnxruntime for this model.',
+      hint: 'Use `engine` onnxruntime for this model.',
       details: { kernel },
       cause: error,
     });

@@ -63,7 +63,7 @@ function updateFor({ kind }: Device, { steps_per_run: steps }: TrainingConfig): 
 
 const noHalf = (engine: string): HpsError =>
   new HpsError('BACKEND_UNAVAILABLE', `engine ${engine} computes nothing in float16`, {
-    hint: 'Set training.precision to float32, or use --engine onnxruntime.',
+    hint: 'Set training.precision to float32, or use `engine` onnxruntime.',
     details: { engine },
   });
 

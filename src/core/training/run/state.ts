@@ -97,6 +97,6 @@ export async function readState(folder: string, parameters: Parameters, fingerpr
 
 const otherRun = (reason: string): HpsError =>
   new HpsError('USAGE', `${STATE_FILE}: belongs to another run: ${reason}`, {
-    hint: 'Resume with the same configuration, seed and data, or start anew with --force.',
+    hint: 'Resume with the same configuration, seed and data, or start anew with `force`.',
     details: { reason },
   });

@@ -27,7 +27,7 @@ export function trainSelector(selection: string, headKeys: () => ReadonlySet<str
 
 function globExpression(glob: string): RegExp {
   if (glob.length > LIMITS.tensorNameLength)
-    throw new HpsError('USAGE', 'the glob is longer than any tensor name', { hint: 'Shorten --train.' });
+    throw new HpsError('USAGE', 'the glob is longer than any tensor name', { hint: 'Shorten `train`.' });
   const pattern = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*+/g, '.*')

@@ -49,7 +49,7 @@ export async function loadTf(
     throw unavailable(
       device,
       [],
-      `Set CUDA_VISIBLE_DEVICES=${device.index} and use --device cuda: TensorFlow.js takes the first.`,
+      `Set CUDA_VISIBLE_DEVICES=${device.index} and use \`device\` cuda: TensorFlow.js takes the first.`,
     );
   }
   const reasons: string[] = [];
@@ -62,7 +62,7 @@ export async function loadTf(
   throw unavailable(
     device,
     reasons,
-    `Run npm install ${advice.join(', or npm install ')}; or use --engine onnxruntime.`,
+    `Run npm install ${advice.join(', or npm install ')}; or use \`engine\` onnxruntime.`,
   );
 }
 

@@ -25,7 +25,7 @@ export const nodeLabel = ({ name, output, opType }: NodeProto): string =>
 /** A form of an operator that is not run here (ONNX_UNSUPPORTED, exit 2). `what` continues the sentence `node N (Op): …`. */
 export function unsupportedNode(node: NodeProto, what: string, cause?: unknown): HpsError {
   return new HpsError('ONNX_UNSUPPORTED', `${nodeLabel(node)}: ${what}`, {
-    hint: 'Use --engine onnxruntime for this model.',
+    hint: 'Use `engine` onnxruntime for this model.',
     details: { operator: node.opType, node: node.name ?? '' },
     cause,
   });
