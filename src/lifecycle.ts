@@ -188,10 +188,10 @@ export type { Checkpoint, CheckpointConfig } from './core/checkpoint/checkpoint.
 export type { Consensus, ConsensusMethod, ConsensusOptions } from './core/data/consensus.js';
 export type { DataStats } from './core/data/data-stats.js';
 export type { DawidSkeneRater } from './core/data/dawid-skene.js';
+export type { DataFormat } from './core/data/formats.js';
 export type { UnmatchedIds } from './core/data/join.js';
 export type { JudgedRows } from './core/data/judged-scores.js';
 export type { ConsensusReport, ConvertReport, SplitReport } from './core/data/operations.js';
-export type { DataFormat } from './core/data/recognise.js';
 export type { RowsReport } from './core/data/row-counts.js';
 export type { StandardStreams, WrittenRows } from './core/data/row-files.js';
 export type {

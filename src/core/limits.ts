@@ -92,6 +92,8 @@ export const LIMITS = {
   parquetFooterBytes: 8 * MiB,
   parquetPageBytes: 64 * MiB,
   parquetGroupCells: 50_000_000,
+  /** A row group is held in memory as a whole: one of a thousand pictures has some 500 MB. */
+  parquetGroupBytes: 2 * GiB,
 
   /** One picture: bytes of its file, and pixels once decoded (120 MB as RGB). */
   imageBytes: 20_000_000,

@@ -5,6 +5,7 @@ import {
   errorsFlag,
   fromFlag,
   inputArg,
+  layoutFlags,
   minAgreementFlag,
   outFlag,
   processStreams,
@@ -36,6 +37,7 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
     out: outFlag,
     to: toFlag,
     from: fromFlag,
+    ...layoutFlags,
     errors: errorsFlag,
     force: forceFlag,
   };

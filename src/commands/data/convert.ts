@@ -4,11 +4,13 @@ import {
   errorsFlag,
   fromFlag,
   inputArg,
+  layoutFlags,
   outFlag,
   processStreams,
   toFlag,
+  toLayoutFlag,
 } from '../../core/cli/data-flags.js';
-import { forceFlag } from '../../core/cli/flags.js';
+import { forceFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatConvert } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data/data-files.js';
@@ -21,16 +23,28 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
     '<%= config.bin %> <%= command.id %> labels.csv --out labels.jsonl',
     '<%= config.bin %> <%= command.id %> labels.jsonl --out labels.parquet',
     '<%= config.bin %> <%= command.id %> labels.jsonl.gz --out labels.csv',
+    '<%= config.bin %> <%= command.id %> hh-rlhf.jsonl.gz --out labels.jsonl',
+    '<%= config.bin %> <%= command.id %> answers.csv --map left=answer_a,right=answer_b,context=question,label=human --out labels.jsonl',
     'cat labels.csv | <%= config.bin %> <%= command.id %> - --out - --to jsonl',
   ];
   static override args = { input: inputArg };
-  static override flags = { out: outFlag, to: toFlag, from: fromFlag, errors: errorsFlag, force: forceFlag };
+  static override flags = {
+    out: outFlag,
+    to: toFlag,
+    'to-layout': toLayoutFlag,
+    seed: seedFlag,
+    from: fromFlag,
+    ...layoutFlags,
+    errors: errorsFlag,
+    force: forceFlag,
+  };
 
   async run(): Promise<ConvertFileReport> {
     const { args, flags } = await this.parse(DataConvert);
     assertStdoutFree(flags.out, this.jsonEnabled());
+    const { 'to-layout': toLayout, ...rest } = flags;
     const report = await this.follow((run) =>
-      convertFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
+      convertFile({ input: args.input, ...rest, toLayout, streams: processStreams(), ...run }),
     );
     this.logToStderr(formatConvert(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

@@ -1,6 +1,14 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { errorsFlag, fractionsFlag, fromFlag, inputArg, processStreams, toFlag } from '../../core/cli/data-flags.js';
+import {
+  errorsFlag,
+  fractionsFlag,
+  fromFlag,
+  inputArg,
+  layoutFlags,
+  processStreams,
+  toFlag,
+} from '../../core/cli/data-flags.js';
 import { forceFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatSplit } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
@@ -24,6 +32,7 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
     }),
     to: toFlag,
     from: fromFlag,
+    ...layoutFlags,
     errors: errorsFlag,
     seed: seedFlag,
     force: forceFlag,

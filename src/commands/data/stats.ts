@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { fromFlag, inputArg, processStreams } from '../../core/cli/data-flags.js';
+import { fromFlag, inputArg, layoutFlags, processStreams } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
 import { formatDataStats } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
@@ -15,6 +15,7 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
   static override args = { input: inputArg };
   static override flags = {
     from: fromFlag,
+    ...layoutFlags,
     errors: Flags.string({ helpValue: 'FILE', description: 'File for refused rows with their line numbers' }),
     force: forceFlag,
   };

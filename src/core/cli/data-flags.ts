@@ -1,5 +1,8 @@
 import { Args, Flags } from '@oclif/core';
-import { DATA_FORMATS } from '../data/recognise.js';
+import { DATA_FORMATS } from '../data/formats.js';
+import { type FieldMap, parseFieldMap } from '../data/layouts/map.js';
+import { LAYOUT_IDS } from '../data/layouts/registry.js';
+import { OUTPUT_LAYOUTS } from '../data/layouts/write.js';
 import type { StandardStreams } from '../data/row-files.js';
 import type { SplitFractions } from '../data/split.js';
 import { HpsError } from '../errors.js';
@@ -21,6 +24,26 @@ export const toFlag = Flags.option({
   options: DATA_FORMATS,
   description: 'Format of the output; by default what its name ends in, else JSONL',
 })();
+
+export const toLayoutFlag = Flags.option({
+  options: OUTPUT_LAYOUTS,
+  description: 'Write pairs as others lay them out, in JSON',
+  exclusive: ['to'],
+})();
+
+/** How rows that are not in our own layout are read. */
+export const layoutFlags = {
+  layout: Flags.option({
+    options: [...LAYOUT_IDS, 'none'],
+    description: 'How others lay their rows out; by default what the first records look like, none for our own alone',
+  })(),
+  map: Flags.custom<FieldMap>({
+    parse: async (text) => parseFieldMap(text),
+    helpValue: 'left=chosen,right=rejected,context=prompt,…',
+    description: 'Columns that fields of ours are read from, for any other file; a.b reads b in a',
+    exclusive: ['layout'],
+  })(),
+};
 
 export const outFlag = Flags.string({
   required: true,

@@ -1,4 +1,4 @@
-import { describeCoding, firstReasons, type RowsReport } from '../data/row-counts.js';
+import { describeCoding, describeLayout, firstReasons, type RowsReport } from '../data/row-counts.js';
 import type {
   ConsensusFileReport,
   ConvertFileReport,
@@ -22,6 +22,8 @@ export function describeRows(report: RowsReport, errors: string | null): string[
     lines.push(`${formatCount(badRows)} rows refused (${codes.join(', ')})${where}.`);
     lines.push(`The first: ${printable(firstReasons(report))}.`);
   }
+  const layout = describeLayout(report);
+  if (layout !== null) lines.push(`${layout}.`);
   const coding = describeCoding(report);
   if (coding !== null) lines.push(`${coding}.`);
   const ignored = Object.entries(ignoredFields).map(([name, count]) => `${printable(name)} (${formatCount(count)})`);

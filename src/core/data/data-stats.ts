@@ -1,8 +1,10 @@
 import { fleissKappa, krippendorffAlpha, voteAgreement } from './agreement.js';
+import type { DataFormat } from './formats.js';
 import type { DataInput } from './input.js';
 import { Interner } from './interner.js';
-import { readRows } from './read-rows.js';
-import type { DataFormat } from './recognise.js';
+import type { LayoutChoice } from './layouts/apply.js';
+import { readRecognisedRows } from './read-rows.js';
+import { recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
 import type { BadRow, DataRow, PairRow } from './rows.js';
 
@@ -45,7 +47,7 @@ export interface DataStats {
   }[];
 }
 
-export interface DataStatsOptions {
+export interface DataStatsOptions extends LayoutChoice {
   readonly format?: DataFormat;
   readonly onBadRow?: (row: BadRow) => void;
 }
@@ -55,7 +57,9 @@ export async function dataStats(input: DataInput, options: DataStatsOptions = {}
   const counts = new RowCounts(options.onBadRow);
   const collector = new StatsCollector();
   const { ignored, votes } = counts;
-  for await (const batch of readRows(input, { format: options.format, ignored, votes })) {
+  const rows = await recogniseRows(input, options.format, options);
+  counts.layout = rows.layout?.layout.id;
+  for await (const batch of readRecognisedRows(rows, { ignored, votes })) {
     for (const result of batch) {
       if (!result.row) counts.addBad(result);
       else if (!counts.isRepeated(result.row.id, result.line)) {

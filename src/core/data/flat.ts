@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { ITEM_PARTS } from '../modality.js';
@@ -128,10 +129,17 @@ function toRowValue(cell: unknown, column: string, depth = 0): RowValue {
     return cell >= Number.MIN_SAFE_INTEGER && cell <= Number.MAX_SAFE_INTEGER ? Number(cell) : cell;
   }
   if (typeof cell !== 'object') return cell as number | boolean;
+  if (cell instanceof Uint8Array) return ofUntypedBytes(cell, column);
   if (depth >= LIMITS.rowDepth)
     throw new RowError('ROW_TOO_DEEP', `${column} is nested deeper than ${LIMITS.rowDepth}`);
   if (Array.isArray(cell)) return cell.map((part) => toRowValue(part, column, depth + 1));
   return new Map(Object.entries(cell).map(([key, part]) => [key, toRowValue(part, column, depth + 1)]));
+}
+
+/** Older writers do not say that a column is text; what is no text is a medium, in base64 as rows have it. */
+function ofUntypedBytes(bytes: Uint8Array, column: string): RowValue {
+  if (!isUtf8(bytes) || bytes.includes(0)) return new Map([['base64', Buffer.from(bytes).toString('base64')]]);
+  return toRowValue(Buffer.from(bytes).toString('utf8'), column);
 }
 
 /** A cell as it is written. */

@@ -1,9 +1,13 @@
 import { HpsError } from '../errors.js';
 import { type Consensus, type ConsensusOptions, consensus } from './consensus.js';
 import { ColumnSet } from './flat.js';
+import type { DataFormat } from './formats.js';
 import type { DataInput } from './input.js';
+import { badRow } from './jsonl.js';
+import type { LayoutChoice } from './layouts/apply.js';
+import { createLayoutWriter, type OutputLayout } from './layouts/write.js';
 import { peekKind, readRecognisedRows, readScoreRows } from './read-rows.js';
-import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
+import { type RecognisedRows, recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
 import { type BadRow, type DataRow, humanScore, type PairRow, type RowResult, type ScoreRow } from './rows.js';
 import { clusterSplit, type SplitFractions } from './split.js';
@@ -12,7 +16,7 @@ import { createScoreWriter, ScoreColumnSet } from './write-scores.js';
 
 /** What `hpsv3 data convert`, `consensus` and `split` do; each reads an input and writes to sinks that its caller opened. */
 
-export interface DataOperation {
+export interface DataOperation extends LayoutChoice {
   readonly input: DataInput;
   /** Without it, what the input's name says. */
   readonly inputFormat?: DataFormat;
@@ -22,6 +26,8 @@ export interface DataOperation {
 export interface ConvertOptions extends DataOperation {
   readonly sink: RowSink;
   readonly format: DataFormat;
+  /** Writes pairs as others lay them out, in JSON. */
+  readonly toLayout?: OutputLayout;
 }
 
 export interface ConvertReport extends RowsReport {
@@ -35,16 +41,17 @@ export interface ConvertReport extends RowsReport {
  * @throws HpsError USAGE when standard input would have to be read twice
  */
 export async function convertData(options: ConvertOptions): Promise<ConvertReport> {
-  const { rows, isScores } = await peekKind(await recogniseRows(options.input, options.inputFormat));
+  const { rows, isScores } = await peekKind(await recogniseRows(options.input, options.inputFormat, options));
   const convert = isScores ? convertScores : convertRows;
   return { kind: isScores ? 'scores' : 'rows', ...(await convert(rows, options)) };
 }
 
 async function convertRows(rows: RecognisedRows, options: ConvertOptions): Promise<RowsReport> {
-  const columns = needsColumns(options.format) ? await findColumns(rows) : undefined;
-  const writer = createRowWriter(options.sink, options.format, columns);
-  const report = await eachRow(rows, (row) => writer.write(row), options.onBadRow);
-  await writer.finish();
+  const { sink, format, toLayout, onBadRow } = options;
+  const columns = !toLayout && needsColumns(format) ? await findColumns(rows) : undefined;
+  const writer = toLayout ? createLayoutWriter(sink, toLayout) : createRowWriter(sink, format, columns);
+  const report = await eachRow(rows, (row) => writer.write(row), onBadRow);
+  if (report.rows > 0) await writer.finish();
   return report;
 }
 
@@ -78,7 +85,7 @@ export async function consensusData(options: ConsensusDataOptions): Promise<Cons
       absolutes.push({ ...rest, score: humanScore(row), ratings: [] });
     }
   };
-  const input = await eachRow(await recogniseRows(options.input, options.inputFormat), take, options.onBadRow);
+  const input = await eachRow(await recogniseRows(options.input, options.inputFormat, options), take, options.onBadRow);
   const { rows: answered, ...summary } = consensus(pairs, options);
   const output = [...answered, ...absolutes];
   const columns = new ColumnSet();
@@ -105,7 +112,7 @@ export interface SplitReport {
 /** Writes each row to the part of its cluster; no cluster is in two parts. */
 export async function splitData(options: SplitOptions): Promise<SplitReport> {
   const partOf = clusterSplit(options.fractions, options.seed);
-  const rows = await recogniseRows(options.input, options.inputFormat);
+  const rows = await recogniseRows(options.input, options.inputFormat, options);
   const columns = needsColumns(options.format) ? await findColumns(rows) : undefined;
   const parts = new Map<string, { writer: RowWriter; rows: number; clusters: Set<string> }>();
   for (const name of Object.keys(options.fractions)) {
@@ -148,6 +155,7 @@ function eachRow(
   onBadRow?: OnBadRow,
 ): Promise<RowsReport> {
   const counts = new RowCounts(onBadRow);
+  counts.layout = rows.layout?.layout.id;
   return each(readRecognisedRows(rows, counts), visit, counts);
 }
 
@@ -169,8 +177,12 @@ async function each<T extends { readonly id: string }>(
     for (const result of batch) {
       if ('code' in result) counts.addBad(result);
       else if (!counts.isRepeated(result.row.id, result.line)) {
-        counts.rows++;
-        await visit(result.row);
+        try {
+          await visit(result.row);
+          counts.rows++;
+        } catch (error) {
+          counts.addBad(badRow(error, result.line)); // one that the output has no place for
+        }
       }
     }
   }

@@ -36,7 +36,7 @@ export async function* readParquetFields(
     });
   }
   const metadata = refusing(source, () => readFooter(source));
-  const names = refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name));
+  const names = namesOf(source, metadata);
   const columns = new FlatColumns(names, source.name, needs);
   let rowStart = 0;
   for (const group of metadata.row_groups) {
@@ -46,6 +46,16 @@ export async function* readParquetFields(
     rowStart = rowEnd;
   }
 }
+
+/** Names of the columns of a Parquet file, nested ones by their first name. @throws HpsError DATA_INVALID */
+export const parquetColumns = (source: ByteSource): string[] =>
+  namesOf(
+    source,
+    refusing(source, () => readFooter(source)),
+  );
+
+const namesOf = (source: ByteSource, metadata: FileMetaData): string[] =>
+  refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name));
 
 function toFields(cells: readonly unknown[], columns: FlatColumns, line: number): RowResult<RowFields> {
   try {
@@ -77,6 +87,12 @@ function checkRowGroup(source: ByteSource, group: RowGroup, schema: FileMetaData
       `a row group of ${group.num_rows} rows is over the limit of ${LIMITS.parquetGroupCells} cells`,
     );
   }
+  const bytes = group.columns.reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0);
+  if (bytes > LIMITS.parquetGroupBytes) {
+    throw new ParquetError(
+      `a row group of ${bytes} bytes is over the limit of ${LIMITS.parquetGroupBytes}; write the file with smaller ones`,
+    );
+  }
   for (const { meta_data: column } of group.columns) {
     if (!column) throw new ParquetError('a column has no metadata');
     const start = Number(column.dictionary_page_offset || column.data_page_offset);
@@ -102,6 +118,7 @@ async function readGroup(
       compressors: DECOMPRESSORS,
       ...range,
       columns: [...range.columns],
+      utf8: false, // columns without a type may be pictures: see `toRowValue`
       parsers: { stringFromBytes: decodeText as (bytes: Uint8Array | undefined) => string | undefined },
       onComplete: (read) => {
         rows = read;

@@ -1,9 +1,9 @@
 import { readCsvFields } from './csv.js';
+import type { RowFormat } from './formats.js';
 import type { DataInput } from './input.js';
 import { readJsonValues } from './json-values.js';
 import { badRow, type RowParser, readJsonlFields } from './jsonl.js';
 import { readParquetFields } from './parquet.js';
-import type { RowFormat } from './recognise.js';
 import type { RowFields } from './row-json.js';
 import type { RowResult } from './rows.js';
 

@@ -1,16 +1,18 @@
 import { isUtf8 } from 'node:buffer';
+import type { DataFormat } from './formats.js';
 import type { DataInput } from './input.js';
 import { badRow, parseJsonlRow, tooLarge } from './jsonl.js';
 import { LabelScanner } from './label-scan.js';
 import { type LabelTable, LabelTableBuilder } from './label-table.js';
+import type { LayoutChoice } from './layouts/apply.js';
 import { type LineBlock, lineEnd, readLineBlocks } from './lines.js';
 import { parseDataRow } from './parse-row.js';
 import { fieldsAgain, readRecognisedRows } from './read-rows.js';
-import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
+import { type RecognisedRows, recogniseRows } from './recognise.js';
 import { RowCounts, type RowsReport } from './row-counts.js';
 import type { BadRow, DataRow, RowResult } from './rows.js';
 
-export interface ReadLabelsOptions {
+export interface ReadLabelsOptions extends LayoutChoice {
   /** Without it, what the input's name says, or its content. */
   readonly format?: DataFormat;
   /** Rows to keep, where a file has both kinds; without it, the kind of the first row with a judgement. */
@@ -36,8 +38,9 @@ export async function readLabels(input: DataInput, options: ReadLabelsOptions = 
     if (result.row) builder.addRow(result.row, result.line);
     else counts.addBad(result);
   };
-  const rows = await recogniseRows(input, options.format);
-  if (rows.format === 'jsonl') await readJsonlLabels(rows, builder, counts, add);
+  const rows = await recogniseRows(input, options.format, options);
+  counts.layout = rows.layout?.layout.id;
+  if (rows.format === 'jsonl' && !rows.layout) await readJsonlLabels(rows, builder, counts, add);
   else for await (const batch of readRecognisedRows(rows, counts)) batch.forEach(add);
   return { table: builder.finish(), report: counts.report() };
 }

@@ -1,9 +1,11 @@
 import { MemorySource } from '../bytes/source.js';
 import { LIMITS } from '../limits.js';
+import type { DataFormat } from './formats.js';
 import { type DataInput, fileInput, peekInput } from './input.js';
+import { type LayoutChoice, rowsOf } from './layouts/apply.js';
 import { type IgnoredFields, isScoreRow, parseDataRow, parseScoreRow } from './parse-row.js';
 import { parseResult, ROW_COLUMNS, readFields, SCORE_COLUMNS } from './read-fields.js';
-import { type DataFormat, type RecognisedRows, recogniseRows } from './recognise.js';
+import { type RecognisedRows, recogniseRows } from './recognise.js';
 import type { RowFields } from './row-json.js';
 import type { DataRow, RowResult, ScoreRow } from './rows.js';
 import { VoteSpelling } from './vote-coding.js';
@@ -16,7 +18,7 @@ export interface RowFindings {
   readonly votes: VoteSpelling;
 }
 
-export interface ReadRowsOptions extends Partial<RowFindings> {
+export interface ReadRowsOptions extends Partial<RowFindings>, LayoutChoice {
   /** Without it, what the input's name says, or its content. */
   readonly format?: DataFormat;
 }
@@ -24,9 +26,9 @@ export interface ReadRowsOptions extends Partial<RowFindings> {
 /** Rows of an input in any of the formats, in batches, bad rows in their places. */
 export async function* readRows(
   input: DataInput,
-  { format, ignored = new Map(), votes = new VoteSpelling() }: ReadRowsOptions = {},
+  { format, ignored = new Map(), votes = new VoteSpelling(), ...choice }: ReadRowsOptions = {},
 ): AsyncGenerator<RowResult<DataRow>[]> {
-  yield* readRecognisedRows(await recogniseRows(input, format), { ignored, votes });
+  yield* readRecognisedRows(await recogniseRows(input, format, choice), { ignored, votes });
 }
 
 /** As `readRows`, of an input whose format is known. */
@@ -35,7 +37,7 @@ export async function* readRecognisedRows(
   { ignored, votes }: RowFindings,
 ): AsyncGenerator<RowResult<DataRow>[]> {
   const parse = (fields: RowFields, line: number): DataRow => parseDataRow(fields, line, ignored, votes);
-  for await (const batch of readFields(rows, ROW_COLUMNS)) {
+  for await (const batch of readRowFields(rows)) {
     const parsed: RowResult<DataRow>[] = [];
     for (const result of batch) {
       let row = parseResult(result, parse);
@@ -49,13 +51,22 @@ export async function* readRecognisedRows(
   }
 }
 
+/** The fields of rows in our own layout, whatever that of the file is. */
+async function* readRowFields(rows: RecognisedRows): AsyncGenerator<RowResult<RowFields>[]> {
+  const { layout } = rows;
+  if (!layout) return yield* readFields(rows, ROW_COLUMNS);
+  for await (const batch of readFields(rows, [[]])) {
+    yield batch.flatMap((result) => (result.row ? rowsOf(layout, result) : [result]));
+  }
+}
+
 /** The fields of all rows from the start; null for a stream. */
 export function fieldsAgain(rows: RecognisedRows): AsyncIterable<RowFields> | null {
   return rows.input.isRepeatable ? eachFields(rows) : null;
 }
 
 async function* eachFields(rows: RecognisedRows): AsyncGenerator<RowFields> {
-  for await (const batch of readFields(rows, ROW_COLUMNS)) for (const { row } of batch) if (row) yield row;
+  for await (const batch of readRowFields(rows)) for (const { row } of batch) if (row) yield row;
 }
 
 /** Scores in any of the formats, in batches, bad rows in their places. */
@@ -69,11 +80,12 @@ export async function* readScoreRows(
 
 /** Whether an input holds scores or else samples and labels, by its first good row; and the input with all of it to come. */
 export async function peekKind(given: RecognisedRows): Promise<{ isScores: boolean; rows: RecognisedRows }> {
-  const { format } = given;
+  const { format, layout } = given;
+  if (layout) return { isScores: false, rows: given };
   if (format === 'parquet') return { isScores: await startsWithScore(given), rows: given };
   const { head, input } = await peekInput(given.input, LIMITS.rowsSniffBytes);
   const start = fileInput(new MemorySource(head, input.name));
-  return { isScores: await startsWithScore({ format, input: start }), rows: { format, input } };
+  return { isScores: await startsWithScore({ format, input: start, layout }), rows: { format, input, layout } };
 }
 
 async function startsWithScore(rows: RecognisedRows): Promise<boolean> {

@@ -4,15 +4,13 @@ import { MemorySource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { openingOf } from './csv-dialect.js';
+import { DATA_FORMATS, type DataFormat, type RowFormat } from './formats.js';
 import { compressionOf, inflate } from './inflate.js';
-import { type DataInput, peekInput, withoutMark } from './input.js';
-
-/** Formats of rows, as they are written and asked for. */
-export const DATA_FORMATS = ['jsonl', 'csv', 'parquet'] as const;
-export type DataFormat = (typeof DATA_FORMATS)[number];
-
-/** `json` is an array, or objects over several lines: what JSONL is also given as. */
-export type RowFormat = DataFormat | 'json';
+import { type DataInput, fileInput, peekInput, withoutMark } from './input.js';
+import { type AppliedLayout, chooseLayout, type LayoutChoice } from './layouts/apply.js';
+import { parquetColumns } from './parquet.js';
+import { readFields } from './read-fields.js';
+import type { RowFields } from './row-json.js';
 
 const COMPRESSED = /\.(gz|zst)$/i;
 
@@ -39,6 +37,8 @@ export interface RecognisedRows {
   readonly format: RowFormat;
   /** Not compressed. */
   readonly input: DataInput;
+  /** How others lay their rows out; null for our own. */
+  readonly layout: AppliedLayout | null;
 }
 
 /**
@@ -46,9 +46,14 @@ export interface RecognisedRows {
  * must not contradict the former two. Compressed input is unpacked on the way.
  *
  * @param wanted - the format that the caller says it is
- * @throws HpsError DATA_INVALID for content that is no rows, or rows of another format
+ * @param choice - the layout that the caller says it has; by default what its first records look like
+ * @throws HpsError DATA_INVALID for content that is no rows, or rows of another format; as `chooseLayout`
  */
-export async function recogniseRows(given: DataInput, wanted?: DataFormat): Promise<RecognisedRows> {
+export async function recogniseRows(
+  given: DataInput,
+  wanted?: DataFormat,
+  choice: LayoutChoice = {},
+): Promise<RecognisedRows> {
   const { head, input } = await peekInflated(given);
   if (isUtf16(head)) {
     throw noRows(input.name, 'text in UTF-16, not in UTF-8', 'Save it as UTF-8; spreadsheets call that "CSV UTF-8".');
@@ -56,10 +61,31 @@ export async function recogniseRows(given: DataInput, wanted?: DataFormat): Prom
   const due = wanted ?? formatInName(input.name);
   const found = formatOfContent(head);
   if (!found) refuseOther(head, input);
-  if (due === undefined) return { format: found ?? 'jsonl', input };
-  if (found && found !== due && !(found === 'json' && due === 'jsonl')) throw contradiction(input, due, found);
-  return { format: found ?? due, input };
+  if (due && found && found !== due && !(found === 'json' && due === 'jsonl')) throw contradiction(input, due, found);
+  const format = found ?? due ?? 'jsonl';
+  return { format, input, layout: chooseLayout(await firstRecords(format, head, input), choice, input.name) };
 }
+
+/** Of a table only the names of its columns: a row of one may be pictures. */
+async function firstRecords(format: RowFormat, head: Buffer, input: DataInput): Promise<RowFields[]> {
+  if (format === 'parquet') {
+    return input.source ? [new Map(parquetColumns(input.source).map((name) => [name, null]))] : [];
+  }
+  const start = fileInput(new MemorySource(head, input.name));
+  const records: RowFields[] = [];
+  try {
+    for await (const batch of readFields({ format, input: start }, [[]])) {
+      for (const { row } of batch) if (row) records.push(row);
+      if (records.length > 0) break;
+    }
+  } catch (error) {
+    if (!(error instanceof HpsError)) throw error; // said again, in its place, by whoever reads the whole
+  }
+  return records.slice(0, FIRST_RECORDS);
+}
+
+/** Records that are looked at to tell a layout: a file may begin with an odd one. */
+const FIRST_RECORDS = 20;
 
 async function peekInflated(given: DataInput): Promise<{ head: Buffer; input: DataInput }> {
   const { head, input } = await peekInput(given, LIMITS.rowsSniffBytes);

@@ -24,6 +24,8 @@ export interface RowsReport {
   readonly ignoredFields: Readonly<Record<string, number>>;
   /** How votes are spelled in the file, where not as 1, 0 and 0.5. */
   readonly voteCoding?: string;
+  /** How others lay such rows out, where they are not in our own layout. */
+  readonly layout?: string;
 }
 
 /** A file without a single row, good or bad, is a mistake somewhere before. @throws HpsError DATA_INVALID */
@@ -66,6 +68,10 @@ export function describeCoding({ voteCoding }: RowsReport): string | null {
   return coding ? `Votes are coded ${coding.id}: ${coding.meaning}` : null;
 }
 
+/** As what the rows of a file were read, where they are not in our own layout; else null. */
+export const describeLayout = ({ layout }: RowsReport): string | null =>
+  layout === undefined ? null : `Read in the layout ${layout}`;
+
 /** What of the rows of a file a reader should know, one sentence each. */
 export const rowsWarnings = (file: string, report: RowsReport): string[] =>
   [describeRefused(file, report), describeCoding(report) && `${file}: ${describeCoding(report)}`]
@@ -76,6 +82,7 @@ export const rowsWarnings = (file: string, report: RowsReport): string[] =>
 export class RowCounts {
   readonly ignored: IgnoredFields = new Map();
   readonly votes = new VoteSpelling();
+  layout: string | undefined;
   rows = 0;
   unlabelled = 0;
   otherKind = 0;
@@ -112,6 +119,7 @@ export class RowCounts {
       otherKind: this.otherKind,
       ignoredFields: Object.fromEntries(this.ignored),
       ...(this.votes.coding && { voteCoding: this.votes.coding.id }),
+      ...(this.layout !== undefined && { layout: this.layout }),
     };
   }
 }

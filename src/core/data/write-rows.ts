@@ -1,9 +1,9 @@
 import type { ByteSink } from '../bytes/sink.js';
 import { formatCsvCells } from './csv.js';
 import { flattenRow, isNumericColumn, type TableCell } from './flat.js';
+import type { DataFormat } from './formats.js';
 import { formatJsonlRow } from './jsonl.js';
 import { type ParquetColumn, ParquetRowWriter } from './parquet.js';
-import type { DataFormat } from './recognise.js';
 import type { DataRow } from './rows.js';
 
 /** Text collected before it is handed to the sink. */

@@ -1,8 +1,8 @@
 import type { StagedOutput } from '../bytes/output.js';
 import type { WrittenFile } from '../bytes/sink.js';
 import type { TableCell } from './flat.js';
+import type { DataFormat } from './formats.js';
 import type { ParquetColumn } from './parquet.js';
-import type { DataFormat } from './recognise.js';
 import type { ScoreRow, Winner } from './rows.js';
 import { createTableWriter, type RowSink, type RowWriter } from './write-rows.js';
 

@@ -61,7 +61,7 @@ describe('recogniseRows', () => {
   });
 
   it('refuses in one sentence what is a table, but none of rows', async () => {
-    const text = 'prompt,chosen,rejected\nx,y,z\n';
+    const text = 'prompt,better,worse\nx,y,z\n';
     for (const name of ['stdin', 'l.csv']) {
       await expect(allRows(memoryInput(text, name))).rejects.toMatchObject({
         message: `${name}: the header has no column "type"`,

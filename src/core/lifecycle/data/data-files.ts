@@ -5,7 +5,10 @@ import { outputError } from '../../bytes/output-error.js';
 import type { FileSink } from '../../bytes/sink.js';
 import type { ConsensusOptions } from '../../data/consensus.js';
 import { type DataStats, dataStats } from '../../data/data-stats.js';
+import type { DataFormat } from '../../data/formats.js';
 import type { DataInput } from '../../data/input.js';
+import type { LayoutChoice } from '../../data/layouts/apply.js';
+import type { OutputLayout } from '../../data/layouts/write.js';
 import {
   type ConsensusReport,
   type ConvertReport,
@@ -14,7 +17,7 @@ import {
   type SplitReport,
   splitData,
 } from '../../data/operations.js';
-import { type DataFormat, formatOfName, outputFormat } from '../../data/recognise.js';
+import { formatOfName, outputFormat } from '../../data/recognise.js';
 import { type RowsReport, refuseEmpty } from '../../data/row-counts.js';
 import {
   type ErrorRows,
@@ -34,7 +37,7 @@ import type { Run } from '../../run.js';
 
 /** What `hpsv3 data` does with files. */
 
-export interface DataFileOptions extends Run {
+export interface DataFileOptions extends Run, LayoutChoice {
   /** Path of the input, or `-`. */
   readonly input: string;
   /** Without it, what the input's name says. */
@@ -54,6 +57,8 @@ export interface WriteDataOptions extends DataFileOptions {
   readonly out: string;
   /** Without it, what the output's name says. */
   readonly to?: DataFormat;
+  /** Writes pairs as others lay them out, in JSON; not with `to`. */
+  readonly toLayout?: OutputLayout;
 }
 
 /** Beside the rows' own counts: what was written where. */
@@ -63,6 +68,7 @@ export type DataFileReport = WrittenRows & {
   readonly errors: string | null;
 };
 
+const layoutOf = ({ layout, map, seed }: LayoutChoice): LayoutChoice => ({ layout, map, seed });
 const inputsOf = ({ input }: DataFileOptions): string[] => (input === STANDARD_STREAM ? [] : [input]);
 const writing = (options: DataFileOptions): WriteOptions => ({
   force: options.force ?? DATA_DEFAULTS.force,
@@ -102,15 +108,17 @@ async function writeRows<T extends { readonly input: RowsReport }>(
   options: WriteDataOptions,
   write: (operation: Parameters<typeof convertData>[0]) => Promise<readonly [rows: number, report: T]>,
 ): Promise<T & DataFileReport> {
-  const { out, to, from, errors = errorsOf(out), streams } = options;
-  const format = outputFormat(out, to);
+  const { out, to, from, toLayout, errors = errorsOf(out), streams } = options;
+  const format = toLayout ? 'jsonl' : outputFormat(out, to);
+  const layout = layoutOf(options);
   return withErrorRows(errors, writing(options), (refused) =>
     withInput(
       options.input,
       streams,
       (input) =>
         withRowOutput(out, streams, writing(options), async (sink) => {
-          const [rows, report] = await write({ input, inputFormat: from, onBadRow: refused.add, sink, format });
+          const operation = { input, inputFormat: from, ...layout, onBadRow: refused.add, sink, format, toLayout };
+          const [rows, report] = await write(operation);
           refuseEmpty(input.name, report.input.rows + report.input.badRows);
           return [rows, { ...report, format, errors: await refused.finish() }];
         }),
@@ -170,11 +178,19 @@ async function writeParts(
   input: DataInput,
   output: StagedOutput,
   refused: ErrorRows,
-  { from, fractions, seed, format }: Filled<SplitFileOptions, typeof SPLIT_DEFAULTS> & { readonly format: DataFormat },
+  {
+    from,
+    layout: name,
+    map,
+    fractions,
+    seed,
+    format,
+  }: Filled<SplitFileOptions, typeof SPLIT_DEFAULTS> & { readonly format: DataFormat },
 ): Promise<SplitFileReport> {
+  const layout = { layout: name, map };
   const sinks = new Map<string, FileSink>();
   for (const part of Object.keys(fractions)) sinks.set(part, await output.create(nameOf(part, format)));
-  const operation = { input, inputFormat: from, onBadRow: refused.add, fractions, seed, format };
+  const operation = { input, inputFormat: from, ...layout, onBadRow: refused.add, fractions, seed, format };
   const report = await splitData({ ...operation, sinks: Object.fromEntries(sinks) });
   refuseEmpty(input.name, report.input.rows + report.input.badRows);
   const files: Record<string, { name: string; sha256: string }> = {};
@@ -212,7 +228,7 @@ export function statsOfFile(options: DataFileOptions): Promise<DataStatsReport> 
       streams,
       async (input) => ({
         file: input.name,
-        ...(await dataStats(input, { format: from, onBadRow: rows.add })),
+        ...(await dataStats(input, { format: from, ...layoutOf(options), onBadRow: rows.add })),
         errors: await rows.finish(),
       }),
       options.signal,

@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
-import { type DataFormat, outputFormat } from '../../data/recognise.js';
+import type { DataFormat } from '../../data/formats.js';
+import { outputFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import { givenStreams, STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { StagedOutput } from '../../bytes/output.js';
+import type { DataFormat } from '../../data/formats.js';
 import type { DataInput } from '../../data/input.js';
-import type { DataFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';

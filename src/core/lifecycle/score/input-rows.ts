@@ -1,12 +1,15 @@
 import { crc32 } from 'node:zlib';
+import type { DataFormat } from '../../data/formats.js';
 import { IdSet } from '../../data/id-set.js';
 import type { DataInput } from '../../data/input.js';
 import { toPlainRow } from '../../data/jsonl.js';
-import { readRows } from '../../data/read-rows.js';
-import type { DataFormat } from '../../data/recognise.js';
+import { readRecognisedRows } from '../../data/read-rows.js';
+import { recogniseRows } from '../../data/recognise.js';
 import { repeatedId } from '../../data/row-counts.js';
 import type { DataRow, RowResult } from '../../data/rows.js';
 import { idHash, isInShard, type Shard } from '../../data/shard.js';
+import { VoteSpelling } from '../../data/vote-coding.js';
+import { HpsError } from '../../errors.js';
 import type { ErrorRecord } from './score-rows.js';
 
 /** A row of the input in its place: to be scored, or refused. */
@@ -41,7 +44,9 @@ export async function* readInputRows(
   progress: InputProgress = { rows: 0, bytes: 0 },
 ): AsyncGenerator<InputRow> {
   const ids = new IdSet();
-  for await (const batch of readRows(counted(input, progress), { format })) {
+  const rows = await recogniseRows(counted(input, progress), format);
+  if (shard && rows.layout?.layout.isMany) throw manyOfOne(input.name, rows.layout.layout.id);
+  for await (const batch of readRecognisedRows(rows, { ignored: new Map(), votes: new VoteSpelling() })) {
     progress.rows += batch.length;
     for (const result of batch) {
       const hash = idHash(result.row?.id ?? `row-${result.line}`);
@@ -51,6 +56,13 @@ export async function* readInputRows(
     }
   }
 }
+
+/** Rows of one record would fall to several shards, and no order of the file would put them together again. */
+const manyOfOne = (file: string, layout: string): HpsError =>
+  new HpsError('USAGE', `${file}: a record of the layout ${layout} stands for several rows, which shards would part`, {
+    hint: 'Convert it first: hpsv3 data convert.',
+    details: { file, layout },
+  });
 
 function toInputRow(result: RowResult<DataRow>, id: string | null): InputRow {
   const { line } = result;
