@@ -27,6 +27,7 @@ export const ORDER = [
   'autodiff',
   'training',
   'scoring',
+  'explanation',
   'serving',
   'profiling',
   'card',

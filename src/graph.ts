@@ -54,6 +54,9 @@ export type { BoundGraph, Operand, TensorType } from './core/autodiff/types.js';
 export type { JsonObject, JsonValue } from './core/bytes/json.js';
 export type { ByteSource, FileSource } from './core/bytes/source.js';
 export type { FilesBeside } from './core/checkpoint/beside.js';
+export { Explainer, type ExplainerOptions, type Explanation } from './core/explanation/explainer.js';
+export type { PartMap } from './core/explanation/maps.js';
+export { DEFAULT_SETTINGS, METHODS, type MethodId, type MethodSettings } from './core/explanation/methods/method.js';
 export type { GraphIndexOps } from './core/onnx/graph-index-ops.js';
 export type { ConvolutionOptions, GraphOps } from './core/onnx/graph-ops.js';
 export type {

@@ -95,6 +95,13 @@ export {
   evaluateFiles,
   type ReportInput,
 } from './core/lifecycle/evaluate/evaluate.js';
+export {
+  EXPLAIN_DEFAULTS,
+  type ExplainInput,
+  type ExplainOptions,
+  type ExplainReport,
+  explainDecisions,
+} from './core/lifecycle/explain/explain.js';
 export { EXPORT_DEFAULTS, type ExportOptions, type ExportReport, exportModel } from './core/lifecycle/export/export.js';
 export { INIT_DEFAULTS, type InitOptions, type InitReport, initCheckpoint } from './core/lifecycle/init/init.js';
 export {

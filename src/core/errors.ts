@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   OPSET_UNSUPPORTED: { exit: 2 },
   ONNX_UNSUPPORTED: { exit: 2 },
   GRADIENT_UNSUPPORTED: { exit: 2 },
+  METHOD_INAPPLICABLE: { exit: 2 },
   INPUTS_INVALID: { exit: 2 },
   MODELS_INCOMPARABLE: { exit: 2 },
   ALREADY_QUANTIZED: { exit: 2 },
@@ -37,6 +38,7 @@ export const ERROR_CODES = {
 
   GATE_FAILED: { exit: 3 },
   NONFINITE_WEIGHTS: { exit: 3 },
+  GRADIENT_NONFINITE: { exit: 3 },
   TRAINING_DIVERGED: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
   SELF_CHECK_FAILED: { exit: 3 },

@@ -28,8 +28,21 @@ export type Block =
       readonly numeric?: readonly number[];
     }
   | { readonly kind: 'code'; readonly language: string; readonly text: string }
+  /** Words one after the other, each on a colour; what the colours mean stands in a table, too. */
+  | { readonly kind: 'heat'; readonly caption: string; readonly words: readonly HeatWord[] }
   /** One of the pictures that are rendered beside the page, by name. */
   | { readonly kind: 'picture'; readonly name: string; readonly alt: string };
+
+export interface HeatWord {
+  readonly text: string;
+  /** `#rrggbb` behind the word, and of its letters. */
+  readonly fill: string;
+  readonly ink: string;
+  /** The number behind the colour. */
+  readonly title: string;
+  /** A token that stands apart from the words: added by a tokenizer. */
+  readonly apart: boolean;
+}
 
 export interface Page {
   readonly title: string;

@@ -68,6 +68,13 @@ function blockOf(block: Block, { picture }: HtmlOptions): string {
       return `<ul>${block.items.map((item) => `<li>${textOf(item)}</li>`).join('')}</ul>`;
     case 'table':
       return tableOf(block);
+    case 'heat': {
+      const words = block.words.map(
+        ({ text, fill, ink, title, apart }) =>
+          `<span${apart ? ' class="apart"' : ''} style="background:${fill};color:${ink}" title="${escapeHtml(title)}">${escapeHtml(text)}</span>`,
+      );
+      return `<figure class="heat"><p>${words.join(' ')}</p><figcaption>${escapeHtml(block.caption)}</figcaption></figure>`;
+    }
     case 'code':
       return `<pre tabindex="0"><code>${escapeHtml(block.text.replace(/\n$/, ''))}</code></pre>`;
     case 'picture': {
@@ -101,6 +108,7 @@ tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 8rem; } .n { te
 .note { background: var(--note-band); }
 figure { margin: 1.25rem 0; } figure img { display: block; width: 100%; max-width: 46rem; height: auto; background: #ffffff; border-radius: 6px; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; max-width: 46rem; }
+.heat span { padding: .1em .25em; border-radius: 3px; line-height: 2; } .heat .apart { font-size: .8em; outline: 1px dashed var(--soft); }
 @media print { .wide { overflow: visible; } }
 `;
 

@@ -80,6 +80,8 @@ function blockOf(block: Block, { picture }: MarkdownOptions): string | null {
         rule(block.headers.length, block.numeric ?? []),
         ...block.rows.map(row),
       ].join('\n');
+    case 'heat':
+      return `${escapeMarkdown(block.caption)}: ${block.words.map(({ text }) => escapeMarkdown(text)).join(' ')}`;
     case 'code':
       return fence(block.language, block.text);
     case 'picture': {

@@ -4,6 +4,7 @@ import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import type { FormatDefinition } from '../documents/define.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
+import { explanationDocument } from '../explanation/document.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
@@ -17,6 +18,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   cardTextFormat,
   ensembleDocument,
   environmentDocument,
+  explanationDocument,
   manifestDocument,
   profileDocument,
   scoresDocument,

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
+import { npyHeader } from '../../bytes/npy-header.js';
 import type { StagedOutput } from '../../bytes/output.js';
 import type { FileSink } from '../../bytes/sink.js';
 import { FileSource, readChunks } from '../../bytes/source.js';
@@ -94,22 +95,10 @@ class NpyWriter implements EmbeddingWriter {
   async finish() {
     await this.ids.finish();
     const sink = await this.output.create();
-    await sink.write(npyHeader(...this.spool.shape));
+    await sink.write(npyHeader(this.spool.shape));
     for await (const chunk of this.spool.chunks()) await sink.write(chunk);
     return sink.finish();
   }
-}
-
-/** The header of a float32 array [rows, columns] (NumPy, format 1.0): its data follow. */
-function npyHeader(rows: number, columns: number): Uint8Array {
-  const dictionary = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }`;
-  const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64; // magic, version, u16 length; a newline at the end
-  const bytes = Buffer.alloc(length, ' ');
-  bytes.write('\x93NUMPY\x01\x00', 0, 'latin1');
-  bytes.writeUInt16LE(length - 10, 8);
-  bytes.write(dictionary, 10, 'latin1');
-  bytes.write('\n', length - 1, 'latin1');
-  return bytes;
 }
 
 /** Tensor `embeddings`, float32 [rows, columns]; the ids stand in the metadata as a JSON list. */

@@ -16,6 +16,8 @@ export interface TextTokenizer {
   encode(text: string): number[];
   /** Ids of pieces in a row; those that are `special` are special tokens, whatever the others spell. */
   encodePieces(pieces: readonly { readonly text: string; readonly special: boolean }[]): number[];
+  /** What the vocabulary calls an id, and whether it is a special token; undefined where it has no such id. */
+  tokenOf(id: number): { readonly token: string; readonly special: boolean } | undefined;
 }
 
 /** What stands around two texts in a row, and which text each token is counted to. */
@@ -64,12 +66,19 @@ export async function openTokenizer(json: string, { addedTokens = [] }: Tokenize
       throw invalidMedia('text', rule, 'Shorten the text.', cause);
     }
   };
+  const specials = new Set<JsonValue>(specialTokens(root));
   return {
     ...templateOf(tokenizer),
     pair: pairTemplateOf(tokenizer),
     specials: hiddenTokens(root, addedTokens),
     encode,
     encodePieces: (pieces) => encode(pieces.map(({ text, special }) => (special ? UNWRITABLE + text : text)).join('')),
+    tokenOf(id) {
+      const token = tokenizer.id_to_token(id);
+      if (token === undefined) return undefined;
+      const hidden = token.startsWith(UNWRITABLE);
+      return { token: hidden ? token.slice(UNWRITABLE.length) : token, special: hidden || specials.has(token) };
+    },
   };
 }
 

@@ -1,0 +1,133 @@
+import { Args, Flags } from '@oclif/core';
+import { HpsCommand } from '../core/cli/base-command.js';
+import { processStreams } from '../core/cli/data-flags.js';
+import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { formatExplanation } from '../core/cli/render-explain.js';
+import { mediaRootFlag, readContract, remoteFlags, remoteOf } from '../core/cli/scoring-flags.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
+import { METHODS } from '../core/explanation/methods/method.js';
+import { type ExplainInput, type ExplainReport, explainDecisions } from '../core/lifecycle/explain/explain.js';
+
+export default class Explain extends HpsCommand<ExplainReport> {
+  static override summary = 'Show which words, regions, sounds or frames decided, in numbers that add up.';
+  static override description =
+    `What is explained is the logit: of a pair, or the utility of an item. Integrated gradients (ig) start from one baseline for
+both sides, so that the left map and the right map sum to the pair logit; where they miss it by more than 1 %, the report says by how much.
+OUT holds index.html to look at, explanation.json, and of every map its numbers (.npy, .json) and a picture. With --input every row of a
+file is explained, and a summary tells by group what decides most often.
+ig, gradient, input-x-gradient, smoothgrad and gradcam need a gradient of every operator, rollout and relevance attention; occlusion and
+leave-one-out work on any model. --check holds the map against the model: deletion and insertion against random orders, weights shuffled
+from the head down (Adebayo), removal with imputation (ROAD), infidelity and sensitivity; it ends in a verdict in words.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --model model.onnx --left a.jpg --right b.jpg --context "a red fox" --out why',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --item "A good answer." --method leave-one-out --out why',
+    '<%= config.bin %> <%= command.id %> labels.jsonl --model model.onnx --out why',
+  ];
+  static override args = {
+    input: Args.string({ ignoreStdin: true, description: 'As --input' }),
+  };
+  static override flags = {
+    model: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'The model' }),
+    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
+    method: Flags.option({ options: METHODS, default: 'ig' as const, description: 'How to explain' })(),
+    input: Flags.string({ helpValue: 'ROWS', description: 'Data file of pairs or items, or - for standard input' }),
+    left: Flags.string({ description: 'Left item: a path, or the text itself', dependsOn: ['right'] }),
+    right: Flags.string({ description: 'Right item', dependsOn: ['left'] }),
+    item: Flags.string({ description: 'A single item', exclusive: ['left', 'right'] }),
+    context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
+    nodes: Flags.integer({
+      min: 2,
+      max: 4096,
+      default: 32,
+      description: 'ig: nodes to begin with; more are added until sums are complete',
+    }),
+    'max-nodes': Flags.integer({ min: 2, max: 65_536, default: 512, description: 'ig: most nodes' }),
+    copies: Flags.integer({ min: 1, max: 4096, default: 32, description: 'smoothgrad: noisy copies' }),
+    noise: Flags.custom<number>({
+      parse: async (text) => parseNoise(text),
+      default: 0.1,
+      helpValue: 'SHARE',
+      description: 'smoothgrad: deviation of the noise, as a share of the range of an input',
+    })(),
+    patch: Flags.integer({
+      min: 1,
+      max: 4096,
+      description: 'occlusion: side of a patch in pixels of the model; a sixteenth of the picture by default',
+    }),
+    'max-rows': Flags.integer({
+      min: 0,
+      max: 10_000,
+      default: 20,
+      description: 'Rows of --input that get maps of their own; all are in the summary',
+    }),
+    check: Flags.boolean({
+      description: 'Hold every map against the model, and say whether it may be trusted; takes a hundred times as long',
+    }),
+    contract: Flags.string({
+      helpValue: 'FILE.yaml',
+      description: 'What the inputs and the score of a model without manifest are',
+    }),
+    threads: Flags.integer({ min: 1, max: 1024, description: 'Threads; the cores by default' }),
+    'media-root': mediaRootFlag,
+    ...remoteFlags,
+    config: configFlag,
+    seed: seedFlag,
+    force: forceFlag,
+    quiet: quietFlag,
+  };
+
+  async run(): Promise<ExplainReport> {
+    const { args, flags } = await this.parse(Explain);
+    const { model, method, out, force, nodes, copies, noise, seed, threads, patch = null } = flags;
+    const contract = await readContract(flags.contract);
+    const report = await this.follow((run) =>
+      explainDecisions({
+        model,
+        input: inputOf({ ...flags, input: flags.input ?? args.input }),
+        method,
+        settings: { nodes, mostNodes: Math.max(nodes, flags['max-nodes']), copies, noise, seed, threads, patch },
+        out,
+        force,
+        contract,
+        mediaRoot: flags['media-root'],
+        remote: remoteOf(flags),
+        mostRows: flags['max-rows'],
+        check: flags.check,
+        streams: processStreams(),
+        ...run,
+      }),
+    );
+    this.log(formatExplanation(report));
+    if (report.failed.length > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
+    return report;
+  }
+}
+
+interface InputFlags {
+  readonly input?: string;
+  readonly left?: string;
+  readonly right?: string;
+  readonly item?: string;
+  readonly context?: string;
+}
+
+function inputOf({ input, left, right, item, context }: InputFlags): ExplainInput {
+  const given = [input, left, item].filter((value) => value !== undefined);
+  if (given.length > 1) {
+    throw new HpsError('USAGE', 'there is more than one thing to explain', {
+      hint: 'Give --left and --right, or --item, or --input ROWS.',
+    });
+  }
+  if (input !== undefined) return { file: input };
+  if (left !== undefined && right !== undefined) return { sample: { left, right, context } };
+  if (item !== undefined) return { sample: { item, context } };
+  throw new HpsError('USAGE', 'there is nothing to explain', {
+    hint: 'Give --left and --right, or --item, or --input ROWS.',
+  });
+}
+
+function parseNoise(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && value <= 10) return value;
+  throw new HpsError('USAGE', `--noise: expected a number from 0 to 10, got ${text}`, { hint: 'Write it as 0.1.' });
+}

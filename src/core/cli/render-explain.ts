@@ -1,0 +1,56 @@
+import type { ExplainReport } from '../lifecycle/explain/explain.js';
+
+/** The text of `hpsv3 explain`: what weighs most, and how far the numbers add up. */
+export function formatExplanation(report: ExplainReport): string {
+  const { samples, summary, failed, out, method, faithfulness } = report;
+  if (summary.length > 0) {
+    const groups = summary.map(
+      ({ group, samples: count, units }) =>
+        `${group} (${count}): ${units
+          .slice(0, 5)
+          .map(({ name, times }) => `${name} ${times}`)
+          .join(', ')}`,
+    );
+    const lost = failed.length > 0 ? [`${failed.length} rows could not be explained.`] : [];
+    return [
+      'What decides most often:',
+      ...groups.map((line) => `  ${line}`),
+      ...faithful(faithfulness),
+      ...lost,
+      `See ${out}/index.html.`,
+    ].join('\n');
+  }
+  const [{ kind, logit, baselineLogit, completeness, maps, check }] = samples;
+  const preferred = logit === 0 ? 'neither side is preferred' : `${logit > 0 ? 'left' : 'right'} is preferred`;
+  return [
+    kind === 'pair' ? `${preferred}: logit ${figure(logit)}` : `utility logit ${figure(logit)}`,
+    ...maps.map(({ side, kind: part, sum, top }) => {
+      const own = sum === null ? '' : ` ${figure(sum)}`;
+      const heavy = top.slice(0, 3).map(({ name, value }) => `${name} ${figure(value)}`);
+      return `  ${side} ${part}${own}: ${heavy.join(', ')}`;
+    }),
+    ...(baselineLogit !== null && Math.abs(baselineLogit) > 1e-4
+      ? [`  ${figure(baselineLogit)} is there without any part: sides of other sizes differ when they are empty, too.`]
+      : []),
+    ...(completeness
+      ? [
+          `The parts sum to ${figure(completeness.sum)} of ${figure(completeness.expected)} (${method}${completeness.nodes === null ? '' : `, ${completeness.nodes} nodes`}).`,
+        ]
+      : []),
+    ...(check ? [`Checked: ${check.verdict}.`, ...check.reasons.map((reason) => `  ${reason}`)] : []),
+    `See ${out}/index.html.`,
+  ].join('\n');
+}
+
+function faithful(found: ExplainReport['faithfulness']): string[] {
+  if (!found) return [];
+  const { samples, verdicts, deletion } = found;
+  const ci = deletion.ci ? ` [${deletion.ci.map(figure).join(', ')}]` : '';
+  return [
+    `Checked on ${samples} rows: ${verdicts.trustworthy} trustworthy, ${verdicts.doubtful} doubtful, ${verdicts.untrustworthy} untrustworthy;`,
+    `deletion is better than in random orders by ${figure(deletion.value ?? 0)}${ci}.`,
+  ];
+}
+
+const figure = (value: number): string =>
+  Math.abs(value) < 1e-3 && value !== 0 ? value.toExponential(1) : value.toFixed(3);

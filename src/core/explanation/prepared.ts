@@ -1,0 +1,80 @@
+import type { PreparedItem, Preparer } from '../media/preparer.js';
+import { openPreparer } from '../media/preparer.js';
+import type { RemoteStore } from '../media/remote/store.js';
+import { openTokenizer, type TextTokenizer } from '../media/text/tokenizer.js';
+import type { ContractInput } from '../onnx/manifest.js';
+import type { TensorValue } from '../runtime/value.js';
+import type { ScoringContract } from '../samples/contract.js';
+import { type ItemInput, resolveItem } from '../samples/resolve.js';
+import { padText } from '../scoring/buckets.js';
+import type { Sample } from '../scoring/scorer.js';
+import type { SideName } from './decision.js';
+import { describeTokens, type Token } from './tokens.js';
+
+/** The inputs of one item, as the scorer feeds them. */
+export interface PreparedSide {
+  readonly side: SideName;
+  /** One row a value, by the names of the contract. */
+  readonly inputs: ReadonlyMap<string, TensorValue>;
+  /** Of its text, padding left out; null without a text. */
+  readonly tokens: readonly Token[] | null;
+  readonly truncated: boolean;
+}
+
+export interface PlaceOptions {
+  readonly mediaRoot?: string;
+  readonly remote?: RemoteStore;
+}
+
+/** Turns samples into model inputs, both sides of a pair. */
+export class SamplePreparer {
+  private constructor(
+    private readonly contract: ScoringContract,
+    private readonly preparer: Preparer,
+    readonly tokenizer: TextTokenizer | null,
+    private readonly places: PlaceOptions,
+  ) {}
+
+  static async open(
+    contract: ScoringContract,
+    tokenizerJson: string | null,
+    places: PlaceOptions,
+  ): Promise<SamplePreparer> {
+    const { inputs } = contract;
+    const addedTokens = inputs.flatMap(({ preprocess }) =>
+      preprocess.kind === 'text' ? (preprocess.addedTokens ?? []) : [],
+    );
+    const tokenizer = tokenizerJson === null ? null : await openTokenizer(tokenizerJson, { addedTokens });
+    return new SamplePreparer(contract, await openPreparer({ inputs, tokenizer: tokenizerJson }), tokenizer, places);
+  }
+
+  /** @throws HpsError as `HPSv3Scorer.scorePair` */
+  async prepare(sample: Sample): Promise<PreparedSide[]> {
+    const { context } = sample;
+    if ('item' in sample) return [await this.side('item', sample.item, context)];
+    return [await this.side('left', sample.left, context), await this.side('right', sample.right, context)];
+  }
+
+  private async side(side: SideName, item: ItemInput, context: string | undefined): Promise<PreparedSide> {
+    const { modality, inputs } = this.contract;
+    const readsContext = inputs.some(readsTwoTexts);
+    const resolved = await resolveItem(item, { modality, context, readsContext, ...this.places });
+    try {
+      const prepared = await this.preparer.prepare(resolved.media);
+      const padded = padText(prepared.inputs, inputs);
+      return { side, inputs: padded, tokens: this.tokensOf(prepared, padded), truncated: prepared.truncated };
+    } finally {
+      resolved.release();
+    }
+  }
+
+  private tokensOf({ tokens }: PreparedItem, inputs: ReadonlyMap<string, TensorValue>): Token[] | null {
+    const text = this.contract.inputs.find(({ preprocess }) => preprocess.kind === 'text');
+    if (!text || tokens === null || !this.tokenizer) return null;
+    const ids = Array.from(inputs.get(text.name)!.data as BigInt64Array, Number);
+    return describeTokens(ids.slice(0, tokens), this.tokenizer);
+  }
+}
+
+const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
+  preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');
