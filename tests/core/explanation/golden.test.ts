@@ -27,6 +27,7 @@ interface Case {
   readonly mode: 'item' | 'pair';
   readonly kind: 'item' | 'pair';
   readonly patch: number | null;
+  readonly noiseSeed: number;
   readonly logit: number;
   readonly parts: readonly { readonly side: SideName; readonly kind: string; readonly shape: readonly number[] }[];
   readonly ids: Readonly<Record<string, readonly number[]>>;
@@ -119,7 +120,7 @@ describe.each(golden.cases)('$name, against captum', (golden) => {
     const { attributions } = await smoothgrad(given, (part, copy) => {
       const at = given.inputs.parts.indexOf(part);
       const size = part.x.length;
-      return hashed(settings.copies * size, 300 + at).subarray(copy * size, (copy + 1) * size);
+      return hashed(settings.copies * size, golden.noiseSeed + at).subarray(copy * size, (copy + 1) * size);
     });
     for (const [i, { values }] of attributions.entries()) expectClose(values, golden.methods.smoothgrad[i]!);
   });
