@@ -86,11 +86,15 @@ export const LIMITS = {
   /** A compressed file of rows: bytes inflated for each byte read, once it is large. Text of many equal rows comes to some 100. */
   rowsRatio: 250,
   rowsInflatedFromBytes: 256 * MiB,
+  /** Columns of a table, and parts of them in the schema of a Parquet file: votes are the most of them. */
+  columns: 10_000,
   /** Votes on one row, and `label1…` columns of a CSV. */
   votes: 1024,
-  /** Parquet: bytes of the footer (some 30,000 column chunks), bytes of an inflated page, rows times columns of a row group. */
+  /** Parquet: bytes of the footer (some 30,000 column chunks), bytes of an inflated page, its values, rows times columns of a row group. */
   parquetFooterBytes: 8 * MiB,
   parquetPageBytes: 64 * MiB,
+  /** Values of one page: writers end a page at some MB or 20,000 rows, or at a group of a million rows that are all the same. */
+  parquetPageValues: 4_000_000,
   parquetGroupCells: 50_000_000,
   /** A row group is held in memory as a whole: one of a thousand pictures has some 500 MB. */
   parquetGroupBytes: 2 * GiB,
@@ -100,6 +104,10 @@ export const LIMITS = {
   imagePixels: 40_000_000,
   /** One text: what goes on beyond is cut off before it is tokenized. */
   textCharacters: 100_000,
+  /** Ids of one tokenizer: the largest vocabularies have some 300,000 tokens. */
+  tokenIds: 16_777_215,
+  /** Wall time of one text tokenized, some hundred times what it takes; patterns of a tokenizer.json can go on for ever. */
+  tokenizeMs: { base: 2000, perCharacter: 0.2 },
   /** One recording: bytes of its file (30 s of 8 channels at 96 kHz in 32 bits), channels, and samples a second. */
   audioBytes: 100_000_000,
   audioChannels: 64,
@@ -138,7 +146,7 @@ export const LIMITS = {
   modelMemoryBytes: 2 * GiB,
   /** A model that scores: what it may take beyond what the sizes of its files and inputs explain (see `runtime/model-limits.ts`). */
   scoringMemoryBytes: 256 * MiB,
-  scoringProcessorMs: 4000,
+  scoringProcessorMs: 1000,
   /** Outputs of one run that are taken over from that process. */
   modelOutputBytes: 1 * GiB,
   /** One input or output in a golden file: it is read into memory. */

@@ -35,19 +35,23 @@ export class ByteCursor {
   }
 
   u8(): number {
-    return this.view.getUint8(this.advance(1));
+    const start = this.advance(1); // first: it may bring a new view
+    return this.view.getUint8(start);
   }
 
   u16(): number {
-    return this.view.getUint16(this.advance(2), true);
+    const start = this.advance(2); // first: it may bring a new view
+    return this.view.getUint16(start, true);
   }
 
   u32(): number {
-    return this.view.getUint32(this.advance(4), true);
+    const start = this.advance(4); // first: it may bring a new view
+    return this.view.getUint32(start, true);
   }
 
   i32(): number {
-    return this.view.getInt32(this.advance(4), true);
+    const start = this.advance(4); // first: it may bring a new view
+    return this.view.getInt32(start, true);
   }
 
   /** An unsigned 64-bit length or offset; beyond 2^53 no file can hold it. */
@@ -61,7 +65,8 @@ export class ByteCursor {
 
   /** A big-endian double, as pickles have it. */
   f64BigEndian(): number {
-    return this.view.getFloat64(this.advance(8), false);
+    const start = this.advance(8); // first: it may bring a new view
+    return this.view.getFloat64(start, false);
   }
 
   /** A view, not a copy. */

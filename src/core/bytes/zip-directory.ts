@@ -9,6 +9,7 @@ const ZIP64_END_OF_DIRECTORY = 0x06064b50;
 const ZIP64_LOCATOR = 0x07064b50;
 
 const END_BYTES = 22;
+const MAX_COMMENT_BYTES = 0xffff;
 const ZIP64_LOCATOR_BYTES = 20;
 const ZIP64_END_BYTES = 56;
 /** The shortest central header: 46 bytes and a name of one. */
@@ -40,6 +41,20 @@ export interface CentralHeader {
   readonly methodCode: number;
   readonly flags: number;
   readonly headerOffset: number;
+}
+
+/** Whether a file ends in a zip archive, whatever it begins with. */
+export function endsInZip(source: ByteSource): boolean {
+  const start = Math.max(0, source.byteLength - END_BYTES - MAX_COMMENT_BYTES);
+  const bytes = source.readSync(start, source.byteLength - start);
+  const tail = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = tail.length - END_BYTES; at >= 0; at--) {
+    if (tail.readUInt32LE(at) !== END_OF_DIRECTORY || at + END_BYTES + tail.readUInt16LE(at + 20) !== tail.length)
+      continue;
+    const directory = start + at - tail.readUInt32LE(at + 12);
+    if (directory >= 0 && Buffer.from(source.readSync(directory, 4)).readUInt32LE() === CENTRAL_HEADER) return true;
+  }
+  return false;
 }
 
 /** Where the directory lies, and how many entries it states. */

@@ -55,7 +55,8 @@ function arrayNode(source: ByteSource, entry: ZipEntry, name: string): Checkpoin
   const { dtype, dataOffset } = header;
   if (dtype === null) return null;
   const openData = async () => (await openEntry(source, entry)).slice(dataOffset, entry.size - dataOffset);
-  return { kind: 'tensor', tensor: npyTensor(name, { ...header, dtype }, openData) };
+  const verify = async (): Promise<void> => void (await openEntry(source, entry));
+  return { kind: 'tensor', tensor: { ...npyTensor(name, { ...header, dtype }, openData), verify } };
 }
 
 /** The bytes of an entry, compared with its CRC-32. */

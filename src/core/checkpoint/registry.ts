@@ -2,6 +2,7 @@ import { fileKind } from '../bytes/file-kind.js';
 import { FileSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { dangerOf, refuseZipBehind } from './danger.js';
 import type { CheckpointFormat, RawCheckpoint } from './format.js';
 import { npz } from './npz.js';
 import { safetensors } from './safetensors.js';
@@ -27,20 +28,27 @@ export interface OpenedRaw {
 
 /**
  * Opens a file as the first format that recognises its content; the caller closes it.
- * @throws HpsError FILE_NOT_FOUND, CHECKPOINT_UNRECOGNISED, and what the format throws; then nothing is left open
+ * @throws HpsError FILE_NOT_FOUND, CHECKPOINT_UNRECOGNISED, CHECKPOINT_UNSAFE for what nothing should read, and what the format throws; then nothing is left open
  */
 export async function openRaw(path: string, formats = CHECKPOINT_FORMATS): Promise<OpenedRaw> {
   const source = FileSource.open(path);
   try {
     const head = source.readSync(0, Math.min(LIMITS.sniffBytes, source.byteLength));
     const format = formats.find((candidate) => candidate.sniff(head));
+    refuseZipBehind(source, head);
     if (format === undefined) throw unrecognised(source, head, formats);
     return { format, raw: await format.open(source) };
   } catch (error) {
-    source.close();
-    throw error;
+    try {
+      throw (isNotRead(error) && dangerOf(source)) || error;
+    } finally {
+      source.close();
+    }
   }
 }
+
+const isNotRead = (error: unknown): boolean =>
+  error instanceof HpsError && (error.code === 'CHECKPOINT_UNRECOGNISED' || error.code === 'CHECKPOINT_UNSUPPORTED');
 
 function unrecognised(source: FileSource, head: Uint8Array, formats: readonly CheckpointFormat[]): HpsError {
   const file = source.name;

@@ -275,6 +275,7 @@ const renamed = (tensor: Tensor, name: string): Tensor => ({
   shape: tensor.shape,
   storageId: tensor.storageId,
   chunks: () => tensor.chunks(),
+  ...(tensor.verify && { verify: () => tensor.verify!() }),
 });
 
 const join = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);

@@ -56,6 +56,7 @@ export function viewTensor(name: string, view: TorchTensor, storage: StorageByte
     dtype,
     shape,
     storageId: `${storage.id}@${view.storage.view.offset}+${view.offset}:${dtype}[${shape}][${strides}]`,
+    ...(storage.check && { verify: () => storage.check!.verify() }),
     chunks: () => {
       if (!isContiguous(shape, strides)) return verified(storage.check, gather(viewed, { shape, strides, size }));
       const chunks = pooledChunks(viewed, pool);

@@ -79,7 +79,15 @@ function midRanks(units: readonly (readonly number[])[]): number[][] {
     ranks.set(value, below + count / 2);
     below += count;
   }
-  return units.map((unit) => unit.map((value) => ranks.get(value)!));
+  const ranked = new Map<readonly number[], number[]>(); // rows with equal judgements may share a list
+  for (const unit of units) {
+    if (!ranked.has(unit))
+      ranked.set(
+        unit,
+        unit.map((value) => ranks.get(value)!),
+      );
+  }
+  return units.map((unit) => ranked.get(unit)!);
 }
 
 /**

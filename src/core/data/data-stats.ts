@@ -82,8 +82,8 @@ class StatsCollector {
   private readonly clusterRows: number[] = [];
   private readonly groups = new Map<string, Map<string, number>>();
   private readonly perRow = new Map<number, number>();
-  private readonly votes: (readonly number[])[] = [];
-  private readonly ratings: (readonly number[])[] = [];
+  private readonly votes = new Judgements();
+  private readonly ratings = new Judgements();
   private total = 0;
   private left = 0;
   private ties = 0;
@@ -99,7 +99,7 @@ class StatsCollector {
       increment(this.groups.get(name)!, value);
     }
     if (row.kind === 'pair') this.addVotes(row);
-    else if (row.ratings.length >= 2) this.ratings.push(row.ratings);
+    else if (row.ratings.length >= 2) this.ratings.add(row.ratings);
   }
 
   finish(): Omit<DataStats, 'input'> {
@@ -127,21 +127,46 @@ class StatsCollector {
       else if (vote !== 0 && vote !== 1) this.softLabels++;
     }
     this.total += votes.length;
-    if (votes.length >= 2) this.votes.push(votes);
+    if (votes.length >= 2) this.votes.add(votes);
   }
 
   private agreement(): DataStats['agreement'] {
-    const sum = this.votes.reduce((total, votes) => total + voteAgreement(votes), 0);
+    const votes = this.votes.rows();
+    const ratings = this.ratings.rows();
+    const sum = votes.reduce((total, row) => total + voteAgreement(row), 0);
     return {
-      rows: this.votes.length + this.ratings.length,
-      mean: this.votes.length > 0 ? sum / this.votes.length : null,
-      krippendorffAlpha: krippendorffAlpha(this.votes, 'nominal'),
-      fleissKappa: fleissKappa(this.votes),
+      rows: votes.length + ratings.length,
+      mean: votes.length > 0 ? sum / votes.length : null,
+      krippendorffAlpha: krippendorffAlpha(votes, 'nominal'),
+      fleissKappa: fleissKappa(votes),
       ratingsAlpha: {
-        interval: krippendorffAlpha(this.ratings, 'interval'),
-        ordinal: krippendorffAlpha(this.ratings, 'ordinal'),
+        interval: krippendorffAlpha(ratings, 'interval'),
+        ordinal: krippendorffAlpha(ratings, 'ordinal'),
       },
     };
+  }
+}
+
+/** The judgements of each row; rows that were judged alike share one list, so that millions of rows take four bytes each. */
+class Judgements {
+  private readonly lists = new Interner();
+  private readonly distinct: (readonly number[])[] = [];
+  private codes = new Int32Array(1024);
+  private count = 0;
+
+  add(values: readonly number[]): void {
+    const code = this.lists.codeOfText(values.join());
+    if (code === this.distinct.length) this.distinct.push(values);
+    if (this.count === this.codes.length) {
+      const larger = new Int32Array(2 * this.count);
+      larger.set(this.codes);
+      this.codes = larger;
+    }
+    this.codes[this.count++] = code;
+  }
+
+  rows(): (readonly number[])[] {
+    return Array.from(this.codes.subarray(0, this.count), (code) => this.distinct[code]);
   }
 }
 

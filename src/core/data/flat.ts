@@ -55,7 +55,9 @@ export class FlatColumns {
         hint: `The header must name each column once: ${needs[0].includes('logit') ? 'id, logit, …' : 'id, type, left, right, context, label1, label2, …'}`,
         details: { file, columns: names.slice(0, 50) },
       });
-    const repeated = names.find((name, i) => names.indexOf(name) < i);
+    if (names.length > LIMITS.columns) throw refuse(`${names.length} columns are over the limit of ${LIMITS.columns}`);
+    const seen = new Set<string>();
+    const repeated = names.find((name) => seen.has(name) || !seen.add(name));
     if (repeated !== undefined) throw refuse(`column ${quote(repeated)} appears twice in the header`);
     const missing = needs.map((set) => set.filter((name) => !names.includes(name)));
     if (missing.every(({ length }) => length > 0)) {

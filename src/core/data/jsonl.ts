@@ -1,10 +1,13 @@
 import { LIMITS } from '../limits.js';
 import type { DataInput } from './input.js';
-import { forEachLine, readLineBlocks } from './lines.js';
+import { lineEnd, readLineBlocks } from './lines.js';
 import { parseRowJson, type RowFields } from './row-json.js';
 import { type BadRow, type DataRow, type Item, RowError, type RowResult } from './rows.js';
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Rows that are handed on at a time: few enough to be garbage before they leave V8's young generation. */
+const BATCH_ROWS = 256;
 
 /** Turns the fields of one row into a row, or throws a RowError. */
 export type RowParser<T> = (fields: RowFields, line: number) => T;
@@ -25,17 +28,23 @@ export function parseJsonlRow<T>(bytes: Uint8Array, line: number, parse: RowPars
 }
 
 /**
- * Fields of the rows of a JSONL stream, one batch for each piece read. Bad rows are yielded in their place; nothing is thrown for
+ * Fields of the rows of a JSONL stream, in batches. Bad rows are yielded in their place; nothing is thrown for
  * them.
  */
 export async function* readJsonlFields(input: DataInput): AsyncGenerator<RowResult<RowFields>[]> {
   for await (const block of readLineBlocks(input.chunks())) {
-    const batch: RowResult<RowFields>[] = [];
+    let batch: RowResult<RowFields>[] = [];
     if (block.tooLong) batch.push(badRow(tooLarge(), block.firstLine));
-    forEachLine(block, (start, end, line) => {
+    for (let start = block.start, line = block.firstLine; start < block.end; line++) {
+      const end = lineEnd(block, start);
       const result = parseJsonlRow(block.bytes.subarray(start, end), line, (fields) => fields);
       if (result) batch.push(result);
-    });
+      if (batch.length === BATCH_ROWS) {
+        yield batch;
+        batch = [];
+      }
+      start = end + 1;
+    }
     yield batch;
   }
 }

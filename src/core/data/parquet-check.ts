@@ -1,10 +1,9 @@
 import { crc32 } from 'node:zlib';
-import type { ColumnMetaData, Compressors, SchemaElement } from 'hyparquet';
+import type { ColumnMetaData, Compressors } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { decompressPage } from 'hyparquet/src/datapage.js';
 import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
 import { readRleBitPackedHybrid } from 'hyparquet/src/encoding.js';
-import { getMaxDefinitionLevel, getMaxRepetitionLevel, getSchemaPath } from 'hyparquet/src/schema.js';
 import { readVarInt } from 'hyparquet/src/thrift.js';
 import { compressors } from 'hyparquet-compressors';
 import { LIMITS } from '../limits.js';
@@ -47,12 +46,16 @@ const MAX_BIT_WIDTH = 32;
 /** A compressed zstd block gives at most this many bytes (RFC 8878, section 3.1.1.2.4). */
 const ZSTD_BLOCK_BYTES = 128 * 1024;
 
-/** What all pages of a column share. */
-interface ColumnLayout {
-  readonly name: string;
-  readonly meta: ColumnMetaData;
+/** How deep a column is nested: the highest levels of its values. */
+export interface ColumnLevels {
   readonly repetition: number;
   readonly definition: number;
+}
+
+/** What all pages of a column share. */
+interface ColumnLayout extends ColumnLevels {
+  readonly name: string;
+  readonly meta: ColumnMetaData;
 }
 
 /**
@@ -63,14 +66,8 @@ interface ColumnLayout {
  * @param rows - of the row group
  * @throws ParquetError
  */
-export function checkColumnChunk(bytes: Uint8Array, meta: ColumnMetaData, schema: SchemaElement[], rows: number): void {
-  const path = getSchemaPath(schema, meta.path_in_schema);
-  const column: ColumnLayout = {
-    name: meta.path_in_schema.join('.'),
-    meta,
-    repetition: getMaxRepetitionLevel(path),
-    definition: getMaxDefinitionLevel(path),
-  };
+export function checkColumnChunk(bytes: Uint8Array, meta: ColumnMetaData, levels: ColumnLevels, rows: number): void {
+  const column: ColumnLayout = { name: meta.path_in_schema.join('.'), meta, ...levels };
   if (!CODECS.has(meta.codec)) throw refusal(column, `codec ${meta.codec} is not supported`);
   const isList = column.repetition > 0;
   const mostValues = isList ? Math.min(rows * LIMITS.votes, LIMITS.parquetGroupCells) : rows;
@@ -109,12 +106,12 @@ function checkValues(page: Uint8Array, header: PageHeader, column: ColumnLayout,
     return boundedCount(dictionary.num_values, 8 * header.uncompressed_page_size, column);
   }
   if (header.type === 'DATA_PAGE' && v1) {
-    const count = boundedCount(v1.num_values, mostValues, column);
+    const count = pageValues(v1.num_values, mostValues, column);
     checkDataPage(inflate(page, header.uncompressed_page_size, column), v1.encoding, count, column);
     return count;
   }
   if (header.type === 'DATA_PAGE_V2' && v2) {
-    const count = boundedCount(v2.num_values, mostValues, column);
+    const count = pageValues(v2.num_values, mostValues, column);
     const { repetition_levels_byte_length: repetition, definition_levels_byte_length: definition } = v2;
     const levels = repetition + definition;
     if (
@@ -131,6 +128,13 @@ function checkValues(page: Uint8Array, header: PageHeader, column: ColumnLayout,
     return count;
   }
   throw refusal(column, `a page of type ${header.type} is not supported`);
+}
+
+/** A page of runs can claim what it likes, and is decoded whole for every slice of its rows. */
+function pageValues(count: number, most: number, column: ColumnLayout): number {
+  if (count > LIMITS.parquetPageValues)
+    throw refusal(column, `a page of ${count} values is over the limit of ${LIMITS.parquetPageValues}`);
+  return boundedCount(count, most, column);
 }
 
 function boundedCount(count: number, most: number, column: ColumnLayout): number {

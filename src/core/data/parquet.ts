@@ -1,4 +1,5 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadata, parquetRead, parquetSchema } from 'hyparquet';
+import { getMaxDefinitionLevel, getMaxRepetitionLevel } from 'hyparquet/src/schema.js';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import type { ByteSink } from '../bytes/sink.js';
 import type { ByteSource } from '../bytes/source.js';
@@ -7,20 +8,23 @@ import { LIMITS } from '../limits.js';
 import { FlatColumns, NOT_UTF8, type TableCell } from './flat.js';
 import type { DataInput } from './input.js';
 import { badRow } from './jsonl.js';
-import { checkColumnChunk, DECOMPRESSORS, ParquetError } from './parquet-check.js';
+import { type ColumnLevels, checkColumnChunk, DECOMPRESSORS, ParquetError } from './parquet-check.js';
 import type { RowFields } from './row-json.js';
 import type { RowResult } from './rows.js';
 
 const MAGIC = 'PAR1';
 /** Footer length (u32, little-endian) and magic at the end of the file. */
 const TRAILER_BYTES = 8;
+/** Rows decoded at a time: a small group of runs may stand for millions. Of them, rows that are handed on at a time. */
+const SLICE_ROWS = 131_072;
+const BATCH_ROWS = 8192;
 /** Rows of a row group that we write. */
 const GROUP_ROWS = 50_000;
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Fields of the rows of a Parquet file, one batch a row group. Lines are row numbers from 1.
+ * Fields of the rows of a Parquet file. Lines are row numbers from 1.
  *
  * @param needs - columns without which no row can be read; any one of several sets will do
  * @throws HpsError USAGE without random access; DATA_INVALID when the file does not hold together, or lacks a column
@@ -36,26 +40,29 @@ export async function* readParquetFields(
     });
   }
   const metadata = refusing(source, () => readFooter(source));
-  const names = namesOf(source, metadata);
-  const columns = new FlatColumns(names, source.name, needs);
+  const schema = refusing(source, () => readSchema(metadata));
+  const columns = new FlatColumns(schema.names, source.name, needs);
   let rowStart = 0;
   for (const group of metadata.row_groups) {
-    const rowEnd = rowStart + refusing(source, () => checkRowGroup(source, group, metadata.schema));
-    const rows = await readGroup(source, metadata, { rowStart, rowEnd, columns: columns.names });
-    yield rows.map((cells, i) => toFields(cells, columns, rowStart + i + 1));
-    rowStart = rowEnd;
+    const count = refusing(source, () => checkRowGroup(source, group, schema.levels));
+    if (count === 0) continue;
+    // Alone: hyparquet looks at every group it is told of.
+    const alone = { ...metadata, row_groups: [group] };
+    for (let start = 0; start < count; start += SLICE_ROWS) {
+      const end = Math.min(start + SLICE_ROWS, count);
+      const rows = await readSlice(source, alone, { columns: [...columns.names], rowStart: start, rowEnd: end });
+      for (let i = 0; i < rows.length; i += BATCH_ROWS) {
+        const line = rowStart + start + i + 1;
+        yield rows.slice(i, i + BATCH_ROWS).map((cells, k) => toFields(cells, columns, line + k));
+      }
+    }
+    rowStart += count;
   }
 }
 
 /** Names of the columns of a Parquet file, nested ones by their first name. @throws HpsError DATA_INVALID */
-export const parquetColumns = (source: ByteSource): string[] =>
-  namesOf(
-    source,
-    refusing(source, () => readFooter(source)),
-  );
-
-const namesOf = (source: ByteSource, metadata: FileMetaData): string[] =>
-  refusing(source, () => parquetSchema(metadata).children.map((child) => child.element.name));
+export const parquetColumns = (source: ByteSource): readonly string[] =>
+  refusing(source, () => readSchema(readFooter(source)).names);
 
 function toFields(cells: readonly unknown[], columns: FlatColumns, line: number): RowResult<RowFields> {
   try {
@@ -76,10 +83,36 @@ function readFooter(source: ByteSource): FileMetaData {
   return parquetMetadata(source.readSync(end - TRAILER_BYTES - length, length + TRAILER_BYTES), { geoparquet: false });
 }
 
+/** Names of the columns, and how deep each of them is nested, by its path. */
+interface Schema {
+  readonly names: readonly string[];
+  readonly levels: ReadonlyMap<string, ColumnLevels>;
+}
+
+function readSchema(metadata: FileMetaData): Schema {
+  const elements = metadata.schema.length;
+  if (elements > LIMITS.columns)
+    throw new ParquetError(`a schema of ${elements} columns is over the limit of ${LIMITS.columns}`);
+  if (metadata.schema.some(({ name }) => typeof name !== 'string')) throw new ParquetError('a column has no name');
+  const root = parquetSchema(metadata);
+  const levels = new Map<string, ColumnLevels>();
+  const pending = root.children.map((node) => ({ node, above: [root] }));
+  for (const { node, above } of pending) {
+    const path = [...above, node];
+    if (node.children.length === 0)
+      levels.set(node.path.join('.'), {
+        repetition: getMaxRepetitionLevel(path),
+        definition: getMaxDefinitionLevel(path),
+      });
+    for (const child of node.children) pending.push({ node: child, above: path });
+  }
+  return { names: root.children.map(({ element }) => element.name), levels };
+}
+
 type RowGroup = FileMetaData['row_groups'][number];
 
 /** Checks all of a row group's pages before hyparquet decodes them; returns its number of rows. */
-function checkRowGroup(source: ByteSource, group: RowGroup, schema: FileMetaData['schema']): number {
+function checkRowGroup(source: ByteSource, group: RowGroup, levels: Schema['levels']): number {
   const columns = group.columns.length;
   const rows = Number(group.num_rows);
   if (!Number.isSafeInteger(rows) || rows < 0 || rows * Math.max(columns, 1) > LIMITS.parquetGroupCells) {
@@ -95,20 +128,23 @@ function checkRowGroup(source: ByteSource, group: RowGroup, schema: FileMetaData
   }
   for (const { meta_data: column } of group.columns) {
     if (!column) throw new ParquetError('a column has no metadata');
+    const path = column.path_in_schema.join('.');
+    const level = levels.get(path);
+    if (!level) throw new ParquetError(`column ${path} is not in the schema`);
     const start = Number(column.dictionary_page_offset || column.data_page_offset);
     const length = Number(column.total_compressed_size);
     if (!(start >= MAGIC.length && length >= 0 && start + length <= source.byteLength)) {
-      throw new ParquetError(`column ${column.path_in_schema.join('.')} lies outside the file`);
+      throw new ParquetError(`column ${path} lies outside the file`);
     }
-    checkColumnChunk(source.readSync(start, length), column, schema, rows);
+    checkColumnChunk(source.readSync(start, length), column, level, rows);
   }
   return rows;
 }
 
-async function readGroup(
+async function readSlice(
   source: ByteSource,
   metadata: FileMetaData,
-  range: { rowStart: number; rowEnd: number; columns: readonly string[] },
+  range: { readonly columns: string[]; readonly rowStart: number; readonly rowEnd: number },
 ): Promise<readonly unknown[][]> {
   let rows: unknown[][] = [];
   try {
@@ -117,7 +153,6 @@ async function readGroup(
       metadata,
       compressors: DECOMPRESSORS,
       ...range,
-      columns: [...range.columns],
       utf8: false, // columns without a type may be pictures: see `toRowValue`
       parsers: { stringFromBytes: decodeText as (bytes: Uint8Array | undefined) => string | undefined },
       onComplete: (read) => {

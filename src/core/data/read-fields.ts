@@ -1,3 +1,4 @@
+import { turns } from '../run.js';
 import { readCsvFields } from './csv.js';
 import type { RowFormat } from './formats.js';
 import type { DataInput } from './input.js';
@@ -18,7 +19,18 @@ export const SCORE_COLUMNS = [['id', 'logit']] as const;
  * @param needs - of a table: columns without which no row can be read; any one of several sets will do
  * @throws HpsError DATA_INVALID when the file as a whole cannot be read; USAGE for Parquet from a stream
  */
-export function readFields(
+export async function* readFields(
+  rows: { readonly format: RowFormat; readonly input: DataInput },
+  needs: readonly (readonly string[])[],
+): AsyncGenerator<RowResult<RowFields>[]> {
+  const turn = turns();
+  for await (const batch of readBatches(rows, needs)) {
+    yield batch;
+    await turn();
+  }
+}
+
+function readBatches(
   { format, input }: { readonly format: RowFormat; readonly input: DataInput },
   needs: readonly (readonly string[])[],
 ): AsyncGenerator<RowResult<RowFields>[]> {

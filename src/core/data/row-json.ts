@@ -9,11 +9,7 @@ export type RowValue = null | boolean | number | bigint | string | readonly RowV
 export type RowFields = ReadonlyMap<string, RowValue>;
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-/** The characters of a string up to its quote, an escape, or a control character that JSON forbids. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones JSON forbids
-const PLAIN_STRING = /[^"\\\u0000-\u001f]*/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
-const WHITESPACE = /[ \t\n\r]*/y;
 
 /** Recursive descent over one row; the depth limit keeps the stack small. */
 class RowParser {
@@ -81,7 +77,7 @@ class RowParser {
     const start = this.at++;
     let escaped = false;
     for (;;) {
-      this.at = this.matchEnd(PLAIN_STRING, this.at);
+      this.skipPlain();
       if (this.text[this.at] !== '\\') break;
       escaped = true;
       this.at += 2;
@@ -130,7 +126,20 @@ class RowParser {
   }
 
   private skipWhitespace(): void {
-    this.at = this.matchEnd(WHITESPACE, this.at);
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code !== 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d) return;
+      this.at++;
+    }
+  }
+
+  /** Past the characters of a string up to its quote, an escape, or a control character that JSON forbids. */
+  private skipPlain(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code === 0x22 || code === 0x5c || !(code >= 0x20)) return; // NaN at the end of the text
+      this.at++;
+    }
   }
 
   private matchEnd(pattern: RegExp, from: number): number {

@@ -8,6 +8,7 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput } from './manifest.js';
 import { TOKENIZER_KEY } from './manifest-names.js';
+import { tokenizerFault } from './tokenizer-check.js';
 import { tokenizerFromVocabulary } from './tokenizer-from-vocabulary.js';
 
 /** A Hugging Face tokenizer.json, as far as a release needs to know it. */
@@ -65,19 +66,28 @@ function additionalTokens(beside: FilesBeside): string[] {
   return [...new Set(contents.filter((content) => typeof content === 'string'))];
 }
 
+/** A tokenizer.json without fault, as far as it is read here. */
+interface TokenizerJson {
+  readonly model: { readonly vocab: JsonValue };
+  readonly added_tokens?: JsonValue;
+  readonly padding?: { readonly pad_id?: number } | null;
+  readonly post_processor?: JsonValue;
+}
+
+/** @throws HpsError CONFIG_INVALID for what is not a tokenizer.json, whole */
 export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
   const root = parseJson(bytes, { name, maxBytes: LIMITS.jsonBytes, code: 'CONFIG_INVALID' });
-  const model = isJsonObject(root) ? root.model : undefined;
-  if (!isJsonObject(root) || !isJsonObject(model)) throw invalid(name, 'has no model section');
-  const ids = new Map<string, number>([...vocabularyOf(model.vocab), ...addedTokens(root.added_tokens)]);
+  const fault = tokenizerFault(root);
+  if (fault !== null) throw invalid(name, fault);
+  const { model, added_tokens, padding, post_processor } = root as unknown as TokenizerJson;
+  const ids = new Map<string, number>([...vocabularyOf(model.vocab), ...addedTokens(added_tokens)]);
   if (ids.size === 0) throw invalid(name, 'has no vocabulary');
-  const padding = isJsonObject(root.padding) ? root.padding.pad_id : undefined;
   const padName = PAD_NAMES.find((candidate) => ids.has(candidate));
   return {
     name,
     json: Buffer.from(bytes).toString('utf8'),
-    pad: typeof padding === 'number' ? padding : padName ? (ids.get(padName) as number) : 0,
-    specialTokens: isJsonObject(root.post_processor),
+    pad: padding?.pad_id ?? (padName ? (ids.get(padName) as number) : 0),
+    specialTokens: isJsonObject(post_processor ?? null),
     additional: [],
     files: [],
     size: 1 + [...ids.values()].reduce((highest, id) => Math.max(highest, id), 0),
@@ -86,11 +96,8 @@ export function parseTokenizer(bytes: Uint8Array, name: string): Tokenizer {
 
 /** Id of the token that stands for a hidden one, else of the one that fills up a batch. */
 export function maskTokenOf({ json, pad }: Tokenizer): number {
-  const root = JSON.parse(json) as {
-    readonly model: { readonly vocab?: JsonValue };
-    readonly added_tokens?: JsonValue;
-  };
-  const ids = new Map([...vocabularyOf(root.model.vocab), ...addedTokens(root.added_tokens)]);
+  const { model, added_tokens } = JSON.parse(json) as TokenizerJson;
+  const ids = new Map([...vocabularyOf(model.vocab), ...addedTokens(added_tokens)]);
   return ids.get('[MASK]') ?? ids.get('<mask>') ?? pad;
 }
 

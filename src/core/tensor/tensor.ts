@@ -20,6 +20,8 @@ export interface Tensor extends TensorInfo {
   chunks(): AsyncIterable<Uint8Array>;
   /** Equal for tensors that are the same view of the same storage (tied weights); undefined where a format has no sharing. */
   readonly storageId?: string;
+  /** Compares what is stored with the checksum its container has of it, as reading it does; absent where there is none. */
+  verify?(): Promise<void>;
 }
 
 export const byteLength = (tensor: TensorInfo): number => numel(tensor.shape) * DTYPES[tensor.dtype].bytes;
@@ -35,6 +37,21 @@ export async function readTensor(tensor: Tensor): Promise<Uint8Array> {
   if (offset !== bytes.byteLength)
     throw new RangeError(`${tensor.name}: ${offset} bytes came, ${bytes.byteLength} were due`);
   return bytes;
+}
+
+/**
+ * Compares the tensors that nothing read with their checksums: a damaged file is refused wherever the damage lies.
+ * @param read - names of those that were read, and so compared already
+ */
+export async function verifyUnread(
+  tensors: ReadonlyMap<string, Tensor>,
+  read: { has(name: string): boolean },
+  signal?: AbortSignal,
+): Promise<void> {
+  for (const [name, tensor] of tensors) {
+    if (!read.has(name)) await tensor.verify?.();
+    signal?.throwIfAborted();
+  }
 }
 
 /** A tensor over bytes in memory: contiguous, row-major, little-endian. */

@@ -7,7 +7,7 @@ import type { Checkpoint } from '../../../src/core/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../../src/core/checkpoint/open.js';
 import { writeTorchCheckpoint } from '../../../src/core/checkpoint/write-torch.js';
 import { LIMITS } from '../../../src/core/limits.js';
-import { readTensor, type Tensor, tensorFromBytes } from '../../../src/core/tensor/tensor.js';
+import { readTensor, type Tensor, tensorFromBytes, verifyUnread } from '../../../src/core/tensor/tensor.js';
 import { asFloat32 } from '../../../src/core/tensor/values.js';
 import { MemorySink } from '../../helpers/memory-sink.js';
 import { dict, intTuple, op, pickle, storage, tensor, torchLegacyFile, torchZipFile } from '../../helpers/pickles.js';
@@ -102,6 +102,9 @@ describe('files of torch.save', () => {
           await expect(reading, name).rejects.toMatchObject({ code: 'CHECKPOINT_CORRUPT', message: /CRC-32/ });
         else await expect(reading, name).resolves.toBeInstanceOf(Uint8Array);
       }
+      const others = new Set([...tensors.keys()].filter((name) => storages.get(name) !== record));
+      await expect(verifyUnread(tensors, others)).rejects.toMatchObject({ code: 'CHECKPOINT_CORRUPT' });
+      await expect(verifyUnread(tensors, tensors)).resolves.toBeUndefined();
     });
   });
 

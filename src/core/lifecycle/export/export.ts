@@ -19,6 +19,7 @@ import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
 import type { GateReference } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import { LIMITS } from '../../limits.js';
+import { assertTokenizes } from '../../media/text/tokenizer.js';
 import { GraphBuilder } from '../../onnx/builder.js';
 import { OPSETS } from '../../onnx/graph-core.js';
 import type { LineageStep, Manifest } from '../../onnx/manifest.js';
@@ -32,7 +33,7 @@ import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from '.
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
-import { byteLength } from '../../tensor/tensor.js';
+import { byteLength, verifyUnread } from '../../tensor/tensor.js';
 
 export interface ExportOptions extends Run {
   readonly checkpoint: string;
@@ -206,6 +207,7 @@ async function exportCheckpoint(
   options: Settled,
 ): Promise<ExportReport> {
   const built = await buildModel(checkpoint, architecture, head, options);
+  await verifyUnread(checkpoint.tensors, built.parameters, options.signal);
   const lineage = startLineage(
     { step: 'export', options: lineageOptions(options, built) },
     lineageInputs(checkpoint, built, options),
@@ -304,13 +306,16 @@ async function buildModel(
   // Parameters stay apart and under their names unless folding them together was asked for.
   const folded = await foldConstants(built, options.optimize ? new Set() : new Set(parameters.keys()));
   const model = options.optimize ? await foldAffineChains(await foldBatchNorm(folded)) : folded;
-  const { tokenizer, warnings } = findTokenizer(contract, options);
+  const { tokenizer, warnings } = await findTokenizer(contract, options);
   const all = [...(contract.warnings ?? []), ...warnings];
   return { model, contract, parameters, tokenizer, warnings: all, options: request.options, head };
 }
 
 /** The tokenizer of a model that reads text: the one given, or tokenizer.json beside the checkpoint. */
-function findTokenizer(contract: Contract, options: Settled): { tokenizer: Tokenizer | null; warnings: string[] } {
+async function findTokenizer(
+  contract: Contract,
+  options: Settled,
+): Promise<{ tokenizer: Tokenizer | null; warnings: string[] }> {
   const text = contract.inputs.find(({ preprocess }) => preprocess.kind === 'text')?.preprocess;
   if (text?.kind !== 'text') {
     return {
@@ -334,6 +339,16 @@ function findTokenizer(contract: Contract, options: Settled): { tokenizer: Token
         details: { tokenizer: tokenizer.name, ids: tokenizer.size, vocabSize: text.vocabSize },
       },
     );
+  }
+  try {
+    await assertTokenizes(tokenizer);
+  } catch (error) {
+    // One that was not asked for is no reason to refuse: a program that knows its kind gives token ids.
+    if (options.tokenizer !== undefined || (error as HpsError).code !== 'ONNX_UNSUPPORTED') throw error;
+    return {
+      tokenizer: null,
+      warnings: [`${(error as HpsError).message}: it is left out, and the file takes token ids.`],
+    };
   }
   return { tokenizer, warnings: [] };
 }

@@ -16,6 +16,7 @@ import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
+import { assertTokenizes } from '../../media/text/tokenizer.js';
 import { type Modality, partsOf } from '../../modality.js';
 import {
   byteLevelTokenizer,
@@ -29,8 +30,7 @@ import {
 import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
 import { runtimeVersion } from '../../runtime/ort.js';
-import type { Tensor } from '../../tensor/tensor.js';
-import { tensorFromBytes } from '../../tensor/tensor.js';
+import { type Tensor, tensorFromBytes, verifyUnread } from '../../tensor/tensor.js';
 import { bytesOf } from '../../tensor/values.js';
 import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
 import { observeBatchNorms } from '../../training/graph/batch-norm.js';
@@ -136,6 +136,7 @@ export function trainModel(given: TrainOptions): Promise<TrainReport> {
 async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainReport> {
   const { config, out, seed } = options;
   const tokenizer = findTokenizer(options);
+  if (tokenizer) await assertTokenizes(tokenizer);
   const initial = await openInitial(options);
   try {
     const exporter = await chooseArchitecture(initial, undefined).load();
@@ -162,6 +163,8 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
       average: config.training.ema_decay > 0,
       loraRank: config.training.lora_rank,
     });
+    const read = new Set(parameters.tensors().keys());
+    await verifyUnread(checkpoint.tensors, read, options.signal); // they are written out with every state
     const trainer = new Trainer({
       engine: onnxruntimeEngine,
       device: parseDevice(options.device),

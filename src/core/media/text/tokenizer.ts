@@ -1,6 +1,10 @@
+import { createContext, Script } from 'node:vm';
 import type { Tokenizer } from '@huggingface/tokenizers';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../../bytes/json.js';
 import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
+import { tokenizerFault } from '../../onnx/tokenizer-check.js';
+import type { Tokenizer as TokenizerFile } from '../../onnx/tokenizer-file.js';
 import { invalidMedia } from '../refusal.js';
 
 /** Text to token ids, as the Hugging Face tokenizers library does it with `encode_special_tokens`. */
@@ -43,28 +47,35 @@ const MODELS: readonly (JsonValue | undefined)[] = ['WordPiece', 'BPE', 'Unigram
  * @throws HpsError ONNX_CORRUPT for what is no tokenizer.json, ONNX_UNSUPPORTED for parts that are not known
  */
 export async function openTokenizer(json: string, { addedTokens = [] }: TokenizerOptions = {}): Promise<TextTokenizer> {
-  const root = parseJson(json, { name: NAME, code: 'ONNX_CORRUPT' });
-  if (!isJsonObject(root) || !isJsonObject(root.model)) {
-    throw new HpsError('ONNX_CORRUPT', `${NAME}: has no model section`, { hint: 'Export the model again.' });
-  }
+  const document = parseJson(json, { name: NAME, code: 'ONNX_CORRUPT' });
+  const fault = tokenizerFault(document);
+  if (fault !== null)
+    throw new HpsError('ONNX_CORRUPT', `${NAME} in the model: ${fault}`, { hint: 'Export the model again.' });
+  const root = document as JsonObject;
+  const model = root.model as JsonObject;
   // The library would take any other kind for the one it resembles.
-  if (!MODELS.includes(root.model.type)) throw unsupported(`a model of type ${String(root.model.type)}`);
-  if (root.model.type === 'Unigram' && root.model.byte_fallback === true)
-    throw unsupported('Unigram with byte fallback');
+  if (!MODELS.includes(model.type)) throw unsupported(`a model of type ${String(model.type)}`);
+  if (model.type === 'Unigram' && model.byte_fallback === true) throw unsupported('Unigram with byte fallback');
   const { Tokenizer } = await import('@huggingface/tokenizers');
   let tokenizer: Tokenizer;
   try {
-    tokenizer = new Tokenizer({ ...SECTIONS, ...hideSpecialTokens(root, root.model, addedTokens) }, {});
+    // Nothing is decoded here: a decoder could only be wrong.
+    const sections = { ...SECTIONS, ...hideSpecialTokens(root, model, addedTokens), decoder: null };
+    tokenizer = new Tokenizer(sections, {});
   } catch (cause) {
     throw unsupported(cause instanceof Error ? cause.message : String(cause), cause);
   }
   const encode = (text: string): number[] => {
+    let ids: number[];
     try {
-      return tokenizer.encode(text, { add_special_tokens: false }).ids;
+      ids = withinTime(text.length, () => tokenizer.encode(text, { add_special_tokens: false }).ids);
     } catch (cause) {
       const rule = `cannot be tokenized: ${cause instanceof Error ? cause.message : String(cause)}`;
       throw invalidMedia('text', rule, 'Shorten the text.', cause);
     }
+    if (!ids.every(Number.isSafeInteger))
+      throw invalidMedia('text', 'has a part for which the tokenizer has no token', 'Use the tokenizer of the model.');
+    return ids;
   };
   const specials = new Set<JsonValue>(specialTokens(root));
   return {
@@ -80,6 +91,38 @@ export async function openTokenizer(json: string, { addedTokens = [] }: Tokenize
       return { token: hidden ? token.slice(UNWRITABLE.length) : token, special: hidden || specials.has(token) };
     },
   };
+}
+
+const LIMITED = { context: createContext(), call: new Script('work()') };
+
+/** Runs what a tokenizer.json decides the length of: its patterns may be such that a short text takes years. */
+function withinTime<T>(characters: number, work: () => T): T {
+  const { base, perCharacter } = LIMITS.tokenizeMs;
+  const timeout = Math.ceil(base + perCharacter * characters);
+  LIMITED.context.work = work;
+  try {
+    return LIMITED.call.runInContext(LIMITED.context, { timeout }) as T;
+  } finally {
+    LIMITED.context.work = undefined;
+  }
+}
+
+/** What is encoded to see that a tokenizer works: words, figures, signs, other scripts, and a character of two units. */
+const PROBE = 'A fox, 42 pictures — ein Füchschen; 狐の写真 🦊 [SEP] </s>\n\tend';
+
+/**
+ * Sees whether a tokenizer works, by the template it has and a probe text.
+ * @throws HpsError CONFIG_INVALID for one that does not, ONNX_UNSUPPORTED for parts that are not known
+ */
+export async function assertTokenizes({ name, json, additional }: TokenizerFile): Promise<void> {
+  try {
+    (await openTokenizer(json, { addedTokens: additional })).encode(PROBE);
+  } catch (cause) {
+    if (!(cause instanceof HpsError)) throw cause;
+    const code = cause.code === 'ONNX_UNSUPPORTED' ? cause.code : 'CONFIG_INVALID';
+    const rule = cause.message.replace(/^(tokenizer\.json|text):? /, '');
+    throw new HpsError(code, `${name}: ${rule}`, { hint: cause.hint, details: { file: name }, cause });
+  }
 }
 
 /** Sections that tokenizer.json may leave out. */
