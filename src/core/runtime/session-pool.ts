@@ -35,6 +35,7 @@ interface Member {
 export class SessionPool {
   readonly device: ThreadSession['device'];
   readonly inputs: ThreadSession['inputs'];
+  readonly outputs: ThreadSession['outputs'];
   private readonly members: Member[];
   private readonly waiting: Waiting[] = [];
   private opening: Promise<void> | undefined;
@@ -50,6 +51,7 @@ export class SessionPool {
   ) {
     this.device = first.device;
     this.inputs = first.inputs;
+    this.outputs = first.outputs;
     this.members = [{ session: first, underWay: 0 }];
     this.limit = options.most;
   }

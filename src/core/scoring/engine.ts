@@ -1,5 +1,6 @@
 import { HpsError } from '../errors.js';
 import type { PreparedItem, Preparer } from '../media/preparer.js';
+import type { ValueInfo } from '../runtime/session.js';
 import { floatsOf, type TensorValue } from '../runtime/value.js';
 import type { ForeignScore } from '../samples/contract.js';
 import type { ResolvedItem } from '../samples/resolve.js';
@@ -7,8 +8,15 @@ import { encoderRows, padText } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
 import type { CalibratedBy } from './result.js';
+import type { Row } from './row.js';
 import { Scheduler } from './scheduler.js';
-import { type Row, Stage } from './stage.js';
+import { type BatchTaken, Stage } from './stage.js';
+
+/** The inputs and outputs of a model, each with a row for each sample. */
+export interface TensorInterface {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+}
 
 /** What the encoder makes of one item. */
 export interface Encoded {
@@ -36,6 +44,19 @@ export interface Comparison {
   readonly sigmas?: readonly [number, number];
 }
 
+/** What an engine is for, and who follows it. */
+export interface EngineOptions {
+  readonly batchSize: number;
+  readonly adaptive?: boolean;
+  /** Receives how long each part of the work took. */
+  readonly onWork?: (work: Work) => void;
+}
+
+/** One piece of work that is over: an item prepared, or a batch run. */
+export type Work =
+  | { readonly stage: 'decode'; readonly seconds: number }
+  | ({ readonly stage: 'encode' | 'head' } & BatchTaken);
+
 /** Items to features, each distinct one once, and features to decisions; both in batches. */
 export class Engine {
   readonly scheduler = new Scheduler();
@@ -46,13 +67,18 @@ export class Engine {
   constructor(
     private readonly model: ScoringModel,
     private readonly preparer: Preparer,
-    batchSize: number,
+    private readonly options: EngineOptions,
   ) {
+    const { batchSize, adaptive, onWork } = options;
     const { encoder, head, mixesRows, contract } = model;
     const most = mixesRows ? 1 : batchSize;
     const rows = encoderRows(contract.inputs, most);
-    this.encoder = encoder && new Stage(encoder, fixedRows(encoder.inputs[0].shape[0]) ?? rows, this.scheduler);
-    this.head = head && new Stage(head, encoder ? most : rows, this.scheduler);
+    const of = (stage: 'encode' | 'head') => (taken: BatchTaken) => onWork?.({ stage, ...taken });
+    const fixed = encoder && fixedRows(encoder.inputs[0].shape[0]);
+    this.encoder =
+      encoder &&
+      new Stage(encoder, { rows: fixed ?? rows, adaptive: adaptive && !fixed, onBatch: of('encode') }, this.scheduler);
+    this.head = head && new Stage(head, { rows: encoder ? most : rows, adaptive, onBatch: of('head') }, this.scheduler);
   }
 
   /**
@@ -61,7 +87,9 @@ export class Engine {
    */
   encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
     const compute = async (): Promise<Encoded> => {
+      const start = performance.now();
       const prepared = await this.scheduler.during(() => this.preparer.prepare(media));
+      this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
       return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
     };
     // Without an encoder the features are the inputs themselves: large, and cheap to make again.
@@ -116,9 +144,34 @@ export class Engine {
     await Promise.all([this.preparer.close(), this.model.close()]);
   }
 
-  private async featuresOf(prepared: PreparedItem): Promise<Row> {
+  /** What the model itself reads, of one row, and what it gives. */
+  get tensors(): TensorInterface {
+    const { encoder, head, contract } = this.model;
+    const read = (encoder ?? head)!.inputs;
+    const isSplit = encoder !== null && contract.mode !== 'item';
+    const right = read.map((info) => ({ ...info, name: info.name.replace(/^left_/, 'right_') }));
+    return { inputs: isSplit ? [...read, ...right] : read, outputs: (head ?? encoder)!.outputs };
+  }
+
+  /** What the model gives for a row of its own inputs, text padded as in every other row. */
+  async runTensors(row: Row): Promise<Row> {
+    if (!this.encoder) return this.head!.run(row);
     const { inputs, mode } = this.model.contract;
-    const row = padText(prepared.inputs, inputs);
+    if (mode === 'item') return this.encoder.run(padText(row, inputs));
+    const sides = ['left_', 'right_'].map((side) =>
+      this.encodeRow(new Map(inputs.map(({ name }) => [name, row.get(`${side}${name}`)!]))),
+    );
+    const [left, right] = await Promise.all(sides);
+    return this.head!.run(join(left, right));
+  }
+
+  private featuresOf(prepared: PreparedItem): Promise<Row> {
+    return this.encodeRow(prepared.inputs);
+  }
+
+  private async encodeRow(given: Row): Promise<Row> {
+    const { inputs, mode } = this.model.contract;
+    const row = padText(given, inputs);
     if (!this.encoder) return row;
     if (mode === 'item') return this.encoder.run(row);
     const outputs = await this.encoder.run(prefixed(row, 'left_'));

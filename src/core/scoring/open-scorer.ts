@@ -5,13 +5,12 @@ import type { OptimizationLevel } from '../runtime/session.js';
 import { type ContractFile, parseContract } from '../samples/contract.js';
 import { openPreparerPool } from '../samples/preparer-pool.js';
 import { embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
-import { Engine } from './engine.js';
+import { Engine, type EngineOptions } from './engine.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
 
 /** Of `ScorerOptions`, what opening a model reads. */
-export interface OpenScorerOptions {
-  readonly batchSize: number;
+export interface OpenScorerOptions extends EngineOptions {
   readonly device?: string;
   readonly threads?: number;
   readonly optimization?: OptimizationLevel;
@@ -59,7 +58,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
     return {
       model,
-      engine: new Engine(model, preparer, batchSize),
+      engine: new Engine(model, preparer, options),
       calibrator,
       remote: ownRemote ?? (remote as RemoteStore | undefined),
       ownRemote,

@@ -2,12 +2,14 @@
 export interface Collector {
   /** When its longest-waiting row came, by the scheduler's count; undefined where none waits. */
   readonly oldest: number | undefined;
+  /** Whether it would rather run now what it has than wait for more. */
+  readonly eager: boolean;
   /** Runs the batch of its longest-waiting row, though it is not full. */
   flushOldest(): void;
 }
 
 /**
- * Decides when batches that are not full run: when nothing is under way that could still add a row to them.
+ * Decides when batches that are not full run: when nothing is under way that could still add a row to them, or a collector is eager.
  * What a batch holds changes no result, so this is a matter of speed alone.
  */
 export class Scheduler {
@@ -54,9 +56,13 @@ export class Scheduler {
     this.checking = true;
     setImmediate(() => {
       this.checking = false;
-      if (this.underWay > 0) return;
-      const waiting = this.collectors.filter(({ oldest }) => oldest !== undefined);
-      waiting.sort((a, b) => a.oldest! - b.oldest!)[0]?.flushOldest();
+      const waiting = this.collectors.filter(
+        ({ oldest, eager }) => oldest !== undefined && (eager || this.underWay === 0),
+      );
+      const [first] = waiting.sort((a, b) => a.oldest! - b.oldest!);
+      if (!first) return;
+      first.flushOldest();
+      if (waiting.some(({ eager }) => eager)) this.check();
     });
   }
 }

@@ -5,11 +5,12 @@ import type { OptimizationLevel } from '../runtime/session.js';
 import type { ContractFile, ScoringContract } from '../samples/contract.js';
 import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/resolve.js';
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
-import type { Encoded, Engine } from './engine.js';
+import type { Encoded, Engine, TensorInterface, Work } from './engine.js';
 import { inOrder } from './in-order.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
+import type { Row } from './row.js';
 
 export interface ScorerOptions {
   /** `cpu` (the default), `webgpu`, `cuda`, `cuda:1`, or `auto`. */
@@ -19,6 +20,12 @@ export interface ScorerOptions {
    * and a single score then costs as much as a whole batch. Raise it for `scoreBatch`.
    */
   readonly batchSize?: number;
+  /**
+   * Runs what there is as soon as there is room, and a batch that is not full in the smallest size that was seen to give the same bits
+   * as a full one, on this machine and for rows of its shape: for samples that come one at a time from several sides. It changes no
+   * score.
+   */
+  readonly adaptive?: boolean;
   /**
    * Most batches that are computed side by side, each in a session of its own with a copy of the weights; the cores by default.
    * Scores do not depend on it.
@@ -41,6 +48,8 @@ export interface ScorerOptions {
   readonly remote?: RemoteOptions | RemoteStore;
   /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */
   readonly onWarning?: (warning: string) => void;
+  /** Receives how long each part of the work took, for metrics. */
+  readonly onWork?: (work: Work) => void;
 }
 
 export interface ScoreOptions extends RowGroups {
@@ -198,6 +207,19 @@ export class HPSv3Scorer {
    */
   async embedSample(sample: ItemSample): Promise<Float32Array> {
     return this.engine.embedding(await this.encode(sample.item, sample));
+  }
+
+  /** The model's own inputs and outputs: for programs that prepare media themselves. */
+  get tensors(): TensorInterface {
+    return this.engine.tensors;
+  }
+
+  /**
+   * What the model gives for one row of its own inputs, [1, …] each; computed in the same batches as scores, and so to the same bits.
+   * @param row - one value for each of `tensors.inputs`, of its dtype and a shape that fits
+   */
+  runTensors(row: Row): Promise<Row> {
+    return this.engine.runTensors(row);
   }
 
   /**

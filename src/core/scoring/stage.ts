@@ -1,10 +1,11 @@
+import { HpsError } from '../errors.js';
 import type { SessionPool } from '../runtime/session-pool.js';
 import { concatRows, type TensorValue, takeRows } from '../runtime/value.js';
-import { formatShape } from '../tensor/shape.js';
+import { ProvenSizes } from './proven-sizes.js';
+import { type Row, shapeKey } from './row.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
-/** The inputs or the outputs of one row, by name: each has one row. */
-export type Row = ReadonlyMap<string, TensorValue>;
+export type { Row } from './row.js';
 
 interface Waiting {
   readonly row: Row;
@@ -14,23 +15,50 @@ interface Waiting {
 }
 
 /** What a stage asks of the sessions it runs batches in. */
-export type BatchRunner = Pick<SessionPool, 'run' | 'capacity'>;
+export type BatchRunner = Pick<SessionPool, 'run' | 'capacity' | 'most'>;
+
+/** One batch that has run, for whoever measures. */
+export interface BatchTaken {
+  readonly seconds: number;
+  /** Rows that were asked for, and rows that were computed. */
+  readonly rows: number;
+  readonly size: number;
+}
+
+export interface StageOptions {
+  /** Rows of a full batch. */
+  readonly rows: number;
+  /** Whether batches that are not full may be smaller, where that was seen to change no bit. */
+  readonly adaptive?: boolean;
+  readonly onBatch?: (taken: BatchTaken) => void;
+}
 
 /**
  * Takes rows one at a time and runs them in batches of one fixed size. Rows share a batch when their shapes are equal; one that does not fill is filled up with repeats of its last row. So the shape a row is computed in
  * depends on that row alone.
+ *
+ * An adaptive stage runs what it has as soon as a session is free, in the smallest size that is proven to give what a full batch
+ * gives, bit for bit.
  */
 export class Stage implements Collector {
   private readonly collecting = new Map<string, Waiting[]>();
   private readonly ready: Waiting[][] = [];
   private inFlight = 0;
+  private readonly rows: number;
+  private readonly sizes: ProvenSizes | null;
 
   constructor(
     private readonly sessions: BatchRunner,
-    private readonly rows: number,
+    private readonly options: StageOptions,
     private readonly scheduler: Scheduler,
   ) {
+    this.rows = options.rows;
+    this.sizes = options.adaptive && options.rows > 1 ? new ProvenSizes(options.rows) : null;
     scheduler.add(this);
+  }
+
+  get eager(): boolean {
+    return this.sizes !== null && this.inFlight < this.sessions.most;
   }
 
   /** The outputs of one row; outputs without a row per sample are left out. */
@@ -81,20 +109,33 @@ export class Stage implements Collector {
   }
 
   private async runBatch(batch: readonly Waiting[]): Promise<void> {
+    const rows = batch.map(({ row }) => row);
+    const size = this.sizes?.sizeFor(rows) ?? this.rows;
+    const start = performance.now();
     try {
-      const outputs = await this.sessions.run(this.feeds(batch));
-      const whole = [...outputs].filter(([, { shape }]) => shape[0] === this.rows);
-      for (const [i, { resolve }] of batch.entries())
-        resolve(new Map(whole.map(([name, value]) => [name, takeRows(value, [i])])));
+      const outputs = await this.runRows(rows, size);
+      for (const [i, { resolve }] of batch.entries()) resolve(outputs[i]);
+      this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows: rows.length, size });
+      if (size === this.rows) await this.sizes?.prove(rows, outputs, (some, fewer) => this.runRows(some, fewer));
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      // What one row is refused for must not cost its neighbours their scores.
+      if (batch.length > 1 && isRefusal(error)) await Promise.all(batch.map((one) => this.runBatch([one])));
+      else for (const { reject } of batch) reject(error); // it changes nothing for those that were resolved
     }
   }
 
-  private feeds(batch: readonly Waiting[]): Map<string, TensorValue> {
-    const rows = Array.from({ length: this.rows }, (_, i) => batch[Math.min(i, batch.length - 1)].row);
-    return new Map(Array.from(rows[0].keys(), (name) => [name, concatRows(rows.map((row) => row.get(name)!))]));
+  private async runRows(rows: readonly Row[], size: number): Promise<Row[]> {
+    const outputs = await this.sessions.run(feeds(rows, size));
+    const whole = [...outputs].filter(([, { shape }]) => shape[0] === size);
+    return rows.map((_, i) => new Map(whole.map(([name, value]) => [name, takeRows(value, [i])])));
   }
 }
 
-const shapeKey = (row: Row): string => Array.from(row, ([name, { shape }]) => `${name}${formatShape(shape)}`).join(' ');
+/** The model has run, and does not take what it was given. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof HpsError && (error.code === 'INPUTS_INVALID' || error.code === 'ONNX_UNSUPPORTED');
+
+function feeds(given: readonly Row[], size: number): Map<string, TensorValue> {
+  const rows = Array.from({ length: size }, (_, i) => given[Math.min(i, given.length - 1)]);
+  return new Map(Array.from(rows[0].keys(), (name) => [name, concatRows(rows.map((row) => row.get(name)!))]));
+}

@@ -60,6 +60,7 @@ function doubler() {
   const batches: number[][] = [];
   const session: BatchRunner = {
     capacity: 2,
+    most: 1,
     async run(feeds: ReadonlyMap<string, TensorValue>) {
       const { shape, data } = feeds.get('x')!;
       batches.push([...(data as Float32Array)]);
@@ -84,7 +85,7 @@ const yOf = (outputs: ReadonlyMap<string, TensorValue>): number => outputs.get('
 describe('Stage', () => {
   it('gives every batch the same size, the last one filled with repeats', async () => {
     const { session, batches } = doubler();
-    const stage = new Stage(session, 3, new Scheduler());
+    const stage = new Stage(session, { rows: 3 }, new Scheduler());
     const outputs = await Promise.all([1, 2, 3, 4].map((x) => stage.run(row(x))));
     expect(outputs.map(yOf)).toEqual([2, 4, 6, 8]);
     expect(batches).toEqual([
@@ -96,7 +97,7 @@ describe('Stage', () => {
   it('waits for rows that are on their way before it fills a batch', async () => {
     const { session, batches } = doubler();
     const scheduler = new Scheduler();
-    const stage = new Stage(session, 2, scheduler);
+    const stage = new Stage(session, { rows: 2 }, scheduler);
     const first = stage.run(row(1));
     const second = scheduler
       .during(() => new Promise((resolve) => setTimeout(resolve, 30)))
@@ -105,9 +106,34 @@ describe('Stage', () => {
     expect(batches).toEqual([[1, 2]]);
   });
 
+  it('runs smaller batches where they were seen to give the same bits, and never where one differs', async () => {
+    const sizes: number[] = [];
+    /** Of 80 values, one of which rounds otherwise in a batch of 2. */
+    const session: BatchRunner = {
+      capacity: 2,
+      most: 1,
+      async run(feeds) {
+        const { shape, data } = feeds.get('x')!;
+        sizes.push(shape[0]);
+        const y = Float32Array.from({ length: shape[0] * 80 }, (_, i) => data[Math.floor(i / 80)] as number);
+        if (shape[0] === 2) y[79] += 2 ** -20;
+        return new Map([['y', float32Value([shape[0], 80], y)]]);
+      },
+    };
+    const stage = new Stage(session, { rows: 8, adaptive: true }, new Scheduler());
+    await stage.run(row(1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(sizes).toEqual([8, 1, 2, 4]);
+    sizes.length = 0;
+    await stage.run(row(2));
+    await Promise.all([1, 2].map((x) => stage.run(row(x))));
+    await Promise.all([1, 2, 3, 4, 5].map((x) => stage.run(row(x))));
+    expect(sizes).toEqual([1, 4, 8]);
+  });
+
   it('gives the error of a batch to each of its rows', async () => {
-    const session: BatchRunner = { capacity: 2, run: () => Promise.reject(new Error('no')) };
-    const stage = new Stage(session, 2, new Scheduler());
+    const session: BatchRunner = { capacity: 2, most: 1, run: () => Promise.reject(new Error('no')) };
+    const stage = new Stage(session, { rows: 2 }, new Scheduler());
     const settled = await Promise.allSettled([stage.run(row(1)), stage.run(row(2)), stage.run(row(3))]);
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
   });

@@ -1,0 +1,75 @@
+import type { TensorValue } from '../runtime/value.js';
+import { type Row, shapeKey } from './row.js';
+
+/** Values that must be seen equal: two computations that round differently do not agree in so many by chance. */
+const EVIDENCE = 64;
+/** Shapes whose sizes are remembered; rows of further ones run in full batches. */
+const MAX_SHAPES = 256;
+
+interface Proof {
+  /** Sizes below a full batch that have not been seen to differ, with the values in which they agreed. */
+  readonly agreed: Map<number, number>;
+}
+
+/**
+ * Which sizes of a batch give, bit for bit, what a full one gives. Kernels may add in another order for another number of rows, and
+ * which do depends on the model, the shape, the runtime and the processor: so it is seen rather than believed, for each shape, on
+ * the rows that come first. Until then, and where a size once differs, batches are full.
+ */
+export class ProvenSizes {
+  private readonly proofs = new Map<string, Proof>();
+  private readonly candidates: readonly number[];
+
+  constructor(private readonly full: number) {
+    this.candidates = Array.from({ length: Math.ceil(Math.log2(full)) }, (_, i) => 2 ** i);
+  }
+
+  /** The smallest proven size that holds these rows, which have one shape. */
+  sizeFor(rows: readonly Row[]): number {
+    const proof = this.proofs.get(shapeKey(rows[0]));
+    const fits = (size: number): boolean => size >= rows.length && (proof?.agreed.get(size) ?? 0) >= EVIDENCE;
+    return this.candidates.find(fits) ?? this.full;
+  }
+
+  /**
+   * Compares the sizes that are not yet proven with a full batch that has run.
+   * @param expected - what the full batch gave for `rows`
+   */
+  async prove(
+    rows: readonly Row[],
+    expected: readonly Row[],
+    run: (rows: readonly Row[], size: number) => Promise<readonly Row[]>,
+  ): Promise<void> {
+    const proof = this.proofOf(shapeKey(rows[0]));
+    if (!proof) return;
+    for (const [size, evidence] of [...proof.agreed]) {
+      if (evidence >= EVIDENCE) continue;
+      const some = rows.slice(0, size);
+      const actual = await run(some, size);
+      const values = some.map((_, i) => equalValues(expected[i], actual[i]));
+      if (values.includes(null)) proof.agreed.delete(size);
+      else if (proof.agreed.has(size))
+        proof.agreed.set(size, evidence + (values as number[]).reduce((sum, count) => sum + count, 0));
+    }
+  }
+
+  private proofOf(shape: string): Proof | undefined {
+    if (!this.proofs.has(shape) && this.proofs.size < MAX_SHAPES) {
+      this.proofs.set(shape, { agreed: new Map(this.candidates.map((size) => [size, 0])) });
+    }
+    return this.proofs.get(shape);
+  }
+}
+
+/** How many values two rows have in common; null where a bit differs. */
+function equalValues(a: Row, b: Row): number | null {
+  let count = 0;
+  for (const [name, value] of a) {
+    const other = b.get(name);
+    if (!other || Buffer.compare(bytesOf(value), bytesOf(other)) !== 0) return null;
+    count += value.data.length;
+  }
+  return count;
+}
+
+const bytesOf = ({ data }: TensorValue): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
