@@ -40,6 +40,7 @@ export const VERBS_OF = {
   card: ['evaluate'],
   demo: ['calibrate', 'card', 'ensemble', 'evaluate', 'export', 'init', 'quantize', 'score', 'verify'],
   report: ['card'],
+  serve: ['card'],
   train: ['export'],
   worker: ['score'],
 };

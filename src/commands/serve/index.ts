@@ -1,10 +1,11 @@
 import { Flags } from '@oclif/core';
-import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag } from '../core/cli/flags.js';
-import { formatServing } from '../core/cli/render-serve.js';
-import { batchSizeFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
-import { namedModels } from '../core/cli/serve-flags.js';
-import type { ServeReport } from '../core/lifecycle/serve/serve.js';
+import { HpsCommand } from '../../core/cli/base-command.js';
+import { configFlag } from '../../core/cli/flags.js';
+import { listenToHangup } from '../../core/cli/interruption.js';
+import { formatServing } from '../../core/cli/render-serve.js';
+import { batchSizeFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../../core/cli/scoring-flags.js';
+import { namedModels } from '../../core/cli/serve-flags.js';
+import type { ServeReport } from '../../core/lifecycle/serve/serve.js';
 
 const NOTHING_LOST = () => 'Every request that was taken is answered first; a second signal ends it at once.';
 
@@ -16,11 +17,18 @@ export default class Serve extends HpsCommand<ServeReport> {
   ];
   static override flags = {
     model: Flags.string({
-      required: true,
       multiple: true,
       multipleNonGreedy: true,
       helpValue: '[NAME=]FILE.onnx',
       description: 'A model, and the name it is served under; can be given several times. The first is the default',
+    }),
+    models: Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Serve every .onnx of this folder by its name, and let POST /admin/models/reload load files of it',
+    }),
+    card: Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Serve the model only if it is the very file that this card describes',
     }),
     host: Flags.string({ default: '127.0.0.1', description: 'Address to listen on' }),
     port: Flags.integer({ default: 8080, min: 0, max: 65_535, description: 'Port to listen on; 0 takes a free one' }),
@@ -36,6 +44,42 @@ export default class Serve extends HpsCommand<ServeReport> {
       min: 1,
       max: 64,
       description: 'Processes that run a model side by side, each with its own copy',
+    }),
+    tokens: Flags.string({
+      helpValue: 'FILE',
+      description:
+        'Who may ask (`hpsv3 serve token new`); read again on SIGHUP. Needed on an address that others can reach',
+    }),
+    cert: Flags.string({
+      helpValue: 'FILE.pem',
+      description: 'Certificate: HTTPS instead of HTTP',
+      dependsOn: ['key'],
+    }),
+    key: Flags.string({ helpValue: 'FILE.pem', description: 'Key of the certificate', dependsOn: ['cert'] }),
+    'rate-limit': Flags.integer({
+      min: 1,
+      helpValue: 'ROWS',
+      description: 'Rows a minute for each token, or each address where there are none; more get 429',
+    }),
+    deadline: Flags.integer({
+      default: 60,
+      min: 1,
+      max: 86_400,
+      helpValue: 'SECONDS',
+      description: 'Time for the answer to a request; a client may ask for less with X-Request-Timeout-Ms',
+    }),
+    'max-body': Flags.integer({
+      default: 32,
+      min: 1,
+      max: 1024,
+      helpValue: 'MIB',
+      description: 'Largest body of a request, also once inflated; a stream of rows has no bound',
+    }),
+    'max-connections': Flags.integer({
+      default: 1024,
+      min: 1,
+      max: 1_000_000,
+      description: 'Connections open at a time',
     }),
     'queue-rows': Flags.integer({
       min: 1,
@@ -55,11 +99,17 @@ export default class Serve extends HpsCommand<ServeReport> {
     const { flags } = await this.parse(Serve);
     const { host, port, calibrator, device, threads, optimization, workers } = flags;
     const contract = await readContract(flags.contract);
-    const { serve } = await import('../core/lifecycle/serve/serve.js'); // brings fastify: only where it serves
+    const { serve } = await import('../../core/lifecycle/serve/serve.js'); // brings fastify: only where it serves
     return this.follow(
       (run) =>
         serve({
-          models: namedModels(flags.model, calibrator),
+          models: namedModels(flags.model ?? [], calibrator),
+          modelFolder: flags.models,
+          card: flags.card,
+          tokens: flags.tokens,
+          tls: flags.cert && flags.key ? { cert: flags.cert, key: flags.key } : undefined,
+          rowsPerMinute: flags['rate-limit'],
+          onHangup: listenToHangup,
           host,
           port,
           mediaRoot: flags['media-root'] ?? null,
@@ -70,7 +120,12 @@ export default class Serve extends HpsCommand<ServeReport> {
           optimization,
           batchSize: flags['batch-size'],
           workers,
-          limits: flags['queue-rows'] === undefined ? {} : { queueRows: flags['queue-rows'] },
+          limits: {
+            queueRows: flags['queue-rows'],
+            deadlineMs: 1000 * flags.deadline,
+            bodyBytes: 2 ** 20 * flags['max-body'],
+            connections: flags['max-connections'],
+          },
           drainDelay: flags['drain-delay'],
           logLevel: flags['log-level'],
           onListening: (address) => this.log(formatServing(address)),

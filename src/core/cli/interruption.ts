@@ -51,6 +51,20 @@ export function interrupt(signal: StopSignal): { readonly error: HpsError; reado
   return { error, finishes };
 }
 
+/** What SIGHUP means to work that goes on over it, such as reading a file again. */
+let onHangup: (() => void) | undefined;
+
+/** From now on SIGHUP calls this instead of stopping the work; undefined makes it stop again. */
+export function listenToHangup(listener: (() => void) | undefined): void {
+  onHangup = listener;
+}
+
+/** Whether somebody has heard it. */
+export function hangUp(): boolean {
+  onHangup?.();
+  return onHangup !== undefined;
+}
+
 export const interrupted = (signal: StopSignal, hint?: string): HpsError =>
   new HpsError('INTERRUPTED', `stopped by ${signal}`, { hint, details: { signal } });
 

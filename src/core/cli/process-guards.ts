@@ -3,7 +3,7 @@ import { cleanTemporaryFiles } from '../bytes/staging.js';
 import { ERROR_CODES, type HpsError, systemErrorCode } from '../errors.js';
 import { errorJson, internalError } from './failure.js';
 import { formatJson } from './format.js';
-import { interrupt, interrupted, SIGNAL_EXIT_CODES, type StopSignal } from './interruption.js';
+import { hangUp, interrupt, interrupted, SIGNAL_EXIT_CODES, type StopSignal } from './interruption.js';
 
 const [STDOUT, STDERR] = [1, 2];
 
@@ -49,6 +49,7 @@ export function installProcessGuards({ json }: { json: boolean }): void {
 
 /** Work under way is asked to stop and then ends the process itself; the second time, or without work, it ends here. */
 function stop(signal: StopSignal, json: boolean): void {
+  if (signal === 'SIGHUP' && hangUp()) return;
   const asked = interrupt(signal);
   const end = (error: HpsError) => {
     if (json && !reported) writeJson(error);

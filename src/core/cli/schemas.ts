@@ -8,6 +8,7 @@ import { explanationDocument } from '../explanation/document.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
+import { tokensDocument } from '../serving/tokens.js';
 import { environmentDocument } from '../training/run/environment-file.js';
 
 /** Every document and format that other programs may rely on. */
@@ -22,6 +23,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   manifestDocument,
   profileDocument,
   scoresDocument,
+  tokensDocument,
 ];
 
 /** The JSON Schema (draft 2020-12) of each, and the name of its file in `schemas/`. */

@@ -1,12 +1,12 @@
 import { HpsError } from '../errors.js';
-import type { ModelSource } from '../serving/model.js';
+import type { FileSource } from '../serving/model.js';
 
 /** The name of a model where nothing else is said: what clients ask for. */
 const DEFAULT_NAME = 'hpsv3';
 const NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
 
 /** Models as `--model NAME=FILE` has them; the first without a name is `hpsv3`. @throws HpsError USAGE */
-export function namedModels(given: readonly string[], calibrator: string | undefined): ModelSource[] {
+export function namedModels(given: readonly string[], calibrator: string | undefined): FileSource[] {
   const names = new Set<string>();
   return given.map((text) => {
     const at = text.indexOf('=');

@@ -3,11 +3,8 @@ import type { Readable } from 'node:stream';
 import type * as z from 'zod';
 import type { JsonObject, JsonValue } from '../bytes/json.js';
 import type { Failure } from './failure.js';
+import type { Scope } from './scopes.js';
 import type { Asker, Serving } from './serving.js';
-
-/** What a token may be good for. */
-export const SCOPES = ['score', 'metrics', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
 
 /** What a route gives back. */
 export interface Answer {

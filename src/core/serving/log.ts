@@ -2,6 +2,7 @@ import pino from 'pino';
 
 /** What a server writes to: pino, or anything with its methods. */
 export interface ServerLog {
+  debug(facts: object, message: string): void;
   info(facts: object, message: string): void;
   warn(facts: object, message: string): void;
   error(facts: object, message: string): void;
@@ -9,7 +10,12 @@ export interface ServerLog {
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 
-export const SILENT: ServerLog = { info: () => undefined, warn: () => undefined, error: () => undefined };
+export const SILENT: ServerLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 /** Structured lines on a file descriptor: JSON, so that nothing a client sends can break out of its line. */
 export function createLog(level: (typeof LOG_LEVELS)[number], fileDescriptor: number): ServerLog {

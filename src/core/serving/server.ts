@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isJsonObject } from '../bytes/json.js';
+import { HpsError } from '../errors.js';
+import { VERSION } from '../version.js';
 import { Admission } from './admission.js';
 import { type BodyLimits, parseBody, readBody } from './body.js';
 import type { Answer, Call, Dialect, Route } from './dialect.js';
@@ -12,9 +14,12 @@ import { DIALECTS } from './dialects/registry.js';
 import { serverDialect } from './dialects/server.js';
 import { failureOf, RequestError } from './failure.js';
 import { redactedPath, type ServerLog, SILENT } from './log.js';
-import { type LoadOptions, ModelSet, type ModelSource, ServedModel } from './model.js';
+import { Metrics } from './metrics.js';
+import { type LoadOptions, type ModelFollowers, ModelSet, type ModelSource, ServedModel } from './model.js';
 import { openApi } from './openapi.js';
+import { RateLimit } from './rate-limit.js';
 import { Serving } from './serving.js';
+import { type Client, type TokenEntry, Tokens } from './tokens.js';
 
 /** Bounds of a server, each with a default that suits most. */
 export interface ServerLimits {
@@ -47,6 +52,14 @@ const STALLED_MS = 60_000;
 
 export interface ServerOptions extends Partial<LoadOptions> {
   readonly models: readonly ModelSource[];
+  /** Folder of which other files may be loaded by `POST /admin/models/reload`. */
+  readonly modelFolder?: string;
+  /** Entries of a token file (`readTokens`); without them anybody who can connect may ask, and only this machine can. */
+  readonly tokens?: readonly TokenEntry[];
+  /** PEM of certificate and key: HTTPS instead of HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Rows a minute of each client that has no limit of its own. */
+  readonly rowsPerMinute?: number;
   readonly limits?: Partial<ServerLimits>;
   readonly log?: ServerLog;
 }
@@ -56,28 +69,61 @@ export interface ServerOptions extends Partial<LoadOptions> {
  * @throws HpsError as `HPSv3Scorer.load`; SELF_CHECK_FAILED for a model whose scores depend on their neighbours
  */
 export async function createServer(options: ServerOptions): Promise<RewardServer> {
-  const { models: sources, limits, log = SILENT, workers = 1, ...load } = options;
+  const {
+    models: sources,
+    limits,
+    log = SILENT,
+    workers = 1,
+    tokens,
+    tls,
+    rowsPerMinute,
+    modelFolder,
+    ...load
+  } = options;
+  const bounds = { ...DEFAULT_LIMITS, ...limits };
+  const admission = new Admission(bounds.queueRows);
+  const metrics = new Metrics(() => admission.rows);
+  const followers: ModelFollowers = {
+    onWaited: (seconds) => metrics.waited(seconds),
+    onRestarted: (model) => {
+      metrics.restarts.inc({ model });
+      log.warn({ model }, 'a model was loaded again, since its process had died');
+    },
+    onRestartFailed: (model, error) => log.error({ model, err: error }, 'a model could not be loaded again'),
+  };
+  const settings = { batchSize: 16, adaptive: true, mediaRoot: null, onWork: metrics.work, workers, ...load };
   const all: ServedModel[] = [];
   try {
-    for (const source of sources)
-      all.push(await ServedModel.open(source, { batchSize: 16, mediaRoot: null, workers, ...load }));
+    for (const source of sources) all.push(await ServedModel.open(source, settings, followers));
   } catch (error) {
     await Promise.all(all.map((model) => model.close()));
     throw error;
   }
-  const bounds = { ...DEFAULT_LIMITS, ...limits };
   const description = openApi(DIALECTS);
-  const serving = new Serving(new ModelSet(all), new Admission(bounds.queueRows), log, () => description);
-  return new RewardServer(serving, bounds);
+  const rates = new RateLimit(rowsPerMinute ?? null);
+  const serving = new Serving(
+    new ModelSet(all),
+    admission,
+    rates,
+    metrics,
+    log,
+    () => description,
+    modelFolder ?? null,
+  );
+  return new RewardServer(serving, bounds, tokens ? new Tokens(tokens) : null, tls ?? null);
 }
 
 export class RewardServer {
   private readonly app: FastifyInstance;
   private closing: Promise<void> | undefined;
+  /** Whether requests that a web page elsewhere may have sent are refused: where no token tells who asks. */
+  private guarded = false;
 
   constructor(
     private readonly serving: Serving,
     private readonly limits: ServerLimits,
+    private readonly tokens: Tokens | null,
+    tls: { readonly cert: string; readonly key: string } | null,
   ) {
     this.app = fastify({
       logger: false,
@@ -86,9 +132,10 @@ export class RewardServer {
       requestTimeout: 0, // bodies have a time of their own, and a stream of rows takes as long as it takes
       forceCloseConnections: 'idle',
       http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: HEADER_BYTES },
+      ...(tls ? { https: { ...tls, headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS } } : {}),
       routerOptions: { maxParamLength: 200 },
       exposeHeadRoutes: false,
-    });
+    }) as unknown as FastifyInstance;
     this.app.server.maxConnections = limits.connections;
     // Bodies are read by us: clients send them with any content type, or none.
     this.app.removeAllContentTypeParsers();
@@ -99,6 +146,7 @@ export class RewardServer {
       return this.fail(error, dialectAt(request.url), request, reply);
     });
     this.app.setErrorHandler((error, request, reply) => this.fail(error, dialectAt(request.url), request, reply));
+    this.noteModels();
   }
 
   /** What it serves now. */
@@ -106,11 +154,28 @@ export class RewardServer {
     return this.serving.models.all.map(({ name, scorer }) => ({ name, sha256: scorer.sha256 }));
   }
 
-  /** Waits for connections. @returns where */
+  /**
+   * Waits for connections.
+   * @returns where
+   * @throws HpsError USAGE for an address that others can reach, where there are no tokens
+   */
   async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
+    if (!this.tokens && !isLoopback(host)) {
+      throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
+        hint: 'Make one with `hpsv3 serve token new NAME --tokens FILE` and give --tokens FILE, or listen on 127.0.0.1.',
+        details: { host },
+      });
+    }
+    this.guarded = !this.tokens;
     await this.app.listen({ host, port });
     const { address, port: actual } = this.app.server.address() as AddressInfo;
     return { host: address, port: actual };
+  }
+
+  /** From now on these tokens alone are taken. */
+  replaceTokens(entries: readonly TokenEntry[]): void {
+    if (!this.tokens) throw new RangeError('this server was made without tokens');
+    this.tokens.replace(entries);
   }
 
   /** A request from a server of the program itself. */
@@ -138,6 +203,10 @@ export class RewardServer {
     return this.closing;
   }
 
+  private noteModels(): void {
+    this.serving.metrics.models(this.models, VERSION);
+  }
+
   private addRoute({ method, url }: Pick<Route, 'method' | 'url'>, sharing: readonly Owned[]): void {
     this.app.route({
       method,
@@ -147,7 +216,9 @@ export class RewardServer {
         const streaming = streams ? sharing.find(({ route }) => route.stream) : undefined;
         const call = this.begin(request, reply, streaming ? null : this.deadlineOf(request));
         let owner = streaming ?? sharing[sharing.length - 1];
+        reply.raw.once('close', () => this.finished(call, reply, owner));
         try {
+          call.client = this.clientOf(request, owner.route);
           if (streaming) return await send(await streaming.route.stream!(call), request.id, reply);
           if (owner.route.reads) call.bytes = await readBody(request.raw, this.bodyLimits);
           if (owner.route.reads === 'json') call.json = parseBody(call.bytes);
@@ -189,7 +260,35 @@ export class RewardServer {
       bytes: Buffer.alloc(0),
       json: null,
       raw: request.raw,
+      client: { name: request.ip, rowsPerMinute: null },
     };
+  }
+
+  /** @throws RequestError UNAUTHENTICATED, FORBIDDEN */
+  private clientOf(request: FastifyRequest, { scope }: Route): Client {
+    const anybody = { name: request.ip, rowsPerMinute: null };
+    if (this.guarded) assertFromHere(request);
+    if (scope === null || !this.tokens) return anybody;
+    return this.tokens.check(request.raw, scope, (request.params as { token?: string }).token);
+  }
+
+  private finished(call: Call, reply: FastifyReply, { dialect, route }: Owned): void {
+    const { statusCode, elapsedTime, request } = reply;
+    this.serving.metrics.request(dialect.id, statusCode, elapsedTime / 1000);
+    if (route.scope === 'admin') this.noteModels();
+    const facts = {
+      request_id: call.id,
+      trace_id: traceOf(request.headers['traceparent']),
+      client: call.client.name,
+      dialect: dialect.id,
+      method: request.method,
+      path: redactedPath(request.url),
+      status: statusCode,
+      ms: Math.round(10 * elapsedTime) / 10,
+    };
+    if (route.scope === null && statusCode < 400)
+      this.serving.log.debug(facts, 'request'); // probes come every few seconds
+    else this.serving.log.info(facts, 'request');
   }
 
   private fail(error: unknown, dialect: Dialect, request: FastifyRequest, reply: FastifyReply) {
@@ -244,6 +343,26 @@ function send({ status = 200, headers = {}, type, body }: Answer, id: string, re
   const isPlain = typeof body === 'object' && !(body instanceof Uint8Array) && !(body instanceof Readable);
   reply.type(type ?? 'application/json');
   return reply.send(isPlain ? JSON.stringify(body) : body);
+}
+
+/** The trace a request belongs to (W3C traceparent), or a new one. */
+function traceOf(header: string | string[] | undefined): string {
+  const [, trace] = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(String(header ?? '')) ?? [];
+  return trace !== undefined && !/^0+$/.test(trace) ? trace : randomUUID().replaceAll('-', '');
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/**
+ * A page in a browser on this machine can send requests here, and by a name that resolves to 127.0.0.1 even read the answers.
+ * @throws RequestError FORBIDDEN for a request that names another host, or comes from another origin
+ */
+function assertFromHere({ headers, host, hostname }: FastifyRequest): void {
+  const origin = headers.origin;
+  const isOwn = origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
+  if (isLoopback(hostname.replace(/^\[|\]$/g, '')) && isOwn) return;
+  throw new RequestError('FORBIDDEN', 'without tokens, requests are taken for this machine by its own name alone');
 }
 
 /** The client's own id where it is one that may stand in a header and a log. */

@@ -3,7 +3,10 @@ import type { HPSv3Scorer, Sample } from '../scoring/scorer.js';
 import type { Admission } from './admission.js';
 import { type Failure, failureOf } from './failure.js';
 import type { ServerLog } from './log.js';
-import type { ModelSet, ServedModel } from './model.js';
+import type { Metrics } from './metrics.js';
+import type { Generation, ModelSet, ServedModel } from './model.js';
+import type { RateLimit } from './rate-limit.js';
+import type { Client } from './tokens.js';
 
 /** Whoever waits for an answer. */
 export interface Asker {
@@ -11,6 +14,7 @@ export interface Asker {
   readonly id: string;
   /** Aborted with a `RequestError` where the client has gone or its time is over. */
   readonly signal: AbortSignal;
+  readonly client: Client;
 }
 
 /** One row of a request: what is to be scored by which model, or why it cannot be. */
@@ -35,9 +39,13 @@ export class Serving {
   constructor(
     readonly models: ModelSet,
     readonly admission: Admission,
+    readonly rateLimit: RateLimit,
+    readonly metrics: Metrics,
     readonly log: ServerLog,
     /** OpenAPI of this server. */
     readonly describe: () => object,
+    /** Folder of which files may be loaded; null where none may but those served already. */
+    readonly modelFolder: string | null,
   ) {}
 
   /**
@@ -45,24 +53,28 @@ export class Serving {
    * @throws RequestError OVERLOADED, TOO_MANY_ROWS
    */
   scoreAll(rows: readonly Asked[], asker: Asker): Promise<Scored>[] {
-    this.admission.enter(rows.length);
+    this.enter(rows.length, asker);
     return rows.map((row) => this.scoreTaken(row, asker));
   }
 
-  /** The score of one row alone. @throws what its failure is made of, too */
-  async scoreOne(model: ServedModel, sample: Sample, asker: Asker): Promise<Score> {
-    return this.each([sample], asker, (one) => model.generation.score(one, asker.signal))[0];
+  /** The scores of all rows of a request, which fails as its first failing row does. */
+  async scoreEvery(model: Generation, samples: readonly Sample[], asker: Asker): Promise<Score[]> {
+    const scores = await Promise.allSettled(this.each(samples, asker, (sample) => this.score(model, sample, asker)));
+    return scores.map((settled) => {
+      if (settled.status === 'rejected') throw settled.reason;
+      return settled.value;
+    });
   }
 
   /**
    * Does something for each row of a request, all of which are taken on or none.
    * @throws RequestError OVERLOADED, TOO_MANY_ROWS
    */
-  each<T, R>(rows: readonly T[], { signal }: Asker, work: (row: T) => Promise<R>): Promise<R>[] {
-    this.admission.enter(rows.length);
+  each<T, R>(rows: readonly T[], asker: Asker, work: (row: T) => Promise<R>): Promise<R>[] {
+    this.enter(rows.length, asker);
     return rows.map(async (row) => {
       try {
-        signal.throwIfAborted();
+        asker.signal.throwIfAborted();
         return await work(row);
       } finally {
         this.admission.leave();
@@ -70,24 +82,55 @@ export class Serving {
     });
   }
 
+  /** Takes on one row of a stream, when there is room for it. */
+  async enterWhenFree({ signal, client }: Asker): Promise<void> {
+    await this.rateLimit.takeWhenFree(client, signal);
+    await this.admission.enterWhenFree(signal);
+  }
+
+  private enter(rows: number, { client }: Asker): void {
+    this.admission.enter(rows);
+    try {
+      this.rateLimit.take(client, rows);
+    } catch (error) {
+      for (let i = 0; i < rows; i++) this.admission.leave();
+      throw error;
+    }
+  }
+
   /** The score of a row that was taken on; it never rejects. */
-  async scoreTaken(row: Asked, { signal, id }: Asker): Promise<Scored> {
+  async scoreTaken(row: Asked, asker: Asker): Promise<Scored> {
     try {
       if ('error' in row) throw row.error;
       const { model, sample } = row;
-      return { model, score: await model.generation.score(sample, signal) };
+      return { model, score: await this.score(model.generation, sample, asker) };
     } catch (error) {
       const failure = failureOf(error);
-      if (failure.status === 500) this.log.error({ request_id: id, err: error }, 'a row failed by a bug');
+      if (failure.status === 500) this.log.error({ request_id: asker.id, err: error }, 'a row failed by a bug');
       return { failure };
     } finally {
       this.admission.leave();
     }
   }
 
+  /** The score of a row that was taken on, counted. */
+  private async score(model: Generation, sample: Sample, { signal }: Asker): Promise<Score> {
+    const { modality } = model.scorer;
+    try {
+      const score = await model.score(sample, signal);
+      this.metrics.row(modality, sample.task, 'ok');
+      return score;
+    } catch (error) {
+      this.metrics.row(modality, sample.task, 'error');
+      throw error;
+    }
+  }
+
   /** Null where requests should be sent here; else one sentence. The models are asked again now and then, beside what they do. */
   async whyNotReady(): Promise<string | null> {
     if (this.draining) return 'the server is about to end';
+    const broken = this.models.all.find(({ generation }) => generation.isBroken);
+    if (broken) return `model ${broken.name} is being loaded again`;
     if (performance.now() - this.checkedAt > RECHECK_MS) {
       this.checking ??= this.recheck();
       await this.checking;

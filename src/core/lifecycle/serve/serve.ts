@@ -1,10 +1,28 @@
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HpsError } from '../../errors.js';
+import { readWhole } from '../../documents/read-whole.js';
+import { HpsError, systemErrorCode } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
 import type { Run } from '../../run.js';
-import { createLog, type LOG_LEVELS } from '../../serving/log.js';
-import { createServer, type ServerOptions } from '../../serving/server.js';
+import { createLog, type LOG_LEVELS, type ServerLog } from '../../serving/log.js';
+import type { FileSource } from '../../serving/model.js';
+import { createServer, type RewardServer, type ServerOptions } from '../../serving/server.js';
+import { readTokens } from '../../serving/tokens.js';
+import { cardFolder, readCardFacts } from '../card/verify.js';
 
-export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarning'> {
+export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarning' | 'tokens' | 'tls' | 'models'> {
+  readonly models: readonly FileSource[];
+  /** Folder of which every model is served, by its name without `.onnx`. */
+  readonly modelFolder?: string;
+  /** Folder of a card: a model that is in it must be the very file it describes. */
+  readonly card?: string;
+  /** Path of a token file. */
+  readonly tokens?: string;
+  /** Paths of PEM files. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Takes what is to be done when the token file has changed. */
+  readonly onHangup?: (listener: () => void) => void;
   readonly host: string;
   readonly port: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -30,17 +48,24 @@ const STANDARD_ERROR = 2;
  * @throws HpsError as `createServer`; USAGE for an address that cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<ServeReport> {
-  const { host, port, logLevel, drainDelay, signal, onListening, ...rest } = options;
+  const { host, port, logLevel, drainDelay, signal, onListening, onHangup, tokens, tls, card, ...rest } = options;
   const started = performance.now();
   const log = createLog(logLevel, STANDARD_ERROR);
-  const server = await createServer({ ...rest, log });
+  const server = await createServer({
+    ...rest,
+    models: withHashes(allModels(options), card),
+    tokens: tokens === undefined ? undefined : readTokens(tokens),
+    tls: tls && { cert: readPem(tls.cert), key: readPem(tls.key) },
+    log,
+  });
+  if (tokens !== undefined) onHangup?.(() => readTokensAgain(server, tokens, log));
   try {
     signal?.throwIfAborted();
     const bound = await server.listen({ host, port }).catch((error: unknown) => {
       throw cannotListen(host, port, error);
     });
     const address = {
-      url: `http://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`,
+      url: `${tls ? 'https' : 'http'}://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`,
       models: server.models,
     };
     log.info(address, 'listening');
@@ -55,6 +80,65 @@ export async function serve(options: ServeOptions): Promise<ServeReport> {
     log.info({}, 'ended');
   }
 }
+
+/** The models named, and those of the folder. @throws HpsError USAGE where there is none, or two have one name */
+function allModels({ models, modelFolder }: ServeOptions): FileSource[] {
+  const named = [...models];
+  for (const file of modelFolder === undefined ? [] : onnxFiles(modelFolder)) {
+    const name = basename(file, '.onnx');
+    if (!named.some((model) => model.name === name)) named.push({ name, file });
+  }
+  if (named.length > 0) return named;
+  throw new HpsError('USAGE', 'there is no model to serve', { hint: 'Give --model FILE.onnx, or --models FOLDER.' });
+}
+
+function onnxFiles(folder: string): string[] {
+  const names = readFolder(folder).filter((name) => name.endsWith('.onnx'));
+  return names.sort().map((name) => join(folder, name));
+}
+
+function readFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (cause) {
+    const system = systemErrorCode(cause);
+    throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: is no folder that can be read (${system})`, {
+      hint: 'Give --models a folder of .onnx files.',
+      details: { file: basename(folder) },
+      cause,
+    });
+  }
+}
+
+/** With the hashes that a card states: by the file's name, or of the one model there is. */
+function withHashes(models: readonly FileSource[], card: string | undefined): FileSource[] {
+  if (card === undefined) return [...models];
+  const { model: described } = readCardFacts(cardFolder(card));
+  if (!described) {
+    throw new HpsError('CONFIG_INVALID', `${basename(card)}: its card describes scores, and no model file`, {
+      hint: 'Give the card of the model that is served.',
+    });
+  }
+  const { file: name, sha256 } = described;
+  const own = models.filter(({ file }) => basename(file) === name);
+  const bound = own.length > 0 ? own : models.slice(0, 1);
+  return models.map((model) => (bound.includes(model) ? { ...model, sha256 } : model));
+}
+
+function readTokensAgain(server: RewardServer, path: string, log: ServerLog): void {
+  try {
+    const entries = readTokens(path);
+    server.replaceTokens(entries);
+    log.info({ tokens: entries.map(({ name }) => name) }, 'tokens read again');
+  } catch (error) {
+    log.error({ err: error }, 'the token file cannot be read: the tokens before it stay');
+  }
+}
+
+const readPem = (path: string): string =>
+  Buffer.from(
+    readWhole(path, { limit: LIMITS.configBytes, what: 'a PEM file', hint: 'Give --cert and --key PEM files.' }).bytes,
+  ).toString();
 
 const stopped = (signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve) => {

@@ -87,12 +87,12 @@ async function scoreBody(call: Call): Promise<Answer> {
 
 /** One answer a row, in the order of the rows, as soon as each is there; the body is read no faster than it is answered. */
 function scoreStream(call: Call): Answer {
-  const { serving, signal, id } = call;
+  const { serving, id } = call;
   const answers = inOrder(rowsOf(call), {
     limit: STREAM_ROWS,
     schedulers: [],
     work: async (row) => {
-      await serving.admission.enterWhenFree(signal);
+      await serving.enterWhenFree(call);
       return formatRow(row, await serving.scoreTaken(row.asked, call), id);
     },
   });

@@ -1,0 +1,3 @@
+/** What a token may be good for. */
+export const SCOPES = ['score', 'metrics', 'admin'] as const;
+export type Scope = (typeof SCOPES)[number];
