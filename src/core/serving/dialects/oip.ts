@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import { partsOf } from '../../modality.js';
 import type { ValueInfo } from '../../runtime/session.js';
 import { concatRows, type TensorValue, takeRows } from '../../runtime/value.js';
-import { partsOf } from '../../samples/resolve.js';
 import type { Score } from '../../scoring/result.js';
 import type { ItemSample, PairSample, Sample } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
