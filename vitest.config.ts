@@ -15,6 +15,7 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'tests/**/*.slow.test.ts'],
     setupFiles: ['tests/helpers/setup.ts'],
     testTimeout: 180_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     // A core each on the smallest machine: most of the time is spent in processes that the tests start.
     maxWorkers: 2,
