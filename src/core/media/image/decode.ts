@@ -7,7 +7,7 @@ import { sniffImage } from './format.js';
 import { OPAQUE, overWhite, type Pixels } from './pixels.js';
 
 export interface DecodeOptions {
-  /** Take the colour of what is transparent as it is stored. */
+  /** Take the colour of what is transparent as it is stored, and alpha beside it. */
   readonly dropAlpha?: boolean;
 }
 
@@ -106,5 +106,7 @@ function toRgb(data: Uint8Array, { width, height, channels }: OutputInfo, dropAl
     const alpha = hasAlpha ? data[from + colours] : OPAQUE;
     for (let c = 0; c < 3; c++) out[to + c] = overWhite(data[from + (c % colours)], alpha);
   }
-  return { width, height, data: out };
+  if (!dropAlpha || channels === 1) return { width, height, data: out };
+  const alpha = new Uint8Array(width * height).map((_, i) => data[i * channels + colours]);
+  return { width, height, data: out, ...(alpha.every((value) => value === OPAQUE) ? {} : { alpha }) };
 }

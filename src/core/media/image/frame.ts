@@ -1,5 +1,5 @@
 import type { Preprocess } from '../../onnx/manifest.js';
-import type { Pixels } from './pixels.js';
+import { type Pixels, premultiplied, unpremultiplied } from './pixels.js';
 import { type ResizeOptions, resize, type Window } from './resample.js';
 import { resizeFloats } from './resample-floats.js';
 
@@ -16,6 +16,25 @@ export interface Frame {
 
 /** Resizes and crops, in this order, as torchvision's `Resize` and `CenterCrop` do with a PIL image, or with a tensor. */
 export function fitFrame(pixels: Pixels, contract: FrameContract): Frame {
+  // What is resized before it is converted has alpha while its neighbours are mixed, unless it is resized by its indices.
+  const [height, width] = sizeFor(pixels, contract.resize);
+  const isResized = height !== pixels.height || width !== pixels.width;
+  return pixels.alpha && isResized && contract.palette === 'nearest' && !pixels.isIndexed
+    ? fitTransparent(pixels, pixels.alpha, contract)
+    : fitOpaque(pixels, contract);
+}
+
+/** As Pillow resizes mode RGBA: colours times alpha, alpha beside them, then the colours alone again. */
+function fitTransparent(pixels: Pixels, alpha: Uint8Array, contract: FrameContract): Frame {
+  const { width, height } = pixels;
+  const fitted = (data: Uint8Array): Frame => fitOpaque({ width, height, data }, contract);
+  const colours = fitted(premultiplied(pixels.data, alpha));
+  const covers = fitted(pixels.data.map((_, i) => alpha[Math.trunc(i / 3)]));
+  const cover = covers.data.filter((_, i) => i % 3 === 0) as Uint8Array;
+  return { ...colours, data: unpremultiplied(colours.data as Uint8Array, cover) };
+}
+
+function fitOpaque(pixels: Pixels, contract: FrameContract): Frame {
   const { resize: target, crop, pad: border } = contract;
   const [height, width] = sizeFor(pixels, target);
   const kernel = pixels.isIndexed && contract.palette === 'nearest' ? 'nearest' : target.kernel;
