@@ -223,6 +223,7 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
   id: kind.id,
   label: kind.label,
   exportOptions: { outputLabel: null },
+  computesWide: true, // some trained ones have activations beyond float16's range
   parityTolerance: 1e-4,
 
   recognise(tensors, config) {
@@ -315,8 +316,7 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
   inputs: ({ options }) => inputsOf(options),
 
   encode(graph, { input_ids: ids, attention_mask: mask }, { options, dtype }) {
-    const words = graph.parameter(WORDS, dtype, 'identity', [options.vocab, options.hidden]);
-    let tokens = graph.gather(words, ids);
+    let tokens = graph.lookUp(WORDS, ids, dtype, [options.vocab, options.hidden]);
     if (options.kind.gemma) tokens = graph.mul(tokens, graph.scalar(Math.sqrt(options.hidden), dtype));
     const states = decoderStates(graph, tokens, mask, options);
     return { embedding: options.pad === null ? lastToken(graph, states) : atLastBut(graph, states, ids, options.pad) };

@@ -80,6 +80,8 @@ export interface Family<O> {
    * both sides, and `pair_logit` is the difference of the utilities.
    */
   score(graph: GraphBuilder, embedding: Value, context: FamilyContext<O>): readonly FamilyOutput[] | null;
+  /** Float16 files store matrices so and compute in float32: for networks with activations beyond 65504. */
+  readonly computesWide?: true;
   /** Tensors that may be there without being used; any other is refused. */
   ignored(context: FamilyContext<O>): readonly IgnoredRule[];
   /** What is worth knowing of what is exported, one sentence each. */
@@ -103,7 +105,10 @@ function exporterOf<O>(family: Family<O>): ArchitectureExporter {
     takesHead: true,
 
     buildGraph(checkpoint, graph, request) {
-      const { head, dtype, mode } = request;
+      const { head, mode } = request;
+      const isWide = family.computesWide === true && request.dtype === 'F16';
+      const dtype = isWide ? 'F32' : request.dtype;
+      graph.storesHalves = isWide;
       const options = readOptions(family, checkpoint, request);
       const available = family.modalities(checkpoint.tensors);
       const fitsHead = (each: Modality): boolean =>

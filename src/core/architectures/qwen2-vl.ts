@@ -100,6 +100,7 @@ export const qwen2Vl = architectureOf<Qwen2VlOptions>({
   id: 'qwen2-vl',
   label: 'HPSv3 (Qwen2-VL with a reward head)',
   exportOptions: { promptTemplate: null, pixelBudget: null },
+  computesWide: true,
   parityTolerance: 1e-4,
   recognise: (tensors) => tensors.has('rm_head.0.weight') && layoutOf(tensors) !== undefined,
   modalities: () => ['image-text'],
@@ -202,7 +203,7 @@ export const qwen2Vl = architectureOf<Qwen2VlOptions>({
     const { input_ids: ids, attention_mask: mask, pixel_values: patches, image_grid_thw: grid } = inputs;
     const { layout, hidden, vocab, decoder } = options;
     const pictures = graph.scope('vision', () => pictureTokens(graph, patches, grid, options, dtype));
-    const words = graph.gather(graph.parameter(wordsKey(layout), dtype, 'identity', [vocab, hidden]), ids);
+    const words = graph.lookUp(wordsKey(layout), ids, dtype, [vocab, hidden]);
     const tokens = graph.scope('join', () => putInPlace(graph, words, ids, pictures, options));
     return { embedding: atFirstOf(graph, decoderStates(graph, tokens, mask, decoder), ids, options.rewardToken) };
   },

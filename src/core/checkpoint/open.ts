@@ -1,12 +1,14 @@
 import { basename, dirname } from 'node:path';
 import { isJsonObject, parseJson } from '../bytes/json.js';
 import { LIMITS } from '../limits.js';
+import { renameTensor } from '../tensor/transform.js';
 import { type FilesBeside, filesBeside } from './beside.js';
 import type { Checkpoint, CheckpointConfig } from './checkpoint.js';
 import type { RawCheckpoint } from './format.js';
 import { resolveModelFolder } from './hf-folder.js';
 import { openRaw } from './registry.js';
 import { chooseStateDict, type StateDict } from './state-dict.js';
+import { type ValueHead, valueHeadBeside } from './value-head.js';
 
 const CONFIG_FILE = 'config.json';
 
@@ -26,7 +28,9 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
   try {
     const name = basename(file);
     const beside = filesBeside(dirname(file));
-    const stateDict = chooseStateDict(raw.root, name, key);
+    const found = chooseStateDict(raw.root, name, key);
+    const head = await valueHeadBeside(file, beside, found.tensors);
+    const stateDict = head ? withHead(found, head) : found;
     const configs = [ownConfig(stateDict, raw, name), configBeside(beside)].filter((found) => found !== null);
     return {
       format: format.id,
@@ -38,13 +42,26 @@ export async function openCheckpoint(path: string, { key }: OpenCheckpointOption
       strippedPrefix: stateDict.strippedPrefix,
       strippedInside: stateDict.strippedInside,
       ignored: [...raw.ignored, ...stateDict.ignored],
-      files: raw.files,
-      close: () => raw.close(),
+      files: head ? [...raw.files, ...head.files] : raw.files,
+      close() {
+        raw.close();
+        head?.close();
+      },
     };
   } catch (error) {
     raw.close();
     throw error;
   }
+}
+
+/** The model with its head; a prefix that all of the model had is no longer one that all have. */
+function withHead(found: StateDict, { tensors }: ValueHead): StateDict {
+  const named = [...found.tensors.values()].map((tensor) => renameTensor(tensor, found.strippedPrefix + tensor.name));
+  return {
+    ...found,
+    strippedPrefix: '',
+    tensors: new Map([...named, ...tensors.values()].map((each) => [each.name, each])),
+  };
 }
 
 /** Configurations as one, the first that has a field; fromEntries keeps `__proto__` a key like any other. */

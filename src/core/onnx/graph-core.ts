@@ -4,7 +4,16 @@ import { formatShape, numel } from '../tensor/shape.js';
 import { byteLength, type Tensor } from '../tensor/tensor.js';
 import { castTensor, transposeMatrix } from '../tensor/transform.js';
 import { bytesOf } from '../tensor/values.js';
-import type { AttributeProto, NodeProto, OnnxModel, TensorProto, TypeProto, ValueInfoProto } from './model.js';
+import {
+  type AttributeProto,
+  DATA_TYPE,
+  intAttribute,
+  type NodeProto,
+  type OnnxModel,
+  type TensorProto,
+  type TypeProto,
+  type ValueInfoProto,
+} from './model.js';
 
 /** A size, a symbol (`batch`), or an expression over symbols that only equality is asked of (`(samples - 400) / 160 + 1`). */
 export type Dim = number | string;
@@ -65,7 +74,13 @@ export class GraphCore {
   private readonly names = new Map<string, number>();
   private readonly aliases = new Map<string, string>();
   private readonly frontiers: ValueInfoProto[] = [];
+  private readonly widened = new Map<string, Value>();
   private path = '';
+  /**
+   * Stores matrices that are asked for in float32 as float16, and widens them where they are used: what is computed stays float32, so
+   * that no activation passes float16's range.
+   */
+  storesHalves = false;
 
   /** @param parameters - tensors of the checkpoint by key; the graph takes what it uses and streams it when it is written */
   constructor(
@@ -83,6 +98,17 @@ export class GraphCore {
       return body();
     } finally {
       this.path = outer;
+    }
+  }
+
+  /** Runs `body` with its parameters stored as they are asked for. */
+  exactly<T>(body: () => T): T {
+    const outer = this.storesHalves;
+    this.storesHalves = false;
+    try {
+      return body();
+    } finally {
+      this.storesHalves = outer;
     }
   }
 
@@ -185,6 +211,30 @@ export class GraphCore {
     transform: ParameterTransform = 'identity',
     shape?: readonly number[],
   ): Value {
+    const axes = shape ?? this.parameters.get(key)?.shape ?? [];
+    if (!this.storesHalves || dtype === 'F16' || axes.length < 2) return this.stored(key, dtype, transform, shape);
+    const known = this.widened.get(key);
+    if (known) return known;
+    const [wide] = this.widen(this.stored(key, 'F16', transform, shape), key);
+    this.widened.set(key, wide);
+    return wide;
+  }
+
+  /** Rows of the parameter `key` [rows, width] by ids of any shape, in `dtype`; as `parameter`, but only the rows are widened. */
+  lookUp(key: string, ids: Value, dtype: 'F32' | 'F16', shape: readonly number[]): Value {
+    const table = this.stored(key, this.storesHalves ? 'F16' : dtype, 'identity', shape);
+    const [rows] = this.node('Gather', [table, ids], [{ dtype: table.dtype, shape: [...ids.shape, shape[1]] }], {
+      attributes: [intAttribute('axis', 0)],
+    });
+    return table.dtype === dtype ? rows : this.widen(rows, 'Cast')[0];
+  }
+
+  private widen(x: Value, name: string): Value[] {
+    const attributes = [intAttribute('to', DATA_TYPE.FLOAT)];
+    return this.node('Cast', [x], [{ dtype: 'F32', shape: x.shape }], { attributes, name: `${name}/wide` });
+  }
+
+  private stored(key: string, dtype: 'F32' | 'F16', transform: ParameterTransform, shape?: readonly number[]): Value {
     const source = this.parameters.get(key);
     if (shape) {
       this.expectations.set(key, shape);

@@ -2,9 +2,15 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { withAtomicOutput } from '../../../src/core/bytes/output.js';
+import { writeSafetensors } from '../../../src/core/checkpoint/write-safetensors.js';
+import { DATA_TYPE } from '../../../src/core/onnx/model.js';
+import { openOnnx } from '../../../src/core/onnx/read.js';
 import { openSession } from '../../../src/core/runtime/ort.js';
 import { floatsOf, type TensorValue, valueFromBytes } from '../../../src/core/runtime/value.js';
-import { readTensor } from '../../../src/core/tensor/tensor.js';
+import { numel } from '../../../src/core/tensor/shape.js';
+import { readTensor, tensorFromBytes } from '../../../src/core/tensor/tensor.js';
+import { renameTensor } from '../../../src/core/tensor/transform.js';
 import { readTensors } from '../../helpers/models.js';
 import { exportFile } from '../../helpers/pico.js';
 import { reconfigured } from '../../helpers/reconfigured.js';
@@ -114,5 +120,82 @@ describe('a decoder configured otherwise', () => {
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('the number of heads'),
     });
+  });
+});
+
+describe('a value head in a file of its own', () => {
+  const split = async (changed: (name: string) => string = (name) => name): Promise<string> => {
+    const tensors = [...(await readTensors(golden('llama-value-head', 'model.safetensors'))).values()];
+    const folder = tempFolder();
+    copyFileSync(golden('llama-value-head', 'config.json'), join(folder, 'config.json'));
+    const isHead = ({ name }: { name: string }) => name.startsWith('v_head.');
+    const heads = tensors.filter(isHead).map((tensor) => renameTensor(tensor, changed(tensor.name)));
+    // Without its word head all tensors of the model begin with `model.`.
+    const rest = tensors.filter((tensor) => !isHead(tensor) && tensor.name.startsWith('model.'));
+    await withAtomicOutput(join(folder, 'model.safetensors'), {}, async (output) => {
+      const sink = await output.create();
+      await writeSafetensors(sink, rest);
+      await sink.finish();
+    });
+    await withAtomicOutput(join(folder, 'value_head.safetensors'), {}, async (output) => {
+      const sink = await output.create();
+      await writeSafetensors(sink, heads);
+      await sink.finish();
+    });
+    return folder;
+  };
+
+  it('counts as one of the model', async () => {
+    const report = await verify('llama-value-head', undefined, await split());
+    expect(report.parity.golden).toMatchObject({ outputs: { utility_logit: { maxAbsDiff: expect.any(Number) } } });
+  });
+
+  it('is refused where it holds something else', async () => {
+    const folder = await split((name) => name.replace('v_head', 'other'));
+    await expect(verify('llama-value-head', undefined, folder)).rejects.toMatchObject({
+      code: 'TENSORS_MISMATCH',
+      message: /^value_head\.safetensors: other\.summary\.\w+ is no tensor of a score head$/,
+    });
+  });
+});
+
+describe('float16', () => {
+  it('is what matrices are stored in; what is computed and the head stay float32', async () => {
+    const out = join(tempFolder(), 'half.onnx');
+    await exportFile(out, {
+      checkpoint: golden('qwen3'),
+      golden: golden('qwen3', 'golden.safetensors'),
+      dtype: 'fp16',
+    });
+    const opened = openOnnx(out);
+    const { initializer, node } = opened.model.graph;
+    opened.close();
+    const typeOf = (name: string) => initializer.find((tensor) => tensor.name === name)?.dataType;
+    expect(typeOf('model.layers.0.mlp.up_proj.weight')).toBe(DATA_TYPE.FLOAT16);
+    expect(typeOf('model.embed_tokens.weight')).toBe(DATA_TYPE.FLOAT16);
+    expect(typeOf('model.norm.weight')).toBe(DATA_TYPE.FLOAT);
+    expect(typeOf('score.weight')).toBe(DATA_TYPE.FLOAT);
+    const casts = node.filter(({ opType }) => opType === 'Cast');
+    expect(casts.every(({ attribute }) => Number(attribute[0].i) !== DATA_TYPE.FLOAT16)).toBe(true);
+  });
+
+  it('refuses a weight beyond its range by name', async () => {
+    const tensors = [...(await readTensors(golden('qwen3', 'model.safetensors'))).values()];
+    const folder = tempFolder();
+    copyFileSync(golden('qwen3', 'config.json'), join(folder, 'config.json'));
+    const name = 'model.layers.1.mlp.down_proj.weight';
+    const huge = tensors.map((tensor) =>
+      tensor.name === name
+        ? tensorFromBytes(tensor, new Uint8Array(new Uint16Array(numel(tensor.shape)).fill(0x47c3).buffer)) // 99,840
+        : tensor,
+    );
+    await withAtomicOutput(join(folder, 'model.safetensors'), {}, async (output) => {
+      const sink = await output.create();
+      await writeSafetensors(sink, huge);
+      await sink.finish();
+    });
+    await expect(
+      exportFile(join(tempFolder(), 'x.onnx'), { checkpoint: folder, dtype: 'fp16', gate: 'off' }),
+    ).rejects.toMatchObject({ code: 'NONFINITE_WEIGHTS', message: `${name} holds NaN or an infinity as float16` });
   });
 });

@@ -28,12 +28,14 @@ export interface LinearStep {
 
 /** A chain of linear layers over [batch, width], in float32: what is decided here is what a model is for. */
 export function linearSteps(graph: GraphBuilder, x: Value, steps: readonly LinearStep[]): Value {
-  return steps.reduce(
-    (value, { key, outputs, bias, activation }) => {
-      const product = graph.linear(value, key, { outputs, bias });
-      return activation ? ACTIVATIONS[activation](graph, product) : product;
-    },
-    graph.cast(x, 'F32'),
+  return graph.exactly(() =>
+    steps.reduce(
+      (value, { key, outputs, bias, activation }) => {
+        const product = graph.linear(value, key, { outputs, bias });
+        return activation ? ACTIVATIONS[activation](graph, product) : product;
+      },
+      graph.cast(x, 'F32'),
+    ),
   );
 }
 

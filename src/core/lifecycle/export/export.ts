@@ -304,7 +304,10 @@ async function buildModel(
   const parameters = graph.parametersUsed;
   const built = graph.build(['hpsv3', contract.modality, contract.mode].filter(Boolean).join('-'));
   // Parameters stay apart and under their names unless folding them together was asked for.
-  const folded = await foldConstants(built, options.optimize ? new Set() : new Set(parameters.keys()));
+  const folded = await foldConstants(
+    built,
+    options.optimize && !graph.storesHalves ? new Set() : new Set(parameters.keys()),
+  );
   const model = options.optimize ? await foldAffineChains(await foldBatchNorm(folded)) : folded;
   const { tokenizer, warnings } = await findTokenizer(contract, options);
   const all = [...(contract.warnings ?? []), ...warnings];
