@@ -1,23 +1,71 @@
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { configDefaults, defineConfig } from 'vitest/config';
+import { defineConfig } from 'vitest/config';
 
-export default defineConfig({
+const root = fileURLToPath(new URL('./', import.meta.url));
+
+/** Folders of pure code: their tests start no process, and share what they have loaded. */
+const UNIT =
+  /^core\/((architectures|autodiff|bytes|calibration|card|checkpoint|data|documents|ensemble|evaluation|media|onnx|profiling|release|samples|stats|synthesis|tensor)\/|[\w-]+\.test\.ts$)|^scripts\//;
+
+/** Among those, what runs models of every family, or commands, or draws and floods for long. */
+const NOT_UNIT = new Set([
+  'core/compatibility.test.ts',
+  'core/architectures/conformance.test.ts',
+  'core/architectures/decoder.test.ts',
+  'core/autodiff/models.test.ts',
+  'core/card/charts.test.ts',
+  'core/onnx/read.test.ts',
+  'core/onnx/onnx-proto.test.ts',
+]);
+
+const isUnit = (file: string): boolean => UNIT.test(file) && !NOT_UNIT.has(file);
+
+/** Without the long runs (soaks, kill loops, engines, fuzzing), which are npm run test:slow. */
+const files = readdirSync(`${root}tests`, { recursive: true, encoding: 'utf8' })
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => file.endsWith('.test.ts') && !file.endsWith('.slow.test.ts'));
+const listed = (wanted: (file: string) => boolean): string[] => files.filter(wanted).map((file) => `tests/${file}`);
+
+/** What all tests have in common, the slow ones included. */
+export const shared = {
   // What a program imports is the source that is tested.
   resolve: {
     alias: [
-      { find: /^hpsv3$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
-      { find: /^hpsv3\/(graph|lifecycle)$/, replacement: fileURLToPath(new URL('./src/$1.ts', import.meta.url)) },
+      { find: /^hpsv3$/, replacement: `${root}src/index.ts` },
+      { find: /^hpsv3\/(graph|lifecycle)$/, replacement: `${root}src/$1.ts` },
     ],
   },
   test: {
-    include: ['tests/**/*.test.ts'],
-    // Long runs (soaks, kill loops, engines, fuzzing): npm run test:slow.
-    exclude: [...configDefaults.exclude, 'tests/**/*.slow.test.ts'],
     setupFiles: ['tests/helpers/setup.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    pool: 'forks',
-    // A core each on the smallest machine: most of the time is spent in processes that the tests start.
+    pool: 'forks' as const,
+    // A core each on the smallest machine.
     maxWorkers: 2,
+    // Commands run in the process of their test, from what was built: loaded as Node loads it, and what they print is caught there.
+    server: { deps: { external: [/\/dist\//] } },
+    disableConsoleIntercept: true,
+  },
+};
+
+export default defineConfig({
+  resolve: shared.resolve,
+  test: {
+    ...shared.test,
+    projects: [
+      { extends: true, test: { name: 'unit', include: listed(isUnit), isolate: false } },
+      { extends: true, test: { name: 'process', include: listed((file) => !isUnit(file)) } },
+    ],
+    coverage: {
+      include: ['src/**/*.ts'],
+      // Floors of the numeric core, by the unit tests alone.
+      thresholds: Object.fromEntries(
+        ['autodiff', 'calibration', 'checkpoint', 'stats', 'tensor'].map((folder) => [
+          `src/core/${folder}/**/*.ts`,
+          { lines: 90, branches: 80 },
+        ]),
+      ),
+    },
   },
 });

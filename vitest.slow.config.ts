@@ -1,7 +1,7 @@
-import { defineConfig, mergeConfig } from 'vitest/config';
-import base from './vitest.config.js';
+import { defineConfig } from 'vitest/config';
+import { shared } from './vitest.config.js';
 
-const slow = mergeConfig(base, defineConfig({ test: { testTimeout: 3_600_000, hookTimeout: 600_000 } }));
-slow.test!.include = ['tests/**/*.slow.test.ts'];
-slow.test!.exclude = ['node_modules/**'];
-export default slow;
+export default defineConfig({
+  resolve: shared.resolve,
+  test: { ...shared.test, testTimeout: 3_600_000, hookTimeout: 600_000, include: ['tests/**/*.slow.test.ts'] },
+});

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { hpsv3, PROJECT } from '../helpers/cli.js';
+import { hpsv3Process, PROJECT } from '../helpers/cli.js';
 
 describe('hpsv3 doctor', () => {
   it('tells what runs models, and that nothing is sent anywhere', async () => {
-    const { code, stdout } = await hpsv3(['doctor', '--json']);
+    const { code, stdout } = await hpsv3Process(['doctor', '--json']);
     expect(code).toBe(0);
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ telemetry: 'off', temporaryFiles: 'writable', node: { supported: true } });
@@ -14,14 +14,14 @@ describe('hpsv3 doctor', () => {
   });
 
   it('advises what to do about what is missing', async () => {
-    const { code, stdout } = await hpsv3(['doctor'], { env: { PATH: '/nonexistent', TMPDIR: '/nonexistent' } });
+    const { code, stdout } = await hpsv3Process(['doctor'], { env: { PATH: '/nonexistent', TMPDIR: '/nonexistent' } });
     expect(code).toBe(0);
     expect(stdout).toContain('- Install ffmpeg');
     expect(stdout).toContain('- Point TMPDIR at a folder that can be written.');
   });
 
   it('names every package it looks for that is not installed', async () => {
-    const { stdout } = await hpsv3(['doctor', '--json']);
+    const { stdout } = await hpsv3Process(['doctor', '--json']);
     for (const { name, version } of JSON.parse(stdout).packages) {
       expect(version !== null).toBe(existsSync(`${PROJECT}node_modules/${name}`));
     }

@@ -13,16 +13,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { sha256Hex } from '../../src/core/bytes/hash.js';
-import { StagedOutput } from '../../src/core/bytes/output.js';
-import { Random } from '../../src/core/bytes/random.js';
-import { type CliResult, collect, HPSV3, hpsv3, PROJECT } from '../helpers/cli.js';
+import { type CliResult, collect, HPSV3, hpsv3Process, PROJECT } from '../helpers/cli.js';
 import { goldenModel } from '../helpers/models.js';
 import { exportFile, PICO } from '../helpers/pico.js';
 import { cpuSeconds, modelProcessesOf, until } from '../helpers/processes.js';
 import { tempFolder } from '../helpers/temp.js';
+import { killAtPoints } from './kill-points.js';
 
 const posix = process.platform !== 'win32';
 const isRoot = process.getuid?.() === 0;
@@ -71,40 +68,7 @@ describe.runIf(posix)('an export that is interrupted', () => {
   });
 
   it('by kill -9 at any point leaves the old or the new file, whole, with its own report, and no process', async () => {
-    const [oldFile, newFile] = await Promise.all(
-      [14, 15].map(async (opset) => {
-        const path = join(tempFolder(), NAME);
-        await exportFile(path, { modality: 'text', opset });
-        return readFileSync(path);
-      }),
-    );
-    const updating = () => start('--gate', 'quick', '--opset', '15', '--force');
-    const startedAt = performance.now();
-    await collect(updating());
-    const durationMs = performance.now() - startedAt;
-    expect(readFileSync(out).equals(newFile)).toBe(true);
-
-    const random = new Random('kill points');
-    const seen = { old: 0, new: 0 };
-    for (let point = 0; point < 15; point++) {
-      await exportFile(out, { modality: 'text', opset: 14, force: true });
-      const child = updating();
-      const ended = collect(child);
-      await Promise.race([ended, sleep(random.uniform(0.1, 1.1) * durationMs)]);
-      child.kill('SIGKILL');
-      await ended;
-      const visible = readdirSync(folder).filter((name) => !name.startsWith('.tmp-'));
-      expect([NAME, REPORT]).toEqual(expect.arrayContaining(visible));
-      await until(() => modelProcessesOf(child.pid!).length === 0);
-      // The next output in the folder cleans up, whatever it is.
-      await (await StagedOutput.open(join(folder, 'next'))).discard();
-      expect(readdirSync(folder).sort()).toEqual([NAME, REPORT]);
-      const isNew = readFileSync(out).equals(newFile);
-      expect(readFileSync(out).equals(isNew ? newFile : oldFile)).toBe(true);
-      expect(JSON.parse(readFileSync(join(folder, REPORT), 'utf8')).sha256).toBe(sha256Hex(readFileSync(out)));
-      seen[isNew ? 'new' : 'old']++;
-    }
-    expect(seen.old).toBeGreaterThan(0);
+    expect((await killAtPoints(4)).old).toBeGreaterThan(0); // many more in the slow form
   });
 
   it.runIf(process.platform === 'linux').each(['SIGKILL', 'SIGINT'] as const)(
@@ -123,7 +87,7 @@ describe.runIf(posix)('an export that is interrupted', () => {
     const first = run(...bare(out), '--mode', 'pair'); // takes long enough: four encoders, a full gate
     await until(isWriting);
     const firstResult = collect(first);
-    const second = await hpsv3(argsOf(out, '--json'));
+    const second = await hpsv3Process(argsOf(out, '--json'));
     expect(second.code).toBe(2);
     expect(errorOf(second)).toMatchObject({ code: 'OUTPUT_BUSY', details: { file: NAME, pid: first.pid } });
     expect((await firstResult).code).toBe(0);
@@ -301,7 +265,7 @@ describe.runIf(posix)('unusual surroundings', () => {
     ],
   ])('change nothing: %s', async (_, env) => {
     const path = join(folder, 'ünïcode 🙂.onnx');
-    const { code, stdout } = await hpsv3(argsOf(path, '--json', '--gate', 'quick'), { env });
+    const { code, stdout } = await hpsv3Process(argsOf(path, '--json', '--gate', 'quick'), { env });
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ out: 'ünïcode 🙂.onnx', sha256: expected, gate: { passed: true } });
   });
@@ -338,7 +302,7 @@ describe.runIf(posix)('unusual surroundings', () => {
   it('do not include the program’s own folder: relative paths start from the working folder', async () => {
     mkdirSync(join(folder, 'in'));
     const args = argsOf(join('in', NAME), '--gate', 'off', '--json');
-    const { code, stdout } = await hpsv3(args, { cwd: folder });
+    const { code, stdout } = await hpsv3Process(args, { cwd: folder });
     expect(code).toBe(0);
     expect(JSON.parse(stdout).sha256).toBe(expected);
     expect(readdirSync(join(folder, 'in')).sort()).toEqual([NAME, REPORT]);

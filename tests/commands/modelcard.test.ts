@@ -148,7 +148,7 @@ describe('hpsv3 modelcard', () => {
       symmetric: true,
       strictlyMonotone: false,
       folds: 3,
-      resamples: 100,
+      resamples: 20,
       gate: 'off',
     } as const;
     await calibrateFiles({ ...files, ...fit, out: at('c.json') });

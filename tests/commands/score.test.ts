@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hpsv3, PROJECT } from '../helpers/cli.js';
+import { hpsv3, hpsv3Process, PROJECT } from '../helpers/cli.js';
 import { tinyModel, writePicture } from '../helpers/scoring.js';
 import { hasShared, SHARED } from '../helpers/shared.js';
 import { sharedFolder } from '../helpers/temp.js';
@@ -97,7 +97,7 @@ describe('hpsv3 score', () => {
 });
 
 describe('run_hpsv3', () => {
-  const run = (...args: string[]) => hpsv3(args, { program: `${PROJECT}bin/run_hpsv3.js` });
+  const run = (...args: string[]) => hpsv3Process(args, { program: `${PROJECT}bin/run_hpsv3.js` });
 
   it('scores a sample in the words of the original scripts', async () => {
     writeFileSync(at('user.json'), JSON.stringify({ id: '1', type: 'pair', left: '0.png', right: '1.png' }));
@@ -141,7 +141,7 @@ describe('run_hpsv3', () => {
     expect(await run('--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('--mode batch') });
     expect(await run('--mode', 'train')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('score, batch, demo'),
+      stderr: expect.stringContaining('score, batch, serve, demo'),
     });
     expect(await run('--mode', 'score', '--batch-size', '3')).toMatchObject({ code: 2 });
     expect(await run('--mod', 'score')).toMatchObject({ code: 2 });

@@ -102,7 +102,7 @@ describe('the worked examples of docs/tasks.md', () => {
       symmetric: true,
       strictlyMonotone: false,
       folds: 5,
-      resamples: 100,
+      resamples: 20,
       perGroup: 'task',
       gate: 'off',
       seed: 0,

@@ -1,12 +1,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type CliOptions, hpsv3 } from '../../helpers/cli.js';
+import { type CliOptions, hpsv3Process } from '../../helpers/cli.js';
 import { makeHostCli } from '../../helpers/host-cli.js';
 
 const program = makeHostCli();
 const root = dirname(dirname(program));
-const hostcli = (args: string[], options: CliOptions = {}) => hpsv3(args, { ...options, program });
+const hostcli = (args: string[], options: CliOptions = {}) => hpsv3Process(args, { ...options, program });
 
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { collect, HPSV3, hpsv3, PROJECT } from '../../helpers/cli.js';
+import { collect, HPSV3, hpsv3Process, PROJECT } from '../../helpers/cli.js';
 
 const shell = (script: string) =>
   promisify(execFile)('bash', ['-c', script, 'bash', process.execPath, HPSV3]).then(
@@ -16,50 +16,50 @@ const posix = process.platform !== 'win32';
 describe('the command line', () => {
   it('tells its version', async () => {
     const { version } = JSON.parse(readFileSync(`${PROJECT}package.json`, 'utf8'));
-    const { code, stdout } = await hpsv3(['--version']);
+    const { code, stdout } = await hpsv3Process(['--version']);
     expect(code).toBe(0);
     expect(stdout).toBe(`hpsv3/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
   });
 
   it('lists its commands', async () => {
-    const { code, stdout } = await hpsv3(['--help']);
+    const { code, stdout } = await hpsv3Process(['--help']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/doctor\s+Print versions/);
   });
 
   it('suggests a command for a mistyped one', async () => {
-    const { code, stdout, stderr } = await hpsv3(['doktor']);
+    const { code, stdout, stderr } = await hpsv3Process(['doktor']);
     expect(code).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toContain('Did you mean doctor?');
   });
 
   it('reports an unknown command as JSON', async () => {
-    const { code, stdout, stderr } = await hpsv3(['frobnicate', '--json']);
+    const { code, stdout, stderr } = await hpsv3Process(['frobnicate', '--json']);
     expect(code).toBe(2);
     expect(JSON.parse(stdout).error).toMatchObject({ code: 'USAGE', details: { command: 'frobnicate' } });
     expect(stderr).toBe('');
   });
 
   it('suggests a flag for a mistyped one', async () => {
-    const { code, stderr } = await hpsv3(['doctor', '--jsn']);
+    const { code, stderr } = await hpsv3Process(['doctor', '--jsn']);
     expect(code).toBe(2);
     expect(stderr).toContain('Did you mean --json?');
   });
 
   it('reports an argument too many as JSON when asked by environment', async () => {
-    const { code, stdout } = await hpsv3(['doctor', 'extra'], { env: { HPSV3_CONTENT_TYPE: 'json' } });
+    const { code, stdout } = await hpsv3Process(['doctor', 'extra'], { env: { HPSV3_CONTENT_TYPE: 'json' } });
     expect(code).toBe(2);
     expect(JSON.parse(stdout).error.message).toContain('extra');
   });
 
   it.each([{ NO_COLOR: '1' }, {}])('uses no escape codes off a terminal (%o)', async (env) => {
-    const { stdout, stderr } = await hpsv3(['doctor', '--wrong'], { env });
+    const { stdout, stderr } = await hpsv3Process(['doctor', '--wrong'], { env });
     expect(stdout + stderr).not.toContain('\u001b');
   });
 
   it('uses no escape codes in JSON even when colour is forced', async () => {
-    const { stdout } = await hpsv3(['doctor', '--json'], { env: { FORCE_COLOR: '1' } });
+    const { stdout } = await hpsv3Process(['doctor', '--json'], { env: { FORCE_COLOR: '1' } });
     expect(stdout).not.toContain('\u001b');
     JSON.parse(stdout);
   });
@@ -79,7 +79,7 @@ describe.runIf(posix)('unusual surroundings', () => {
   });
 
   it.each([undefined, '/nonexistent', '/proc'])('works with HOME=%s', async (HOME) => {
-    const { code } = await hpsv3(['doctor'], { env: { HOME } });
+    const { code } = await hpsv3Process(['doctor'], { env: { HOME } });
     expect(code).toBe(0);
   });
 
@@ -156,7 +156,7 @@ describe('a fast start', () => {
   async function loadedFiles(args: string[], env: Record<string, string> = {}): Promise<string[]> {
     const folder = mkdtempSync(join(tmpdir(), 'hpsv3-loaded-'));
     try {
-      await hpsv3(args, { env: { ...env, NODE_V8_COVERAGE: folder } });
+      await hpsv3Process(args, { env: { ...env, NODE_V8_COVERAGE: folder } });
       const reports = readdirSync(folder).map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
       const urls: string[] = reports.flatMap(({ result }) => result.map(({ url }: { url: string }) => url));
       return urls.filter((url) => url.startsWith('file:'));
@@ -171,7 +171,7 @@ describe('a fast start', () => {
 
   it.each([[['--help']], [[]]])('answers %j off a terminal by itself, with the text of the framework', async (args) => {
     expect(await loadedFiles(args)).toEqual([expect.stringMatching(/bin\/run\.js$/)]);
-    const [quick, whole] = [await hpsv3(args), await hpsv3(args, { env: { OCLIF_COLUMNS: '80' } })];
+    const [quick, whole] = [await hpsv3Process(args), await hpsv3Process(args, { env: { OCLIF_COLUMNS: '80' } })];
     expect(quick).toEqual(whole);
     expect(quick.stdout).toContain('COMMANDS');
   });

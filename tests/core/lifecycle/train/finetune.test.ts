@@ -13,7 +13,7 @@ import { writeOnnx } from '../../../../src/core/onnx/write.js';
 import { readTensor } from '../../../../src/core/tensor/tensor.js';
 import type { TrainingEngine } from '../../../../src/core/training/engines/engine.js';
 import { onnxruntimeEngine } from '../../../../src/core/training/engines/onnxruntime.js';
-import { hpsv3 } from '../../../helpers/cli.js';
+import { hpsv3Process } from '../../../helpers/cli.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 import { TEXT_MODEL, writeTextPairs } from '../../../helpers/training.js';
@@ -318,7 +318,7 @@ describe('finetuneModel', () => {
         'webgpu',
         '--json',
       ];
-      const { code, stdout, stderr } = await hpsv3([...args, ...settings], { env: webgpu! });
+      const { code, stdout, stderr } = await hpsv3Process([...args, ...settings], { env: webgpu! });
       expect(stderr).not.toContain('Error');
       expect(code).toBe(0);
       expect(JSON.parse(stdout)).toMatchObject({ device: 'webgpu', steps: 1, frozenUpTo: ['embedding'] });
