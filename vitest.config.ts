@@ -16,6 +16,7 @@ const NOT_UNIT = new Set([
   'core/autodiff/models.test.ts',
   'core/card/charts.test.ts',
   'core/onnx/read.test.ts',
+  'scripts/damage.test.ts',
   'core/onnx/onnx-proto.test.ts',
 ]);
 

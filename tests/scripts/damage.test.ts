@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { hpsv3, PROJECT } from '../helpers/cli.js';
+import { hpsv3Process, PROJECT } from '../helpers/cli.js';
 
 it('reads or reports every record of damaged files once, without a crash or a hang (npm run test:slow has 2,000)', async () => {
-  const { code, stdout, stderr } = await hpsv3(['--files', '50', '--seed', '2'], {
+  const { code, stdout, stderr } = await hpsv3Process(['--files', '50', '--seed', '2'], {
     program: `${PROJECT}scripts/damage.js`,
   });
   expect(stderr).toBe('');
