@@ -24,7 +24,6 @@ import { startLineage } from '../../release/lineage.js';
 import { ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
-import { runtimeVersion } from '../../runtime/ort.js';
 import { numel } from '../../tensor/shape.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { transposeMatrix } from '../../tensor/transform.js';
@@ -47,12 +46,12 @@ import {
   splitData,
   whyLeftOut,
 } from '../../training/run/labelled-data.js';
-import { runTraining, type TrainingOutcome } from '../../training/run/run.js';
-import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
+import type { TrainingOutcome } from '../../training/run/run.js';
+import { diverged, trainSession } from '../../training/run/session.js';
+import { hasState } from '../../training/run/state.js';
 import { Trainer } from '../../training/run/trainer.js';
 import { isBuffer, Parameters } from '../../training/update/parameters.js';
 import { trainSelector } from '../../training/update/selection.js';
-import { TOOL } from '../../version.js';
 import { exportModel } from '../export/export.js';
 import { drawTrainingCurve } from './curve.js';
 import { type FinetuneSettings, finetuneSchedule } from './finetune-defaults.js';
@@ -483,38 +482,22 @@ class Finetuning {
     const hashes = await Promise.all(
       [...source.files, ...labelFiles(options)].map(async (path) => (await hashFile(path)).sha256),
     );
-    const fingerprint = sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes])));
-    const progress: Progress = options.resume
-      ? await readState(source.run, parameters, fingerprint)
-      : newProgress(trainer.pairsPerRun, fingerprint);
-    await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
-    const outcome = await runTraining({
+    const outcome = await trainSession({
       folder: source.run,
       engine: options.engine.id,
       device: options.device,
       trainer,
       parameters,
       config,
-      progress,
-      header: {
-        tool: TOOL,
-        onnxruntime: runtimeVersion(),
-        engine: options.engine.id,
-        device: options.device,
-        seed: options.seed,
-        training: config,
-        parameters: parameters.count,
-      },
+      seed: options.seed,
+      resume: options.resume,
+      fingerprint: sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes]))),
       writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
       ...runOf(options),
     });
     if (options.run !== undefined) await drawTrainingCurve(source.run);
-    if (outcome.ended === 'not-finite' && !outcome.best) {
-      throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${outcome.steps}`, {
-        hint: 'Lower `training.lr`. Nothing was written.',
-        details: { step: outcome.steps },
-      });
-    }
+    if (outcome.ended === 'not-finite' && !outcome.best)
+      throw diverged(outcome, 'Lower `training.lr`. Nothing was written.');
     return outcome;
   }
 

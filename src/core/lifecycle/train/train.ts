@@ -29,7 +29,6 @@ import {
 } from '../../onnx/tokenizer-file.js';
 import { type Run, runOf } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
-import { runtimeVersion } from '../../runtime/ort.js';
 import { type Tensor, tensorFromBytes, verifyUnread } from '../../tensor/tensor.js';
 import { bytesOf } from '../../tensor/values.js';
 import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
@@ -50,11 +49,11 @@ import {
   type TrainingData,
   whyLeftOut,
 } from '../../training/run/labelled-data.js';
-import { isCheckpointName, LOG_FILE, runTraining, type TrainingOutcome } from '../../training/run/run.js';
-import { hasState, newProgress, type Progress, readState } from '../../training/run/state.js';
+import { isCheckpointName, LOG_FILE, type TrainingOutcome } from '../../training/run/run.js';
+import { diverged, trainSession } from '../../training/run/session.js';
+import { hasState } from '../../training/run/state.js';
 import { Trainer } from '../../training/run/trainer.js';
 import { Parameters } from '../../training/update/parameters.js';
-import { TOOL } from '../../version.js';
 import { drawTrainingCurve } from './curve.js';
 
 export interface TrainOptions extends Run {
@@ -179,33 +178,21 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
       onWarning: options.onWarning,
     });
     try {
-      const fingerprint = await fingerprintOf(options);
-      const progress: Progress = options.resume
-        ? await readState(out, parameters, fingerprint)
-        : newProgress(trainer.pairsPerRun, fingerprint);
-      await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
-      await openFolder(options, tokenizer);
       const writeCheckpoint = (name: string): Promise<void> =>
         writeModel(join(out, name), checkpoint, parameters, config.model);
       const examples = countExamples(train, validation);
-      const outcome = await runTraining({
+      const outcome = await trainSession({
         folder: out,
         engine: onnxruntimeEngine.id,
         device: options.device,
         trainer,
         parameters,
         config: config.training,
-        progress,
-        header: {
-          tool: TOOL,
-          onnxruntime: runtimeVersion(),
-          device: options.device,
-          seed,
-          model: config.model,
-          training: config.training,
-          examples,
-          parameters: parameters.count,
-        },
+        seed,
+        resume: options.resume,
+        fingerprint: await fingerprintOf(options),
+        about: { model: config.model, examples },
+        prepare: () => openFolder(options, tokenizer),
         writeCheckpoint,
         ...runOf(options),
       });
@@ -437,12 +424,11 @@ const countExamples = (train: readonly ModalityData[], validation: readonly Moda
     ]),
   );
 
-function refuseDiverged({ ended, steps, best }: TrainingOutcome): void {
-  if (ended !== 'not-finite') return;
-  throw new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${steps}`, {
-    hint: best
-      ? `The best checkpoint, of step ${best.step}, is kept. Lower training.lr, or raise training.warmup_steps.`
-      : 'Lower training.lr, raise training.warmup_steps, or set training.clip_norm.',
-    details: { step: steps, best: best ? { step: best.step, auc: best.auc } : null },
-  });
+function refuseDiverged(outcome: TrainingOutcome): void {
+  if (outcome.ended !== 'not-finite') return;
+  const { best } = outcome;
+  const hint = best
+    ? `The best checkpoint, of step ${best.step}, is kept. Lower training.lr, or raise training.warmup_steps.`
+    : 'Lower training.lr, raise training.warmup_steps, or set training.clip_norm.';
+  throw diverged(outcome, hint);
 }

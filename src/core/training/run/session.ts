@@ -1,0 +1,51 @@
+import { HpsError } from '../../errors.js';
+import { runtimeVersion } from '../../runtime/ort.js';
+import { TOOL } from '../../version.js';
+import { runTraining, type TrainingOutcome, type TrainingRunOptions } from './run.js';
+import { newProgress, readState } from './state.js';
+
+export interface SessionOptions extends Omit<TrainingRunOptions, 'progress' | 'header'> {
+  readonly seed: number;
+  /** Go on from the state in the folder. */
+  readonly resume: boolean;
+  /** Identifies what the run was started with: a state of another is refused. */
+  readonly fingerprint: string;
+  /** What the log says at its head beside what every run has. */
+  readonly about?: Readonly<Record<string, unknown>>;
+  /** Called when the state is found to fit, before the run writes anything. */
+  readonly prepare?: () => Promise<void>;
+}
+
+/**
+ * A trainer's run in a folder from its start, or from the state in the folder, to its end.
+ * @throws HpsError USAGE for the state of another run, and as `runTraining`
+ */
+export async function trainSession(options: SessionOptions): Promise<TrainingOutcome> {
+  const { folder, engine, device, trainer, parameters, config, seed, resume, fingerprint, about, prepare } = options;
+  const progress = resume
+    ? await readState(folder, parameters, fingerprint)
+    : newProgress(trainer.pairsPerRun, fingerprint);
+  await trainer.resume(progress.step, progress.pairsPerRun, progress.lossScale);
+  await prepare?.();
+  return runTraining({
+    ...options,
+    progress,
+    header: {
+      tool: TOOL,
+      onnxruntime: runtimeVersion(),
+      engine,
+      device,
+      seed,
+      ...about,
+      training: config,
+      parameters: parameters.count,
+    },
+  });
+}
+
+/** Of a training whose loss was no finite number. @param hint - what to do about it */
+export const diverged = ({ steps, best }: TrainingOutcome, hint: string): HpsError =>
+  new HpsError('TRAINING_DIVERGED', `the loss is not a finite number after step ${steps}`, {
+    hint,
+    details: { step: steps, best: best ? { step: best.step, auc: best.auc } : null },
+  });
