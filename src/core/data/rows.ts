@@ -57,6 +57,10 @@ export type DataRow = PairRow | AbsoluteRow;
 
 export type Winner = 'left' | 'right' | 'tie';
 
+/** Whom a probability that left is preferred is for. */
+export const winnerOf = (probability: number): Winner =>
+  probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right';
+
 /** What a model, or an ensemble of several, said of one row. */
 export interface ScoreRow {
   readonly id: string;

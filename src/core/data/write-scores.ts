@@ -3,7 +3,7 @@ import type { WrittenFile } from '../bytes/sink.js';
 import type { TableCell } from './flat.js';
 import type { DataFormat } from './formats.js';
 import type { ParquetColumn } from './parquet.js';
-import type { ScoreRow, Winner } from './rows.js';
+import type { ScoreRow } from './rows.js';
 import { createTableWriter, type RowSink, type RowWriter } from './write-rows.js';
 
 /** A column of a table of scores. */
@@ -87,10 +87,6 @@ export async function writeScoreFile(
   await writer.finish();
   return sink.finish();
 }
-
-/** Whom a probability that left is preferred is for. */
-export const winnerOf = (probability: number): Winner =>
-  probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right';
 
 /** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
 const FIELDS = [

@@ -1,6 +1,5 @@
 import type { Calibrated } from '../calibration/calibrator.js';
-import type { Winner } from '../data/rows.js';
-import { winnerOf } from '../data/write-scores.js';
+import { type Winner, winnerOf } from '../data/rows.js';
 import { sigmoid } from '../stats/logistic.js';
 
 interface ScoreBase {

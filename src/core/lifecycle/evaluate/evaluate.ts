@@ -19,8 +19,8 @@ import {
 } from '../../data/judged-scores.js';
 import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
-import type { ScoreRow } from '../../data/rows.js';
-import { winnerOf, writeScoreFile } from '../../data/write-scores.js';
+import { type ScoreRow, winnerOf } from '../../data/rows.js';
+import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
