@@ -109,3 +109,8 @@ export function systemErrorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return error instanceof Error && typeof code === 'string' ? code : undefined;
 }
+
+/** Whether a system error is that no more files can be open at a time. */
+export const isTooManyFiles = (system: string | undefined): boolean => system === 'EMFILE' || system === 'ENFILE';
+
+export const TOO_MANY_FILES = 'Raise the limit on open files (`ulimit -n 65536`), or end other programs.';

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
-import { HpsError, systemErrorCode } from '../errors.js';
+import { HpsError, isTooManyFiles, systemErrorCode, TOO_MANY_FILES } from '../errors.js';
 
 const readAsync = promisify(readCallback);
 
@@ -128,8 +128,9 @@ export class FileSource implements ByteSource {
           cause,
         });
       }
-      throw new HpsError('FILE_UNREADABLE', `${name}: cannot be opened (${systemErrorCode(cause)})`, {
-        hint: 'Check the permissions of the file and of its folder.',
+      const system = systemErrorCode(cause);
+      throw new HpsError('FILE_UNREADABLE', `${name}: cannot be opened (${system})`, {
+        hint: isTooManyFiles(system) ? TOO_MANY_FILES : 'Check the permissions of the file and of its folder.',
         details: { file: name },
         cause,
       });

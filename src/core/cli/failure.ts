@@ -1,6 +1,6 @@
 import { Errors } from '@oclif/core';
 import { suggest } from '../bytes/suggest.js';
-import { HpsError, systemErrorCode } from '../errors.js';
+import { HpsError, isTooManyFiles, systemErrorCode, TOO_MANY_FILES } from '../errors.js';
 import { printable } from './format.js';
 import { exitCodeOf } from './interruption.js';
 import { withFlags } from './option-names.js';
@@ -46,6 +46,13 @@ export function asHpsError(error: unknown, known: Partial<Vocabulary> = {}): Hps
   if (system !== undefined && NO_SPACE.has(system)) {
     return new HpsError('OUTPUT_WRITE_FAILED', `the output could not be written (${system})`, {
       hint: 'Free some space, or write to another disk.',
+      details: { system },
+      cause: error,
+    });
+  }
+  if (isTooManyFiles(system)) {
+    return new HpsError('FILE_UNREADABLE', `no further file can be opened (${system})`, {
+      hint: TOO_MANY_FILES,
       details: { system },
       cause: error,
     });

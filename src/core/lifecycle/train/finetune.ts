@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { ModelSection } from '../../architectures/architecture.js';
 import { withLockedFolder } from '../../bytes/folder-lock.js';
@@ -184,7 +184,14 @@ export interface FinetuneReport {
 export async function finetuneModel(given: FinetuneOptions): Promise<FinetuneReport> {
   const options = await settled(given);
   const { run } = options;
-  return run === undefined ? finetuneLocked(options) : withLockedFolder(run, () => finetuneLocked(options));
+  if (run === undefined) return finetuneLocked(options);
+  const existed = existsSync(run);
+  return withLockedFolder(run, () => {
+    // Killed before its first saved state, a run has nothing to go on from.
+    const anew = options.resume && existed && !hasState(run);
+    if (anew) options.onWarning?.(`${basename(run)} has no saved state: the run begins anew.`);
+    return finetuneLocked({ ...options, resume: options.resume && !anew });
+  });
 }
 
 async function finetuneLocked(options: Settled): Promise<FinetuneReport> {

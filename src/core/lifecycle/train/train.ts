@@ -123,9 +123,12 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  *   process trains in the folder
  */
 export function trainModel(given: TrainOptions): Promise<TrainReport> {
-  const options = settled(given);
-  const { out, resume, force, data, validation } = options;
+  const asked = settled(given);
+  const { out, resume, force, data, validation } = asked;
+  const existed = existsSync(out);
   return withLockedFolder(out, () => {
+    const anew = resume && beginsAnew(out, existed, asked);
+    const options = anew ? { ...asked, resume: false, force: true } : asked;
     checkFolder(options);
     const inputs = [...data, ...validation].flatMap((path) => labelSources(path).map((source) => source.path));
     return withErrorRows(errorsOf(out), { force: force || resume, inputs }, (refused) => trainInto(options, refused));
@@ -222,6 +225,13 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
 
 const CONFIG_FILE = 'config.json';
 const TOKENIZER_FILE = 'tokenizer.json';
+
+/** Whether a run that is to go on was killed before its first saved state, so that there is nothing to go on from. */
+function beginsAnew(folder: string, existed: boolean, { onWarning }: Run): boolean {
+  if (!existed || hasState(folder) || !isRun(folder)) return false;
+  onWarning?.(`${basename(folder)} has no saved state: the run begins anew.`);
+  return true;
+}
 
 /** Refuses, before anything is read, a folder that the run may not write into. */
 function checkFolder({ out, resume, force }: Settled): void {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -116,6 +116,19 @@ describe('trainModel', () => {
       code: 'USAGE',
     });
     await expect(trainModel(tinyRun(folder))).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+  });
+
+  it('begins anew with --resume where a run was killed before its first saved state, and says so', async () => {
+    const folder = tempFolder();
+    const options = tinyRun(folder, { steps: 3 });
+    mkdirSync(options.out);
+    writeFileSync(join(options.out, 'config.json'), '{}');
+    const warnings: string[] = [];
+    const report = await trainModel({ ...options, resume: true, onWarning: (warning) => warnings.push(warning) });
+    expect(report.steps).toBe(3);
+    expect(warnings).toContainEqual(expect.stringMatching(/no saved state: the run begins anew/));
+    rmSync(options.out, { recursive: true });
+    await expect(trainModel({ ...options, resume: true })).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
   });
 
   it('leaves no folder where it is stopped before training starts', async () => {
