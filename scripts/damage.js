@@ -62,6 +62,11 @@ function csvOf(rows, random) {
   return Buffer.from(`${[header, ...lines].join(end)}${end}`);
 }
 
+function scoresOf(rows, random) {
+  const lines = rows.map(({ id }, row) => `${id},${random.uniform(-3, 3)},${row + 1}`);
+  return Buffer.from(`${['id,logit,row', ...lines].join('\n')}\n`);
+}
+
 const jsonlOf = (rows) => Buffer.from(`${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
 
 const golden = (folder, pattern) =>
@@ -79,7 +84,10 @@ async function baseFile(kind, random) {
   if (kind === 'wav') return random.pick(golden('media/audio', /\.wav$/));
   if (kind === 'checkpoint') return random.pick(CHECKPOINTS());
   const rows = labelRows(random, random.integer(1, 40));
+  const isOdd = random.integer(0, 5) === 0;
+  if (kind === 'csv' && isOdd) return { name: 'scores.csv', bytes: scoresOf(rows, random) };
   if (kind === 'csv') return { name: 'rows.csv', bytes: csvOf(rows, random) };
+  if (kind === 'jsonl' && isOdd) return { name: 'rows.json', bytes: Buffer.from(JSON.stringify(rows, null, 1)) };
   if (kind === 'jsonl') return { name: 'rows.jsonl', bytes: jsonlOf(rows) };
   if (random.integer(0, 2)) return random.pick(golden('data', /\.parquet$/));
   return { name: 'rows.parquet', bytes: await parquetOf(rows) };
@@ -201,6 +209,7 @@ async function resultsOf(path) {
 }
 
 async function judgeRows(path, bytes, original) {
+  if (await isScores(path)) return judgeScores(path, bytes);
   const { format, results } = await resultsOf(path);
   const lines = results.map(({ line }) => line);
   hold(new Set(lines).size === lines.length, `a line is read or reported twice: ${lines}`);
@@ -232,14 +241,7 @@ async function judgeRows(path, bytes, original) {
 
 /** Records of RFC 4180 in turn, the header's aside; where quotes are damaged the program's own scanner says which lines they take. */
 async function judgeCsv(bytes, results) {
-  const { CsvScanner } = await core('data/csv-records');
-  const { openingOf } = await core('data/csv-dialect');
-  const { withoutMark } = await core('data/input');
-  const text = withoutMark(bytes);
-  const opening = openingOf(text);
-  const scanner = new CsvScanner(opening);
-  const records = [...scanner.push(text), ...scanner.finish()];
-  const rows = records.slice(opening.hasSeparatorLine ? 2 : 1);
+  const { records, rows, opening, text } = await recordsOf(bytes);
   hold(rows.length === results.length, `${results.length} rows are read or reported of ${rows.length} records`);
   hold(
     rows.every(({ line }, i) => line === results[i].line),
@@ -254,14 +256,38 @@ async function judgeCsv(bytes, results) {
   hold(wrong.length === 0, `lines ${wrong} are not taken once`);
 }
 
+async function recordsOf(bytes) {
+  const { CsvScanner } = await core('data/csv-records');
+  const { openingOf } = await core('data/csv-dialect');
+  const { withoutMark } = await core('data/input');
+  const text = withoutMark(bytes);
+  const opening = openingOf(text);
+  const scanner = new CsvScanner(opening);
+  const records = [...scanner.push(text), ...scanner.finish()];
+  return { records, rows: records.slice(opening.hasSeparatorLine ? 2 : 1), opening, text };
+}
+
+/** Scores through `data convert`: each record is written or reported, each id once. */
+async function judgeScores(path, bytes) {
+  const { convertFile } = await core('lifecycle/data/data-files');
+  const out = `${path}.out.jsonl`;
+  const { input } = await convertFile({ input: path, out, force: true, streams: {} });
+  const due = path.endsWith('.csv') ? (await recordsOf(bytes)).rows.length : input.rows + input.badRows;
+  hold(input.rows + input.badRows === due, `${input.rows} + ${input.badRows} of ${due} scores`);
+  const written = input.rows === 0 ? [] : readFileSync(out, 'utf8').trim().split('\n');
+  hold(
+    new Set(written.map((line) => JSON.parse(line).id)).size === input.rows,
+    'a score is written twice or not at all',
+  );
+  return input.badRows > 0 ? 6 : 0;
+}
+
 /** What `data convert` writes and reports: together all that was read, each id once. */
 async function judgeConverted(path, results) {
   const { convertFile } = await core('lifecycle/data/data-files');
   const out = `${path}.out.jsonl`;
   if (results.length === 0) return;
-  const scores = await isScores(path);
   const { input } = await convertFile({ input: path, out, force: true, streams: {} });
-  if (scores) return; // of other columns: its rows are not these
   const read = new Set();
   for (const { row } of results) if (row) read.add(row.id);
   hold(input.rows + input.badRows === results.length, `${input.rows} + ${input.badRows} of ${results.length} rows`);
