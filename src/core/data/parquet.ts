@@ -60,6 +60,29 @@ export async function* readParquetFields(
   }
 }
 
+/** Rows of one read of embeddings: a row has hundreds of numbers. */
+const EMBEDDING_ROWS = 1024;
+
+/**
+ * Values of the columns `id` and `embedding` (a list of numbers), row by row; an id that is missing is null.
+ * @throws HpsError DATA_INVALID when the file does not hold together, or lacks the column of embeddings
+ */
+export async function* readParquetEmbeddings(source: ByteSource): AsyncGenerator<{ id: unknown; embedding: unknown }> {
+  const metadata = refusing(source, () => readFooter(source));
+  const schema = refusing(source, () => readSchema(metadata));
+  if (!schema.names.includes('embedding')) throw invalidFile(source, new ParquetError('it has no column embedding'));
+  const columns = schema.names.filter((name) => name === 'id' || name === 'embedding'); // in the order of the file, as cells are
+  for (const group of metadata.row_groups) {
+    const count = refusing(source, () => checkRowGroup(source, group, schema.levels));
+    for (let start = 0; start < count; start += EMBEDDING_ROWS) {
+      const range = { columns, rowStart: start, rowEnd: Math.min(start + EMBEDDING_ROWS, count) };
+      for (const cells of await readSlice(source, { ...metadata, row_groups: [group] }, range)) {
+        yield { id: cells[columns.indexOf('id')] ?? null, embedding: cells[columns.indexOf('embedding')] };
+      }
+    }
+  }
+}
+
 /** Names of the columns of a Parquet file, nested ones by their first name. @throws HpsError DATA_INVALID */
 export const parquetColumns = (source: ByteSource): readonly string[] =>
   refusing(source, () => readSchema(readFooter(source)).names);

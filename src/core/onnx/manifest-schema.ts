@@ -4,7 +4,7 @@ import { MANIFEST_SCHEMA, NEWER_MANIFEST_SCHEMA } from './manifest-names.js';
 const NEWER_FIELDS: Readonly<Partial<Record<Preprocess['kind'], readonly string[]>>> = {
   image: ['transparency', 'palette', 'cropRule', 'pad', 'longestSide', 'pixels', 'arithmetic', 'passes', 'patch'],
   audio: ['normalize'],
-  text: ['length', 'end', 'addedTokens', 'pair', 'clean', 'template', 'picture'],
+  text: ['length', 'end', 'addedTokens', 'pair', 'template', 'picture'],
 };
 
 const NEWER_KINDS: readonly Preprocess['kind'][] = ['text-types', 'image-grid'];

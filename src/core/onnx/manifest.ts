@@ -85,8 +85,6 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
     addedTokens: z.array(z.string()).optional(),
     /** @2. A row's context and text are two texts of one row, by the tokenizer's template for two, cut longest first. */
     pair: z.boolean().optional(),
-    /** @2. What is done to a text before it is tokenized, in this order. */
-    clean: z.array(z.enum(['html-unescape'])).optional(),
     /** @2. What a row is put into; the template's special tokens are tokens, those written in the row are ordinary text. */
     template: z
       .discriminatedUnion('kind', [

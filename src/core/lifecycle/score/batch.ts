@@ -15,6 +15,7 @@ import type { RuntimeInfo } from '../../scoring/model.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
+import { embeddingHeadOf, runEmbeddingBatch } from './batch-embeddings.js';
 import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
 import { loadScorers } from './load-scorers.js';
@@ -88,11 +89,14 @@ export interface BatchReport {
 /**
  * Scores the rows of a file, in bounded memory whatever their number. The output appears when all is done; until then a
  * journal beside it holds what there is, so that a killed run can go on.
+ * A score head reads a file of embeddings (.npy, .safetensors, .parquet) instead.
  * @throws HpsError for a model, input or output that cannot be used. Rows that cannot be scored are counted.
  */
 export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const started = performance.now();
   const options = filled(await withProfile(given), BATCH_DEFAULTS);
+  const head = embeddingHeadOf(options);
+  if (head) return runEmbeddingBatch(options, head);
   const { out } = options;
   const format = outputFormat(out, options.to);
   if (out === STANDARD_STREAM && options.resume) {
