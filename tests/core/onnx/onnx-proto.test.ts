@@ -7,11 +7,14 @@ import {
   type AttributeProto,
   type GraphProto,
   type TensorProto,
+  type ValueInfoProto,
 } from '../../../src/core/onnx/model.js';
 import { openOnnx } from '../../../src/core/onnx/read.js';
 import { rawBytesOf } from '../../../src/core/onnx/tensor-data.js';
 import { chunksOf } from '../../../src/core/onnx/weight.js';
 import { hpsv3 } from '../../helpers/cli.js';
+import { drawPairs, writeJudged } from '../../helpers/judged.js';
+import { goldenModel } from '../../helpers/models.js';
 import { exportFile } from '../../helpers/pico.js';
 import { sharedFolder } from '../../helpers/temp.js';
 
@@ -31,12 +34,45 @@ beforeAll(async () => {
   await exportFile(path('head'), { modality: 'text', mode: 'head' });
   await exportFile(path('fp16'), { modality: 'text', dtype: 'fp16' });
   await exportFile(path('external'), { modality: 'text', externalData: true });
-  const quantize = (scheme: string, ...more: string[]) =>
-    hpsv3(['quantize', path('text'), '--scheme', scheme, '--out', path(scheme), '--gate', 'off', ...more]);
+  await exportFile(path('optimized'), { modality: 'image', mode: 'pair', optimize: true });
+  await exportFile(path('opset-21'), { modality: 'text', opset: 21 });
+  writeJudged(folder, drawPairs({ prompts: 40, truth: 0.4 }));
+  const run = async (...args: string[]) => {
+    const { code, stderr } = await hpsv3(args, { cwd: folder });
+    expect(code, stderr).toBe(0);
+  };
+  const quantize = (scheme: string, model: string, ...more: string[]) =>
+    run('quantize', path(model), '--scheme', scheme, '--out', path(scheme), '--gate', 'off', ...more);
+  const fitted = ['--scores', 'scores.jsonl', '--labels', 'labels.jsonl', '--resamples', '100', '--out', 'c.json'];
   await Promise.all([
-    quantize('weight-only'),
-    quantize('dynamic', '--allow-batch-dependence'),
-    hpsv3(['ensemble', '--member', `${path('pair')}:0.5`, '--member', `${path('pair')}:0.5`, '--out', path('merged')]),
+    quantize('weight-only', 'text'),
+    quantize('dynamic', 'text', '--allow-batch-dependence'),
+    quantize('static', 'text'),
+    run('quantize', path('text'), '--scheme', 'fp16', '--out', path('half'), '--gate', 'off'),
+    run(
+      'quantize',
+      goldenModel('quantization', 'mlp'),
+      '--scheme',
+      'int4',
+      '--allow-contrib',
+      '--out',
+      path('int4'),
+      '--gate',
+      'off',
+    ),
+    run(
+      'calibrate',
+      ...fitted,
+      '--embed',
+      path('pair'),
+      '--model-out',
+      path('calibrated'),
+      '--method',
+      'platt',
+      '--gate',
+      'off',
+    ),
+    run('ensemble', '--member', `${path('pair')}:0.5`, '--member', `${path('pair')}:0.5`, '--out', path('merged')),
   ]);
 }, 120_000);
 
@@ -114,6 +150,19 @@ function theirAttribute(attribute: Theirs): unknown {
   return { name, type, value: values[nameOfType.get(type)!]?.() };
 }
 
+/** Name, element type and shape; an open size by its symbol. */
+const ourValue = ({ name, type }: ValueInfoProto): unknown => ({
+  name,
+  elemType: type?.tensorType?.elemType,
+  shape: type?.tensorType?.shape?.dim.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue)),
+});
+
+const theirValue = ({ name, type }: Theirs): unknown => {
+  const { elemType, shape } = (type as Theirs).tensorType as Theirs;
+  const dims = (shape as Theirs).dim as Iterable<Theirs>;
+  return { name, elemType, shape: Array.from(dims, ({ dimValue, dimParam }) => dimParam || number(dimValue)) };
+};
+
 async function ourGraph(graph: GraphProto): Promise<unknown> {
   return {
     name: graph.name,
@@ -127,8 +176,8 @@ async function ourGraph(graph: GraphProto): Promise<unknown> {
         attributes: await Promise.all(attribute.map(ourAttribute)),
       })),
     ),
-    inputs: graph.input.map(({ name }) => name),
-    outputs: graph.output.map(({ name }) => name),
+    inputs: graph.input.map(ourValue),
+    outputs: graph.output.map(ourValue),
     weights: await Promise.all(graph.initializer.map(ourWeight)),
   };
 }
@@ -143,15 +192,15 @@ const theirGraph = (graph: Theirs): unknown => ({
     domain,
     attributes: Array.from(attribute as Iterable<Theirs>, theirAttribute),
   })),
-  inputs: Array.from(graph.input as Iterable<Theirs>, ({ name }) => name),
-  outputs: Array.from(graph.output as Iterable<Theirs>, ({ name }) => name),
+  inputs: Array.from(graph.input as Iterable<Theirs>, theirValue),
+  outputs: Array.from(graph.output as Iterable<Theirs>, theirValue),
   weights: Array.from(graph.initializer as Iterable<Theirs>, theirWeight),
 });
 
 describe('a file that we write, decoded by onnx-proto', () => {
   it.each([
     ...['image', 'text', 'image-text', 'audio', 'video', 'pair', 'head', 'fp16', 'external'],
-    ...['weight-only', 'dynamic', 'merged'],
+    ...['optimized', 'opset-21', 'weight-only', 'dynamic', 'static', 'half', 'int4', 'merged', 'calibrated'],
   ])('%s is the graph that we read: names, shapes, attributes and weights', async (name) => {
     const theirs = onnx.ModelProto.decode(readFileSync(path(name))) as unknown as Theirs;
     const opened = openOnnx(path(name));
