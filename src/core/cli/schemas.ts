@@ -5,6 +5,7 @@ import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import type { FormatDefinition } from '../documents/define.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { explanationDocument } from '../explanation/document.js';
+import { journalDocument } from '../lifecycle/score/journal.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
@@ -24,6 +25,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   profileDocument,
   scoresDocument,
   tokensDocument,
+  journalDocument,
 ];
 
 /** The JSON Schema (draft 2020-12) of each, and the name of its file in `schemas/`. */

@@ -1,13 +1,26 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { basename } from 'node:path';
+import * as z from 'zod';
 import { outputError } from '../../bytes/output-error.js';
 import { FileSource } from '../../bytes/source.js';
 import { readJsonLines } from '../../data/json-lines.js';
+import { defineDocument, refuseNewer } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
 import type { ErrorRecord, ScoreRecord } from './score-rows.js';
 
-const JOURNAL_SCHEMA = 'hpsv3/batch-journal@1';
+/** The first line of a journal. */
+export const journalDocument = defineDocument(
+  'hpsv3/batch-journal@1',
+  z.strictObject({
+    identity: z
+      .record(z.string(), z.union([z.string(), z.number(), z.null()]))
+      .describe(
+        'All that decides the results; what is not named is null. A run is resumed under the same identity alone',
+      ),
+  }),
+  { what: 'a journal of a batch', made: 'hpsv3 batch', code: 'DATA_INVALID' },
+);
 
 /** What came of one row of the input. */
 export interface JournalEntry {
@@ -41,7 +54,7 @@ export class Journal {
 
   /** Begins a journal, over one that may be there, with its first row. */
   static begin(path: string, identity: RunIdentity): Journal {
-    return new Journal(path, `${JSON.stringify({ schema: JOURNAL_SCHEMA, identity })}\n`, null);
+    return new Journal(path, `${JSON.stringify({ schema: journalDocument.id, identity })}\n`, null);
   }
 
   /**
@@ -125,11 +138,16 @@ async function openFile(path: string, flags: 'w' | 'a'): Promise<FileHandle> {
   }
 }
 
+/** Recorded and not compared: what a version of this program has scored, later ones score alike. */
+const MADE_WITH = 'tool';
+
 function assertSameRun(header: unknown, identity: RunIdentity, path: string): void {
-  const { schema, identity: begun } = (header ?? {}) as { schema?: unknown; identity?: RunIdentity };
-  if (schema !== JOURNAL_SCHEMA || typeof begun !== 'object') throw damaged(path, 1);
-  const names = [...new Set([...Object.keys(begun), ...Object.keys(identity)])];
-  const changed = names.filter((name) => begun[name] !== identity[name]);
+  refuseNewer(journalDocument, header, basename(path));
+  const parsed = journalDocument.schema.safeParse(header);
+  if (!parsed.success) throw damaged(path, 1);
+  const begun: RunIdentity = parsed.data.identity;
+  const names = [...new Set([...Object.keys(begun), ...Object.keys(identity)])].filter((name) => name !== MADE_WITH);
+  const changed = names.filter((name) => (begun[name] ?? null) !== (identity[name] ?? null));
   if (changed.length === 0) return;
   throw new HpsError('USAGE', `${basename(path)}: the run was begun with another ${changed.join(', ')}`, {
     hint: 'Give the same model, input and options to go on with it, or `force` to start again.',

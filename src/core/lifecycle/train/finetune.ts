@@ -32,7 +32,7 @@ import { loadEngine } from '../../training/engines/registry.js';
 import { headKeys } from '../../training/graph/forward.js';
 import { type OpenedForward, openForward } from '../../training/graph/onnx-forward.js';
 import { type Comparison, compareJudged } from '../../training/run/compare.js';
-import { completeTraining, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
+import { completeTraining, identityOf, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import type { ModalityData } from '../../training/run/dataset.js';
 import { Evaluator } from '../../training/run/evaluator.js';
 import { cutFrozen } from '../../training/run/frozen.js';
@@ -498,7 +498,7 @@ class Finetuning {
       config,
       seed: options.seed,
       resume: options.resume,
-      fingerprint: sha256Hex(Buffer.from(JSON.stringify([config, options.seed, options.train, hashes]))),
+      fingerprint: sha256Hex(Buffer.from(JSON.stringify([identityOf(config), options.seed, options.train, hashes]))),
       writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
       ...runOf(options),
     });

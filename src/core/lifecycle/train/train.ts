@@ -35,7 +35,7 @@ import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
 import { observeBatchNorms } from '../../training/graph/batch-norm.js';
 import { buildForward, type ForwardModel } from '../../training/graph/forward.js';
 import { ItemBatch } from '../../training/run/batch.js';
-import { completeTraining, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
+import { completeTraining, identityOf, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import { type ModalityData, streamsOf } from '../../training/run/dataset.js';
 import {
   type LeftOutRows,
@@ -415,7 +415,7 @@ async function writeModel(
 
 /** Identifies what a run was started with, so that a state is not put into another. */
 async function fingerprintOf({ config, seed, data, validation, checkpoint, mediaRoot }: Settled): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([config.model, config.training, seed]));
+  const hash = createHash('sha256').update(JSON.stringify([config.model, identityOf(config.training), seed]));
   const labels = [...data, ...validation].flatMap((path) => labelSources(path, mediaRoot).map((source) => source.path));
   for (const path of [...labels, ...(checkpoint === undefined ? [] : [checkpoint])])
     hash.update((await hashFile(path)).sha256);

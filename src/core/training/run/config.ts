@@ -114,3 +114,17 @@ export function completeTraining(settings: TrainingSettings = {}): TrainingConfi
   const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
   throw new HpsError('CONFIG_INVALID', `training.${key}: ${issue.message}`, { details: { key: `training.${key}` } });
 }
+
+/**
+ * Keys that versions after 0.1.0 have added. A setting that is left out must not make a run another one than it was begun as, so a
+ * new key goes here, and its default must be what earlier versions did.
+ */
+const ADDED_LATER: ReadonlySet<string> = new Set([]);
+
+/** What of the settings makes up the identity of a run: as 0.1.0 hashed it, and what is new where it is not at its default. */
+export function identityOf(training: TrainingConfig): Partial<TrainingConfig> {
+  const defaults: Readonly<Record<string, unknown>> = trainingConfigSchema.parse({});
+  const isNews = (key: string, value: unknown): boolean =>
+    !ADDED_LATER.has(key) || JSON.stringify(value) !== JSON.stringify(defaults[key]);
+  return Object.fromEntries(Object.entries(training).filter(([key, value]) => isNews(key, value)));
+}
