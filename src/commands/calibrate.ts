@@ -88,6 +88,9 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     quiet: quietFlag,
   };
 
+  protected override readonly report = (report: CalibrateReport | CheckCalibratorReport) =>
+    'stale' in report ? 'calibration-check' : 'calibration';
+
   async run(): Promise<CalibrateReport | CheckCalibratorReport> {
     const { flags } = await this.parse(Calibrate);
     const report = flags.check === undefined ? await this.fit(flags) : await this.check(flags.check, flags);

@@ -37,6 +37,8 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'demo';
+
   async run(): Promise<DemoReport> {
     const { flags } = await this.parse(Demo);
     const checkpoints = flags.nano ? null : bundledCheckpoints();

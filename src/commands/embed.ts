@@ -41,6 +41,8 @@ export default class Embed extends HpsCommand<EmbedReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'embedding';
+
   async run(): Promise<EmbedReport> {
     const { flags } = await this.parse(Embed);
     const { output, 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;

@@ -93,6 +93,11 @@ one ONNX file, which is written only if it gives the average of its members.`;
     quiet: quietFlag,
   };
 
+  protected override readonly report = (report: EnsembleReport) => {
+    if ('members' in report) return 'ensemble-merge';
+    return 'method' in report ? 'ensemble-fit' : 'ensemble-apply';
+  };
+
   async run(): Promise<EnsembleReport> {
     const { flags } = await this.parse(Ensemble);
     if (flags.member) return this.merge(flags.member, flags);

@@ -50,6 +50,8 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'evaluation';
+
   async run(): Promise<EvaluateReport> {
     const { flags } = await this.parse(Evaluate);
     const report = await this.follow((run) =>

@@ -119,6 +119,8 @@ implementation are compared; without it only the file's own invariances are, and
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'export';
+
   async run(): Promise<ExportReport> {
     const { flags } = await this.parse(Export);
     const { configFile } = this;

@@ -137,6 +137,8 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'finetune';
+
   async run(): Promise<FinetuneReport> {
     const { flags } = await this.parse(Finetune);
     const file = this.configFile;

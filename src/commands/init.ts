@@ -24,6 +24,8 @@ export default class Init extends HpsCommand<InitReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'init';
+
   async run(): Promise<InitReport> {
     const { flags } = await this.parse(Init);
     const model = this.configFile?.model;

@@ -27,6 +27,8 @@ export default class Inspect extends HpsCommand<InspectReport> {
     }),
   };
 
+  protected override readonly report = 'inspection';
+
   async run(): Promise<InspectReport> {
     const { args, flags } = await this.parse(Inspect);
     const report = await this.follow((run) =>

@@ -95,6 +95,8 @@ The opset of the model is kept. The target file changes only when the gate passe
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'quantization';
+
   async run(): Promise<QuantizeReport> {
     const { args, flags } = await this.parse(Quantize);
     const report = await this.follow((run) =>

@@ -26,6 +26,8 @@ export default class Report extends HpsCommand<RunReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'run-report';
+
   async run(): Promise<RunReport> {
     const { args, flags } = await this.parse(Report);
     const report = await this.follow((run) =>

@@ -42,6 +42,8 @@ export default class Score extends HpsCommand<ScoreReport> {
     force: forceFlag,
   };
 
+  protected override readonly report = 'score';
+
   async run(): Promise<ScoreReport> {
     const { flags } = await this.parse(Score);
     const { model, output, calibrator, device, threads, optimization, force } = flags;

@@ -50,6 +50,8 @@ export default class Train extends HpsCommand<TrainReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'train';
+
   async run(): Promise<TrainReport> {
     const { flags } = await this.parse(Train);
     const file = this.configFile;

@@ -36,6 +36,8 @@ export default class Verify extends HpsCommand<VerifyReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'verification';
+
   async run(): Promise<VerifyReport> {
     const { args, flags } = await this.parse(Verify);
     const report = await this.follow((run) =>

@@ -70,7 +70,10 @@ describe('hpsv3 calibrate --embed', () => {
       const report = JSON.parse(stdout);
       expect([code, report.error]).toEqual([0, undefined]);
       expect(report).toMatchObject({ out: `${mode}.json`, model: { out: `${mode}.cal.onnx` }, gate: { passed: true } });
-      expect(JSON.parse(readFileSync(join(folder, `${mode}.cal.onnx.report.json`), 'utf8'))).toEqual(report);
+      expect(JSON.parse(readFileSync(join(folder, `${mode}.cal.onnx.report.json`), 'utf8'))).toEqual({
+        schema: 'hpsv3/calibration@1',
+        ...report,
+      });
       const [before, after] = [await run(`${mode}.onnx`), await run(`${mode}.cal.onnx`)];
       expect(floats(after, logit)).toEqual(floats(before, logit));
       const fitted = calibrator(mode);

@@ -66,6 +66,8 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     this.logToStderr(warning);
   }
 
+  protected override readonly report = 'batch';
+
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
     const {

@@ -27,6 +27,8 @@ export default class BatchMerge extends HpsCommand<MergeReport> {
     force: forceFlag,
   };
 
+  protected override readonly report = 'batch-merge';
+
   async run(): Promise<MergeReport> {
     const { argv, flags } = await this.parse(BatchMerge);
     const { output, ...rest } = flags;

@@ -42,6 +42,8 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
     force: forceFlag,
   };
 
+  protected override readonly report = 'data-consensus';
+
   async run(): Promise<ConsensusFileReport> {
     const { args, flags } = await this.parse(DataConsensus);
     assertStdoutFree(flags.out, this.jsonEnabled());

@@ -39,6 +39,8 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
     force: forceFlag,
   };
 
+  protected override readonly report = 'data-convert';
+
   async run(): Promise<ConvertFileReport> {
     const { args, flags } = await this.parse(DataConvert);
     assertStdoutFree(flags.out, this.jsonEnabled());

@@ -38,6 +38,8 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
     force: forceFlag,
   };
 
+  protected override readonly report = 'data-split';
+
   async run(): Promise<SplitFileReport> {
     const { args, flags } = await this.parse(DataSplit);
     const report = await this.follow((run) =>

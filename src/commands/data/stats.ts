@@ -20,6 +20,8 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
     force: forceFlag,
   };
 
+  protected override readonly report = 'data-stats';
+
   async run(): Promise<DataStatsReport> {
     const { args, flags } = await this.parse(DataStatistics);
     const report = await this.follow((run) =>

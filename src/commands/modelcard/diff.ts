@@ -33,6 +33,8 @@ export default class DiffModelCards extends HpsCommand<DiffCardsReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'card-diff';
+
   async run(): Promise<DiffCardsReport> {
     const { args, flags } = await this.parse(DiffModelCards);
     const report = await this.follow((run) =>

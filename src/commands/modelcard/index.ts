@@ -61,6 +61,8 @@ Scores and labels that a report names are looked for beside it, here, and in --f
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'modelcard';
+
   async run(): Promise<ModelCardReport> {
     const { flags } = await this.parse(ModelCard);
     const report = await this.follow((run) =>

@@ -38,6 +38,8 @@ again, and renders the card again. What differs is listed, number by number.`;
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'card-verification';
+
   async run(): Promise<VerifyCardReport> {
     const { args, flags } = await this.parse(VerifyModelCard);
     const report = await this.follow((run) =>

@@ -95,6 +95,8 @@ export default class Serve extends HpsCommand<ServeReport> {
     config: configFlag,
   };
 
+  protected override readonly report = 'serve';
+
   async run(): Promise<ServeReport> {
     const { flags } = await this.parse(Serve);
     const { host, port, calibrator, device, threads, optimization, workers } = flags;

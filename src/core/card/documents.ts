@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
+import { schemaOf } from '../documents/define.js';
 import { count, interval, sha256 } from '../documents/parts.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { HpsError } from '../errors.js';
@@ -281,9 +282,24 @@ export type FoundDocument = {
   };
 }[DocumentKind];
 
-/** Which report of ours a JSON value is, by its keys; undefined for another. */
+/** Kinds by the schema that their documents carry. */
+const KIND_OF: Readonly<Record<string, DocumentKind>> = {
+  evaluation: 'evaluation',
+  calibrator: 'calibrator',
+  quantization: 'quantization',
+  profile: 'profile',
+  export: 'export',
+  ensemble: 'ensemble',
+  'ensemble-merge': 'merge',
+  finetune: 'finetune',
+  calibration: 'embedding',
+};
+
+/** Which report of ours a JSON value is: by its schema, or by its keys where hpsv3 0.1.0 wrote it without; undefined for another. */
 export function documentKind(value: JsonValue): DocumentKind | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const carried = schemaOf(value);
+  if (carried) return KIND_OF[carried.name];
   const kinds = Object.entries(DOCUMENT_KINDS) as [DocumentKind, { readonly keys: readonly string[] }][];
   return kinds.find(([, { keys }]) => keys.every((key) => Object.hasOwn(value, key)))?.[0];
 }

@@ -1,4 +1,5 @@
 import { Command, type Interfaces } from '@oclif/core';
+import { marked, type ReportName } from '../documents/reports.js';
 import { ERROR_CODES, HpsError } from '../errors.js';
 import type { Run } from '../run.js';
 import type { ConfigFile } from './config.js';
@@ -29,6 +30,9 @@ export abstract class HpsCommand<T> extends Command {
   /** The file named by `--config`, once the flags are parsed. */
   protected configFile: ConfigFile | undefined;
   private quiet = false;
+
+  /** The schema of what it gives; null where that carries its own. */
+  protected readonly report: ReportName | ((report: T) => ReportName) | null = null;
 
   abstract override run(): Promise<T>;
 
@@ -112,6 +116,12 @@ export abstract class HpsCommand<T> extends Command {
     process.exitCode = known ? exitCodeOf(known) : 1;
     if (this.jsonEnabled()) return this.logJson(this.toErrorJson(known ?? error));
     throw known === null ? error : toCliError(known);
+  }
+
+  /** The report with the id of its schema first. */
+  protected override toSuccessJson(report: unknown): unknown {
+    if (this.report === null || typeof report !== 'object' || report === null) return report;
+    return marked(typeof this.report === 'function' ? this.report(report as T) : this.report, report);
   }
 
   /** Always `{error: {code, message, hint, details}}`: oclif's own JSON would carry its whole configuration, paths included. */

@@ -2,15 +2,38 @@ import * as z from 'zod';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
-import type { FormatDefinition } from '../documents/define.js';
+import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../data/schema.js';
+import { defineFormat, type FormatDefinition } from '../documents/define.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
+import { ERROR_CODES } from '../errors.js';
 import { explanationDocument } from '../explanation/document.js';
 import { journalDocument } from '../lifecycle/score/journal.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
+import { contractSchema } from '../samples/contract.js';
 import { tokensDocument } from '../serving/tokens.js';
+import { trainingConfigSchema } from '../training/run/config.js';
 import { environmentDocument } from '../training/run/environment-file.js';
+
+const anything = z.record(z.string(), z.unknown());
+
+/** A file for `--config`: one without any of these sections is the model section itself. */
+const configSchema = z.strictObject({
+  model: anything.optional().describe('What an architecture reads; see its family'),
+  training: trainingConfigSchema.optional(),
+  data: anything.optional(),
+  flags: anything.optional().describe('Defaults of flags, by their names without dashes'),
+});
+
+const errorSchema = z.strictObject({
+  error: z.strictObject({
+    code: z.enum(Object.keys(ERROR_CODES) as [string, ...string[]]),
+    message: z.string(),
+    hint: z.string().nullable().describe('What to do next'),
+    details: anything.describe('Facts a program may want'),
+  }),
+});
 
 /** Every document and format that other programs may rely on. */
 export const PUBLISHED: readonly FormatDefinition[] = [
@@ -26,6 +49,14 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   scoresDocument,
   tokensDocument,
   journalDocument,
+  // what people and other programs write
+  defineFormat('hpsv3/pair-row@1', pairRowSchema),
+  defineFormat('hpsv3/absolute-row@1', absoluteRowSchema),
+  defineFormat('hpsv3/score-row@1', scoreRowSchema),
+  defineFormat('hpsv3/contract@1', contractSchema),
+  defineFormat('hpsv3/config@1', configSchema),
+  // what every command prints of a failure under --json
+  defineFormat('hpsv3/error@1', errorSchema),
 ];
 
 /** The JSON Schema (draft 2020-12) of each, and the name of its file in `schemas/`. */

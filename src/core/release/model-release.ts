@@ -3,6 +3,7 @@ import { assertSpace } from '../bytes/free-space.js';
 import { type OutputOptions, StagedOutput } from '../bytes/output.js';
 import { outputError } from '../bytes/output-error.js';
 import type { FileSink } from '../bytes/sink.js';
+import { formatReport, type ReportName } from '../documents/reports.js';
 import type { GateReport } from '../gate/report.js';
 import { checkModel } from '../onnx/check.js';
 import { encodeModel } from '../onnx/encode.js';
@@ -52,7 +53,9 @@ export interface ReleasedModel extends StagedModel {
   readonly step: LineageStep;
 }
 
-export interface PublishSteps<Report> extends Run {
+export interface PublishSteps<Report extends object> extends Run {
+  /** Of the report. */
+  readonly schema: ReportName;
   /** Looks at the staged model: nothing is released unless it passes. */
   judge(staged: StagedModel): Promise<GateReport>;
   /** Written as `NAME.report.json` beside the model, and returned. */
@@ -112,7 +115,7 @@ export class ModelRelease {
    * @throws HpsError ONNX_CORRUPT, ONNX_UNSUPPORTED, OPSET_UNSUPPORTED as `assertReleasable`; NONFINITE_WEIGHTS; GATE_FAILED with
    *   the gate's report in `details`; OUTPUT_WRITE_FAILED
    */
-  async publish<Report>(draft: ModelDraft, steps: PublishSteps<Report>): Promise<Report> {
+  async publish<Report extends object>(draft: ModelDraft, steps: PublishSteps<Report>): Promise<Report> {
     const { output, name } = this;
     assertReleasable(draft.model, name);
     try {
@@ -122,7 +125,7 @@ export class ModelRelease {
       if (!gate.passed) throw gateFailed(name, gate);
       const report = await steps.report({ out: name, ...staged, gate, step: await settled(draft.lineage) });
       for (const [suffix, text] of Object.entries(steps.beside ?? {})) await output.writeFile(`${name}${suffix}`, text);
-      await this.reportFile.write(Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+      await this.reportFile.write(Buffer.from(formatReport(steps.schema, report)));
       await this.reportFile.finish();
       await output.commit();
       return report;

@@ -1,12 +1,114 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
-import { publishedSchemas } from '../../../src/core/cli/schemas.js';
+import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { beforeAll, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { PUBLISHED, publishedSchemas } from '../../../src/core/cli/schemas.js';
+import { manifestOf } from '../../../src/core/onnx/manifest.js';
+import { openOnnx } from '../../../src/core/onnx/read.js';
+import { describeEnvironment } from '../../../src/core/runtime/environment.js';
 import { PROJECT } from '../../helpers/cli.js';
+import { exportFile } from '../../helpers/pico.js';
+import { sharedFolder } from '../../helpers/temp.js';
 
 it('publishes every schema as it is in the code (npm run schemas)', () => {
   const published = Object.fromEntries(Array.from(publishedSchemas(), ([name, text]) => [`${name}.schema.json`, text]));
   const committed = Object.fromEntries(
-    readdirSync(`${PROJECT}schemas`).map((file) => [file, readFileSync(`${PROJECT}schemas/${file}`, 'utf8')]),
+    readdirSync(`${PROJECT}schemas`, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
+      .map((file) => [file, readFileSync(`${PROJECT}schemas/${file}`, 'utf8')]),
   );
   expect(committed).toEqual(published);
 });
+
+const example = (path: string): unknown => {
+  const text = readFileSync(`${PROJECT}${path}`, 'utf8');
+  return /\.ya?ml$/.test(path) ? parse(text) : JSON.parse(text);
+};
+const packed = (name: string): string =>
+  brotliDecompressSync(readFileSync(`${PROJECT}tests/golden/compat-0.1.0/files/${name}.br`)).toString();
+const sha256 = 'a'.repeat(64);
+
+/** A document or row of each, which is one by both forms of its schema, and is none without the key that is named. */
+const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: string]>> = {
+  'absolute-row': [() => ({ id: '2', type: 'abs', item: 'text', content: 'A sunrise.', score: 0.7 }), 'type'],
+  'batch-journal': [() => ({ schema: 'hpsv3/batch-journal@1', identity: { models: sha256, shard: null } }), 'identity'],
+  calibrator: [() => JSON.parse(packed('calibrator.json')), 'parameters'],
+  card: [() => JSON.parse(packed('card/card.json')), 'evaluations'],
+  'card-data': [() => example('configs/demo/data.yaml'), ''],
+  'card-text': [() => example('configs/demo/card.yaml'), ''],
+  config: [() => example('configs/hpsv3_nano.yaml'), ''],
+  contract: [
+    () => ({
+      modality: 'text',
+      inputs: [
+        {
+          name: 'x',
+          dtype: 'F32',
+          shape: ['batch', 4],
+          preprocess: { kind: 'embedding', encoder: null, normalize: 'none' },
+        },
+      ],
+      score: { output: 'y' },
+    }),
+    'score',
+  ],
+  ensemble: [() => JSON.parse(packed('ensemble.json')), 'members'],
+  environment: [
+    () => ({
+      schema: 'hpsv3/environment@1',
+      runs: [{ fromStep: 0, tool: 'hpsv3', engine: 'onnxruntime', device: 'cpu', ...describeEnvironment() }],
+    }),
+    'runs',
+  ],
+  error: [() => ({ error: { code: 'USAGE', message: 'a', hint: null, details: {} } }), 'error'],
+  manifest: [
+    () => {
+      const { model, close } = openOnnx(exported);
+      close();
+      return manifestOf(model, 'm.onnx');
+    },
+    'inputs',
+  ],
+  'pair-row': [() => ({ id: '1', type: 'pair', left: 'a', right: 'b', labels: [1, 0, 0.5] }), 'id'],
+  profile: [() => JSON.parse(packed('card/files/profile.json')), 'sweep'],
+  'score-row': [() => ({ id: '1', logit: 1.3, winner: 'left' }), 'logit'],
+  scores: [
+    () => ({
+      schema: 'hpsv3/scores@1',
+      sha256,
+      format: 'jsonl',
+      rows: 1,
+      failed: 0,
+      shard: null,
+      settings: { tool: null, models: [], calibrator: null, contract: null, batchSize: null },
+    }),
+    'settings',
+  ],
+};
+
+let exported = '';
+beforeAll(async () => {
+  exported = join(sharedFolder(), 'm.onnx');
+  await exportFile(exported);
+});
+
+it('has an example of every schema', () => {
+  expect(PUBLISHED.map(({ name }) => name).sort()).toEqual(Object.keys(EXAMPLES).sort());
+});
+
+it.each(PUBLISHED.map((definition) => [definition.name, definition] as const))(
+  '%s tells what is one from what is none',
+  (name, { schema }) => {
+    const [value, needs] = EXAMPLES[name];
+    const published = new Ajv2020({ strict: false }).compile(example(`schemas/${name}.schema.json`) as object);
+    const one = JSON.parse(JSON.stringify(value()));
+    expect(published(one), JSON.stringify(published.errors)).toBe(true);
+    expect(schema.safeParse(one).error).toBeUndefined();
+    const none = needs === '' ? [] : Object.fromEntries(Object.entries(one).filter(([key]) => key !== needs));
+    expect(published(none)).toBe(false);
+    expect(schema.safeParse(none).success).toBe(false);
+  },
+);

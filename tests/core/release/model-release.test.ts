@@ -36,6 +36,7 @@ const draft = (content: OnnxModel, more: Partial<ModelDraft> = {}): ModelDraft =
 const PASSED = await runGate({ candidate: '', reference: { kind: 'none' }, level: 'off', seed: '0' });
 const FAILED: GateReport = { ...PASSED, passed: false, checks: [{ name: 'flips', passed: false, detail: 'One.' }] };
 const judging = (gate: GateReport) => ({
+  schema: 'export' as const,
   judge: async () => gate,
   report: ({ out: name, sha256, bytes }: ReleasedModel) => ({ name, sha256, bytes }),
 });
@@ -88,6 +89,7 @@ describe('a published model', () => {
     const release = await ModelRelease.reserve(out, {});
     const onProgress = vi.fn();
     const report = await release.publish(draft(added(large), { externalData: true }), {
+      schema: 'export',
       judge: async ({ path, bytes, externalData }) => {
         expect(readFileSync(path)).toHaveLength(bytes);
         expect(externalData).toMatchObject({ name: 'm.onnx.data', bytes: 4096 });
@@ -101,7 +103,10 @@ describe('a published model', () => {
     await release.close();
     expect(readdirSync(folder).sort()).toEqual(['m.onnx', 'm.onnx.data', 'm.onnx.report.json', 'm.onnx.svg']);
     expect(report).toMatchObject({ out: 'm.onnx', level: 'off', step: { step: 'test', inputs: [] } });
-    expect(JSON.parse(readFileSync(`${out}.report.json`, 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
+    expect(JSON.parse(readFileSync(`${out}.report.json`, 'utf8'))).toEqual({
+      schema: 'hpsv3/export@1',
+      ...JSON.parse(JSON.stringify(report)),
+    });
     expect(onProgress).toHaveBeenCalled();
   });
 

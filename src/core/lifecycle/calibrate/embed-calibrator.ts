@@ -56,7 +56,7 @@ export class Embedding {
    * Publishes the model with the calibrator inside. All that it gave before is as it was, and what is new is the fitted map of it.
    * @throws HpsError as `embedCalibrator` and `ModelRelease.publish`
    */
-  publish<Report>(
+  publish<Report extends object>(
     calibrator: Calibrator,
     lineage: PendingLineage,
     report: (released: ReleasedModel) => Report,
@@ -72,7 +72,12 @@ export class Embedding {
         externalData: externalFiles.length > 0,
         allowNonfinite,
       },
-      { judge: ({ path }) => judge(path, calibrator, opsetOf(model)!, options), report, ...runOf(options) },
+      {
+        schema: 'calibration',
+        judge: ({ path }) => judge(path, calibrator, opsetOf(model)!, options),
+        report,
+        ...runOf(options),
+      },
     );
   }
 

@@ -204,6 +204,7 @@ async function mergeInto(
     allowNonfinite,
   };
   return release.publish<MergeEnsembleReport>(draft, {
+    schema: 'ensemble-merge',
     judge: async ({ path: candidate }) => {
       const hashes = await lineage.hashes;
       assertNamedModels(members, new Map(sources.map((path, i) => [path, hashes[i]])));

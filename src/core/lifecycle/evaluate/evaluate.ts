@@ -22,6 +22,7 @@ import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js
 import { type ScoreRow, winnerOf } from '../../data/rows.js';
 import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
+import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
@@ -127,7 +128,7 @@ export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
     withOptionalOutput(out, output, (reportOutput) =>
       withOptionalOutput(outScores, output, async (scoresOutput) => {
         const { report, joined, predictions } = await evaluate(options, refused);
-        await reportOutput?.writeFile(reportOutput.name, `${JSON.stringify(report, null, 2)}\n`);
+        await reportOutput?.writeFile(reportOutput.name, formatReport('evaluation', report));
         // One for each judged row, in the order of the labels.
         if (scoresOutput) await writeScoreFile(scoresOutput, joined.count, (row) => scoreRow(joined, predictions, row));
         return report;

@@ -251,6 +251,7 @@ async function exportCheckpoint(
   return release.publish<ExportReport>(
     { model, manifest, lineage, externalData, allowNonfinite },
     {
+      schema: 'export',
       judge: async ({ path }) => judge(await loading, path, checkpoint, options),
       report: ({ sha256, bytes, externalData, gate, step }) => ({
         ...facts,

@@ -224,6 +224,7 @@ async function publishCandidate(
   return release.publish<QuantizeReport>(
     { model, manifest, lineage, allowNonfinite },
     {
+      schema: 'quantization',
       judge: (staged) => {
         const bytes = bytesOf(staged);
         if (maxSize !== undefined && bytes > maxSize) throw tooLarge(facts.out, bytes, maxSize);

@@ -5,6 +5,7 @@ import { parseDataRow } from '../../data/parse-row.js';
 import type { DataRow } from '../../data/rows.js';
 import { filled } from '../../defaults.js';
 import { readWhole } from '../../documents/read-whole.js';
+import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import type { Decision } from '../../onnx/manifest.js';
@@ -47,7 +48,7 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
   const inputs = [options.model, ...('file' in options.input ? [options.input.file] : [])];
   return withAtomicOutput(out, { force: options.force, inputs }, async (output) => {
     const report = await computeScore(options);
-    await output.writeFile(output.name, `${JSON.stringify(report, null, 2)}\n`);
+    await output.writeFile(output.name, formatReport('score', report));
     return report;
   });
 }

@@ -547,6 +547,7 @@ class Finetuning {
     const { allowNonfinite } = options;
     const draft = { model: this.withWeights(trained), manifest: source.manifest, lineage, allowNonfinite };
     return release.publish<FinetuneReport>(draft, {
+      schema: 'finetune',
       judge: async ({ path }) => {
         const { runGate } = await import('../../gate/gate.js');
         return runGate({

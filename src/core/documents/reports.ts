@@ -1,0 +1,44 @@
+/**
+ * The report of every verb: the name of its schema, and its type in `hpsv3/lifecycle`, which is its one definition:
+ * `schemas/reports/NAME.schema.json` is made from it.
+ */
+export const REPORTS = {
+  batch: 'BatchReport',
+  'batch-merge': 'MergeReport',
+  calibration: 'CalibrateReport',
+  'calibration-check': 'CheckCalibratorReport',
+  'card-diff': 'DiffCardsReport',
+  'card-verification': 'VerifyCardReport',
+  'data-consensus': 'ConsensusFileReport',
+  'data-convert': 'ConvertFileReport',
+  'data-split': 'SplitFileReport',
+  'data-stats': 'DataStatsReport',
+  demo: 'DemoReport',
+  diagnosis: 'Diagnosis',
+  embedding: 'EmbedReport',
+  'ensemble-apply': 'ApplyEnsembleReport',
+  'ensemble-fit': 'MakeEnsembleReport',
+  'ensemble-merge': 'MergeEnsembleReport',
+  evaluation: 'EvaluateReport',
+  export: 'ExportReport',
+  finetune: 'FinetuneReport',
+  init: 'InitReport',
+  inspection: 'InspectReport',
+  modelcard: 'ModelCardReport',
+  quantization: 'QuantizeReport',
+  'run-report': 'RunReport',
+  score: 'ScoreReport',
+  serve: 'ServeReport',
+  train: 'TrainReport',
+  verification: 'VerifyReport',
+} as const;
+export type ReportName = keyof typeof REPORTS;
+
+/** A report as it is printed and written: its schema stands first. A document that carries a schema of its own is left as it is. */
+export function marked(name: ReportName, report: object): object {
+  return 'schema' in report ? report : { schema: `hpsv3/${name}@1`, ...report };
+}
+
+/** The text of a report's file. */
+export const formatReport = (name: ReportName, report: object): string =>
+  `${JSON.stringify(marked(name, report), null, 2)}\n`;
