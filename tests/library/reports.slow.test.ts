@@ -14,7 +14,7 @@ const folder = sharedFolder();
 const at = (name: string): string => join(folder, name);
 
 /** Of verbs that go on until they are stopped, or run all others. */
-const ELSEWHERE: readonly ReportName[] = ['demo', 'serve'];
+const ELSEWHERE: readonly ReportName[] = ['demo', 'serve', 'serve-token'];
 
 /** Every other verb at least once, by small files: what it reports. */
 async function* reports(): AsyncGenerator<[ReportName, object]> {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   convertFile,
@@ -44,16 +44,5 @@ describe('reports', () => {
   it('have one schema each', () => {
     const published = readdirSync(`${PROJECT}schemas/reports`).map((file) => file.replace('.schema.json', ''));
     expect(published.sort()).toEqual(Object.keys(REPORTS).sort());
-  });
-
-  it('are printed with the id of their schema by every command', () => {
-    const commands = readdirSync(`${PROJECT}src/commands`, { recursive: true, encoding: 'utf8' }).filter((file) =>
-      file.endsWith('.ts'),
-    );
-    const without = commands.filter(
-      (file) => !/override readonly report = /.test(readFileSync(`${PROJECT}src/commands/${file}`, 'utf8')),
-    );
-    // Two documents carry their schema in their files, and the worker prints no report.
-    expect(without.sort()).toEqual(['profile.ts', 'synth.ts', 'worker.ts']);
   });
 });

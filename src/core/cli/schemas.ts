@@ -5,7 +5,6 @@ import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../data/schema.js';
 import { defineFormat, type FormatDefinition } from '../documents/define.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
-import { ERROR_CODES } from '../errors.js';
 import { explanationDocument } from '../explanation/document.js';
 import { journalDocument } from '../lifecycle/score/journal.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
@@ -28,7 +27,10 @@ const configSchema = z.strictObject({
 
 const errorSchema = z.strictObject({
   error: z.strictObject({
-    code: z.enum(Object.keys(ERROR_CODES) as [string, ...string[]]),
+    code: z
+      .string()
+      .regex(/^[A-Z][A-Z_]+$/)
+      .describe('Stable: ERROR_CODES of the library has them all'),
     message: z.string(),
     hint: z.string().nullable().describe('What to do next'),
     details: anything.describe('Facts a program may want'),

@@ -29,6 +29,7 @@ export const REPORTS = {
   'run-report': 'RunReport',
   score: 'ScoreReport',
   serve: 'ServeReport',
+  'serve-token': 'NewTokenReport',
   train: 'TrainReport',
   verification: 'VerifyReport',
 } as const;

@@ -89,6 +89,9 @@ const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: s
   ],
 };
 
+/** Documents whose own tests hold what is written to their schema. */
+const ELSEWHERE: readonly string[] = ['explanation', 'tokens'];
+
 let exported = '';
 beforeAll(async () => {
   exported = join(sharedFolder(), 'm.onnx');
@@ -96,10 +99,11 @@ beforeAll(async () => {
 });
 
 it('has an example of every schema', () => {
-  expect(PUBLISHED.map(({ name }) => name).sort()).toEqual(Object.keys(EXAMPLES).sort());
+  const made = PUBLISHED.map(({ name }) => name).filter((name) => !ELSEWHERE.includes(name));
+  expect(made.sort()).toEqual(Object.keys(EXAMPLES).sort());
 });
 
-it.each(PUBLISHED.map((definition) => [definition.name, definition] as const))(
+it.each(PUBLISHED.filter(({ name }) => name in EXAMPLES).map((definition) => [definition.name, definition] as const))(
   '%s tells what is one from what is none',
   (name, { schema }) => {
     const [value, needs] = EXAMPLES[name];

@@ -27,6 +27,8 @@ export default class ServeTokenNew extends HpsCommand<NewTokenReport> {
     'rows-per-minute': Flags.integer({ min: 1, description: 'Rows a minute it may ask for' }),
   };
 
+  protected override readonly report = 'serve-token';
+
   async run(): Promise<NewTokenReport> {
     const { args, flags } = await this.parse(ServeTokenNew);
     const report = await createToken({

@@ -1,0 +1,31 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { PROJECT } from '../helpers/cli.js';
+import { unexportedTypes } from '../helpers/declarations.js';
+
+const declarations = (entry: string): string => `${PROJECT}dist/${entry}.d.ts`;
+
+describe.each(['index', 'lifecycle'])('the entry %s', (entry) => {
+  it('exports every type that its own declarations mention', () => {
+    expect(unexportedTypes(declarations(entry)).map(({ type, by }) => `${type}, which ${by} mentions`)).toEqual([]);
+  });
+});
+
+describe('the library and the command line', () => {
+  it('have the same verbs', () => {
+    const text = readFileSync(`${PROJECT}src/lifecycle.ts`, 'utf8');
+    const verbs = readdirSync(`${PROJECT}src/core/lifecycle`);
+    expect(verbs.filter((verb) => !text.includes(`'./core/lifecycle/${verb}/`))).toEqual([]);
+  });
+
+  it('mark every report that is printed with the id of its schema', () => {
+    const commands = readdirSync(`${PROJECT}src/commands`, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const without = commands.filter(
+      (file) => !/override readonly report = /.test(readFileSync(`${PROJECT}src/commands/${file}`, 'utf8')),
+    );
+    // Three documents carry their schema in their files, and the worker prints no report.
+    expect(without.sort()).toEqual(['explain.ts', 'profile.ts', 'synth.ts', 'worker.ts']);
+  });
+});
