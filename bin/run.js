@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './floor.js';
 import { readFileSync } from 'node:fs';
 
 /** `--version`, and the list of commands off a terminal, are asked by scripts: answered without loading the framework. */

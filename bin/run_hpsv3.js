@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // run_hpsv3 --mode score|batch|serve|demo: the same program under the words of the original scripts.
+import './floor.js';
 import { parseArgs } from 'node:util';
 
 const HELP = `Score with a released HPSv3 model.

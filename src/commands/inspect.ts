@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatInspect } from '../core/cli/render-inspect.js';
 import { type InspectReport, inspectFile } from '../core/lifecycle/inspect/inspect.js';
 
@@ -31,6 +32,7 @@ export default class Inspect extends HpsCommand<InspectReport> {
 
   async run(): Promise<InspectReport> {
     const { args, flags } = await this.parse(Inspect);
+    keepHeapSmall();
     const report = await this.follow((run) =>
       inspectFile({ path: args.file, key: flags.key, match: flags.match, statistics: flags.stats, ...run }),
     );

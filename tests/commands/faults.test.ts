@@ -209,6 +209,7 @@ describe('an output path', () => {
     ['that is the checkpoint', () => join(folder, 'checkpoint.safetensors'), /also an input/],
     ['that is a hard link of the checkpoint', () => join(folder, 'hard.onnx'), /also an input/],
     ['that is a device', () => '/dev/null', /not a regular file/],
+    ['whose name is not UTF-8', () => join(folder, Buffer.from('a\xff.onnx', 'latin1').toString()), /not UTF-8/],
   ];
 
   it.each(INVALID)('%s is refused, forced or not', async (_, pathOf, message) => {

@@ -12,6 +12,7 @@ import {
   toFlag,
 } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatConsensus } from '../../core/cli/render-data.js';
 import { CONSENSUS_METHODS } from '../../core/data/consensus.js';
 import { ERROR_CODES } from '../../core/errors.js';
@@ -46,6 +47,7 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
 
   async run(): Promise<ConsensusFileReport> {
     const { args, flags } = await this.parse(DataConsensus);
+    keepHeapSmall();
     assertStdoutFree(flags.out, this.jsonEnabled());
     const { 'min-agreement': minAgreement, ...rest } = flags;
     const report = await this.follow((run) =>

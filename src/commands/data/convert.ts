@@ -11,6 +11,7 @@ import {
   toLayoutFlag,
 } from '../../core/cli/data-flags.js';
 import { forceFlag, seedFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatConvert } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data/data-files.js';
@@ -43,6 +44,7 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
 
   async run(): Promise<ConvertFileReport> {
     const { args, flags } = await this.parse(DataConvert);
+    keepHeapSmall();
     assertStdoutFree(flags.out, this.jsonEnabled());
     const { 'to-layout': toLayout, ...rest } = flags;
     const report = await this.follow((run) =>

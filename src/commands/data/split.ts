@@ -10,6 +10,7 @@ import {
   toFlag,
 } from '../../core/cli/data-flags.js';
 import { forceFlag, seedFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatSplit } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type SplitFileReport, splitFile } from '../../core/lifecycle/data/data-files.js';
@@ -42,6 +43,7 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
 
   async run(): Promise<SplitFileReport> {
     const { args, flags } = await this.parse(DataSplit);
+    keepHeapSmall();
     const report = await this.follow((run) =>
       splitFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
     );

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { fromFlag, inputArg, layoutFlags, processStreams } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatDataStats } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type DataStatsReport, statsOfFile } from '../../core/lifecycle/data/data-files.js';
@@ -24,6 +25,7 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
 
   async run(): Promise<DataStatsReport> {
     const { args, flags } = await this.parse(DataStatistics);
+    keepHeapSmall();
     const report = await this.follow((run) =>
       statsOfFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
     );

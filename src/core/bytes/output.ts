@@ -196,11 +196,17 @@ export function checkOutput(path: string, options: OutputOptions, suffixes: read
 
 function folderOf(path: string): string {
   const parent = dirname(resolve(path));
+  refuseForeignBytes(basename(path));
   if (path === '' || path.includes('\0') || /[/\\]$/.test(path) || ['.', '..'].includes(basename(path))) {
     throw invalidOutput(basename(path), 'not the path of a file', 'Give the path of the file to write.');
   }
   statSync(join(parent, '.')); // ENOENT or ENOTDIR
   return parent;
+}
+
+/** Node puts U+FFFD for each byte of an argument that is not UTF-8: the file would get another name than was asked for. */
+function refuseForeignBytes(name: string): void {
+  if (name.includes('\ufffd')) throw invalidOutput(name, 'the name is not UTF-8', 'Give a name in UTF-8.');
 }
 
 function checkTarget(target: string, { force, inputs = [] }: OutputOptions): void {
