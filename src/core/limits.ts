@@ -99,6 +99,8 @@ export const LIMITS = {
   /** A row group is held in memory as a whole: one of a thousand pictures has some 500 MB. */
   parquetGroupBytes: 2 * GiB,
 
+  /** Values of one input made of one item: a picture of 4096 x 4096, or 200 MB as float32. */
+  inputValues: 3 * 4096 * 4096,
   /** One picture: bytes of its file, and pixels once decoded (120 MB as RGB). */
   imageBytes: 20_000_000,
   imagePixels: 40_000_000,

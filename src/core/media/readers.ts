@@ -47,6 +47,7 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
   const grid = inputs.find((input) => isKind(input, 'image-grid'));
   const readers: Reader[] = [];
   for (const input of inputs.toSorted((a, b) => needsPicture(a) - needsPicture(b))) {
+    assertBounded(input);
     if (isKind(input, 'image'))
       readers.push(await (input.preprocess.layout === 'patches' ? patchReader(input, grid) : imageReader(input)));
     else if (isKind(input, 'text'))
@@ -215,6 +216,25 @@ async function textReader(
 }
 
 /** Where the contract fixes the size of a frame, the model must take that size. */
+/** Sizes in a contract may be a stranger's: what they come to for one item is looked at before it is made. */
+function assertBounded(input: ContractInput): void {
+  const values = valuesOf(input);
+  if (values <= LIMITS.inputValues) return;
+  throw unkept(input, `takes up to ${values} values for one item, over the limit of ${LIMITS.inputValues}`);
+}
+
+function valuesOf({ preprocess, shape }: ContractInput): number {
+  const fixed = typeof shape[1] === 'number' ? shape[1] : 0;
+  if (preprocess.kind === 'text') return Math.max(preprocess.maxTokens, preprocess.length ?? 0, fixed);
+  if (preprocess.kind === 'audio') return Math.max(preprocess.minSamples, preprocess.maxSamples, fixed);
+  if (preprocess.kind !== 'image' && preprocess.kind !== 'video') return 0;
+  const { resize, crop, pad } = preprocess;
+  const shorter = resize.shorterSide ?? 0;
+  const sizes = [[shorter, shorter], resize.exact ?? [], crop ?? [], pad?.size ?? []];
+  const pixels = Math.max(...sizes.map(([height = 0, width = 0]) => height * width));
+  return 3 * pixels * (preprocess.kind === 'video' ? preprocess.frames : 1);
+}
+
 function assertFrameSize(input: ContractInput, { crop, resize }: FrameContract): void {
   const size = crop ?? resize.exact;
   const taken = input.shape.slice(-2);

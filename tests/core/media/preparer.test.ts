@@ -54,6 +54,17 @@ describe('openPreparer', () => {
     await preparer.close();
   });
 
+  it.each<readonly [string, ContractInput[]]>([
+    ['a picture of a side of 30,000', [{ ...image(30_000), shape: ['batch', 3, 'height', 'width'] }]],
+    [
+      'a sound of two billion samples',
+      [{ ...audio, preprocess: { ...audio.preprocess, minSamples: 2 ** 31 } as never }],
+    ],
+    ['a text of a billion tokens', text(1e9)],
+  ])('refuses %s before it is made', async (_, inputs) => {
+    await expect(openPreparer({ inputs, tokenizer: TOKENIZER })).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
+  });
+
   it('normalises each channel by its own mean and deviation', async () => {
     const preparer = await openPreparer({ inputs: [image(8)], tokenizer: null });
     const raw = await openPreparer({
