@@ -31,6 +31,7 @@ const PACKAGES = [
   'netcal',
   'safetensors',
   'pillow',
+  'captum',
 ];
 
 /** @returns {{command: string, versions: Record<string, string>, rival: (rival: object) => object}} */

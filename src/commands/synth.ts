@@ -29,6 +29,10 @@ export default class Synth extends HpsCommand<SynthReport> {
       helpValue: 'LIST',
       description: `Some of ${SYNTH_MODALITIES.join(', ')} (image,text,audio, or what --source has of them); video needs ffmpeg`,
     }),
+    perturbation: Flags.string({
+      helpValue: 'LIST',
+      description: 'Only this damage, such as blur,noise; blurred-square and pasted-square are made only when named',
+    }),
     pairs: Flags.integer({
       min: 1,
       max: 10_000_000,
@@ -74,6 +78,7 @@ export default class Synth extends HpsCommand<SynthReport> {
         force: flags.force,
         source: flags.source,
         modalities: flags.modality === undefined ? undefined : parseModalities(flags.modality),
+        perturbations: flags.perturbation?.split(',').map((id) => id.trim()),
         pairs: flags.pairs,
         pairsPerSource: flags['pairs-per-source'],
         raters: flags.raters,

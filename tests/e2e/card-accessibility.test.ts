@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { explainDecisions } from '../../src/core/lifecycle/explain/explain.js';
 import { evaluated, HOSTILE_NAMES, makeCard, writeTexts } from '../helpers/cards.js';
 import { exportFile } from '../helpers/pico.js';
 import { sharedFolder } from '../helpers/temp.js';
@@ -28,11 +29,16 @@ describe.skipIf(!existsSync(CHROMIUM))('the HTML card in a browser (skipped with
     const report = await evaluated(folder, { prompts: 20, groups: HOSTILE_NAMES, model: sha256 });
     await makeCard(join(folder, 'stated.html'), { model, evaluations: [report], ...writeTexts(folder) });
     await makeCard(join(folder, 'gaps.html'), { model, evaluations: [report] });
+    // A page of an explanation is made of the same blocks, and of words on colours.
+    const text = join(folder, 'text.onnx');
+    await exportFile(text, { mode: 'pair', modality: 'text' });
+    const sample = { left: 'a <script>alert(1)</script> small & red fox', right: 'no' };
+    await explainDecisions({ model: text, input: { sample }, out: join(folder, 'why'), check: true });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
   }, 120_000);
   afterAll(() => browser?.close());
 
-  const views = ['stated.html', 'gaps.html'].flatMap((file) =>
+  const views = ['stated.html', 'gaps.html', 'why/index.html'].flatMap((file) =>
     (['light', 'dark'] as const).flatMap((scheme) => [
       { file, scheme, width: 1280 },
       { file, scheme, width: 390 },

@@ -133,7 +133,12 @@ export class Explainer {
       baselineLogit: result.baselineLogit,
       completeness: result.completeness,
       maps,
-      warnings: [...result.warnings, ...nothingFound(maps), ...otherLogit(logit, result.logit)],
+      warnings: [
+        ...result.warnings,
+        ...nothingFound(maps),
+        ...otherLogit(logit, result.logit),
+        ...notWhere(maps, method),
+      ],
     };
   }
 
@@ -235,6 +240,14 @@ function nothingFound(maps: readonly PartMap[]): string[] {
   if (maps.some(({ map }) => map.values.some((value) => value !== 0))) return [];
   return [
     'Every attribution is 0: the model is saturated here, or does not look at these inputs. Try --method ig or occlusion.',
+  ];
+}
+
+/** What fails to find a planted token: see the slow tests. */
+function notWhere(maps: readonly PartMap[], method: MethodId): string[] {
+  if ((method !== 'gradient' && method !== 'smoothgrad') || !maps.some(({ part }) => part.kind === 'text')) return [];
+  return [
+    'Of a text, a gradient says how steeply f changes at each token, not which of them carry it: where one token alone decides, it does not find it.',
   ];
 }
 

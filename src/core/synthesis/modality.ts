@@ -12,6 +12,8 @@ export interface StoredItem {
 export interface SynthModality<T> {
   readonly id: SynthModalityId;
   readonly perturbations: readonly Perturbation<T>[];
+  /** Further ones, which are made only where they are asked for by name. */
+  readonly onRequest?: readonly Perturbation<T>[];
   /** @throws HpsError BACKEND_UNAVAILABLE where a program it needs is missing */
   prepare?(): Promise<void>;
   /** A source of its own making. */

@@ -29,6 +29,8 @@ export interface SynthOptions extends Run {
   readonly force?: boolean;
   /** Without it, image, text and audio; of these, with `source`, the ones it has files for. */
   readonly modalities?: readonly SynthModalityId[];
+  /** Ids of the damage to do; without it, all that every modality has but those that are made on request. */
+  readonly perturbations?: readonly string[];
   /** Comparisons to make in each modality. */
   readonly pairs?: number;
   /** Comparisons that share a source, where there are sources enough. */
@@ -100,7 +102,7 @@ export async function synthesize(given: SynthOptions): Promise<SynthReport> {
   const options = filled(given, SYNTH_DEFAULTS);
   const { out, force, source } = options;
   if (source !== undefined) refuseNested(source, out);
-  const modalities = await chooseModalities(options);
+  const modalities = choosePerturbations(await chooseModalities(options), options.perturbations);
   for (const modality of modalities) await modality.prepare?.();
   return withAtomicFolder(out, { force, marker: MANIFEST }, async (folder) => {
     const manifest = await new Synthesis(folder, options).run(modalities);
@@ -254,6 +256,26 @@ async function chooseModalities({ modalities, source, sizes }: Settled): Promise
   throw new HpsError('DATA_INVALID', `${name}: has no picture, text or sound`, {
     hint: `Give files that end in ${usual.flatMap(({ endings }) => endings).join(', ')}, or say what they are with \`modality\`.`,
     details: { folder: name },
+  });
+}
+
+/** The modalities with the damage that is asked for; those that have none of it are left out. */
+function choosePerturbations(
+  modalities: readonly SynthModality<unknown>[],
+  ids: readonly string[] | undefined,
+): readonly SynthModality<unknown>[] {
+  if (ids === undefined) return modalities;
+  const all = modalities.flatMap(({ perturbations, onRequest = [] }) => [...perturbations, ...onRequest]);
+  const unknown = ids.find((id) => !all.some((perturbation) => perturbation.id === id));
+  if (unknown !== undefined) {
+    throw new HpsError('USAGE', `there is no perturbation ${JSON.stringify(unknown)}`, {
+      hint: `There are ${[...new Set(all.map(({ id }) => id))].join(', ')}.`,
+      details: { perturbation: unknown },
+    });
+  }
+  return modalities.flatMap((modality) => {
+    const chosen = [...modality.perturbations, ...(modality.onRequest ?? [])].filter(({ id }) => ids.includes(id));
+    return chosen.length > 0 ? [{ ...modality, perturbations: chosen }] : [];
   });
 }
 

@@ -5,13 +5,14 @@ import type { Pixels } from '../../media/image/pixels.js';
 import { resize } from '../../media/image/resample.js';
 import { mediaName, readMedia } from '../../media/read-media.js';
 import type { SynthModality } from '../modality.js';
-import { IMAGE_PERTURBATIONS } from './perturbations.js';
+import { IMAGE_PERTURBATIONS, LOCAL_PERTURBATIONS } from './perturbations.js';
 import { drawScene } from './scenes.js';
 
 /** @param size - side of the pictures drawn, and the longer side that pictures of the user's are reduced to */
 export const imageModality = (size: number): SynthModality<Pixels> => ({
   id: 'image',
   perturbations: IMAGE_PERTURBATIONS,
+  onRequest: LOCAL_PERTURBATIONS,
   draw: (random) => drawScene(random, size),
   endings: ['.jpg', '.jpeg', '.png', '.webp', '.bmp'],
   async read(path) {

@@ -2,7 +2,7 @@ import type { Random } from '../../bytes/random.js';
 import { encodeJpeg } from '../../media/encode-image.js';
 import { decodeImage } from '../../media/image/decode.js';
 import type { Pixels } from '../../media/image/pixels.js';
-import type { Perturbation } from '../perturbation.js';
+import { MAX_STRENGTH, type Perturbation } from '../perturbation.js';
 import { type Colour, hsl, mix } from './canvas.js';
 import { addNoise, edgeStrength, gaussianBlur, mapColours, throughThumbnail } from './filters.js';
 
@@ -48,6 +48,45 @@ export const IMAGE_PERTURBATIONS: readonly Perturbation<Pixels>[] = [
   },
   { id: 'style', weight: 1, apply: restyle },
 ];
+
+/** Side of a damaged square as a share of the shorter side, by strength. */
+const SQUARE_SIDE = [0, 0.2, 0.25, 0.3, 0.35, 0.4];
+/** A square is blurred with the same deviation at every strength: what grows is the square. */
+const SQUARE_BLUR = 6;
+
+/** Damage to one square of the picture, elsewhere clean: made when it is asked for by name, to see whether explanations find it. */
+export const LOCAL_PERTURBATIONS: readonly Perturbation<Pixels>[] = [
+  {
+    id: 'blurred-square',
+    weight: 1,
+    apply: (clean, strength, random) =>
+      withSquare(clean, strength, random, () => gaussianBlur(clean, SQUARE_BLUR * scaleOf(clean))),
+  },
+  {
+    id: 'pasted-square',
+    weight: 1,
+    apply: (clean, strength, random) => {
+      const colour = hsl(random.uniform(), 0.9, 0.5);
+      return withSquare(clean, strength, random, () => mapColours(clean, () => colour));
+    },
+  },
+];
+
+/** The picture with a square of another one; its middle stays where it is whatever the strength. */
+function withSquare(clean: Pixels, strength: number, random: Random, other: () => Pixels): Pixels {
+  const { width, height } = clean;
+  const largest = SQUARE_SIDE[MAX_STRENGTH] * Math.min(width, height);
+  const side = Math.round(SQUARE_SIDE[strength] * Math.min(width, height));
+  const middle = [width, height].map((length) => random.uniform(largest / 2, length - largest / 2));
+  const [left, top] = middle.map((at) => Math.round(at - side / 2));
+  const from = other();
+  const data = clean.data.slice();
+  for (let y = Math.max(0, top); y < Math.min(height, top + side); y++) {
+    const [start, end] = [Math.max(0, left), Math.min(width, left + side)].map((x) => 3 * (y * width + x));
+    data.set(from.data.subarray(start, end), start);
+  }
+  return { ...clean, data };
+}
 
 /** Turns the hue about the grey axis and lays a tint over the whole, so that grey pictures change too. */
 function shiftColours(clean: Pixels, strength: number, random: Random): Pixels {
