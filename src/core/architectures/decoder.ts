@@ -8,7 +8,7 @@ import { ACTIVATION_NAMES, type ActivationName } from './blocks/activations.js';
 import { column, type LinearStep, linearSteps } from './blocks/heads.js';
 import { bothMasks, causalMask, keyMask } from './blocks/masks.js';
 import { type Norm, normalize } from './blocks/norms.js';
-import { atLastBut, lastToken } from './blocks/pooling.js';
+import { atLastBut, atLastSeen } from './blocks/pooling.js';
 import { type RotaryScaling, rotaryPositions } from './blocks/positions.js';
 import { type BlockOptions, stack, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type Family, type FamilyContext } from './family.js';
@@ -319,7 +319,9 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
     let tokens = graph.lookUp(WORDS, ids, dtype, [options.vocab, options.hidden]);
     if (options.kind.gemma) tokens = graph.mul(tokens, graph.scalar(Math.sqrt(options.hidden), dtype));
     const states = decoderStates(graph, tokens, mask, options);
-    return { embedding: options.pad === null ? lastToken(graph, states) : atLastBut(graph, states, ids, options.pad) };
+    // Published without a padding id, a row is scored at its end: that of its mask, since rows are padded here.
+    const pool = options.pad === null ? atLastSeen(graph, states, mask) : atLastBut(graph, states, ids, options.pad);
+    return { embedding: pool };
   },
 
   embeddingWidth: ({ options }) => options.hidden,

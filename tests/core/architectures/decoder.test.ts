@@ -101,6 +101,26 @@ describe('a decoder configured otherwise', () => {
     });
   });
 
+  it('published without a padding id, is read at the end of each row, however it is filled up', async () => {
+    const checkpoint = reconfigured(golden('llama-biases'), { pad_token_id: undefined });
+    const out = join(tempFolder(), 'no-pad.onnx');
+    await exportFile(out, { checkpoint, gate: 'off' });
+    const session = await openSession(out, { threads: 1 });
+    const row = (values: readonly number[]): TensorValue => ({
+      dtype: 'I64',
+      shape: [1, values.length],
+      data: BigInt64Array.from(values, BigInt),
+    });
+    const score = async (ids: readonly number[], mask: readonly number[]): Promise<number> => {
+      const feeds = { input_ids: row(ids), attention_mask: row(mask) };
+      return floatsOf((await session.run(new Map(Object.entries(feeds)))).get('utility_logit')!)[0];
+    };
+    const alone = await score([5, 7, 9], [1, 1, 1]);
+    expect(await score([5, 7, 9, 0, 0], [1, 1, 1, 0, 0])).toBeCloseTo(alone, 5);
+    expect(await score([5, 7, 9, 0, 0], [1, 1, 1, 1, 1])).not.toBeCloseTo(alone, 2);
+    await session.release();
+  });
+
   it.each([
     ['llama', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, /rotary positions of the kind "yarn" are not read/],
     ['llama', { model_type: 'phi3' }, /the tensors are those of Llama .* "phi3" by config.json/],

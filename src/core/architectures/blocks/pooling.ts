@@ -23,9 +23,17 @@ export const firstPlaceOf = (graph: GraphBuilder, ids: Value, id: number): Value
 export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number): Value =>
   graph.scope('pool', () => {
     const isText = graph.cast(graph.not(graph.equal(ids, graph.scalar(pad, 'I64'))), 'I64');
-    const place = graph.mul(graph.positionsOf(ids, 1), isText);
-    return graph.tokenAt(x, graph.argMax(graph.cast(place, 'I32'), 1));
+    return lastWhere(graph, x, isText);
   });
+
+/** The last token that the mask int64 [batch, tokens] keeps: of a row without padding, its end. */
+export const atLastSeen = (graph: GraphBuilder, x: Value, mask: Value): Value =>
+  graph.scope('pool', () => lastWhere(graph, x, mask));
+
+function lastWhere(graph: GraphBuilder, x: Value, counts: Value): Value {
+  const place = graph.mul(graph.positionsOf(counts, 1), counts);
+  return graph.tokenAt(x, graph.argMax(graph.cast(place, 'I32'), 1));
+}
 
 /** The last token of the row, padding or not. */
 export const lastToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, -1);
