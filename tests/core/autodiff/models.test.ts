@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { bindShapes } from '../../../src/core/autodiff/bind.js';
 import { Emitter, withOutputs } from '../../../src/core/autodiff/emitter.js';
@@ -37,6 +38,8 @@ interface Source {
   readonly checkpoint: string;
   readonly inputs: string;
   readonly gradients: Readonly<Record<string, ModelGolden>>;
+  /** Before the names of the inputs in their file; by modality and mode where omitted. */
+  readonly prefix?: string;
 }
 
 const goldenOf = (name: string): Source['gradients'] =>
@@ -49,6 +52,8 @@ const NANO_SOURCE: Source = {
   inputs: join(NANO_FOLDER, 'golden.safetensors'),
   gradients: goldenOf('nano'),
 };
+
+const DECODERS = goldenOf('decoders');
 
 function summary(gradient: Float32Array): number[] {
   const along = (seed: number): number => {
@@ -82,14 +87,21 @@ async function asInCheckpoint(
 }
 
 /** Runs a model of a modality with its gradients: the loss, and the summary of each gradient by checkpoint key or input. */
-async function differentiate(source: Source, modality: Modality, mode: 'item' | 'pair', opset: number) {
+async function differentiate(
+  source: Source,
+  name: string,
+  { modality, mode, opset }: { modality: Modality; mode: 'item' | 'pair'; opset: number },
+) {
   const folder = tempFolder();
   const path = join(folder, 'exported.onnx');
   await exportFile(path, { checkpoint: source.checkpoint, modality, mode, opset });
   const file = openOnnx(path);
   try {
     const manifest = manifestOf(file.model, path) as Manifest;
-    const feeds = await goldenInputs(source.inputs, mode === 'item' ? `${modality}/in/` : `${modality}/pair/in/`);
+    const feeds = await goldenInputs(
+      source.inputs,
+      source.prefix ?? (mode === 'item' ? `${modality}/in/` : `${modality}/pair/in/`),
+    );
     const bound = await bindShapes(file.model, feeds);
     const graph = new Emitter(bound, 'loss/');
     const outputs = file.model.graph.output.map(({ name }) => name).toSorted();
@@ -99,7 +111,7 @@ async function differentiate(source: Source, modality: Modality, mode: 'item' | 
       return graph.reduce('ReduceSum', weighted, [...shape.keys()], false);
     });
     const loss = graph.sum(parts).name;
-    const trained = source.gradients[`${modality}/${mode}`].parameters; // without running statistics and spectra
+    const trained = source.gradients[name].parameters; // without running statistics and spectra
     const parameters = Object.entries(manifest.parameters ?? {}).filter(([, { key }]) => key in trained);
     const inputs = [...feeds].filter(([, value]) => isFloatValue(value)).map(([name]) => name);
     const result = gradients(graph.finish(), { loss, wrt: [...parameters.map(([name]) => name), ...inputs] });
@@ -131,11 +143,12 @@ const relativeError = (actual: Summary | undefined, [norm, ...along]: Summary): 
   Math.max(...[norm, ...along].map((expected, i) => Math.abs((actual?.[i] ?? Number.NaN) - expected))) /
   Math.max(norm, LEAST_NORM);
 
+/** @param name - of the golden gradients: MODALITY/MODE, or a fixture of texts */
 async function checkGradients(source: Source, name: string): Promise<void> {
-  const [modality, mode] = name.split('/') as [Modality, 'item' | 'pair'];
+  const [modality, mode] = (name.includes('/') ? name.split('/') : ['text', 'item']) as [Modality, 'item' | 'pair'];
   const golden = source.gradients[name];
   // The forms of both ends: norms and GELU as operators, and taken apart.
-  const found = await differentiate(source, modality, mode, mode === 'item' ? 20 : 14);
+  const found = await differentiate(source, name, { modality, mode, opset: mode === 'item' ? 20 : 14 });
   expect(found.loss).toBeCloseTo(golden.loss, 4);
   for (const [key, expected] of Object.entries(golden.parameters)) {
     expect(relativeError(found.parameters.get(key), expected), key).toBeLessThan(1e-4);
@@ -154,4 +167,10 @@ describe('the gradients of a whole model', () => {
     'are those of PyTorch to 1e-4: nano, %s (skipped where the nano fixture is absent)',
     (name) => checkGradients(NANO_SOURCE, name),
   );
+
+  it.each(Object.keys(DECODERS))('are those of PyTorch to 1e-4: %s with a score head', (name) => {
+    const folder = fileURLToPath(new URL(`../../golden/decoders/${name}/`, import.meta.url));
+    const source = { checkpoint: folder, inputs: join(folder, 'golden.safetensors'), prefix: 'item/in/' };
+    return checkGradients({ ...source, gradients: DECODERS }, name);
+  });
 });
