@@ -116,7 +116,7 @@ describe.skipIf(!existsSync(join(MINILM, 'modules.json')) || !existsSync(CONVERS
         ),
       );
       expect(tuned).toMatchObject({ trained: { parameters: WIDTH + 1 } });
-      expect(tuned.gained.auc.after.value ?? tuned.gained.auc.after).toBeGreaterThan(0.5);
+      expect(tuned.gained.auc.after).toBeGreaterThan(tuned.gained.auc.before);
       await run(
         ...['quantize', at('tuned.onnx'), '--out', at('small.onnx'), '--scheme', 'weight-only'],
         ...['--calibration', at('held.jsonl'), '--budget', 'flips=0.05,kendall=0.95'],
@@ -130,6 +130,6 @@ describe.skipIf(!existsSync(join(MINILM, 'modules.json')) || !existsSync(CONVERS
         ...['--calibration', at('calibrator.json'), '--quantization', at('small.onnx.report.json')],
       );
     },
-    10 * MINUTES,
+    30 * MINUTES,
   );
 });
