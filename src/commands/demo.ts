@@ -13,7 +13,7 @@ const packaged = (path: string): string =>
   relative('', fileURLToPath(new URL(`../../${path}`, import.meta.url))) || '.';
 
 export default class Demo extends HpsCommand<DemoReport> {
-  static override summary = 'Walk the whole road on two small models: from checkpoints to a verified model card.';
+  static override summary = 'Run the full pipeline on two small models: from checkpoints to a verified model card.';
   static override description =
     `Each step prints the command that does the same. Comparisons whose truth is known are drawn, both checkpoints are exported
 and verified, joined, quantized, calibrated, judged by the way in which pictures and texts were damaged, and profiled; a model

@@ -23,7 +23,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
     output: Flags.string({
       required: true,
       helpValue: 'FILE',
-      description: 'File to write: its ending says the format',
+      description: 'File to write; its extension decides the format',
     }),
     from: fromFlag,
     'batch-size': batchSizeFlag,

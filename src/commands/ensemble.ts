@@ -29,7 +29,7 @@ export default class Ensemble extends HpsCommand<EnsembleReport> {
   static override description =
     `The ensemble's log-odds are a weighted average of the members' logits. With --fit the weights are those of
 non-negative logistic stacking, and every figure is out of fold: clusters (rows of one prompt) are never split.
-A member without a score for a row says nothing there: it counts as a logit of 0. With --member the models become
+A member without a score for a row contributes a logit of 0. With --member the models become
 one ONNX file, which is written only if it gives the average of its members.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --fit --scores clip=clip.jsonl --scores tifa=tifa.jsonl --labels labels.jsonl --out ensemble.json',
@@ -49,7 +49,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
     weights: Flags.custom<ReadonlyMap<string, number>>({
       parse: async (text) => parseWeights(text),
       helpValue: 'NAME=0.6,…',
-      description: 'Weights of the logits as they come; they are divided by their sum',
+      description: 'Weights of the raw logits, normalised to sum to 1',
       exclusive: ['apply'],
     })(),
     labels: Flags.string({ helpValue: 'FILE', description: 'Judged pairs: JSONL, CSV or Parquet' }),

@@ -24,7 +24,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     labels: Flags.string({ required: true, helpValue: 'FILE', description: 'Human labels: JSONL, CSV or Parquet' }),
     calibrator: Flags.string({
       helpValue: 'FILE',
-      description: 'Calibrator of this model; without it p = sigmoid(logit), which is said',
+      description: 'Calibrator of this model; without it p = sigmoid(logit), reported as uncalibrated',
     }),
     by: Flags.string({
       helpValue: 'groups.a,groups.b',

@@ -128,7 +128,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
     run: Flags.string({ helpValue: 'FOLDER', description: 'Keeps log and state of the run there, for --resume' }),
-    resume: Flags.boolean({ description: 'Go on with the run in --run' }),
+    resume: Flags.boolean({ description: 'Resume the run in --run' }),
     gate: gateFlag,
     'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,

@@ -44,7 +44,7 @@ The opset of the model is kept. The target file changes only when the gate passe
       options: [...SCHEME_IDS, 'auto'] as const,
       default: QUANTIZE_DEFAULTS.scheme,
       description:
-        'How to spend fewer bits; auto tries them and recommends one that keeps the budget and is not slower here',
+        'Quantization scheme; auto tries them all and recommends one that stays within the budget and is not slower here',
     })(),
     calibration: Flags.string({
       helpValue: 'FILE',

@@ -11,7 +11,7 @@ export default class Train extends HpsCommand<TrainReport> {
   static override description = [
     'The configuration has the sections model (sizes) and training (the recipe). The folder gets checkpoint.safetensors (the best',
     'by validation AUC), config.json, tokenizer.json, log.jsonl, environment.json (what it ran on: system, processor, driver, versions), curve.svg and',
-    'state.safetensors, from which --resume goes on bit for bit.',
+    'state.safetensors, from which --resume continues bit for bit.',
   ].join(' ');
   static override examples = [
     '<%= config.bin %> <%= command.id %> --config configs/hpsv3_nano.yaml --data synth --out run',
@@ -36,13 +36,13 @@ export default class Train extends HpsCommand<TrainReport> {
       description: 'Where the media paths of rows are taken from; by default the folder of their file',
     }),
     cache: cacheFlag,
-    checkpoint: Flags.string({ helpValue: 'FILE', description: 'Checkpoint to go on from, instead of drawn weights' }),
+    checkpoint: Flags.string({ helpValue: 'FILE', description: 'Checkpoint to start from; random weights otherwise' }),
     tokenizer: Flags.string({
       helpValue: 'FILE',
       description: 'tokenizer.json; by default the one beside --checkpoint, else one of bytes',
     }),
     out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder of the run' }),
-    resume: Flags.boolean({ description: 'Go on with the run in --out' }),
+    resume: Flags.boolean({ description: 'Resume the run in --out' }),
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
     seed: seedFlag,

@@ -66,7 +66,7 @@ describe('hpsv3 verify', () => {
     const text = await hpsv3(['verify', model, faulty, '--quick']);
     expect(text.code).toBe(3);
     expect(text.stdout).toContain('First output that moved: embedding');
-    expect(text.stdout).toContain('The gate said no.');
+    expect(text.stdout).toContain('The gate failed.');
   });
 
   it('names the head’s own output where only the head is at fault', async () => {

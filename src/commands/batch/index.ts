@@ -46,7 +46,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     from: fromFlag,
     to: toFlag,
     shard: shardFlag,
-    resume: Flags.boolean({ description: 'Go on with an unfinished run of the same model, input and options' }),
+    resume: Flags.boolean({ description: 'Resume an unfinished run of the same model, input and options' }),
     errors: Flags.string({
       helpValue: 'FILE',
       description: 'File for rows without a score; by default OUT.errors.jsonl',

@@ -29,7 +29,7 @@ export const quietFlag = Flags.boolean({ char: 'q', description: 'No progress on
 
 export const cacheFlag = Flags.string({
   helpValue: 'FOLDER',
-  description: 'Keeps prepared pictures, sounds and clips there; the next run on the same files reads them',
+  description: 'Cache of preprocessed images, audio and video, reused by later runs on the same files',
 });
 
 export const GATE_LEVELS = ['off', 'quick', 'full'] as const;

@@ -58,7 +58,7 @@ function describeMoved({ firstMoved, firstDivergence }: GateReport): string[] {
 
 function verdict({ passed, level, reference, comparedOn }: GateReport, source: string): string {
   if (level === 'off') return 'The gate was off: nothing was checked.';
-  if (!passed) return 'The gate said no.';
+  if (!passed) return 'The gate failed.';
   if (reference === 'none')
     return 'The model agrees with itself; it was compared with no other (give --golden to verify it).';
   const against = { golden: 'the golden outputs', source, members: 'the weighted average of its members' }[reference];

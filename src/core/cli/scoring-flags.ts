@@ -16,7 +16,7 @@ export const deviceFlag = Flags.custom<string>({
   },
   default: DEFAULT_DEVICE,
   helpValue: 'cpu|webgpu|cuda:N|auto',
-  description: 'Where the model runs; auto takes what there is, and says so',
+  description: 'Where the model runs; auto picks the best device available and reports it',
 });
 
 export const scoringFlags = {

@@ -7,7 +7,7 @@ export function gateFailed(file: string, gate: GateReport): HpsError {
   const moved = gate.firstMoved ? `; first output that moved: ${gate.firstMoved.output}` : '';
   return new HpsError(
     'GATE_FAILED',
-    `${file}: the gate said no (${failed.map(({ name }) => name).join(', ')})${moved}`,
+    `${file}: the gate failed (${failed.map(({ name }) => name).join(', ')})${moved}`,
     {
       hint: `${failed[0]?.detail ?? ''} Nothing was written.`.trim(),
       details: { gate },
