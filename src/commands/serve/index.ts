@@ -4,7 +4,7 @@ import { configFlag } from '../../core/cli/flags.js';
 import { listenToHangup } from '../../core/cli/interruption.js';
 import { formatServing } from '../../core/cli/render-serve.js';
 import { batchSizeFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../../core/cli/scoring-flags.js';
-import { namedModels } from '../../core/cli/serve-flags.js';
+import { namedModels, shareOf } from '../../core/cli/serve-flags.js';
 import type { ServeReport } from '../../core/lifecycle/serve/serve.js';
 
 const NOTHING_LOST = () => 'Every request that was taken is answered first; a second signal ends it at once.';
@@ -44,6 +44,22 @@ export default class Serve extends HpsCommand<ServeReport> {
       min: 1,
       max: 64,
       description: 'Processes that run a model side by side, each with its own copy',
+    }),
+    dialect: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      options: ['pickle'],
+      description: 'Speak this one too: pickle, as flow_grpo and verl-omni send it, read as data and never executed',
+    }),
+    shadow: Flags.string({
+      helpValue: 'FILE.onnx',
+      description:
+        'Let this model score a share of the rows after they are answered, and count what it decides otherwise',
+    }),
+    'shadow-share': Flags.string({ default: '0.1', helpValue: 'SHARE', description: 'Of the rows, for --shadow' }),
+    'log-scores': Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Write a line for each row that was answered, without its content: what `hpsv3 drift` reads',
     }),
     tokens: Flags.string({
       helpValue: 'FILE',
@@ -108,6 +124,10 @@ export default class Serve extends HpsCommand<ServeReport> {
           models: namedModels(flags.model ?? [], calibrator),
           modelFolder: flags.models,
           card: flags.card,
+          dialects: flags.dialect,
+          shadow:
+            flags.shadow === undefined ? undefined : { file: flags.shadow, share: shareOf(flags['shadow-share']) },
+          logScores: flags['log-scores'],
           tokens: flags.tokens,
           tls: flags.cert && flags.key ? { cert: flags.cert, key: flags.key } : undefined,
           rowsPerMinute: flags['rate-limit'],

@@ -22,3 +22,10 @@ export function namedModels(given: readonly string[], calibrator: string | undef
     return { name, file: isNamed ? text.slice(at + 1) : text, calibrator };
   });
 }
+
+/** A share of the rows, in (0, 1]. @throws HpsError USAGE */
+export function shareOf(text: string): number {
+  const share = Number(text);
+  if (share > 0 && share <= 1) return share;
+  throw new HpsError('USAGE', `--shadow-share ${text}: must be above 0 and at most 1`);
+}

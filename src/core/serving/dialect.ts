@@ -42,7 +42,7 @@ export interface Route {
   /** Of the body and of the answer, for `/openapi.json`. */
   readonly body?: z.ZodType;
   readonly answer?: z.ZodType;
-  /** Whether a body is in this dialect, where several have a route at one place. The one without is the default. */
+  /** Whether a body is in this dialect, where several have a route at one place; a body that none claims is the first one's. */
   claims?(body: JsonObject): boolean;
   handle(call: Call): Promise<Answer> | Answer;
   /** Takes a body of `application/x-ndjson` as it comes, instead of `handle`. */
@@ -55,6 +55,8 @@ export interface Dialect {
   readonly id: string;
   readonly title: string;
   readonly routes: readonly Route[];
+  /** Spoken only where it is asked for. */
+  readonly optional?: boolean;
   /** Paths that begin so have errors of this dialect, also where no route is. */
   readonly prefix?: string;
   /** A failure as its clients expect it. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isJsonObject } from '../bytes/json.js';
+import { didYouMean } from '../bytes/suggest.js';
 import { HpsError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { Admission } from './admission.js';
@@ -15,10 +16,12 @@ import { serverDialect } from './dialects/server.js';
 import { failureOf, RequestError } from './failure.js';
 import { redactedPath, type ServerLog, SILENT } from './log.js';
 import { Metrics } from './metrics.js';
-import { type LoadOptions, type ModelFollowers, ModelSet, type ModelSource, ServedModel } from './model.js';
+import { Generation, type LoadOptions, type ModelFollowers, ModelSet, type ModelSource, ServedModel } from './model.js';
 import { openApi } from './openapi.js';
 import { RateLimit } from './rate-limit.js';
-import { Serving } from './serving.js';
+import { ScoreLog } from './score-log.js';
+import { type RowFollower, Serving } from './serving.js';
+import { Shadow } from './shadow.js';
 import { type Client, type TokenEntry, Tokens } from './tokens.js';
 
 /** Bounds of a server, each with a default that suits most. */
@@ -58,6 +61,12 @@ export interface ServerOptions extends Partial<LoadOptions> {
   readonly tokens?: readonly TokenEntry[];
   /** PEM of certificate and key: HTTPS instead of HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Dialects that are not spoken unless they are asked for: `pickle`. */
+  readonly dialects?: readonly string[];
+  /** A file that scores a share of the rows too, once they are answered, so that flips are seen before it is served. */
+  readonly shadow?: { readonly file: string; readonly share: number };
+  /** Folder of the rows that were answered, for `hpsv3 drift`. */
+  readonly logScores?: string;
   /** Rows a minute of each client that has no limit of its own. */
   readonly rowsPerMinute?: number;
   readonly limits?: Partial<ServerLimits>;
@@ -68,7 +77,7 @@ export interface ServerOptions extends Partial<LoadOptions> {
  * A reward server over these models. It listens on nothing until it is told to; a program may also hand it requests.
  * @throws HpsError as `HPSv3Scorer.load`; SELF_CHECK_FAILED for a model whose scores depend on their neighbours
  */
-export async function createServer(options: ServerOptions): Promise<RewardServer> {
+export async function startServer(options: ServerOptions): Promise<RewardServer> {
   const {
     models: sources,
     limits,
@@ -78,12 +87,13 @@ export async function createServer(options: ServerOptions): Promise<RewardServer
     tls,
     rowsPerMinute,
     modelFolder,
-    ...load
+    ...more
   } = options;
+  const { dialects: asked = [], shadow, logScores, ...load } = more;
   const bounds = { ...DEFAULT_LIMITS, ...limits };
   const admission = new Admission(bounds.queueRows);
   const metrics = new Metrics(() => admission.rows);
-  const followers: ModelFollowers = {
+  const told: ModelFollowers = {
     onWaited: (seconds) => metrics.waited(seconds),
     onRestarted: (model) => {
       metrics.restarts.inc({ model });
@@ -92,25 +102,67 @@ export async function createServer(options: ServerOptions): Promise<RewardServer
     onRestartFailed: (model, error) => log.error({ model, err: error }, 'a model could not be loaded again'),
   };
   const settings = { batchSize: 16, adaptive: true, mediaRoot: null, onWork: metrics.work, workers, ...load };
+  if (sources.length === 0) throw new HpsError('USAGE', 'there is no model to serve');
+  const dialects = spoken(asked);
+  const description = openApi(dialects);
+  const rates = new RateLimit(rowsPerMinute ?? null);
   const all: ServedModel[] = [];
+  const followers: RowFollower[] = [];
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all([...all.map((model) => model.close()), ...closers.map((end) => end())]);
+  };
   try {
-    for (const source of sources) all.push(await ServedModel.open(source, settings, followers));
+    for (const source of sources) all.push(await ServedModel.open(source, settings, told));
+    if (shadow) {
+      const second = await Generation.load({ name: 'shadow', file: shadow.file }, { ...settings, workers: 1 }, told);
+      const judge = new Shadow(second, shadow.share, metrics, log);
+      closers.push(() => judge.close());
+      followers.push(({ model, sample, score }) => judge.take(model.source.name, sample, score));
+    }
+    if (logScores !== undefined) {
+      const rows = await ScoreLog.open(logScores, log);
+      closers.push(() => rows.flush());
+      followers.push(({ model, sample, score, id }) => rows.take(model.scorer, sample, score, id));
+    }
   } catch (error) {
-    await Promise.all(all.map((model) => model.close()));
+    await close();
     throw error;
   }
-  const description = openApi(DIALECTS);
-  const rates = new RateLimit(rowsPerMinute ?? null);
-  const serving = new Serving(
-    new ModelSet(all),
+  const serving = new Serving({
+    models: new ModelSet(all),
     admission,
-    rates,
+    rateLimit: rates,
     metrics,
     log,
-    () => description,
-    modelFolder ?? null,
-  );
-  return new RewardServer(serving, bounds, tokens ? new Tokens(tokens) : null, tls ?? null);
+    describe: () => description,
+    modelFolder: modelFolder ?? null,
+    followers,
+  });
+  return new RewardServer(serving, bounds, {
+    dialects,
+    tokens: tokens ? new Tokens(tokens) : null,
+    tls: tls ?? null,
+    close,
+  });
+}
+
+/** All dialects but those that are not asked for. @throws HpsError USAGE for one that there is not */
+function spoken(asked: readonly string[]): Dialect[] {
+  const unknown = asked.find((id) => !DIALECTS.some((dialect) => dialect.id === id));
+  if (unknown !== undefined) {
+    const known = DIALECTS.filter(({ optional }) => optional).map(({ id }) => id);
+    throw new HpsError('USAGE', `there is no dialect ${JSON.stringify(unknown)}`, { hint: didYouMean(unknown, known) });
+  }
+  return DIALECTS.filter(({ id, optional }) => !optional || asked.includes(id));
+}
+
+interface ServerParts {
+  readonly dialects: readonly Dialect[];
+  readonly tokens: Tokens | null;
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** Frees the models. */
+  readonly close: () => Promise<void>;
 }
 
 export class RewardServer {
@@ -122,9 +174,9 @@ export class RewardServer {
   constructor(
     private readonly serving: Serving,
     private readonly limits: ServerLimits,
-    private readonly tokens: Tokens | null,
-    tls: { readonly cert: string; readonly key: string } | null,
+    private readonly parts: ServerParts,
   ) {
+    const { dialects, tls } = parts;
     this.app = fastify({
       logger: false,
       genReqId: ({ headers }) => requestId(headers['x-request-id']),
@@ -140,12 +192,14 @@ export class RewardServer {
     // Bodies are read by us: clients send them with any content type, or none.
     this.app.removeAllContentTypeParsers();
     this.app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    for (const [place, sharing] of placesOf(DIALECTS)) this.addRoute(place, sharing);
+    for (const [place, sharing] of placesOf(dialects)) this.addRoute(place, sharing);
     this.app.setNotFoundHandler((request, reply) => {
       const error = new RequestError('NOT_FOUND', `there is no ${request.method} ${redactedPath(request.url)} here`);
-      return this.fail(error, dialectAt(request.url), request, reply);
+      return this.fail(error, dialectAt(request.url, dialects), request, reply);
     });
-    this.app.setErrorHandler((error, request, reply) => this.fail(error, dialectAt(request.url), request, reply));
+    this.app.setErrorHandler((error, request, reply) =>
+      this.fail(error, dialectAt(request.url, dialects), request, reply),
+    );
     this.noteModels();
   }
 
@@ -160,13 +214,13 @@ export class RewardServer {
    * @throws HpsError USAGE for an address that others can reach, where there are no tokens
    */
   async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
-    if (!this.tokens && !isLoopback(host)) {
+    if (!this.parts.tokens && !isLoopback(host)) {
       throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
         hint: 'Make one with `hpsv3 serve token new NAME --tokens FILE` and give --tokens FILE, or listen on 127.0.0.1.',
         details: { host },
       });
     }
-    this.guarded = !this.tokens;
+    this.guarded = !this.parts.tokens;
     await this.app.listen({ host, port });
     const { address, port: actual } = this.app.server.address() as AddressInfo;
     return { host: address, port: actual };
@@ -174,8 +228,8 @@ export class RewardServer {
 
   /** From now on these tokens alone are taken. */
   replaceTokens(entries: readonly TokenEntry[]): void {
-    if (!this.tokens) throw new RangeError('this server was made without tokens');
-    this.tokens.replace(entries);
+    if (!this.parts.tokens) throw new RangeError('this server was made without tokens');
+    this.parts.tokens.replace(entries);
   }
 
   /** A request from a server of the program itself. */
@@ -197,9 +251,7 @@ export class RewardServer {
   /** Takes no more requests, answers those it has, and frees the models. */
   close(): Promise<void> {
     this.drain();
-    this.closing ??= this.app.close().then(async () => {
-      await Promise.all(this.serving.models.all.map((model) => model.close()));
-    });
+    this.closing ??= this.app.close().then(this.parts.close);
     return this.closing;
   }
 
@@ -215,7 +267,7 @@ export class RewardServer {
         const streams = /^application\/(x-)?(ndjson|jsonl)/i.test(request.headers['content-type'] ?? '');
         const streaming = streams ? sharing.find(({ route }) => route.stream) : undefined;
         const call = this.begin(request, reply, streaming ? null : this.deadlineOf(request));
-        let owner = streaming ?? sharing[sharing.length - 1];
+        let owner = streaming ?? sharing[0];
         reply.raw.once('close', () => this.finished(call, reply, owner));
         try {
           call.client = this.clientOf(request, owner.route);
@@ -268,8 +320,8 @@ export class RewardServer {
   private clientOf(request: FastifyRequest, { scope }: Route): Client {
     const anybody = { name: request.ip, rowsPerMinute: null };
     if (this.guarded) assertFromHere(request);
-    if (scope === null || !this.tokens) return anybody;
-    return this.tokens.check(request.raw, scope, (request.params as { token?: string }).token);
+    if (scope === null || !this.parts.tokens) return anybody;
+    return this.parts.tokens.check(request.raw, scope, (request.params as { token?: string }).token);
   }
 
   private finished(call: Call, reply: FastifyReply, { dialect, route }: Owned): void {
@@ -307,7 +359,7 @@ interface Owned {
   readonly route: Route;
 }
 
-/** Routes by their place; where several dialects have one, the one that claims nothing comes last. */
+/** Routes by their place, those of several dialects together. */
 function placesOf(dialects: readonly Dialect[]): [Pick<Route, 'method' | 'url'>, Owned[]][] {
   const places = new Map<string, Owned[]>();
   for (const dialect of dialects) {
@@ -316,10 +368,7 @@ function placesOf(dialects: readonly Dialect[]): [Pick<Route, 'method' | 'url'>,
       places.set(key, [...(places.get(key) ?? []), { dialect, route }]);
     }
   }
-  return Array.from(places.values(), (sharing) => {
-    sharing.sort((a, b) => Number(!a.route.claims) - Number(!b.route.claims));
-    return [sharing[0].route, sharing];
-  });
+  return Array.from(places.values(), (sharing) => [sharing[0].route, sharing]);
 }
 
 /** The dialect that a body at a shared place is in. @throws RequestError where it is in two at once */
@@ -332,11 +381,11 @@ function ownerOf(sharing: readonly Owned[], body: Call['json']): Owned {
       `the body has fields of ${first.dialect.title} and of ${second.dialect.title}`,
     );
   }
-  return first ?? sharing[sharing.length - 1];
+  return first ?? sharing[0];
 }
 
-const dialectAt = (url: string): Dialect =>
-  DIALECTS.find(({ prefix }) => prefix !== undefined && url.startsWith(prefix)) ?? serverDialect;
+const dialectAt = (url: string, dialects: readonly Dialect[]): Dialect =>
+  dialects.find(({ prefix }) => prefix !== undefined && url.startsWith(prefix)) ?? serverDialect;
 
 function send({ status = 200, headers = {}, type, body }: Answer, id: string, reply: FastifyReply): FastifyReply {
   reply.code(status).headers({ 'x-content-type-options': 'nosniff', 'x-request-id': id, ...headers });

@@ -25,6 +25,29 @@ export type Scored =
   | { readonly score: Score; readonly model: ServedModel; readonly failure?: undefined }
   | { readonly failure: Failure; readonly score?: undefined };
 
+/** A row that was answered. */
+export interface AnsweredRow {
+  readonly model: Generation;
+  readonly sample: Sample;
+  readonly score: Score;
+  /** Of the request. */
+  readonly id: string;
+}
+
+/** Is told of each row that was answered, and must not throw. */
+export type RowFollower = (row: AnsweredRow) => void;
+
+export interface ServingParts {
+  readonly models: ModelSet;
+  readonly admission: Admission;
+  readonly rateLimit: RateLimit;
+  readonly metrics: Metrics;
+  readonly log: ServerLog;
+  readonly describe: () => object;
+  readonly modelFolder: string | null;
+  readonly followers: readonly RowFollower[];
+}
+
 /** How long an answer to the question whether the models still score as they did is good for. */
 const RECHECK_MS = 30_000;
 
@@ -36,17 +59,27 @@ export class Serving {
   private checking: Promise<void> | undefined;
   private failedCheck: string | null = null;
 
-  constructor(
-    readonly models: ModelSet,
-    readonly admission: Admission,
-    readonly rateLimit: RateLimit,
-    readonly metrics: Metrics,
-    readonly log: ServerLog,
-    /** OpenAPI of this server. */
-    readonly describe: () => object,
-    /** Folder of which files may be loaded; null where none may but those served already. */
-    readonly modelFolder: string | null,
-  ) {}
+  readonly models: ModelSet;
+  readonly admission: Admission;
+  readonly metrics: Metrics;
+  readonly log: ServerLog;
+  /** Folder of which files may be loaded; null where none may but those served already. */
+  readonly modelFolder: string | null;
+
+  constructor(private readonly parts: ServingParts) {
+    ({
+      models: this.models,
+      admission: this.admission,
+      metrics: this.metrics,
+      log: this.log,
+      modelFolder: this.modelFolder,
+    } = parts);
+  }
+
+  /** OpenAPI of this server. */
+  describe(): object {
+    return this.parts.describe();
+  }
 
   /**
    * Scores the rows of a request, all of which are taken on or none.
@@ -84,14 +117,14 @@ export class Serving {
 
   /** Takes on one row of a stream, when there is room for it. */
   async enterWhenFree({ signal, client }: Asker): Promise<void> {
-    await this.rateLimit.takeWhenFree(client, signal);
+    await this.parts.rateLimit.takeWhenFree(client, signal);
     await this.admission.enterWhenFree(signal);
   }
 
   private enter(rows: number, { client }: Asker): void {
     this.admission.enter(rows);
     try {
-      this.rateLimit.take(client, rows);
+      this.parts.rateLimit.take(client, rows);
     } catch (error) {
       for (let i = 0; i < rows; i++) this.admission.leave();
       throw error;
@@ -114,11 +147,12 @@ export class Serving {
   }
 
   /** The score of a row that was taken on, counted. */
-  private async score(model: Generation, sample: Sample, { signal }: Asker): Promise<Score> {
+  private async score(model: Generation, sample: Sample, { signal, id }: Asker): Promise<Score> {
     const { modality } = model.scorer;
     try {
       const score = await model.score(sample, signal);
       this.metrics.row(modality, sample.task, 'ok');
+      for (const follow of this.parts.followers) follow({ model, sample, score, id });
       return score;
     } catch (error) {
       this.metrics.row(modality, sample.task, 'error');

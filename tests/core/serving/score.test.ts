@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HPSv3Scorer } from '../../../src/core/scoring/scorer.js';
-import { createServer, type RewardServer } from '../../../src/core/serving/server.js';
+import { createServer } from '../../../src/core/serving/create-server.js';
+import type { RewardServer } from '../../../src/core/serving/server.js';
 import { tinyModel, writePicture } from '../../helpers/scoring.js';
 import { sharedFolder } from '../../helpers/temp.js';
 

@@ -7,10 +7,15 @@ const OP = {
   MARK: 0x28,
   NEWFALSE: 0x89,
   BININT: 0x4a,
+  BINFLOAT: 0x47,
   LONG1: 0x8a,
   BINUNICODE: 0x58,
+  BINBYTES: 0x42,
   EMPTY_TUPLE: 0x29,
   TUPLE: 0x74,
+  EMPTY_LIST: 0x5d,
+  APPENDS: 0x65,
+  EMPTY_DICT: 0x7d,
   SETITEMS: 0x75,
   GLOBAL: 0x63,
   REDUCE: 0x52,
@@ -37,6 +42,12 @@ export class PickleWriter {
     }
     bytes.writeBigInt64LE(BigInt(value));
     return this.op('LONG1', Uint8Array.of(8), bytes);
+  }
+
+  float(value: number): this {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleBE(value);
+    return this.op('BINFLOAT', bytes);
   }
 
   intTuple(values: readonly number[]): this {

@@ -7,7 +7,7 @@ import { LIMITS } from '../../limits.js';
 import type { Run } from '../../run.js';
 import { createLog, type LOG_LEVELS, type ServerLog } from '../../serving/log.js';
 import type { FileSource } from '../../serving/model.js';
-import { createServer, type RewardServer, type ServerOptions } from '../../serving/server.js';
+import { type RewardServer, type ServerOptions, startServer } from '../../serving/server.js';
 import { readTokens } from '../../serving/tokens.js';
 import { cardFolder, readCardFacts } from '../card/verify.js';
 
@@ -45,13 +45,13 @@ const STANDARD_ERROR = 2;
 
 /**
  * Serves models until the signal stops it; then every request it has taken is answered before it ends.
- * @throws HpsError as `createServer`; USAGE for an address that cannot be listened on
+ * @throws HpsError as `startServer`; USAGE for an address that cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<ServeReport> {
   const { host, port, logLevel, drainDelay, signal, onListening, onHangup, tokens, tls, card, ...rest } = options;
   const started = performance.now();
   const log = createLog(logLevel, STANDARD_ERROR);
-  const server = await createServer({
+  const server = await startServer({
     ...rest,
     models: withHashes(allModels(options), card),
     tokens: tokens === undefined ? undefined : readTokens(tokens),

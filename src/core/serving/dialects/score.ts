@@ -55,6 +55,7 @@ export const scoreDialect: Dialect = {
       reads: 'json',
       body: bodySchema,
       answer: answerSchema,
+      claims: (body) => Object.hasOwn(body, 'type'),
       handle: scoreBody,
       stream: scoreStream,
     },
