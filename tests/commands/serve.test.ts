@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { HPSV3, hpsv3, PROJECT } from '../helpers/cli.js';
+import { hpsv3, PROJECT } from '../helpers/cli.js';
 import { tinyModel } from '../helpers/scoring.js';
+import { startServer } from '../helpers/serving.js';
 import { sharedFolder } from '../helpers/temp.js';
 
 const folder = sharedFolder();
@@ -10,25 +10,9 @@ beforeAll(async () => {
   model = await tinyModel(folder, 'text');
 });
 
-/** A running server: its address, and its end. */
-async function started(args: readonly string[], program = HPSV3) {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let log = '';
-  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stderr.on('data', (chunk) => {
-      log += chunk;
-      const [, found] = /"url":"([^"]+)"/.exec(log) ?? [];
-      if (found) resolve(found);
-    });
-    child.once('exit', () => reject(new Error(log)));
-  });
-  return { child, url, ended, log: () => log };
-}
-
 describe('hpsv3 serve', () => {
   it('answers what it has taken when it is asked to end, and ends with 0', async () => {
-    const { child, url, ended } = await started(['serve', '--model', model, '--port', '0']);
+    const { child, url, ended } = await startServer(['serve', '--model', model, '--port', '0']);
     const rows = Array.from({ length: 100 }, (_, i) => ({ type: 'text', text: `row ${i}` }));
     const answers = Array.from({ length: 2 }, () =>
       fetch(`${url}/score`, { method: 'POST', body: JSON.stringify(rows) }).then(
@@ -45,7 +29,7 @@ describe('hpsv3 serve', () => {
   it("is the user's own run_hpsv3 --mode serve, too", async () => {
     const program = `${PROJECT}bin/run_hpsv3.js`;
     const args = ['--mode', 'serve', '--model', model, '--port', '0', '--device', 'cpu'];
-    const { child, url, ended } = await started(args, program);
+    const { child, url, ended } = await startServer(args, program);
     const body = JSON.stringify({ type: 'pair', left: 'a', right: 'b' });
     expect(await (await fetch(`${url}/score`, { method: 'POST', body })).json()).toMatchObject({ calibrated: false });
     child.kill('SIGINT');

@@ -24,7 +24,8 @@ export default class Serve extends HpsCommand<ServeReport> {
     }),
     models: Flags.string({
       helpValue: 'FOLDER',
-      description: 'Serve every .onnx of this folder by its name, and let POST /admin/models/reload load files of it',
+      description:
+        'Where POST /admin/models/reload finds files; without --model, every .onnx of it is served by its name',
     }),
     card: Flags.string({
       helpValue: 'FOLDER',

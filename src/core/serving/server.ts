@@ -183,6 +183,7 @@ export class RewardServer {
       connectionTimeout: limits.deadlineMs + STALLED_MS,
       requestTimeout: 0, // bodies have a time of their own, and a stream of rows takes as long as it takes
       forceCloseConnections: 'idle',
+      return503OnClosing: false, // what still comes over an open connection is answered, and ends it
       http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: HEADER_BYTES },
       ...(tls ? { https: { ...tls, headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS } } : {}),
       routerOptions: { maxParamLength: 200 },

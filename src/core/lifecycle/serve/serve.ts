@@ -13,7 +13,7 @@ import { cardFolder, readCardFacts } from '../card/verify.js';
 
 export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarning' | 'tokens' | 'tls' | 'models'> {
   readonly models: readonly FileSource[];
-  /** Folder of which every model is served, by its name without `.onnx`. */
+  /** Folder of which models may be loaded later; where none is named, every one of it is served, by its name without `.onnx`. */
   readonly modelFolder?: string;
   /** Folder of a card: a model that is in it must be the very file it describes. */
   readonly card?: string;
@@ -81,14 +81,11 @@ export async function serve(options: ServeOptions): Promise<ServeReport> {
   }
 }
 
-/** The models named, and those of the folder. @throws HpsError USAGE where there is none, or two have one name */
-function allModels({ models, modelFolder }: ServeOptions): FileSource[] {
-  const named = [...models];
-  for (const file of modelFolder === undefined ? [] : onnxFiles(modelFolder)) {
-    const name = basename(file, '.onnx');
-    if (!named.some((model) => model.name === name)) named.push({ name, file });
-  }
-  if (named.length > 0) return named;
+/** The models named; where none are, every one of the folder. @throws HpsError USAGE where there is none */
+function allModels({ models, modelFolder }: ServeOptions): readonly FileSource[] {
+  if (models.length > 0) return models;
+  const files = modelFolder === undefined ? [] : onnxFiles(modelFolder);
+  if (files.length > 0) return files.map((file) => ({ name: basename(file, '.onnx'), file }));
   throw new HpsError('USAGE', 'there is no model to serve', { hint: 'Give --model FILE.onnx, or --models FOLDER.' });
 }
 
