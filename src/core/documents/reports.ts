@@ -35,9 +35,14 @@ export const REPORTS = {
 } as const;
 export type ReportName = keyof typeof REPORTS;
 
-/** A report as it is printed and written: its schema stands first. A document that carries a schema of its own is left as it is. */
+/**
+ * A report as it is printed and written: its schema stands first, but in a score, which people read from its beginning. A document
+ * that carries a schema of its own is left as it is.
+ */
 export function marked(name: ReportName, report: object): object {
-  return 'schema' in report ? report : { schema: `hpsv3/${name}@1`, ...report };
+  if ('schema' in report) return report;
+  const schema = `hpsv3/${name}@1`;
+  return name === 'score' ? { ...report, schema } : { schema, ...report };
 }
 
 /** The text of a report's file. */
