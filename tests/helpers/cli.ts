@@ -58,6 +58,7 @@ export function hpsv3(args: readonly string[], options: CliOptions = {}): Promis
 async function runHere(args: readonly string[], { cwd, env }: CliOptions): Promise<CliResult> {
   const result: CliResult = { code: null, signal: null, stdout: '', stderr: '' };
   const was = { argv: process.argv, exitCode: process.exitCode, cwd: process.cwd(), exit: process.exit };
+  const removeGuards = watchListeners();
   const restoreEnvironment = setEnvironment({ ...PLAIN, ...env });
   const restoreOutput = [
     capture(process.stdout, (text) => (result.stdout += text)),
@@ -78,8 +79,20 @@ async function runHere(args: readonly string[], { cwd, env }: CliOptions): Promi
     Object.assign(process, { argv: was.argv, exit: was.exit, exitCode: was.exitCode });
     process.chdir(was.cwd);
     restoreEnvironment();
+    removeGuards();
     for (const restore of restoreOutput) restore();
   }
+}
+
+/** @returns what takes away the listeners that were added since: a signal to this process is the test runner's */
+function watchListeners(): () => void {
+  const events = ['SIGHUP', 'SIGINT', 'SIGTERM', 'uncaughtException'] as const;
+  const was = events.map((event) => process.listeners(event as 'SIGTERM'));
+  return () => {
+    for (const [i, event] of events.entries())
+      for (const listener of process.listeners(event as 'SIGTERM'))
+        if (!was[i].includes(listener)) process.removeListener(event, listener);
+  };
 }
 
 /** @returns what puts the variables back */
