@@ -13,10 +13,10 @@ const LIMITS = [
   {
     what: "import 'hpsv3'",
     args: ['--input-type=module', '--eval', `await import('${INDEX}')`],
-    files: 58,
-    kilobytes: 240,
+    files: 66,
+    kilobytes: 265,
   },
-  { what: 'hpsv3 --help', args: [join(root, 'bin/run.js'), '--help'], files: 1, kilobytes: 3 },
+  { what: 'hpsv3 --help', args: [join(root, 'bin/run.js'), '--help'], files: 2, kilobytes: 3 },
   { what: 'hpsv3 score --help', args: [join(root, 'bin/run.js'), 'score', '--help'], files: 220, kilobytes: 900 },
 ];
 

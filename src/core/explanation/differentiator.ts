@@ -145,7 +145,7 @@ export async function explained<T>(work: () => T | Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof HpsError) || error.code !== 'GRADIENT_UNSUPPORTED') throw error;
     throw new HpsError('GRADIENT_UNSUPPORTED', error.message, {
-      hint: 'Explain it with --method occlusion or leave-one-out, which need no gradient.',
+      hint: 'Explain it with `method` occlusion or leave-one-out, which need no gradient.',
       details: error.details,
       cause: error,
     });
@@ -156,7 +156,7 @@ function assertFinite(value: string, gradient: Float32Array): void {
   const at = gradient.findIndex((x) => !Number.isFinite(x));
   if (at < 0) return;
   throw new HpsError('GRADIENT_NONFINITE', `the gradient at ${value} is ${gradient[at]}`, {
-    hint: 'The model overflows on this input: verify it with `hpsv3 verify`, or explain it with --method occlusion.',
+    hint: 'The model overflows on this input: verify it with `hpsv3 verify`, or explain it with `method` occlusion.',
     details: { value, found: String(gradient[at]) },
   });
 }

@@ -196,7 +196,7 @@ export class Explainer {
   /** Rounding to 8 bits has no gradient, and one through float16 is not exact. */
   private assertFloat(): void {
     const quantized = this.manifest?.lineage.findLast(({ step }) => step === 'quantize');
-    const hint = 'Or use --method occlusion, which needs no gradient.';
+    const hint = 'Or use `method` occlusion, which needs no gradient.';
     if (quantized) {
       const source = quantized.inputs[0]?.name ?? 'the file it was made from';
       throw new HpsError(
@@ -210,7 +210,7 @@ export class Explainer {
     }
     if (this.manifest && this.manifest.dtype !== 'fp32') {
       throw new HpsError('GRADIENT_UNSUPPORTED', `${this.name}: gradients in float16 are not exact`, {
-        hint: `Export the checkpoint with --dtype fp32 and explain that. ${hint}`,
+        hint: `Export the checkpoint with \`dtype\` fp32 and explain that. ${hint}`,
         details: { file: this.name, dtype: this.manifest.dtype },
       });
     }
@@ -239,7 +239,7 @@ function mapsOf({ attributions }: MethodResult, parts: readonly BlackBoxPart[], 
 function nothingFound(maps: readonly PartMap[]): string[] {
   if (maps.some(({ map }) => map.values.some((value) => value !== 0))) return [];
   return [
-    'Every attribution is 0: the model is saturated here, or does not look at these inputs. Try --method ig or occlusion.',
+    'Every attribution is 0: the model is saturated here, or does not look at these inputs. Try `method` ig or occlusion.',
   ];
 }
 

@@ -120,12 +120,12 @@ async function embedText(
 
 const noTable = (input: string): HpsError =>
   new HpsError('GRADIENT_UNSUPPORTED', `no gradient to ${input}: its token ids go through no embedding table`, {
-    hint: 'Explain it with --method occlusion or leave-one-out, which need no gradient.',
+    hint: 'Explain it with `method` occlusion or leave-one-out, which need no gradient.',
     details: { value: input },
   });
 
 const notFloat = (input: string): HpsError =>
   new HpsError('GRADIENT_UNSUPPORTED', `no gradient to ${input}: it is not float32`, {
-    hint: 'Explain the float32 export of this model, or use --method occlusion.',
+    hint: 'Explain the float32 export of this model, or use `method` occlusion.',
     details: { value: input },
   });

@@ -144,7 +144,7 @@ function assertFits(opened: OnnxFile, file: string, { device }: OpenModelOptions
     'MODEL_OUT_OF_MEMORY',
     `${file}: ${gib(bytes)} GiB of weights take ${gib(needed)} GiB in memory, and this machine has ${gib(memory)}`,
     {
-      hint: 'Run it in segments (--segments), in large batches: each batch reads all weights. Or quantize it with `hpsv3 quantize`.',
+      hint: 'Run it in segments (`segments`), in large batches: each batch reads all weights. Or quantize it with `hpsv3 quantize`.',
       details: { file, bytes, neededBytes: needed, memoryBytes: memory },
     },
   );

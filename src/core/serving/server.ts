@@ -217,7 +217,7 @@ export class RewardServer {
   async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
     if (!this.parts.tokens && !isLoopback(host)) {
       throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
-        hint: 'Make one with `hpsv3 serve token new NAME --tokens FILE` and give --tokens FILE, or listen on 127.0.0.1.',
+        hint: 'Make one with `hpsv3 serve token new NAME `tokens` FILE` and give `tokens` FILE, or listen on 127.0.0.1.',
         details: { host },
       });
     }

@@ -47,7 +47,7 @@ export function chooseLayout(first: readonly RowFields[], choice: LayoutChoice, 
   if (fitting.length > 1) {
     const names = fitting.map(({ id }) => id);
     throw new HpsError('USAGE', `${file}: may be laid out as ${names.join(' or as ')}`, {
-      hint: `Say which: --layout ${names[0]}.`,
+      hint: `Say which: \`layout\` ${names[0]}.`,
       details: { file, layouts: names },
     });
   }

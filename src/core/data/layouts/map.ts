@@ -31,13 +31,13 @@ export function parseFieldMap(text: string): FieldMap {
   for (const part of text.split(',')) {
     const [target, source, ...rest] = part.split('=').map((piece) => piece.trim());
     if (!source || rest.length > 0 || !isTarget(target)) {
-      throw new HpsError('USAGE', `--map: ${JSON.stringify(part.trim())} maps nothing`, {
+      throw new HpsError('USAGE', `\`map\`: ${JSON.stringify(part.trim())} maps nothing`, {
         hint: `Write FIELD=COLUMN, with FIELD one of ${[...SIDES, ...PLAIN].join(', ')}, left.image, group.NAME.`,
         details: { part },
       });
     }
     if (map.has(target))
-      throw new HpsError('USAGE', `--map: ${target} is given twice`, { hint: 'Give each field one column.' });
+      throw new HpsError('USAGE', `\`map\`: ${target} is given twice`, { hint: 'Give each field one column.' });
     map.set(target, source);
   }
   return map;
@@ -52,7 +52,7 @@ function isTarget(name: string): boolean {
 /** A layout that a map states. */
 export const mapped = (map: FieldMap): Layout => ({
   id: 'map',
-  of: 'what --map says',
+  of: 'what `map` says',
   source: '',
   recognises: () => false,
   *rows(record) {

@@ -115,7 +115,7 @@ function check(attentions: readonly Attention[], shapeOf: (value: string) => rea
 
 const inapplicable = (reason: string): HpsError =>
   new HpsError('METHOD_INAPPLICABLE', `attention cannot explain this model: ${reason}`, {
-    hint: 'Use --method ig, or occlusion.',
+    hint: 'Use `method` ig, or occlusion.',
     details: { reason },
   });
 

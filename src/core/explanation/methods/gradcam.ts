@@ -71,5 +71,5 @@ function lastConvolution(
 
 const noConvolution = (): HpsError =>
   new HpsError('METHOD_INAPPLICABLE', 'the model has no convolution that looks at this sample, so it has no Grad-CAM', {
-    hint: 'Use --method ig, or relevance for a transformer.',
+    hint: 'Use `method` ig, or relevance for a transformer.',
   });

@@ -86,7 +86,7 @@ function allModels({ models, modelFolder }: ServeOptions): readonly FileSource[]
   if (models.length > 0) return models;
   const files = modelFolder === undefined ? [] : onnxFiles(modelFolder);
   if (files.length > 0) return files.map((file) => ({ name: basename(file, '.onnx'), file }));
-  throw new HpsError('USAGE', 'there is no model to serve', { hint: 'Give --model FILE.onnx, or --models FOLDER.' });
+  throw new HpsError('USAGE', 'there is no model to serve', { hint: 'Give `model` FILE.onnx, or `models` FOLDER.' });
 }
 
 function onnxFiles(folder: string): string[] {
@@ -100,7 +100,7 @@ function readFolder(folder: string): string[] {
   } catch (cause) {
     const system = systemErrorCode(cause);
     throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: is no folder that can be read (${system})`, {
-      hint: 'Give --models a folder of .onnx files.',
+      hint: 'Give `models` a folder of .onnx files.',
       details: { file: basename(folder) },
       cause,
     });
@@ -134,7 +134,7 @@ function readTokensAgain(server: RewardServer, path: string, log: ServerLog): vo
 
 const readPem = (path: string): string =>
   Buffer.from(
-    readWhole(path, { limit: LIMITS.configBytes, what: 'a PEM file', hint: 'Give --cert and --key PEM files.' }).bytes,
+    readWhole(path, { limit: LIMITS.configBytes, what: 'a PEM file', hint: 'Give `cert` and `key` PEM files.' }).bytes,
   ).toString();
 
 const stopped = (signal: AbortSignal | undefined): Promise<void> =>

@@ -75,7 +75,7 @@ const gateFigures = ({ pairs, flips, kendall, maxScoreDiff, checks }: GateReport
 /** A file of the folder of models, links followed. @throws RequestError FORBIDDEN for any other, and where there is no folder */
 async function fileIn(folder: string | null, file: string): Promise<string> {
   if (folder === null)
-    throw new RequestError('FORBIDDEN', 'this server was started without a folder of models (--models)');
+    throw new RequestError('FORBIDDEN', 'this server was started without a folder of models (`models`)');
   const outside = new RequestError('FORBIDDEN', `${JSON.stringify(basename(file))} is no file in the folder of models`);
   if (file.includes('\0')) throw outside;
   const [root, path] = await Promise.all([realpath(folder), realpath(resolve(folder, file))]).catch(() => {
