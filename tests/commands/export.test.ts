@@ -328,12 +328,18 @@ describe('the manifest inside', () => {
 });
 
 describe('a tokenizer.json', () => {
-  /** A word-level tokenizer of a vocabulary that fits, and one id more than does. */
+  /** A tokenizer of words alone, of a vocabulary that fits, and one id more than does. */
   const tokenizer = (size: number) =>
     JSON.stringify({
       added_tokens: [{ id: 0, content: '[PAD]' }],
       post_processor: null,
-      model: { type: 'WordLevel', vocab: Object.fromEntries(Array.from({ length: size }, (_, id) => [`t${id}`, id])) },
+      model: {
+        type: 'WordPiece',
+        unk_token: 't1',
+        continuing_subword_prefix: '##',
+        max_input_chars_per_word: 100,
+        vocab: Object.fromEntries(Array.from({ length: size }, (_, id) => [`t${id}`, id])),
+      },
     });
 
   it('travels inside the model, is named in the lineage, and changes the bytes', async () => {

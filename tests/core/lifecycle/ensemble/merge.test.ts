@@ -221,7 +221,10 @@ describe('mergeEnsemble', () => {
         { name: 'pair-b.onnx', sha256: sha256(member('pair', 'b')) },
       ],
     });
-    expect(JSON.parse(readFileSync(`${out}.report.json`, 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
+    expect(JSON.parse(readFileSync(`${out}.report.json`, 'utf8'))).toEqual({
+      schema: 'hpsv3/ensemble-merge@1',
+      ...JSON.parse(JSON.stringify(report)),
+    });
     expect(report.sha256).toBe(sha256(out));
   });
 
