@@ -8,6 +8,7 @@ import { sha256Hex } from '../../src/core/bytes/hash.js';
 import { explainDecisions } from '../../src/core/lifecycle/explain/explain.js';
 import { evaluated, HOSTILE_NAMES, makeCard, writeTexts } from '../helpers/cards.js';
 import { exportFile } from '../helpers/pico.js';
+import { tinyModel } from '../helpers/scoring.js';
 import { sharedFolder } from '../helpers/temp.js';
 
 /** Debian's browser; the test skips where it is not installed. */
@@ -30,8 +31,7 @@ describe.skipIf(!existsSync(CHROMIUM))('the HTML card in a browser (skipped with
     await makeCard(join(folder, 'stated.html'), { model, evaluations: [report], ...writeTexts(folder) });
     await makeCard(join(folder, 'gaps.html'), { model, evaluations: [report] });
     // A page of an explanation is made of the same blocks, and of words on colours.
-    const text = join(folder, 'text.onnx');
-    await exportFile(text, { mode: 'pair', modality: 'text' });
+    const text = await tinyModel(folder, 'text');
     const sample = { left: 'a <script>alert(1)</script> small & red fox', right: 'no' };
     await explainDecisions({ model: text, input: { sample }, out: join(folder, 'why'), check: true });
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
