@@ -32,8 +32,6 @@ const READ: Readonly<Record<ExplanationDocument['method'], readonly [label: stri
   'leave-one-out': ['Leave one out', 'Numbers are what f loses without that word or place; they need not sum to it.'],
 };
 
-export const methodLabel = (method: ExplanationDocument['method']): string => READ[method][0];
-
 const SIDES = { item: 'Item', left: 'Left', right: 'Right' } as const;
 
 /** @param shown - of the samples that have maps of their own, by the place of the sample */
