@@ -153,6 +153,12 @@ class RowParser {
   }
 }
 
+/** The id of a row that need not be one: what an answer to it is named by, where it says so itself. */
+export function idOf(fields: RowFields): string | null {
+  const id = fields.get('id');
+  return typeof id === 'string' ? id : typeof id === 'number' || typeof id === 'bigint' ? String(id) : null;
+}
+
 /** A value as errors show it: JSON, cut short. */
 export function quote(value: unknown): string {
   const plain = (_key: string, part: unknown): unknown =>

@@ -67,6 +67,16 @@ describe('POST /score', () => {
     expect(lines[300].error.code).toBe('INVALID_JSON');
   });
 
+  it('keeps the digits of an id that is no safe integer, with a score and with an error', async () => {
+    const rows = ['{"id":9007199254740993,"type":"text","text":"a"}', '{"id":9007199254740995,"type":"text"}'];
+    const response = await post(rows.join('\n'), { 'content-type': 'application/x-ndjson' });
+    const ids = response.body
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).id);
+    expect(ids).toEqual(['9007199254740993', '9007199254740995']);
+  });
+
   it('sends events where they are asked for', async () => {
     const response = await post([pair, { type: 'pair' }], { accept: 'text/event-stream' });
     expect(response.headers['content-type']).toContain('text/event-stream');

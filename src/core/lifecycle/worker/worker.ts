@@ -1,13 +1,12 @@
-import { parseJsonlRow } from '../../data/jsonl.js';
+import { parseJsonlRow, tooLarge } from '../../data/jsonl.js';
 import { forEachLine, readLineBlocks } from '../../data/lines.js';
 import { type IgnoredFields, parseDataRow } from '../../data/parse-row.js';
-import type { RowFields } from '../../data/row-json.js';
+import { idOf, type RowFields } from '../../data/row-json.js';
 import type { DataRow } from '../../data/rows.js';
 import type { RowSink } from '../../data/write-rows.js';
 import { formatScore } from '../../data/write-scores.js';
 import { DEFAULT_BATCH_SIZE, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
-import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import type { Run } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
@@ -132,7 +131,7 @@ async function* readHost(stdin: AsyncIterable<Uint8Array>, signal?: AbortSignal)
   const blocks = readLineBlocks(signal ? untilAsked(stdin, signal, () => frame.isOpen && frame.everClosed) : stdin);
   for await (const block of blocks) {
     const lines: HostLine[] = [];
-    if (block.tooLong) lines.push({ id: null, error: { code: 'ROW_TOO_LARGE', message: TOO_LONG } });
+    if (block.tooLong) lines.push({ id: null, error: tooLarge() });
     forEachLine(block, (start, end, line) => lines.push(parseLine(block.bytes.subarray(start, end), line)));
     for (const line of lines) {
       frame.isOpen = line !== FRAME_END;
@@ -142,8 +141,6 @@ async function* readHost(stdin: AsyncIterable<Uint8Array>, signal?: AbortSignal)
     }
   }
 }
-
-const TOO_LONG = `longer than ${LIMITS.rowBytes} bytes`;
 
 /** What people said of a sample is not read: it changes no score, and one line cannot tell how votes are coded. */
 const JUDGEMENTS = new Set(['label', 'labels', 'raters', 'score', 'ratings', 'aux']);
@@ -159,10 +156,4 @@ function parseLine(bytes: Buffer, line: number): HostLine {
   if (parsed === null) return FRAME_END;
   if (parsed.row) return { id: parsed.row.id, row: parsed.row };
   return { id, error: { code: parsed.code, message: parsed.message } };
-}
-
-/** So that the answer to a row that cannot be used carries its name, where it has one. */
-function idOf(fields: RowFields): string | null {
-  const id = fields.get('id');
-  return typeof id === 'string' ? id : typeof id === 'number' || typeof id === 'bigint' ? String(id) : null;
 }

@@ -2,13 +2,12 @@ import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import * as z from 'zod';
 import { isJsonObject, type JsonValue } from '../../bytes/json.js';
-import { parseJsonlRow } from '../../data/jsonl.js';
+import { parseJsonlRow, tooLarge } from '../../data/jsonl.js';
 import { forEachLine, readLineBlocks } from '../../data/lines.js';
 import { parseDataRow } from '../../data/parse-row.js';
-import type { RowFields, RowValue } from '../../data/row-json.js';
+import { idOf, type RowFields, type RowValue } from '../../data/row-json.js';
 import { type DataRow, RowError } from '../../data/rows.js';
 import { absoluteRowSchema, pairRowSchema } from '../../data/schema.js';
-import { LIMITS } from '../../limits.js';
 import { inOrder } from '../../scoring/in-order.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
@@ -114,7 +113,7 @@ async function* rowsOf({ raw, headers, serving }: Call): AsyncGenerator<NamedRow
   for await (const block of readLineBlocks(source)) {
     const rows: NamedRow[] = [];
     if (block.tooLong) {
-      rows.push(failedRow(null, new RowError('ROW_TOO_LARGE', `longer than ${LIMITS.rowBytes} bytes`)));
+      rows.push(failedRow(null, tooLarge()));
     }
     forEachLine(block, (start, end, line) => {
       const read = parseJsonlRow(block.bytes.subarray(start, end), line, (fields) => fields);
@@ -149,8 +148,7 @@ function readRow(value: JsonValue, index: number, serving: Serving): NamedRow {
 }
 
 function readFields(fields: RowFields, index: number, serving: Serving): NamedRow {
-  const given = fields.get('id');
-  const id = typeof given === 'string' || typeof given === 'number' ? String(given) : null;
+  const id = idOf(fields);
   try {
     const row = parseRow(fields, index);
     const name = fields.get('model');
