@@ -14,6 +14,32 @@ export interface Removable {
   without(units: readonly number[]): ItemInputs;
 }
 
+/** How finely a part is taken apart. */
+export interface Fineness {
+  /** Patches along the longer side of a picture. */
+  readonly patches: number;
+  /** Side of a patch in pixels, instead. */
+  readonly patch?: number | null;
+  /** Bands and windows of a sound that are silenced together. */
+  readonly sound: { readonly bands: number; readonly windows: number };
+}
+
+/** Patches of a picture, tokens of a text, pieces of a sound, frames of a clip. */
+export function removableOf(part: BlackBoxPart, { patches, patch, sound }: Fineness): Removable {
+  switch (part.kind) {
+    case 'image': {
+      const [height, width] = part.inputs.get(part.input.name)!.shape.slice(-2);
+      return patchesOf(part, patch ?? Math.max(1, Math.ceil(Math.max(height, width) / patches)));
+    }
+    case 'text':
+      return tokensOf(part);
+    case 'audio':
+      return piecesOf(part, sound);
+    case 'video':
+      return framesOf(part);
+  }
+}
+
 const oneEach = (count: number): number[][] => Array.from({ length: count }, (_, place) => [place]);
 
 const withInput = ({ inputs }: BlackBoxPart, name: string, value: TensorValue): ItemInputs =>

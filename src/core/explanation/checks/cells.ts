@@ -1,11 +1,9 @@
 import type { Explanation } from '../explainer.js';
 import type { PartMap } from '../maps.js';
-import { framesOf, patchesOf, piecesOf, type Removable, tokensOf } from '../removable.js';
+import { type Fineness, type Removable, removableOf } from '../removable.js';
 import { frameValues } from '../units.js';
 
-/** Cells along the longer side of a picture. */
-const CELLS = 14;
-const SOUND = { bands: 8, windows: 16 } as const;
+const FINENESS: Fineness = { patches: 14, sound: { bands: 8, windows: 16 } };
 
 /** Something of one part that can be taken away, with what the map says of it. */
 export interface Cell {
@@ -25,7 +23,7 @@ export interface Cells {
 /** The parts of an explanation in cells that can be taken away, each with its share of the map. */
 export function cellsOf({ maps, logit, method }: Explanation): Cells {
   const direction = logit < 0 ? -1 : 1;
-  const removables = maps.map(removableOf);
+  const removables = maps.map(({ part }) => removableOf(part, FINENESS));
   const cells = maps.flatMap((map, i) => {
     // Relevance says what speaks for its own side; other methods what speaks for f.
     const sign = method === 'relevance' && map.part.side === 'right' ? -direction : direction;
@@ -37,21 +35,6 @@ export function cellsOf({ maps, logit, method }: Explanation): Cells {
     }));
   });
   return { removables, cells };
-}
-
-function removableOf({ part }: PartMap): Removable {
-  switch (part.kind) {
-    case 'image': {
-      const [height, width] = part.inputs.get(part.input.name)!.shape.slice(-2);
-      return patchesOf(part, Math.max(1, Math.ceil(Math.max(height, width) / CELLS)));
-    }
-    case 'text':
-      return tokensOf(part);
-    case 'audio':
-      return piecesOf(part, SOUND);
-    case 'video':
-      return framesOf(part);
-  }
 }
 
 /** The map on the grid of the cells: sums of a finer one, and of a coarser one the number at each cell's middle. */

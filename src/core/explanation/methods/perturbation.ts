@@ -1,41 +1,25 @@
 import { reporter } from '../../run.js';
 import type { SideName } from '../decision.js';
 import type { Evaluator, ItemInputs } from '../evaluator.js';
-import { framesOf, patchesOf, piecesOf, type Removable, tokensOf, wordsOf } from '../removable.js';
+import { type Fineness, type Removable, removableOf, wordsOf } from '../removable.js';
 import type { BlackBoxCase, BlackBoxPart, PerturbationResult, UnitAttribution } from './black-box.js';
 
 /** More of one part would take longer than anybody waits: neighbours are then taken out together. */
 const MOST_UNITS = 512;
-/** Cells of a sound: bands and windows that are silenced together. */
-const SOUND = { bands: 16, windows: 32 } as const;
-/** Patches along the longer side of a picture. */
-const PATCHES = 16;
+const FINENESS: Fineness = { patches: 16, sound: { bands: 16, windows: 32 } };
 
 /**
  * f(x) minus f of what is left when a patch of a picture becomes the mean colour, a token [PAD], a piece of a sound silent, a frame
  * its neighbour (Zeiler and Fergus 2014).
  */
 export const occlusion = (given: BlackBoxCase): Promise<PerturbationResult> =>
-  perturb(given, (part) => occlude(part, given));
+  perturb(given, (part) => removableOf(part, { ...FINENESS, patch: given.patch }));
 
 /** The same, but words of a text are left out: the text becomes shorter. */
 export const leaveOneOut = (given: BlackBoxCase): Promise<PerturbationResult> =>
-  perturb(given, (part) => (part.kind === 'text' ? wordsOf(part) : occlude(part, given)));
-
-function occlude(part: BlackBoxPart, { patch }: Pick<BlackBoxCase, 'patch'>): Removable {
-  switch (part.kind) {
-    case 'image': {
-      const [height, width] = part.inputs.get(part.input.name)!.shape.slice(-2);
-      return patchesOf(part, patch ?? Math.max(1, Math.ceil(Math.max(height, width) / PATCHES)));
-    }
-    case 'text':
-      return tokensOf(part);
-    case 'audio':
-      return piecesOf(part, SOUND);
-    case 'video':
-      return framesOf(part);
-  }
-}
+  perturb(given, (part) =>
+    part.kind === 'text' ? wordsOf(part) : removableOf(part, { ...FINENESS, patch: given.patch }),
+  );
 
 async function perturb(
   given: BlackBoxCase,
