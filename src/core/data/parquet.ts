@@ -42,21 +42,13 @@ export async function* readParquetFields(
   const metadata = refusing(source, () => readFooter(source));
   const schema = refusing(source, () => readSchema(metadata));
   const columns = new FlatColumns(schema.names, source.name, needs);
-  let rowStart = 0;
-  for (const group of metadata.row_groups) {
-    const count = refusing(source, () => checkRowGroup(source, group, schema.levels));
-    if (count === 0) continue;
-    // Alone: hyparquet looks at every group it is told of.
-    const alone = { ...metadata, row_groups: [group] };
-    for (let start = 0; start < count; start += SLICE_ROWS) {
-      const end = Math.min(start + SLICE_ROWS, count);
-      const rows = await readSlice(source, alone, { columns: [...columns.names], rowStart: start, rowEnd: end });
-      for (let i = 0; i < rows.length; i += BATCH_ROWS) {
-        const line = rowStart + start + i + 1;
-        yield rows.slice(i, i + BATCH_ROWS).map((cells, k) => toFields(cells, columns, line + k));
-      }
+  let line = 1;
+  for await (const rows of readSlices(source, metadata, schema, { columns: columns.names, most: SLICE_ROWS })) {
+    for (let i = 0; i < rows.length; i += BATCH_ROWS) {
+      const first = line + i;
+      yield rows.slice(i, i + BATCH_ROWS).map((cells, k) => toFields(cells, columns, first + k));
     }
-    rowStart += count;
+    line += rows.length;
   }
 }
 
@@ -72,13 +64,25 @@ export async function* readParquetEmbeddings(source: ByteSource): AsyncGenerator
   const schema = refusing(source, () => readSchema(metadata));
   if (!schema.names.includes('embedding')) throw invalidFile(source, new ParquetError('it has no column embedding'));
   const columns = schema.names.filter((name) => name === 'id' || name === 'embedding'); // in the order of the file, as cells are
+  for await (const rows of readSlices(source, metadata, schema, { columns, most: EMBEDDING_ROWS })) {
+    for (const cells of rows)
+      yield { id: cells[columns.indexOf('id')] ?? null, embedding: cells[columns.indexOf('embedding')] };
+  }
+}
+
+/** The cells of all rows in the columns named, at most so many rows at a time; each group is checked before it is decoded. */
+async function* readSlices(
+  source: ByteSource,
+  metadata: FileMetaData,
+  { levels }: Schema,
+  { columns, most }: { readonly columns: readonly string[]; readonly most: number },
+): AsyncGenerator<readonly unknown[][]> {
   for (const group of metadata.row_groups) {
-    const count = refusing(source, () => checkRowGroup(source, group, schema.levels));
-    for (let start = 0; start < count; start += EMBEDDING_ROWS) {
-      const range = { columns, rowStart: start, rowEnd: Math.min(start + EMBEDDING_ROWS, count) };
-      for (const cells of await readSlice(source, { ...metadata, row_groups: [group] }, range)) {
-        yield { id: cells[columns.indexOf('id')] ?? null, embedding: cells[columns.indexOf('embedding')] };
-      }
+    const count = refusing(source, () => checkRowGroup(source, group, levels));
+    const alone = { ...metadata, row_groups: [group] }; // hyparquet looks at every group it is told of
+    for (let rowStart = 0; rowStart < count; rowStart += most) {
+      const rowEnd = Math.min(rowStart + most, count);
+      yield await readSlice(source, alone, { columns: [...columns], rowStart, rowEnd });
     }
   }
 }

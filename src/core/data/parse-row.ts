@@ -51,17 +51,8 @@ const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'chosen', 'rejec
 const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
 const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS, 'messages']);
 const SCORE_FIELDS = new Set([
-  ...[
-    'id',
-    'logit',
-    'score',
-    'winner',
-    'confidence',
-    'calibrated',
-    'calibrated_value',
-    'calibratedBy',
-    'calibrated_by',
-  ],
+  ...['id', 'logit', 'score', 'winner', 'confidence'],
+  ...['calibrated', 'calibrated_value', 'calibratedBy', 'calibrated_by'],
   ...['mu', 'sigma', 'left_sigma', 'right_sigma'],
   ...['disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
 ]);

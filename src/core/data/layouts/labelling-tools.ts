@@ -1,5 +1,5 @@
 import type { RowFields, RowValue } from '../row-json.js';
-import { asList, fail, hasAll, invalid, type Layout, unlessEmpty } from './layout.js';
+import { asList, fail, hasAll, invalid, type Layout, type Record, unlessEmpty } from './layout.js';
 
 /** Names under which tools keep the two sides of a comparison, and what it is about. */
 const SIDES = [
@@ -41,6 +41,15 @@ const contextOf = (data: RowFields): string | undefined => {
   return name === undefined ? undefined : (data.get(name) as string);
 };
 
+/** What two sides are compared in a field of a record, and the pair that they are. */
+function comparison(record: Record, field: string) {
+  const data = record.need(field);
+  if (!(data instanceof Map)) throw invalid(field, 'must be an object', data);
+  const sides = sidesOf(data, field);
+  const [left, right] = sides.map((name) => itemOf(data.get(name), `${field}.${name}`));
+  return { data, sides, pair: { type: 'pair', left, right, context: contextOf(data) } };
+}
+
 /** What a rater chose: a side by one of its names; undefined for anything else. */
 function voteOf(choice: RowValue | undefined, [first, second]: readonly [string, string]): number | undefined {
   const name = typeof choice === 'string' ? choice.trim().toLowerCase() : String(choice);
@@ -75,9 +84,7 @@ export const labelStudio: Layout = {
   source: 'https://labelstud.io/guide/export',
   recognises: (fields) => hasAll(fields, 'data', 'annotations'),
   *rows(record) {
-    const data = record.need('data');
-    if (!(data instanceof Map)) throw invalid('data', 'must be an object', data);
-    const sides = sidesOf(data, 'data');
+    const { data, sides, pair } = comparison(record, 'data');
     const votes: Vote[] = [];
     for (const annotation of record.list('annotations')) {
       if (!(annotation instanceof Map) || annotation.get('was_cancelled') === true) continue;
@@ -89,10 +96,7 @@ export const labelStudio: Layout = {
     record.drop('id', 'inner_id', ...ABOUT_THE_TASK);
     yield record.row({
       id,
-      type: 'pair',
-      left: itemOf(data.get(sides[0]), `data.${sides[0]}`),
-      right: itemOf(data.get(sides[1]), `data.${sides[1]}`),
-      context: contextOf(data),
+      ...pair,
       ...judged(votes),
       prompt_id: typeof data.get('prompt_id') === 'string' ? data.get('prompt_id') : undefined,
     });
@@ -123,9 +127,7 @@ export const argilla: Layout = {
   source: 'https://docs.argilla.io/latest/how_to_guides/import_export/',
   recognises: (fields) => hasAll(fields, 'fields', 'responses'),
   *rows(record) {
-    const data = record.need('fields');
-    if (!(data instanceof Map)) throw invalid('fields', 'must be an object', data);
-    const sides = sidesOf(data, 'fields');
+    const { sides, pair } = comparison(record, 'fields');
     const votes: Vote[] = [];
     const responses = record.take('responses');
     for (const given of responses instanceof Map ? responses.values() : []) {
@@ -142,10 +144,7 @@ export const argilla: Layout = {
     record.drop('suggestions', 'status', '_server_id', 'vectors');
     yield record.row({
       id: record.id('id'),
-      type: 'pair',
-      left: itemOf(data.get(sides[0]), `fields.${sides[0]}`),
-      right: itemOf(data.get(sides[1]), `fields.${sides[1]}`),
-      context: contextOf(data),
+      ...pair,
       ...judged(votes),
       groups: unlessEmpty(groups),
     });
