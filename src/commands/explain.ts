@@ -3,7 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { processStreams } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
 import { formatExplanation } from '../core/cli/render-explain.js';
-import { mediaRootFlag, readContract, remoteFlags, remoteOf } from '../core/cli/scoring-flags.js';
+import { mediaRootFlag, readContract, remoteFlags, remoteOf, sampleFlags } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { METHODS } from '../core/explanation/methods/method.js';
 import { type ExplainInput, type ExplainReport, explainDecisions } from '../core/lifecycle/explain/explain.js';
@@ -31,10 +31,7 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
     method: Flags.option({ options: METHODS, default: 'ig' as const, description: 'How to explain' })(),
     input: Flags.string({ helpValue: 'ROWS', description: 'Data file of pairs or items, or - for standard input' }),
-    left: Flags.string({ description: 'Left item: a path, or the text itself', dependsOn: ['right'] }),
-    right: Flags.string({ description: 'Right item', dependsOn: ['left'] }),
-    item: Flags.string({ description: 'A single item', exclusive: ['left', 'right'] }),
-    context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
+    ...sampleFlags,
     nodes: Flags.integer({
       min: 2,
       max: 4096,

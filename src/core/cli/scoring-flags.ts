@@ -19,6 +19,14 @@ export const deviceFlag = Flags.custom<string>({
   description: 'Where the model runs; auto picks the best device available and reports it',
 });
 
+/** One pair or one item on the command line itself. */
+export const sampleFlags = {
+  left: Flags.string({ description: 'Left item: a path, or the text itself', dependsOn: ['right'] }),
+  right: Flags.string({ description: 'Right item', dependsOn: ['left'] }),
+  item: Flags.string({ description: 'A single item', exclusive: ['left', 'right'] }),
+  context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
+};
+
 export const scoringFlags = {
   calibrator: Flags.string({
     helpValue: 'FILE',
