@@ -24,7 +24,7 @@ describe('hpsv3 serve', () => {
     for (const answer of await Promise.all(answers))
       expect(answer.map(({ logit }) => typeof logit)).toEqual(rows.map(() => 'number'));
     expect(await ended).toBe(0);
-  });
+  }, 45_000); // connections that clients keep are closed by then, and not only when they have been idle for 72 s
 
   it("is the user's own run_hpsv3 --mode serve, too", async () => {
     const program = `${PROJECT}bin/run_hpsv3.js`;
@@ -41,5 +41,13 @@ describe('hpsv3 serve', () => {
     expect(missing).toMatchObject({ code: 2 });
     expect(missing.stderr).toContain('absent.onnx');
     expect(await hpsv3(['serve', '--model', model, '--model', model])).toMatchObject({ code: 2 });
+  });
+
+  it('listens where other machines reach it with tokens alone, and says so', async () => {
+    const open = await hpsv3(['serve', '--model', model, '--host', '0.0.0.0', '--port', '0']);
+    const said = open.stderr.replace(/[\s›]+/g, ' ');
+    expect(open.code, said).toBe(2);
+    expect(said).toContain('0.0.0.0 can be reached from other machines, and no tokens say who may ask');
+    expect(said).toContain('give its file as --tokens; or listen on 127.0.0.1');
   });
 });

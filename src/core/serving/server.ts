@@ -217,7 +217,7 @@ export class RewardServer {
   async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
     if (!this.parts.tokens && !isLoopback(host)) {
       throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
-        hint: 'Make one with `hpsv3 serve token new NAME `tokens` FILE` and give `tokens` FILE, or listen on 127.0.0.1.',
+        hint: 'Make one with `hpsv3 serve token new NAME`, and give its file as `tokens`; or listen on 127.0.0.1.',
         details: { host },
       });
     }
@@ -326,6 +326,8 @@ export class RewardServer {
   }
 
   private finished(call: Call, reply: FastifyReply, { dialect, route }: Owned): void {
+    // A client that keeps its connection for more would keep a server that takes no more.
+    if (this.closing) setImmediate(() => this.app.server.closeIdleConnections());
     const { statusCode, elapsedTime, request } = reply;
     this.serving.metrics.request(dialect.id, statusCode, elapsedTime / 1000);
     if (route.scope === 'admin') this.noteModels();

@@ -61,7 +61,7 @@ export function readTokens(path: string): TokenEntry[] {
     'CONFIG_INVALID',
     `${name}: not a file of tokens: ${at.map(String).join('.') || 'the root'}: ${message}`,
     {
-      hint: 'Write it with `hpsv3 serve token new NAME `tokens` FILE`.',
+      hint: 'Write one with `hpsv3 serve token new NAME`.',
       details: { file: name },
     },
   );

@@ -62,7 +62,7 @@ export async function serve(options: ServeOptions): Promise<ServeReport> {
   try {
     signal?.throwIfAborted();
     const bound = await server.listen({ host, port }).catch((error: unknown) => {
-      throw cannotListen(host, port, error);
+      throw error instanceof HpsError ? error : cannotListen(host, port, error);
     });
     const address = {
       url: `${tls ? 'https' : 'http'}://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`,
