@@ -23,6 +23,7 @@ import { rasterizeSvg } from '../../media/rasterize.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type Run, reporter } from '../../run.js';
 import type { ContractFile } from '../../samples/contract.js';
+import { sampleOf } from '../../scoring/row-sample.js';
 import type { Sample } from '../../scoring/scorer.js';
 import { TOOL } from '../../version.js';
 
@@ -240,13 +241,6 @@ const factsOf = (map: PartMap): MapFacts => ({
   top: heaviest(namedUnits(map), TOP),
   files: null,
 });
-
-function sampleOf(row: DataRow): Sample {
-  const { context, task, groups } = row;
-  return row.kind === 'pair'
-    ? { left: row.left, right: row.right, context, task, groups }
-    : { item: row.item, context, task, groups };
-}
 
 /** What concerns one row; anything else concerns the model, and with it every row. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([
