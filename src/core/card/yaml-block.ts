@@ -4,6 +4,8 @@ export type YamlValue = string | number | object;
 /** Text that no version of YAML takes for anything else; all other text is quoted. */
 const PLAIN = /^[A-Za-z][\w.+/-]*(?: [\w.+/-]+)*$/;
 const WORDS = /^(?:y|n|yes|no|on|off|true|false|null|nan|inf|infinity)$/i;
+/** A number in YAML 1.1, which needs no digit before its exponent. */
+const EXPONENT = /^e[-+]?\d+$/i;
 /** What YAML 1.1 holds for not printable, or ends a line at, and JSON leaves as it is. */
 const ESCAPED = /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
@@ -32,7 +34,9 @@ function entry(key: string, value: YamlValue): string[] {
 const indented = (first: string, inner: readonly string[]): string[] =>
   inner.map((line, i) => (i === 0 ? first : ' '.repeat(first.length)) + line);
 
-const text = (value: string): string => (PLAIN.test(value) && !WORDS.test(value) ? value : quoted(value));
+const isPlain = (value: string): boolean => PLAIN.test(value) && !WORDS.test(value) && !EXPONENT.test(value);
+
+const text = (value: string): string => (isPlain(value) ? value : quoted(value));
 
 /** JSON, which YAML's double quotes take in, but for letters that YAML 1.1 refuses. */
 const quoted = (value: string): string =>
