@@ -26,7 +26,7 @@ export {
 } from './core/scoring/scorer.js';
 export { createServer, readTokenFile } from './core/serving/create-server.js';
 export type { ServerLog } from './core/serving/log.js';
-export type { ModelSource } from './core/serving/model.js';
+export type { FileSource as ModelFileSource, LoadOptions, ModelSource } from './core/serving/model.js';
 export type { RewardServer, ServerLimits, ServerOptions } from './core/serving/server.js';
 export type { TokenEntry } from './core/serving/tokens.js';
 export { readTensor, type Tensor, type TensorInfo } from './core/tensor/tensor.js';

@@ -158,6 +158,7 @@ export { runWorker, WORKER_DEFAULTS, type WorkerOptions, type WorkerReport } fro
 export {
   type ModalityReport,
   SYNTH_DEFAULTS,
+  type SynthDocument,
   type SynthManifest,
   type SynthOptions,
   type SynthReport,

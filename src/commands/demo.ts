@@ -28,7 +28,7 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
     out: Flags.string({ helpValue: 'FOLDER', default: 'reports/demo', description: 'Folder for what is made' }),
     nano: Flags.boolean({ description: 'Use random nano checkpoints, not the bundled ones' }),
     pairs: Flags.integer({
-      min: 40,
+      min: 160, // with fewer there may be too few prompts to fit a calibrator to
       max: 100_000,
       default: 480,
       description: 'Comparisons to draw in each modality',

@@ -73,6 +73,8 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'explain';
+
   async run(): Promise<ExplainReport> {
     const { args, flags } = await this.parse(Explain);
     const { model, method, out, force, nodes, copies, noise, seed, threads, patch = null } = flags;

@@ -70,6 +70,8 @@ export default class Synth extends HpsCommand<SynthReport> {
     quiet: quietFlag,
   };
 
+  protected override readonly report = 'synth';
+
   async run(): Promise<SynthReport> {
     const { flags } = await this.parse(Synth);
     const report = await this.follow((run) =>

@@ -20,6 +20,7 @@ export const REPORTS = {
   'ensemble-fit': 'MakeEnsembleReport',
   'ensemble-merge': 'MergeEnsembleReport',
   evaluation: 'EvaluateReport',
+  explain: 'ExplainReport',
   export: 'ExportReport',
   finetune: 'FinetuneReport',
   init: 'InitReport',
@@ -30,6 +31,7 @@ export const REPORTS = {
   score: 'ScoreReport',
   serve: 'ServeReport',
   'serve-token': 'NewTokenReport',
+  synth: 'SynthDocument',
   train: 'TrainReport',
   verification: 'VerifyReport',
 } as const;

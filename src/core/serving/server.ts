@@ -139,7 +139,7 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
     modelFolder: modelFolder ?? null,
     followers,
   });
-  return new RewardServer(serving, bounds, {
+  return new FastifyServer(serving, bounds, {
     dialects,
     tokens: tokens ? new Tokens(tokens) : null,
     tls: tls ?? null,
@@ -165,7 +165,32 @@ interface ServerParts {
   readonly close: () => Promise<void>;
 }
 
-export class RewardServer {
+/** A server of models: it listens, or takes the requests that a program hands it. */
+export interface RewardServer {
+  /** What it serves now. */
+  readonly models: readonly { readonly name: string; readonly sha256: string }[];
+  /**
+   * Waits for connections, on 127.0.0.1 and any free port unless told.
+   * @returns where
+   * @throws HpsError USAGE for an address that others can reach, where there are no tokens
+   */
+  listen(at?: { readonly host?: string; readonly port?: number }): Promise<{
+    readonly host: string;
+    readonly port: number;
+  }>;
+  /** From now on these tokens alone are taken. */
+  replaceTokens(entries: readonly TokenEntry[]): void;
+  /** A request from a server of the program itself. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** A request without a network: for tests and for programs that want an answer and no server. */
+  readonly inject: FastifyInstance['inject'];
+  /** From now on it says that it is not ready, so that no more requests are sent here. */
+  drain(): void;
+  /** Takes no more requests, answers those it has, and frees the models. */
+  close(): Promise<void>;
+}
+
+class FastifyServer implements RewardServer {
   private readonly app: FastifyInstance;
   private closing: Promise<void> | undefined;
   /** Whether requests that a web page elsewhere may have sent are refused: where no token tells who asks. */
@@ -204,16 +229,10 @@ export class RewardServer {
     this.noteModels();
   }
 
-  /** What it serves now. */
   get models(): readonly { readonly name: string; readonly sha256: string }[] {
     return this.serving.models.all.map(({ name, scorer }) => ({ name, sha256: scorer.sha256 }));
   }
 
-  /**
-   * Waits for connections.
-   * @returns where
-   * @throws HpsError USAGE for an address that others can reach, where there are no tokens
-   */
   async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
     if (!this.parts.tokens && !isLoopback(host)) {
       throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
@@ -227,29 +246,24 @@ export class RewardServer {
     return { host: address, port: actual };
   }
 
-  /** From now on these tokens alone are taken. */
   replaceTokens(entries: readonly TokenEntry[]): void {
     if (!this.parts.tokens) throw new RangeError('this server was made without tokens');
     this.parts.tokens.replace(entries);
   }
 
-  /** A request from a server of the program itself. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     await this.app.ready();
     this.app.routing(request, response);
   }
 
-  /** A request without a network: for tests and for programs that want an answer and no server. */
   get inject(): FastifyInstance['inject'] {
     return this.app.inject.bind(this.app);
   }
 
-  /** From now on it says that it is not ready, so that no more requests are sent here. */
   drain(): void {
     this.serving.draining = true;
   }
 
-  /** Takes no more requests, answers those it has, and frees the models. */
   close(): Promise<void> {
     this.drain();
     this.closing ??= this.app.close().then(this.parts.close);

@@ -87,7 +87,13 @@ export interface SynthManifest {
   readonly cells: readonly TallyCell[];
 }
 
-export interface SynthReport extends SynthManifest {
+/** `synth.json` as it is written, and as it is printed. */
+export interface SynthDocument extends SynthManifest {
+  /** The folder: printed, and not written. */
+  readonly out?: string;
+}
+
+export interface SynthReport extends SynthDocument {
   readonly out: string;
 }
 

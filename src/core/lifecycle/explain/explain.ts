@@ -58,7 +58,7 @@ export const EXPLAIN_DEFAULTS = {
 
 type Settled = Filled<ExplainOptions, typeof EXPLAIN_DEFAULTS>;
 
-export interface ExplainReport extends ExplanationDocument {
+export interface ExplainReport extends Omit<ExplanationDocument, 'schema'> {
   readonly out: string;
   readonly warnings: readonly string[];
 }
@@ -89,10 +89,11 @@ export async function explainDecisions(given: ExplainOptions): Promise<ExplainRe
         const work = new Explaining(explainer, folder, options);
         await work.run();
         const document = await work.document();
+        const { schema: _, ...explained } = document;
         await writeFile(join(folder, 'index.html'), work.page(document));
         await writeFile(join(folder, MARKER), formatDocument(document));
         const warnings = [...new Set(document.samples.flatMap((sample) => sample.warnings))];
-        return { out, ...document, warnings };
+        return { out, ...explained, warnings };
       } finally {
         await explainer.close();
       }
