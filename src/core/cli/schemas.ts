@@ -14,6 +14,7 @@ import { contractSchema } from '../samples/contract.js';
 import { tokensDocument } from '../serving/tokens.js';
 import { trainingConfigSchema } from '../training/run/config.js';
 import { environmentDocument } from '../training/run/environment-file.js';
+import { trainingStateDocument } from '../training/run/state.js';
 
 const anything = z.record(z.string(), z.unknown());
 
@@ -51,6 +52,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   scoresDocument,
   tokensDocument,
   journalDocument,
+  trainingStateDocument,
   // what people and other programs write
   defineFormat('hpsv3/pair-row@1', pairRowSchema),
   defineFormat('hpsv3/absolute-row@1', absoluteRowSchema),

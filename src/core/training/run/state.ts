@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { defineDocument, parseDocumentBytes } from '../../documents/define.js';
+import { count, positive } from '../../documents/parts.js';
 import { HpsError } from '../../errors.js';
 import { readTensor, type Tensor, tensorFromBytes } from '../../tensor/tensor.js';
 import { asFloat32, bytesOf } from '../../tensor/values.js';
@@ -40,6 +43,24 @@ export const newProgress = (pairsPerRun: number, fingerprint: string): Progress 
 const STATE_FILE = 'state.safetensors';
 const PROGRESS = 'progress';
 
+/** What the tensor `progress` of a state holds, as the bytes of JSON; the others are the vectors of each slab of parameters. */
+export const trainingStateDocument = defineDocument(
+  'hpsv3/training-state@1',
+  z.strictObject({
+    step: count.describe('Steps done'),
+    pairsPerRun: positive.describe('Pairs of one run of the graph'),
+    stale: count.describe('Evaluations since the last better one'),
+    best: z.array(z.strictObject({ step: count, auc: z.number() })).describe('Checkpoints kept, the best first'),
+    since: z
+      .strictObject({ steps: count, sums: z.record(z.string(), z.number().nullable()) })
+      .describe('Sums over the steps since the last line of the log; null where one is not finite'),
+    lossScale: z.strictObject({ scale: z.number().positive(), good: count }).optional(),
+    fingerprint: z.string().describe('sha256 of what the run was started with'),
+    updates: z.record(z.string(), count).describe('Updates of each slab'),
+  }),
+  { what: 'the state of a training run', made: 'hpsv3 train', code: 'CHECKPOINT_CORRUPT', unmarked: true },
+);
+
 export const hasState = (folder: string): boolean => existsSync(join(folder, STATE_FILE));
 
 /** Writes everything a run needs to go on as if it had not stopped. The file is replaced whole. */
@@ -54,7 +75,7 @@ export async function writeState(folder: string, parameters: Parameters, progres
       tensors.push(tensorFromBytes(info, bytesOf(vector)));
     }
   }
-  const json = Buffer.from(JSON.stringify({ ...progress, updates }));
+  const json = Buffer.from(JSON.stringify({ schema: trainingStateDocument.id, ...progress, updates }));
   tensors.push(tensorFromBytes({ name: PROGRESS, dtype: 'U8', shape: [json.byteLength] }, json));
   await withAtomicOutput(join(folder, STATE_FILE), { force: true }, async (output) => {
     const sink = await output.create();
@@ -75,21 +96,25 @@ export async function readState(folder: string, parameters: Parameters, fingerpr
       if (tensor) return readTensor(tensor);
       throw otherRun(`it has no ${name}`);
     };
-    const { updates, ...progress } = JSON.parse(Buffer.from(await bytesOfTensor(PROGRESS)).toString()) as Progress & {
-      updates: Record<string, number>;
-    };
+    const json = await bytesOfTensor(PROGRESS);
+    const { schema: _, updates, ...progress } = parseDocumentBytes(trainingStateDocument, json, STATE_FILE);
     if (progress.fingerprint !== fingerprint) throw otherRun('configuration, seed or data have changed since');
     for (const state of parameters.states) {
       const { slab } = state;
-      const take = async (part: string, into: Float32Array): Promise<void> =>
-        into.set(asFloat32(await bytesOfTensor(`${slab.name}/${part}`)));
+      const take = async (part: string, into: Float32Array): Promise<void> => {
+        const name = `${slab.name}/${part}`;
+        const bytes = await bytesOfTensor(name);
+        if (bytes.byteLength !== into.byteLength) throw otherRun(`its ${name} has another length`);
+        into.set(asFloat32(bytes));
+      };
       await take('values', state.parameters);
       await take('firstMoment', state.firstMoment);
       await take('secondMoment', state.secondMoment);
       if (state.average) await take('average', state.average);
       state.updates = updates[slab.name] ?? 0;
     }
-    return progress;
+    const sums = Object.fromEntries(Object.entries(progress.since.sums).map(([key, sum]) => [key, sum ?? NaN]));
+    return { ...progress, since: { ...progress.since, sums } };
   } finally {
     checkpoint.close();
   }
