@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { collect, HPSV3 } from '../helpers/cli.js';
 import { tinyModel } from '../helpers/scoring.js';
@@ -40,6 +41,16 @@ describe('hpsv3 worker', () => {
     });
     const { code, signal, stdout, stderr } = await result;
     expect({ code, signal, lines: stdout.split('\n').length }, stderr).toEqual({ code: 0, signal: null, lines: 3 });
+  });
+
+  it.runIf(existsSync('/dev/full'))('ends with 74 where its answers find no room', async () => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [HPSV3, 'worker', '--model', model], { stdio: ['pipe', full, 'pipe'] });
+    const result = collect(child);
+    child.stdin!.on('error', () => undefined);
+    child.stdin!.end(ROW);
+    expect(await result).toMatchObject({ code: 74, stderr: expect.stringContaining('ENOSPC') });
+    closeSync(full);
   });
 
   it('ends where the host reads no more', async () => {

@@ -17,106 +17,51 @@ export interface WritingCommand {
   readonly name: string;
   /** Its arguments; inputs lie in `in`, what it writes in `out`. */
   readonly args: readonly string[];
-  /** Flags and values that make another result of it: the old files. */
+  /** Words of it and what follows them in a run with another result: the old files. */
   readonly otherwise: readonly string[];
   /** A run that goes on from where it was killed. */
   readonly resumes?: boolean;
 }
 
+const words = (line: string): string[] => line.split(' ');
+const SHORT = '--threads 1 --gate off --batch-size 24 --steps 12 --patience 12';
+const JUDGED = '--scores in/scores.jsonl --labels in/train.jsonl --resamples 100';
+
 /** Every command that writes files. */
 export const WRITING_COMMANDS: readonly WritingCommand[] = [
-  {
-    name: 'init',
-    args: ['init', '--config', 'in/model.yaml', '--out', 'out/x.safetensors'],
-    otherwise: ['--seed', '2'],
-  },
-  {
-    name: 'export',
-    args: [
-      'export',
-      '--checkpoint',
-      'in/model.safetensors',
-      '--modality',
-      'text',
-      '--gate',
-      'quick',
-      '--out',
-      'out/x.onnx',
-    ],
-    otherwise: ['--opset', '15'],
-  },
-  {
-    name: 'quantize',
-    args: ['quantize', 'in/pair.onnx', '--gate', 'off', '--scheme', 'weight-only', '--out', 'out/x.onnx'],
-    otherwise: ['--scheme', 'fp16'],
-  },
-  {
-    name: 'calibrate',
-    args: [
-      'calibrate',
-      '--scores',
-      'in/scores.jsonl',
-      '--labels',
-      'in/train.jsonl',
-      '--resamples',
-      '100',
-      '--out',
-      'out/x.json',
-    ],
-    otherwise: ['--method', 'platt'],
-  },
-  {
-    name: 'evaluate',
-    args: [
-      'evaluate',
-      '--scores',
-      'in/scores.jsonl',
-      '--labels',
-      'in/train.jsonl',
-      '--resamples',
-      '100',
-      '--out',
-      'out/x.json',
-    ],
-    otherwise: ['--seed', '2'],
-  },
-  {
-    name: 'data convert',
-    args: ['data', 'convert', 'in/train.jsonl', '--out', 'out/x.csv'],
-    otherwise: ['--to', 'jsonl'],
-  },
-  {
-    name: 'data split',
-    args: ['data', 'split', 'in/train.jsonl', '--out', 'out'],
-    otherwise: ['--seed', '2'],
-  },
-  {
-    name: 'batch',
-    args: ['batch', '--model', 'in/pair.onnx', '--input', 'in/many.jsonl', '--output', 'out/x.jsonl'],
-    otherwise: [],
-    resumes: true,
-  },
-  {
-    name: 'embed',
-    args: ['embed', '--model', 'in/pair.onnx', '--input', 'in/train.jsonl', '--output', 'out/x.npy'],
-    otherwise: ['--input', 'in/many.jsonl'],
-  },
-  {
-    name: 'train',
-    args: ['train', '--config', 'in/train.yaml', '--data', 'in/train.jsonl', '--threads', '1', '--out', 'out/run'],
-    otherwise: [],
-    resumes: true,
-  },
-  {
-    name: 'finetune',
-    args: [
-      ...['finetune', '--model', 'in/pair.onnx', '--labels', 'in/train.jsonl', '--threads', '1', '--gate', 'off'],
-      ...['--batch-size', '24', '--steps', '12', '--patience', '12', '--run', 'out/run', '--out', 'out/x.onnx'],
-    ],
-    otherwise: [],
-    resumes: true,
-  },
-];
+  ['init', 'init --config in/model.yaml --out out/x.safetensors', '--seed 2'],
+  ['export', 'export --checkpoint in/model.safetensors --modality text --gate quick --out out/x.onnx', '--opset 15'],
+  ['quantize', 'quantize in/pair.onnx --gate off --scheme weight-only --out out/x.onnx', '--scheme fp16'],
+  ['calibrate', `calibrate ${JUDGED} --out out/x.json`, '--method platt'],
+  ['evaluate', `evaluate ${JUDGED} --out out/x.json`, '--seed 2'],
+  [
+    'ensemble',
+    'ensemble --scores a=in/scores.jsonl --scores b=in/other.jsonl --weights a=0.5,b=0.5 --out out/x.json',
+    '--weights a=0.4,b=0.6',
+  ],
+  [
+    'ensemble of models',
+    'ensemble --member in/pair.onnx:1 --member in/pair.onnx:2 --gate off --out out/x.onnx',
+    '--member in/pair.onnx:3',
+  ],
+  ['modelcard', 'modelcard --evaluation in/evaluation.json --out out/card', '--evaluation in/more/evaluation.json'],
+  ['report', 'report in --out out/page', 'report in/more'],
+  ['profile', 'profile in/pair.onnx --seconds 0.05 --batch 1 --threads 1 --out out/x.json', '--batch 1,2'],
+  ['synth', 'synth --modality text --pairs 24 --pairs-per-source 2 --out out/drawn', '--seed 2'],
+  ['score', 'score --model in/pair.onnx --left yes --right no --output out/x.json', '--left maybe'],
+  ['explain', 'explain --model in/pair.onnx --left yes --right no --nodes 4 --out out/why', '--left maybe'],
+  ['data convert', 'data convert in/train.jsonl --out out/x.csv', '--to jsonl'],
+  ['data split', 'data split in/train.jsonl --out out', '--seed 2'],
+  ['data consensus', 'data consensus in/train.jsonl --out out/x.jsonl', '--min-agreement 1'],
+  ['embed', 'embed --model in/pair.onnx --input in/train.jsonl --output out/x.npy', '--input in/many.jsonl'],
+].map(([name, args, otherwise]) => ({ name, args: words(args), otherwise: words(otherwise) }));
+
+/** Those that go on from where they were killed. */
+export const RESUMING_COMMANDS: readonly WritingCommand[] = [
+  ['batch', 'batch --model in/pair.onnx --input in/many.jsonl --output out/x.jsonl'],
+  ['train', 'train --config in/train.yaml --data in/train.jsonl --threads 1 --out out/run'],
+  ['finetune', `finetune --model in/pair.onnx --labels in/train.jsonl ${SHORT} --run out/run --out out/x.onnx`],
+].map(([name, args]) => ({ name, args: words(args), otherwise: [], resumes: true }));
 
 /** Makes the inputs of all commands in `in`. */
 export async function makeInputs(folder: string): Promise<void> {
@@ -137,6 +82,12 @@ export async function makeInputs(folder: string): Promise<void> {
     JSON.stringify({ id: `yes-${i}`, logit: Math.sin(i) + (i % 3 === 0 ? -1 : 1) }),
   );
   writeFileSync(join(inputs, 'scores.jsonl'), `${logits.join('\n')}\n`);
+  writeFileSync(join(inputs, 'other.jsonl'), `${[...logits].reverse().join('\n')}\n`);
+  mkdirSync(join(inputs, 'more'));
+  for (const [seed, name] of ['evaluation', 'more/evaluation'].entries()) {
+    const args = words(`evaluate ${JUDGED} --seed ${seed} --out in/${name}.json`);
+    expect((await collect(run(folder, args))).code).toBe(0);
+  }
 }
 
 const run = (folder: string, args: readonly string[]) =>
@@ -144,7 +95,7 @@ const run = (folder: string, args: readonly string[]) =>
 
 /**
  * Files below `out` by their content, but for what is being written: of reports beside a model, whose figures differ from run to run,
- * whose hash they carry.
+ * whose hash they carry, and of scores and profiles, which say how long they took.
  */
 function filesOf(folder: string): Map<string, string> {
   const out = join(folder, 'out');
@@ -162,6 +113,11 @@ function filesOf(folder: string): Map<string, string> {
 
 function contentOf(path: string): string {
   const bytes = readFileSync(path);
+  if (path.endsWith('x.json')) {
+    const { schema, sweep, logit } = JSON.parse(bytes.toString('utf8'));
+    if (schema === 'hpsv3/profile@1') return `a profile of ${sweep.length}`;
+    if (schema === 'hpsv3/score@1') return `a score of ${logit}`;
+  }
   if (!path.endsWith('.report.json')) return sha256Hex(bytes);
   const model = sha256Hex(readFileSync(path.slice(0, -'.report.json'.length)));
   return JSON.parse(bytes.toString('utf8')).sha256 === model ? 'a report of it' : 'a report of another';
