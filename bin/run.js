@@ -2,14 +2,13 @@
 import './floor.js';
 import { readFileSync } from 'node:fs';
 
-/** `--version`, and the list of commands off a terminal, are asked by scripts: answered without loading the framework. */
+/** `--version`, the list of commands and first steps off a terminal, are asked by scripts: answered without loading the framework. */
 function quickAnswer() {
   const [flag, ...more] = process.argv.slice(2);
   if (more.length > 0) return undefined;
   if (flag === '--version') return `${userAgent()}\n`;
-  if ((flag === undefined || flag === '--help') && isPlain()) {
-    return read('../dist/root-help.txt').replace('{userAgent}', userAgent());
-  }
+  if (flag === '--help' && isPlain()) return read('../dist/root-help.txt').replace('{userAgent}', userAgent());
+  if (flag === undefined && isPlain()) return read('../dist/first-steps.txt');
   return undefined;
 }
 

@@ -16,9 +16,14 @@ const sources = [
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort(),
-  ...['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.js', 'scripts/write-manifest.js'].map(
-    (name) => at(name),
-  ),
+  ...[
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/build.js',
+    'scripts/write-manifest.js',
+    'scripts/command-pages.js',
+  ].map((name) => at(name)),
 ];
 const hash = createHash('sha256');
 for (const path of sources) hash.update(`${path.slice(root.length)}\0`).update(readFileSync(path));

@@ -1,3 +1,5 @@
+import { FLAG_WORDS, OLD_SPELLINGS } from './flag-words.js';
+
 /**
  * A page of Markdown a command, from oclif's metadata: `oclif.manifest.json` and the `oclif` section of package.json.
  *
@@ -15,9 +17,27 @@ export function commandPages(manifest, { bin, topics = {} }) {
     NOTE,
     table(['Command', 'Does'], rows),
     ...(about.length > 0 ? ['Topics hold several commands:', about.join('\n')] : []),
-    'Every command takes `--help`, and `--json` for one document on standard output.',
+    'Every command takes `--help`, and `--json` for one document on standard output. [All flags](flags.md) in one table.',
   ];
-  return pages.set('README.md', `${index.join('\n\n')}\n`);
+  return pages.set('README.md', `${index.join('\n\n')}\n`).set('flags.md', flagPage(commands));
+}
+
+/** Every word that a flag is called by, what it means, and which commands have it. */
+function flagPage(commands) {
+  const rows = Object.entries(FLAG_WORDS).map(([word, meaning]) => {
+    const having = commands.filter(({ flags = {} }) => flags[word] && !flags[word].hidden);
+    const links = having.map((command) => `[${typed(command)}](${fileName(command)})`).join(', ');
+    const old = (OLD_SPELLINGS[word] ?? []).map((one) => `\`--${one}\``).join(', ');
+    return [`\`--${word}\``, meaning, having.length === commands.length ? 'all' : links, old];
+  });
+  const lines = rows.map((cells) => `| ${cells.join(' | ')} |`);
+  const parts = [
+    '# Flags',
+    NOTE,
+    'The same word means the same in every command. Arguments can be given as flags of their names, too: `inspect --model m.onnx` is `inspect m.onnx`. Old spellings still work, and are shown nowhere else.',
+    ['| Flag | Means | Commands | Old spelling |', '| --- | --- | --- | --- |', ...lines].join('\n'),
+  ];
+  return `${parts.join('\n\n')}\n`;
 }
 
 const NOTE = "<!-- Written by `npm run docs` from the commands' own metadata; do not edit. -->";
@@ -32,7 +52,7 @@ function page(command, bin) {
     text.replaceAll('<%= config.bin %>', bin).replaceAll('<%= command.id %>', typed(command)).trim();
   const parts = [`# ${bin} ${typed(command)}`, NOTE, escapeMarkup(fill(command.summary ?? ''))];
   if (command.description) parts.push(escapeMarkup(fill(command.description)));
-  parts.push('## Usage', fence(usage(command, args, flags, bin)));
+  parts.push('## Usage', fence(`${bin} ${usage(command)}`));
   if (args.length > 0) {
     const rows = args.map(({ name, required, description = '' }) => [
       `\`${name}\``,
@@ -48,11 +68,17 @@ function page(command, bin) {
   return `${parts.join('\n\n')}\n`;
 }
 
-function usage(command, args, flags, bin) {
-  const needed = flags.filter(({ required }) => required).map((flag) => `--${flag.name}${value(flag)}`);
-  const more = flags.some(({ required }) => !required) ? ['[FLAGS]'] : [];
-  const places = args.map(({ name, required }) => (required ? name.toUpperCase() : `[${name.toUpperCase()}]`));
-  return [bin, typed(command), ...places, ...needed, ...more].join(' ');
+/** How a command is typed: what it needs by name, and the rest as [FLAGS]. (oclif's own line has empty alternatives in it.) */
+export function usage(command) {
+  const [args, flags] = [Object.values(command.args ?? {}), Object.values(command.flags ?? {})];
+  const places = args.map(({ name, required, multiple }) => {
+    const place = `${name.toUpperCase()}${multiple ? '...' : ''}`;
+    return required ? place : `[${place}]`;
+  });
+  const isArgument = (name) => args.some((arg) => arg.name === name);
+  const needed = flags.filter(({ name, required }) => required && !isArgument(name));
+  const more = flags.length > needed.length ? ['[FLAGS]'] : [];
+  return [typed(command), ...places, ...needed.map((flag) => `--${flag.name}${value(flag)}`), ...more].join(' ');
 }
 
 const value = ({ type, helpValue, options }) =>

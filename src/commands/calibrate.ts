@@ -7,7 +7,8 @@ import {
   configFlag,
   forceFlag,
   gateFlag,
-  quietFlag,
+  modelFlag,
+  outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
@@ -22,12 +23,12 @@ export default class Calibrate extends HpsCommand<CalibrateReport | CheckCalibra
   static override description =
     `Votes count as weights, a tie as half a vote for either side. Unless --no-symmetric is given, both orders of a pair
 are one judgement, and p(a over b) is exactly 1 - p(b over a). Folds never split a prompt_id. --method auto takes the
-simplest method within one standard error of the best, which may be none. With --check nothing is fitted: new labels
+simplest method within one standard error of the best, which may be none. With --recheck nothing is fitted: new labels
 are asked whether a calibrator still holds, and the exit code is 3 where it does not.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels parts/fit.jsonl --out calibrator.json',
-    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --embed m.onnx --model-out m.cal.onnx',
-    '<%= config.bin %> <%= command.id %> --check calibrator.json --scores new.jsonl --labels new-labels.jsonl',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --model m.onnx --out-model m.cal.onnx',
+    '<%= config.bin %> <%= command.id %> --recheck calibrator.json --scores new.jsonl --labels new-labels.jsonl',
   ];
   static override flags = {
     scores: Flags.string({
@@ -41,11 +42,12 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       default: CALIBRATE_DEFAULTS.method,
       description: 'How to calibrate; linear and isotonic for scored items',
     })(),
-    out: Flags.string({ helpValue: 'FILE', description: 'Calibrator file to write' }),
-    check: Flags.string({
+    out: outFlag({ helpValue: 'FILE', description: 'Calibrator file to write' }),
+    recheck: Flags.string({
+      aliases: ['check'],
       helpValue: 'FILE',
       description: 'Test whether this calibrator still holds, instead of fitting one',
-      exclusive: ['out', 'embed', 'model-out', 'per-group'],
+      exclusive: ['out', 'model', 'out-model', 'by'],
     }),
     symmetric: Flags.boolean({
       default: CALIBRATE_DEFAULTS.symmetric,
@@ -63,21 +65,23 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       max: 100_000,
       description: 'Resamples of prompts for intervals; 2000, or fewer for over 200,000 rows',
     }),
-    'per-group': Flags.string({
+    by: Flags.string({
+      aliases: ['per-group'],
       helpValue: 'groups.NAME',
       description: 'One more curve for each value of a group, shrunk to the whole where the group is small',
     }),
     'strictly-monotone': Flags.boolean({ description: 'No two scores get the same probability, so no order changes' }),
     decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
-    embed: Flags.string({
-      helpValue: 'FILE',
+    model: modelFlag({
+      aliases: ['embed'],
       description: 'The model the scores are of: the calibrator is put into it',
-      dependsOn: ['model-out'],
+      dependsOn: ['out-model'],
     }),
-    'model-out': Flags.string({
-      helpValue: 'FILE',
+    'out-model': Flags.string({
+      aliases: ['model-out'],
+      helpValue: 'FILE.onnx',
       description: 'The model to write, with an output probability (items: human_score)',
-      dependsOn: ['embed'],
+      dependsOn: ['model'],
     }),
     gate: gateFlag,
     budget: budgetFlag,
@@ -85,7 +89,6 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = (report: CalibrateReport | CheckCalibratorReport) =>
@@ -93,7 +96,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
 
   async run(): Promise<CalibrateReport | CheckCalibratorReport> {
     const { flags } = await this.parse(Calibrate);
-    const report = flags.check === undefined ? await this.fit(flags) : await this.check(flags.check, flags);
+    const report = flags.recheck === undefined ? await this.fit(flags) : await this.check(flags.recheck, flags);
     this.log('parameters' in report ? formatCalibrate(report) : formatCalibratorCheck(report));
     if (report.rows.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     if ('stale' in report && report.stale) process.exitCode = ERROR_CODES.GATE_FAILED.exit;
@@ -108,10 +111,10 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
   }
 
   private fit(flags: CalibrateFlags): Promise<CalibrateReport> {
-    const { embed, 'model-out': modelOut, out } = flags;
-    if (out === undefined && modelOut === undefined) {
+    const { model, 'out-model': outModel, out } = flags;
+    if (out === undefined && outModel === undefined) {
       throw new HpsError('USAGE', 'nothing says where the calibrator goes', {
-        hint: 'Give --out calibrator.json, or --embed with --model-out.',
+        hint: 'Give --out calibrator.json, or --model with --out-model.',
       });
     }
     return this.follow((run) =>
@@ -124,9 +127,9 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         strictlyMonotone: flags['strictly-monotone'],
         folds: flags.folds,
         resamples: flags.resamples,
-        perGroup: flags['per-group'],
+        perGroup: flags.by,
         decision: flags.decision,
-        embed: embed === undefined ? undefined : { model: embed, out: modelOut! },
+        embed: model === undefined ? undefined : { model, out: outModel! },
         gate: flags.gate,
         budget: flags.budget,
         allowNonfinite: flags['allow-nonfinite'],

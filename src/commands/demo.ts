@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { quietFlag, seedFlag } from '../core/cli/flags.js';
+import { outFlag, seedFlag } from '../core/cli/flags.js';
 import { demoPrinter, formatDemo } from '../core/cli/render-demo.js';
 import type { DemoReport } from '../core/lifecycle/demo/demo.js';
 import type { DemoCheckpoint, DemoStep } from '../core/lifecycle/demo/plan.js';
@@ -25,7 +25,7 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
     '<%= config.bin %> <%= command.id %> --out /tmp/demo --nano',
   ];
   static override flags = {
-    out: Flags.string({ helpValue: 'FOLDER', default: 'reports/demo', description: 'Folder for what is made' }),
+    out: outFlag({ helpValue: 'FOLDER', default: 'reports/demo', description: 'Folder for what is made' }),
     nano: Flags.boolean({ description: 'Use random nano checkpoints, not the bundled ones' }),
     pairs: Flags.integer({
       min: 160, // with fewer there may be too few prompts to fit a calibrator to
@@ -34,7 +34,6 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
       description: 'Comparisons to draw in each modality',
     }),
     seed: seedFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'demo';

@@ -1,7 +1,7 @@
-import { Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { fromFlag, processStreams } from '../core/cli/data-flags.js';
-import { configFlag, forceFlag, quietFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cli/flags.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
 import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
@@ -15,12 +15,15 @@ export default class Embed extends HpsCommand<EmbedReport> {
   static override description =
     'A pair gives two rows, ID#left and ID#right. Ids stand beside a .npy in FILE.npy.ids.jsonl, in a .parquet as column id, in a .safetensors as metadata "ids".';
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --model model.onnx --input items.jsonl --output embeddings.npy',
+    '<%= config.bin %> <%= command.id %> --model model.onnx items.jsonl --out embeddings.npy',
   ];
+  static override args = {
+    input: Args.string({ ignoreStdin: true, required: true, description: 'Rows to embed; - for standard input' }),
+  };
   static override flags = {
-    model: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'The model' }),
-    input: Flags.string({ required: true, helpValue: 'FILE', description: 'Rows to embed; - for standard input' }),
-    output: Flags.string({
+    model: modelFlag({ required: true }),
+    input: inputFlag({ required: true }),
+    out: outFlag({
       required: true,
       helpValue: 'FILE',
       description: 'File to write; its extension decides the format',
@@ -38,19 +41,17 @@ export default class Embed extends HpsCommand<EmbedReport> {
     optimization,
     config: configFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'embedding';
 
   async run(): Promise<EmbedReport> {
     const { flags } = await this.parse(Embed);
-    const { output, 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
+    const { 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
     keepHeapSmall();
     const report = await this.follow((run) =>
       embedFile({
         ...rest,
-        out: output,
         batchSize,
         mediaRoot,
         remote: remoteOf(flags),

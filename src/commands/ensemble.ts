@@ -1,7 +1,7 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
-import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import {
   describeInputRows,
   formatAppliedEnsemble,
@@ -83,14 +83,13 @@ one ONNX file, which is written only if it gives the average of its members.`;
       description: 'Model of one member; NAME=FILE with --apply',
       exclusive: ['scores', 'fit', 'weights', 'labels'],
     })(),
-    out: Flags.string({ helpValue: 'FILE', description: 'Ensemble file, scores or model to write' }),
+    out: outFlag({ helpValue: 'FILE', description: 'Ensemble file, scores or model to write' }),
     gate: gateFlag,
     budget: budgetFlag,
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
     'allow-nonfinite': allowNonfiniteFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = (report: EnsembleReport) => {

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
@@ -37,7 +37,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       description: 'Fewest rows of a group that is shown',
     }),
     baseline: Flags.string({ helpValue: 'FILE', description: 'Scores of another model to compare with, row by row' }),
-    out: Flags.string({ helpValue: 'FILE', description: 'The report as JSON' }),
+    out: outFlag({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
     resamples: Flags.integer({
       min: 100,
@@ -47,7 +47,6 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'evaluation';

@@ -1,12 +1,19 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { processStreams } from '../core/cli/data-flags.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, inputFlag, modelFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatExplanation } from '../core/cli/render-explain.js';
-import { mediaRootFlag, readContract, remoteFlags, remoteOf, sampleFlags } from '../core/cli/scoring-flags.js';
+import {
+  mediaRootFlag,
+  readContract,
+  remoteFlags,
+  remoteOf,
+  sampleFlags,
+  sampleOrFile,
+} from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { METHODS } from '../core/explanation/methods/method.js';
-import { type ExplainInput, type ExplainReport, explainDecisions } from '../core/lifecycle/explain/explain.js';
+import { type ExplainReport, explainDecisions } from '../core/lifecycle/explain/explain.js';
 
 export default class Explain extends HpsCommand<ExplainReport> {
   static override summary = 'Show which words, regions, sounds or frames decided, in numbers that add up.';
@@ -24,13 +31,13 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     '<%= config.bin %> <%= command.id %> labels.jsonl --model model.onnx --out why',
   ];
   static override args = {
-    input: Args.string({ ignoreStdin: true, description: 'As --input' }),
+    input: Args.string({ ignoreStdin: true, description: 'Data file of pairs or items; - for standard input' }),
   };
   static override flags = {
-    model: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'The model' }),
-    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
+    model: modelFlag({ required: true }),
+    out: outFlag({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
     method: Flags.option({ options: METHODS, default: 'ig' as const, description: 'How to explain' })(),
-    input: Flags.string({ helpValue: 'ROWS', description: 'Data file of pairs or items, or - for standard input' }),
+    input: inputFlag(),
     ...sampleFlags,
     nodes: Flags.integer({
       min: 2,
@@ -70,19 +77,18 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'explain';
 
   async run(): Promise<ExplainReport> {
-    const { args, flags } = await this.parse(Explain);
+    const { flags } = await this.parse(Explain);
     const { model, method, out, force, nodes, copies, noise, seed, threads, patch = null } = flags;
     const contract = await readContract(flags.contract);
     const report = await this.follow((run) =>
       explainDecisions({
         model,
-        input: inputOf({ ...flags, input: flags.input ?? args.input }),
+        input: sampleOrFile(flags, 'explain'),
         method,
         settings: { nodes, mostNodes: Math.max(nodes, flags['max-nodes']), copies, noise, seed, threads, patch },
         out,
@@ -100,29 +106,6 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     if (report.failed.length > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;
   }
-}
-
-interface InputFlags {
-  readonly input?: string;
-  readonly left?: string;
-  readonly right?: string;
-  readonly item?: string;
-  readonly context?: string;
-}
-
-function inputOf({ input, left, right, item, context }: InputFlags): ExplainInput {
-  const given = [input, left, item].filter((value) => value !== undefined);
-  if (given.length > 1) {
-    throw new HpsError('USAGE', 'there is more than one thing to explain', {
-      hint: 'Give --left and --right, or --item, or --input ROWS.',
-    });
-  }
-  if (input !== undefined) return { file: input };
-  if (left !== undefined && right !== undefined) return { sample: { left, right, context } };
-  if (item !== undefined) return { sample: { item, context } };
-  throw new HpsError('USAGE', 'there is nothing to explain', {
-    hint: 'Give --left and --right, or --item, or --input ROWS.',
-  });
 }
 
 function parseNoise(text: string): number {

@@ -7,7 +7,7 @@ import {
   dryRunFlag,
   forceFlag,
   gateFlag,
-  quietFlag,
+  outFlag,
   seedFlag,
   toleranceFlag,
 } from '../core/cli/flags.js';
@@ -32,7 +32,7 @@ implementation are compared; without it only the file's own invariances are, and
       helpValue: 'PATH',
       description: 'Checkpoint: file, *.index.json or model folder',
     }),
-    out: Flags.string({
+    out: outFlag({
       required: true,
       helpValue: 'FILE',
       description: 'The .onnx file to write; FILE.report.json is written beside it',
@@ -116,7 +116,6 @@ implementation are compared; without it only the file's own invariances are, and
     seed: seedFlag,
     force: forceFlag,
     'dry-run': dryRunFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'export';

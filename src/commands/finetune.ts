@@ -6,7 +6,8 @@ import {
   configFlag,
   forceFlag,
   gateFlag,
-  quietFlag,
+  modelFlag,
+  outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
@@ -42,11 +43,10 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
   ].join(' ');
   static override examples = [
     '<%= config.bin %> <%= command.id %> --model pair.onnx --labels train.jsonl --out tuned.onnx',
-    '<%= config.bin %> <%= command.id %> --checkpoint model.safetensors --modality text --labels train.jsonl --old old.jsonl --out tuned.onnx --checkpoint-out tuned.pt',
+    '<%= config.bin %> <%= command.id %> --checkpoint model.safetensors --modality text --labels train.jsonl --old old.jsonl --out tuned.onnx --out-checkpoint tuned.pt',
   ];
   static override flags = {
-    model: Flags.string({
-      helpValue: 'FILE.onnx',
+    model: modelFlag({
       description: 'Model to start from',
       exactlyOne: ['model', 'checkpoint'],
     }),
@@ -80,8 +80,9 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       description: 'Where the media paths of rows are taken from; by default the folder of their file',
     }),
     cache: cacheFlag,
-    out: Flags.string({ required: true, helpValue: 'FILE.onnx', description: 'Model to write' }),
-    'checkpoint-out': Flags.string({
+    out: outFlag({ required: true, helpValue: 'FILE.onnx', description: 'Model to write' }),
+    'out-checkpoint': Flags.string({
+      aliases: ['checkpoint-out'],
       helpValue: 'FILE',
       description: 'Checkpoint to write too: F.safetensors, or F.pt for PyTorch',
     }),
@@ -134,7 +135,6 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'finetune';
@@ -161,7 +161,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         mediaRoot: flags['media-root'],
         cache: flags.cache,
         out: flags.out,
-        checkpointOut: flags['checkpoint-out'],
+        checkpointOut: flags['out-checkpoint'],
         train: flags.train,
         training: filled(
           {

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatInit } from '../core/cli/render-init.js';
 import { HpsError } from '../core/errors.js';
 import { type InitReport, initCheckpoint } from '../core/lifecycle/init/init.js';
@@ -18,10 +18,9 @@ export default class Init extends HpsCommand<InitReport> {
       helpValue: 'FILE',
       description: 'YAML or JSON file with the model section',
     }),
-    out: Flags.string({ required: true, helpValue: 'FILE', description: 'Checkpoint to write: F.safetensors or F.pt' }),
+    out: outFlag({ required: true, helpValue: 'FILE', description: 'Checkpoint to write: F.safetensors or F.pt' }),
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'init';

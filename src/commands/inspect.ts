@@ -12,7 +12,7 @@ export default class Inspect extends HpsCommand<InspectReport> {
     '<%= config.bin %> <%= command.id %> model.onnx --json',
   ];
   static override args = {
-    file: Args.string({
+    model: Args.string({
       required: true,
       ignoreStdin: true,
       description: 'Checkpoint (file, *.index.json or model folder) or .onnx file',
@@ -34,7 +34,7 @@ export default class Inspect extends HpsCommand<InspectReport> {
     const { args, flags } = await this.parse(Inspect);
     keepHeapSmall();
     const report = await this.follow((run) =>
-      inspectFile({ path: args.file, key: flags.key, match: flags.match, statistics: flags.stats, ...run }),
+      inspectFile({ path: args.model, key: flags.key, match: flags.match, statistics: flags.stats, ...run }),
     );
     this.log(formatInspect(report));
     return report;

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { profileFlags } from '../core/cli/profile-flags.js';
 import { formatProfileTable } from '../core/cli/render-profile.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
@@ -16,7 +16,7 @@ Beside OUT are written the roofline and the latencies as charts (.svg, .png) and
 With --baseline the exit code is 3 when the model is slower than --budget allows. \`hpsv3 batch --profile\` takes the recommended setting.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> model.onnx --out profile.json',
-    '<%= config.bin %> <%= command.id %> model.onnx --batch 1,8,32 --threads 1,2 --variant int8=model-int8.onnx --out profile.json',
+    '<%= config.bin %> <%= command.id %> model.onnx --batch-size 1,8,32 --threads 1,2 --variant int8=model-int8.onnx --out profile.json',
     '<%= config.bin %> <%= command.id %> new.onnx --baseline old.onnx --budget latency=1.05 --out profile.json',
     '<%= config.bin %> <%= command.id %> speech.onnx --size samples=16000 --out profile.json',
   ];
@@ -24,7 +24,7 @@ With --baseline the exit code is 3 when the model is slower than --budget allows
     model: Args.string({ required: true, ignoreStdin: true, description: 'The .onnx model' }),
   };
   static override flags = {
-    out: Flags.string({ required: true, helpValue: 'FILE.json', description: 'The profile as JSON' }),
+    out: outFlag({ required: true, helpValue: 'FILE.json', description: 'The profile as JSON' }),
     ...profileFlags,
     baseline: Flags.string({
       helpValue: 'B.onnx|profile.json',
@@ -38,17 +38,16 @@ With --baseline the exit code is 3 when the model is slower than --budget allows
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   async run(): Promise<ProfileReport> {
     const { args, flags } = await this.parse(Profile);
-    const { batch, optimization, variant, size, quiet, config: _, ...rest } = flags;
+    const { optimization, variant, size, quiet, config: _, ...rest } = flags;
     const report = await this.follow((run) =>
       profileModel({
         ...rest,
         model: args.model,
-        batches: batch,
+        batches: flags['batch-size'],
         optimizations: optimization,
         variants: new Map(variant.map(({ name, value }) => [name, value])),
         sizes: new Map(size.map(({ name, value }) => [name, value])),

@@ -7,7 +7,7 @@ import {
   dryRunFlag,
   forceFlag,
   gateFlag,
-  quietFlag,
+  outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
@@ -35,7 +35,7 @@ The opset of the model is kept. The target file changes only when the gate passe
     model: Args.string({ required: true, ignoreStdin: true, description: 'The float .onnx model' }),
   };
   static override flags = {
-    out: Flags.string({
+    out: outFlag({
       required: true,
       helpValue: 'FILE',
       description: 'The .onnx file to write; FILE.report.json is written beside it',
@@ -46,7 +46,8 @@ The opset of the model is kept. The target file changes only when the gate passe
       description:
         'Quantization scheme; auto tries them all and recommends one that stays within the budget and is not slower here',
     })(),
-    calibration: Flags.string({
+    samples: Flags.string({
+      aliases: ['calibration'],
       helpValue: 'FILE',
       description:
         'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second held out; votes give the accuracy',
@@ -92,7 +93,6 @@ The opset of the model is kept. The target file changes only when the gate passe
     seed: seedFlag,
     force: forceFlag,
     'dry-run': dryRunFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'quantization';
@@ -105,7 +105,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         out: flags.out,
         scheme: flags.scheme,
         inputs: flags.inputs,
-        samples: flags.calibration,
+        samples: flags.samples,
         mediaRoot: flags['media-root'],
         ranges: flags.ranges,
         perChannel: flags['per-channel'],

@@ -1,6 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+import { Args } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { forceFlag, quietFlag } from '../core/cli/flags.js';
+import { forceFlag, outFlag } from '../core/cli/flags.js';
 import { formatRunReport } from '../core/cli/render-run-report.js';
 import { type RunReport, reportRun } from '../core/lifecycle/report/run-report.js';
 
@@ -17,13 +17,12 @@ export default class Report extends HpsCommand<RunReport> {
     folder: Args.string({ required: true, ignoreStdin: true, description: 'Folder with reports' }),
   };
   static override flags = {
-    out: Flags.string({
+    out: outFlag({
       helpValue: 'FOLDER',
       description:
         'Folder to write, or one rendering: a file named .html or .md; summary in the folder of the reports by default',
     }),
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'run-report';

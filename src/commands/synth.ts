@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatSynth } from '../core/cli/render-synth.js';
 import { HpsError } from '../core/errors.js';
 import { LIMITS } from '../core/limits.js';
@@ -20,7 +20,7 @@ export default class Synth extends HpsCommand<SynthReport> {
     '<%= config.bin %> <%= command.id %> --out synth --source photos --modality image --raters 7 --absolute',
   ];
   static override flags = {
-    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
+    out: outFlag({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
     source: Flags.string({
       helpValue: 'FOLDER',
       description: 'Your own pictures (.jpg .png .webp .bmp), texts (.txt), sounds (.wav) and clips (.mp4 .webm)',
@@ -67,7 +67,6 @@ export default class Synth extends HpsCommand<SynthReport> {
     seed: seedFlag,
     config: configFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'synth';

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { cacheFlag, configFlag, forceFlag, quietFlag, seedFlag } from '../core/cli/flags.js';
+import { cacheFlag, configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
@@ -14,12 +14,13 @@ export default class Train extends HpsCommand<TrainReport> {
     'state.safetensors, from which --resume continues bit for bit.',
   ].join(' ');
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --config configs/hpsv3_nano.yaml --data synth --out run',
-    '<%= config.bin %> <%= command.id %> --config mini.yaml --data synth-1 --data synth-2 --val synth-3 --out run --resume',
+    '<%= config.bin %> <%= command.id %> --config configs/hpsv3_nano.yaml --labels synth --out run',
+    '<%= config.bin %> <%= command.id %> --config mini.yaml --labels synth-1 --labels synth-2 --val synth-3 --out run --resume',
   ];
   static override flags = {
     config: { ...configFlag, required: true } as typeof configFlag,
-    data: Flags.string({
+    labels: Flags.string({
+      aliases: ['data'],
       multiple: true,
       required: true,
       helpValue: 'PATH',
@@ -29,7 +30,7 @@ export default class Train extends HpsCommand<TrainReport> {
       multiple: true,
       default: [],
       helpValue: 'PATH',
-      description: 'The same, held out; by default a share of the clusters of --data',
+      description: 'The same, held out; by default a share of the clusters of --labels',
     }),
     'media-root': Flags.string({
       helpValue: 'FOLDER',
@@ -41,13 +42,12 @@ export default class Train extends HpsCommand<TrainReport> {
       helpValue: 'FILE',
       description: 'tokenizer.json; by default the one beside --checkpoint, else one of bytes',
     }),
-    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder of the run' }),
+    out: outFlag({ required: true, helpValue: 'FOLDER', description: 'Folder of the run' }),
     resume: Flags.boolean({ description: 'Resume the run in --out' }),
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
     seed: seedFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'train';
@@ -65,7 +65,7 @@ export default class Train extends HpsCommand<TrainReport> {
       (run) =>
         trainModel({
           config: { name, model, training },
-          data: flags.data,
+          data: flags.labels,
           validation: flags.val,
           mediaRoot: flags['media-root'],
           cache: flags.cache,

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { budgetFlag, quietFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
+import { budgetFlag, comparisonGateFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
 import { formatVerify } from '../core/cli/render-gate.js';
 import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
@@ -31,9 +31,9 @@ export default class Verify extends HpsCommand<VerifyReport> {
     }),
     atol: toleranceFlag,
     budget: budgetFlag,
-    quick: Flags.boolean({ description: 'Fewer probes and only the most telling invariances' }),
+    gate: comparisonGateFlag,
+    quick: Flags.boolean({ hidden: true, description: 'The same as --gate quick', exclusive: ['gate'] }),
     seed: seedFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'verification';
@@ -48,7 +48,7 @@ export default class Verify extends HpsCommand<VerifyReport> {
         inputs: flags.inputs,
         atol: flags.atol,
         budget: flags.budget,
-        level: flags.quick ? 'quick' : 'full',
+        level: flags.quick ? 'quick' : flags.gate,
         seed: flags.seed,
         ...run,
       }),

@@ -152,7 +152,7 @@ describe('what cannot be profiled', () => {
   it.each([
     [['--size', 'nothing=3'], /no input has a size nothing/],
     [['--size', 'x'], /--size: expected NAME=NUMBER/],
-    [['--batch', '0'], /--batch: expected whole numbers/],
+    [['--batch', '0'], /--batch-size: expected whole numbers/],
     [['--variant', 'model=a.onnx'], /--variant: expected NAME=FILE/],
     [['--budget', '1.05'], /--budget: expected latency=RATIO/],
     [['--seconds', 'x'], /--seconds: expected/],

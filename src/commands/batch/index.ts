@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
-import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, inputFlag, outFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
@@ -29,11 +29,14 @@ export default class Batch extends HpsCommand<BatchReport> {
 
 A score depends on its own row alone, not on the number of threads or cores, so parts that other machines score (--shard) can be merged to the same bytes. What the scores were computed with stands in OUT.manifest.json. Until a run is finished its journal lies beside the output: --resume goes on with it.`;
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --batch-size 64 --device cuda:0',
-    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores.jsonl --resume',
-    '<%= config.bin %> <%= command.id %> --model model.onnx --input pairs.jsonl --output scores-0.jsonl --shard 0/4',
-    'zcat pairs.jsonl.gz | <%= config.bin %> <%= command.id %> --model model.onnx --input - --output -',
+    '<%= config.bin %> <%= command.id %> --model model.onnx pairs.jsonl --out scores.jsonl --batch-size 64 --device cuda:0',
+    '<%= config.bin %> <%= command.id %> --model model.onnx pairs.jsonl --out scores.jsonl --resume',
+    '<%= config.bin %> <%= command.id %> --model model.onnx pairs.jsonl --out scores-0.jsonl --shard 0/4',
+    'zcat pairs.jsonl.gz | <%= config.bin %> <%= command.id %> --model model.onnx - --out -',
   ];
+  static override args = {
+    input: Args.string({ ignoreStdin: true, required: true, description: 'Rows to score; - for standard input' }),
+  };
   static override flags = {
     model: Flags.string({
       required: true,
@@ -41,8 +44,8 @@ A score depends on its own row alone, not on the number of threads or cores, so 
       helpValue: 'FILE.onnx',
       description: 'The model; several for a file of several modalities',
     }),
-    input: Flags.string({ required: true, helpValue: 'FILE', description: 'Rows to score; - for standard input' }),
-    output: Flags.string({ required: true, helpValue: 'FILE', description: 'File to write; - for standard output' }),
+    input: inputFlag({ required: true }),
+    out: outFlag({ required: true, helpValue: 'FILE', description: 'File to write; - for standard output' }),
     from: fromFlag,
     to: toFlag,
     shard: shardFlag,
@@ -58,7 +61,6 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     ...profiledFlags,
     config: configFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   /** One line each, as a log has it: a refused row is one of them where the scores go to standard output. */
@@ -70,24 +72,14 @@ A score depends on its own row alone, not on the number of threads or cores, so 
 
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
-    const {
-      model,
-      output,
-      'batch-size': batchSize,
-      'media-root': mediaRoot,
-      contract,
-      segments,
-      quiet,
-      ...rest
-    } = flags;
-    assertStdoutFree(output, this.jsonEnabled());
+    const { model, 'batch-size': batchSize, 'media-root': mediaRoot, contract, segments, quiet, ...rest } = flags;
+    assertStdoutFree(flags.out, this.jsonEnabled());
     const contractFile = await readContract(contract);
     keepHeapSmall();
     const work = (run: Run) =>
       runBatch({
         ...rest,
         models: model,
-        out: output,
         batchSize,
         segmentBytes: segments ? SEGMENT_BYTES : undefined,
         mediaRoot,
@@ -96,12 +88,12 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         streams: processStreams(),
         ...run,
       });
-    const report = await this.follow(work, output === STANDARD_STREAM ? undefined : () => keptRows(output));
+    const report = await this.follow(work, flags.out === STANDARD_STREAM ? undefined : () => keptRows(flags.out));
     this.logToStderr(formatBatch(report));
     if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;
   }
 }
 
-const keptRows = (output: string): string =>
-  `The rows scored so far are kept in ${basename(journalPath(output))}: run it again with --resume to go on.`;
+const keptRows = (out: string): string =>
+  `The rows scored so far are kept in ${basename(journalPath(out))}: run it again with --resume to go on.`;

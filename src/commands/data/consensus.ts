@@ -7,8 +7,8 @@ import {
   inputArg,
   layoutFlags,
   minAgreementFlag,
-  outFlag,
   processStreams,
+  rowsOutFlag,
   toFlag,
 } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
@@ -35,7 +35,7 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
       description: 'How votes become one answer; dawid-skene needs named raters',
     })(),
     'min-agreement': minAgreementFlag,
-    out: outFlag,
+    out: rowsOutFlag,
     to: toFlag,
     from: fromFlag,
     ...layoutFlags,

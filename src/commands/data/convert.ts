@@ -5,8 +5,8 @@ import {
   fromFlag,
   inputArg,
   layoutFlags,
-  outFlag,
   processStreams,
+  rowsOutFlag,
   toFlag,
   toLayoutFlag,
 } from '../../core/cli/data-flags.js';
@@ -30,7 +30,7 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
   ];
   static override args = { input: inputArg };
   static override flags = {
-    out: outFlag,
+    out: rowsOutFlag,
     to: toFlag,
     'to-layout': toLayoutFlag,
     seed: seedFlag,

@@ -1,4 +1,3 @@
-import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import {
   errorsFlag,
@@ -9,7 +8,7 @@ import {
   processStreams,
   toFlag,
 } from '../../core/cli/data-flags.js';
-import { forceFlag, seedFlag } from '../../core/cli/flags.js';
+import { forceFlag, outFlag, seedFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatSplit } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
@@ -26,7 +25,7 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
   static override args = { input: inputArg };
   static override flags = {
     fractions: fractionsFlag,
-    out: Flags.string({
+    out: outFlag({
       required: true,
       helpValue: 'FOLDER',
       description: 'Folder for the files of the parts; made where it is missing',

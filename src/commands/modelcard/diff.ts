@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { quietFlag, seedFlag } from '../../core/cli/flags.js';
+import { seedFlag } from '../../core/cli/flags.js';
 import { formatDiffCards } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type DiffCardsReport, diffModelCards } from '../../core/lifecycle/card/diff.js';
@@ -30,7 +30,6 @@ export default class DiffModelCards extends HpsCommand<DiffCardsReport> {
     }),
     strict: Flags.boolean({ description: 'Exit 3 where anything regressed' }),
     seed: seedFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'card-diff';

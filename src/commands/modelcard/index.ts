@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, modelFlag, outFlag } from '../../core/cli/flags.js';
 import { formatModelCard } from '../../core/cli/render-modelcard.js';
 import { CARD_DEFAULTS, type ModelCardReport, makeModelCard } from '../../core/lifecycle/card/write.js';
 
@@ -10,19 +10,20 @@ export default class ModelCard extends HpsCommand<ModelCardReport> {
     `From one source of facts: Markdown for the Hugging Face Hub, a page of HTML, JSON, and a CycloneDX 1.6 bill of materials.
 Scores and labels that a report names are looked for beside it, here, and in --files. What is not known is said as not stated.`;
   static override examples = [
-    '<%= config.bin %> <%= command.id %> --model m.onnx --evaluation report.json --calibration c.json --card card.yaml --data data.yaml --out card',
+    '<%= config.bin %> <%= command.id %> --model m.onnx --evaluation report.json --calibrator c.json --card card.yaml --data data.yaml --out card',
     '<%= config.bin %> <%= command.id %> --scorer CLIP --evaluation report.json --out card',
     '<%= config.bin %> <%= command.id %> --model m.onnx --evaluation report.json --out README.md --strict',
   ];
   static override flags = {
-    model: Flags.string({ helpValue: 'FILE.onnx', description: 'The model that is described' }),
+    model: modelFlag({ description: 'The model that is described' }),
     scorer: Flags.string({ helpValue: 'NAME', description: 'Name of a scorer that is no file', exclusive: ['model'] }),
     evaluation: Flags.string({
       helpValue: 'REPORT.json',
       multiple: true,
       description: 'Report of `evaluate --out`; more than once for several',
     }),
-    calibration: Flags.string({
+    calibrator: Flags.string({
+      aliases: ['calibration'],
       helpValue: 'CALIBRATOR.json',
       description: 'File of `calibrate --out`; by default the one the evaluation names',
     }),
@@ -50,7 +51,7 @@ Scores and labels that a report names are looked for beside it, here, and in --f
       allowNo: true,
       description: 'Copy scores and labels into the folder, so that figures can be computed again',
     }),
-    out: Flags.string({
+    out: outFlag({
       required: true,
       helpValue: 'FOLDER',
       description: 'Folder to write, or one rendering: a file named .md, .html or .json',
@@ -58,7 +59,6 @@ Scores and labels that a report names are looked for beside it, here, and in --f
     strict: Flags.boolean({ description: 'Write nothing and exit 3 where anything is not stated' }),
     config: configFlag,
     force: forceFlag,
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'modelcard';
@@ -70,7 +70,7 @@ Scores and labels that a report names are looked for beside it, here, and in --f
         model: flags.model,
         scorer: flags.scorer,
         evaluations: flags.evaluation,
-        calibration: flags.calibration,
+        calibration: flags.calibrator,
         quantization: flags.quantization,
         exported: flags.export,
         profile: flags.profile,

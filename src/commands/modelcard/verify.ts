@@ -1,6 +1,5 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { quietFlag } from '../../core/cli/flags.js';
 import { formatVerifyCard } from '../../core/cli/render-modelcard.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { VERIFY_CARD_DEFAULTS, type VerifyCardReport, verifyModelCard } from '../../core/lifecycle/card/verify.js';
@@ -35,7 +34,6 @@ again, and renders the card again. What differs is listed, number by number.`;
     strict: Flags.boolean({
       description: 'Exit 3 also where the figures of an evaluation could not be computed again',
     }),
-    quiet: quietFlag,
   };
 
   protected override readonly report = 'card-verification';

@@ -67,13 +67,20 @@ export default class Serve extends HpsCommand<ServeReport> {
       description:
         'Who may ask (`hpsv3 serve token new`); read again on SIGHUP. Needed on an address that others can reach',
     }),
-    cert: Flags.string({
+    'tls-cert': Flags.string({
+      aliases: ['cert'],
       helpValue: 'FILE.pem',
       description: 'Certificate: HTTPS instead of HTTP',
-      dependsOn: ['key'],
+      dependsOn: ['tls-key'],
     }),
-    key: Flags.string({ helpValue: 'FILE.pem', description: 'Key of the certificate', dependsOn: ['cert'] }),
-    'rate-limit': Flags.integer({
+    'tls-key': Flags.string({
+      aliases: ['key'],
+      helpValue: 'FILE.pem',
+      description: 'Key of the certificate',
+      dependsOn: ['tls-cert'],
+    }),
+    'rows-per-minute': Flags.integer({
+      aliases: ['rate-limit'],
       min: 1,
       helpValue: 'ROWS',
       description: 'Rows a minute for each token, or each address where there are none; more get 429',
@@ -130,8 +137,8 @@ export default class Serve extends HpsCommand<ServeReport> {
             flags.shadow === undefined ? undefined : { file: flags.shadow, share: shareOf(flags['shadow-share']) },
           logScores: flags['log-scores'],
           tokens: flags.tokens,
-          tls: flags.cert && flags.key ? { cert: flags.cert, key: flags.key } : undefined,
-          rowsPerMinute: flags['rate-limit'],
+          tls: flags['tls-cert'] && flags['tls-key'] ? { cert: flags['tls-cert'], key: flags['tls-key'] } : undefined,
+          rowsPerMinute: flags['rows-per-minute'],
           onHangup: listenToHangup,
           host,
           port,

@@ -5,8 +5,10 @@ import type { Run } from '../run.js';
 import type { ConfigFile } from './config.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
 import { configPath, withFallbackValues } from './flag-values.js';
+import { quietFlag } from './flags.js';
 import { formatJson } from './format.js';
 import { exitCodeOf, interruptible, type Kept } from './interruption.js';
+import { settleArguments, withArgumentFlags } from './named-arguments.js';
 import { withFlags } from './option-names.js';
 import { installProcessGuards, markReported } from './process-guards.js';
 import { startProgress } from './progress.js';
@@ -26,6 +28,7 @@ const warningsOf = (report: unknown): readonly string[] =>
  */
 export abstract class HpsCommand<T> extends Command {
   static override enableJsonFlag = true;
+  static override baseFlags = { quiet: quietFlag };
 
   /** The file named by `--config`, once the flags are parsed. */
   protected configFile: ConfigFile | undefined;
@@ -71,7 +74,9 @@ export abstract class HpsCommand<T> extends Command {
       const { readConfigFile } = await import('./config.js'); // brings yaml and zod: only where a file is named
       this.configFile = await readConfigFile(path, { knownFlags: this.flagsOfAllCommands() });
     }
-    const parsed = await super.parse<F, B, A>(await withFallbackValues(options, this, this.configFile), argv);
+    const asked = withArgumentFlags(options, argv);
+    const parsed = await super.parse<F, B, A>(await withFallbackValues(asked, this, this.configFile), argv);
+    settleArguments(parsed, options);
     this.quiet = (parsed.flags as { quiet?: boolean }).quiet === true;
     return parsed;
   }
@@ -144,8 +149,8 @@ export abstract class HpsCommand<T> extends Command {
   }
 
   private ownFlags(): string[] {
-    const { flags, baseFlags } = this.ctor;
-    return [...Object.keys({ ...baseFlags, ...flags }), 'json', 'help'].map((name) => `--${name}`);
+    const { args, flags, baseFlags } = this.ctor;
+    return [...Object.keys({ ...baseFlags, ...flags, ...args }), 'json', 'help'].map((name) => `--${name}`);
   }
 
   /** One configuration file may serve several commands, so a flag of any of them is known. */

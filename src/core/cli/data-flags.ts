@@ -6,6 +6,7 @@ import { OUTPUT_LAYOUTS } from '../data/layouts/write.js';
 import type { StandardStreams } from '../data/row-files.js';
 import type { SplitFractions } from '../data/split.js';
 import { HpsError } from '../errors.js';
+import { outFlag } from './flags.js';
 
 /** Arguments and flags that the data commands share. */
 
@@ -45,11 +46,7 @@ export const layoutFlags = {
   })(),
 };
 
-export const outFlag = Flags.string({
-  required: true,
-  helpValue: 'FILE',
-  description: 'File to write; - for standard output',
-});
+export const rowsOutFlag = outFlag({ required: true, description: 'File to write; - for standard output' });
 
 export const errorsFlag = Flags.string({
   helpValue: 'FILE',

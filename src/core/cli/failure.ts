@@ -119,8 +119,14 @@ function isOclifError(error: unknown): error is OclifError {
 function usageError(error: OclifError, known: Partial<Vocabulary>): HpsError {
   const message = withoutFraming(error.message, '$1: ');
   const [flag] = Array.isArray(error.flags) ? error.flags.map(String) : [];
-  const hint = suggestion(flag?.split('=')[0], known.flags) ?? 'See more with --help.';
+  const hint = suggestion(flag?.split('=')[0], known.flags) ?? nearestValue(message) ?? 'See more with --help.';
   return new HpsError('USAGE', message, { hint, ...(flag && { details: { flag } }), cause: error });
+}
+
+/** For a value that is none of its flag's: oclif says so as `Expected --mode=paar to be one of: item, pair, head`. */
+function nearestValue(message: string): string | undefined {
+  const [, given, options] = /^Expected (?:--[\w-]+=)?(.*) to be one of: (.+)$/s.exec(message) ?? [];
+  return suggestion(given, options?.split(', '));
 }
 
 /** Without what oclif writes around the message of a flag's parser: `Parsing --seed \n\t…\nSee more help with --help`. */

@@ -37,7 +37,7 @@ export async function withFallbackValues<Input extends AnyInput>(
   file: ConfigFile | undefined,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Input> {
-  const flags: Record<string, unknown> = { ...input.flags };
+  const flags: Record<string, unknown> = { ...(input.baseFlags as object | undefined), ...input.flags };
   for (const [name, flag] of Object.entries(flags) as [string, FlagDefinition][]) {
     const names = [name, ...(flag.aliases ?? [])];
     const variable = names.map(environmentName).find((one) => env[one]);

@@ -5,6 +5,14 @@ import { type Budget, parseBudget } from '../gate/budget.js';
 
 /** Flags that mean the same in every command that has them. */
 
+/** Where results go. */
+export const outFlag = Flags.custom<string>({ aliases: ['output'], helpValue: 'FILE' });
+
+/** The argument INPUT, in commands whose rows or items come with a model. */
+export const inputFlag = Flags.custom<string>({ helpValue: 'FILE', description: 'The same as INPUT' });
+
+export const modelFlag = Flags.custom<string>({ helpValue: 'FILE.onnx', description: 'The model' });
+
 export const configFlag = Flags.string({
   helpValue: 'FILE',
   description: 'YAML or JSON file with sections model, training, data, flags; without sections it is the model section',
@@ -38,6 +46,13 @@ export const gateFlag = Flags.option({
   options: GATE_LEVELS,
   default: DEFAULT_GATE,
   description: 'How thoroughly the decisions of the written model are compared before the file is put in place',
+})();
+
+/** Of a comparison that writes no model. */
+export const comparisonGateFlag = Flags.option({
+  options: ['quick', 'full'] as const,
+  default: 'full' as const,
+  description: 'How thoroughly decisions are compared; quick: fewer probes, and only the most telling invariances',
 })();
 
 export const budgetFlag = Flags.custom<Budget>({

@@ -71,10 +71,11 @@ function parseSeconds(text: string): number {
 }
 
 export const profileFlags = {
-  batch: listFlag(
-    '--batch',
+  'batch-size': listFlag(
+    '--batch-size',
     MOST_BATCH,
   )({
+    aliases: ['batch'],
     default: [...PROFILE_DEFAULTS.batches],
     helpValue: '1,8,32',
     description: 'Samples of one run; the first is looked at in detail',

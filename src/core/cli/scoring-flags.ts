@@ -27,6 +27,26 @@ export const sampleFlags = {
   context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
 };
 
+interface SampleFlags {
+  readonly input?: string;
+  readonly left?: string;
+  readonly right?: string;
+  readonly item?: string;
+  readonly context?: string;
+  readonly task?: string;
+}
+
+/** What the flags of one sample, or INPUT, give a verb to work on. @throws HpsError USAGE */
+export function sampleOrFile({ input, left, right, item, context, task }: SampleFlags, verb: string) {
+  const hint = 'Give --left and --right, or --item, or a file as INPUT.';
+  const given = [input, left, item].filter((value) => value !== undefined);
+  if (given.length > 1) throw new HpsError('USAGE', `there is more than one thing to ${verb}`, { hint });
+  if (input !== undefined) return { file: input };
+  if (left !== undefined && right !== undefined) return { sample: { left, right, context, task } };
+  if (item !== undefined) return { sample: { item, context, task } };
+  throw new HpsError('USAGE', `there is nothing to ${verb}`, { hint });
+}
+
 export const scoringFlags = {
   calibrator: Flags.string({
     helpValue: 'FILE',

@@ -7,13 +7,13 @@ import { HpsError } from '../../../src/core/errors.js';
 import { PROJECT } from '../../helpers/cli.js';
 
 describe('withFlags', () => {
-  const flags = ['dry-run', 'calibration', 'output'];
+  const flags = ['dry-run', 'samples', 'out'];
 
   it('spells an option of core as the flag of the command', () => {
     expect(withFlags('Leave `dryRun` out, or give `samples` FILE.', flags)).toBe(
-      'Leave --dry-run out, or give --calibration FILE.',
+      'Leave --dry-run out, or give --samples FILE.',
     );
-    expect(flagOf('out', flags)).toBe('output');
+    expect(flagOf('out', flags)).toBe('out');
   });
 
   it('leaves what the command has no flag for, and commands', () => {
@@ -23,10 +23,10 @@ describe('withFlags', () => {
 
   it('is applied to failures', () => {
     const error = new HpsError('USAGE', '`samples`: is empty', { hint: 'Give `samples`.', details: { a: 1 } });
-    expect(asHpsError(error, { flags: ['--calibration'] })).toMatchObject({
+    expect(asHpsError(error, { flags: ['--samples'] })).toMatchObject({
       code: 'USAGE',
-      message: '--calibration: is empty',
-      hint: 'Give --calibration.',
+      message: '--samples: is empty',
+      hint: 'Give --samples.',
       details: { a: 1 },
     });
   });

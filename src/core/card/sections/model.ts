@@ -191,7 +191,7 @@ function commands(facts: CardFacts, model: ModelFacts): Block[] {
         'npm install --global hpsv3',
         `hpsv3 inspect ${file}`,
         `hpsv3 score --model ${file} ${sample}${context ? ' --context "a red fox"' : ''}${calibrator}`,
-        `hpsv3 batch --model ${file} --input samples.jsonl --output scores.jsonl`,
+        `hpsv3 batch --model ${file} samples.jsonl --out scores.jsonl`,
         `hpsv3 evaluate --scores scores.jsonl --labels labels.jsonl${calibrator}`,
       ].join('\n'),
     ),

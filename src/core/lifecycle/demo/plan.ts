@@ -219,7 +219,7 @@ class Plan {
     return step<BatchReport>({
       title: `Score by ${name}`,
       id: 'batch',
-      argv: ['--model', model, '--input', input, '--output', out, '--force'],
+      argv: ['--model', model, '--input', input, '--out', out, '--force'],
       inputs: [model, input],
       outputs: [out],
       finding: ({ rows, failed }) => `${formatCount(rows)} pairs${failed > 0 ? `, ${failed} failed` : ''}`,
@@ -271,7 +271,7 @@ class Plan {
       title: 'Quantize it',
       id: 'quantize',
       argv: [
-        ...[model, '--scheme', 'weight-only', '--calibration', pairs, '--media-root', this.at('data', 'image')],
+        ...[model, '--scheme', 'weight-only', '--samples', pairs, '--media-root', this.at('data', 'image')],
         ...['--budget', this.budget(), '--out', out, ...this.seed(), '--force'],
       ],
       inputs: [model, pairs],
@@ -345,7 +345,7 @@ class Plan {
     const model = this.model(RELEASED);
     const bound = {
       '--evaluation': this.at('image-evaluation.json'),
-      '--calibration': this.at('image-calibrator.json'),
+      '--calibrator': this.at('image-calibrator.json'),
       '--profile': this.at('profile.json'),
       '--card': card,
       '--data': data,
