@@ -13,7 +13,7 @@ const ONLY_IN = {
   sharp: ['core/media/'],
   '@huggingface/jinja': ['core/media/'],
   '@huggingface/tokenizers': ['core/media/'],
-  undici: ['core/media/'],
+  undici: ['core/hub/', 'core/media/'],
   fastify: ['core/serving/'],
   pino: ['core/serving/'],
   'prom-client': ['core/serving/'],

@@ -14,6 +14,7 @@ export const ORDER = [
   'architectures',
   'runtime',
   'media',
+  'hub',
   'data',
   'synthesis',
   'samples',

@@ -102,7 +102,13 @@ export {
   type ExplainReport,
   explainDecisions,
 } from './core/lifecycle/explain/explain.js';
-export { EXPORT_DEFAULTS, type ExportOptions, type ExportReport, exportModel } from './core/lifecycle/export/export.js';
+export {
+  EXPORT_DEFAULTS,
+  type ExportedStep,
+  type ExportOptions,
+  type ExportReport,
+  exportModel,
+} from './core/lifecycle/export/export.js';
 export { INIT_DEFAULTS, type InitOptions, type InitReport, initCheckpoint } from './core/lifecycle/init/init.js';
 export {
   INSPECT_DEFAULTS,
@@ -240,6 +246,7 @@ export type { GoldenParity } from './core/gate/golden.js';
 export type { GateCheck } from './core/gate/invariances.js';
 export type { Probes } from './core/gate/probes.js';
 export type { GateLevel, GateReport } from './core/gate/report.js';
+export type { RemoteFileOptions, RemoteReport } from './core/hub/with-addresses.js';
 export type { ChatMessage } from './core/media/item.js';
 export type { S3Access } from './core/media/remote/s3.js';
 export type { Credentials } from './core/media/remote/sigv4.js';

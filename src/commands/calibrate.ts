@@ -11,6 +11,7 @@ import {
   outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { CALIBRATE_DEFAULTS, type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
@@ -87,6 +88,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     budget: budgetFlag,
     'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -135,6 +137,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         allowNonfinite: flags['allow-nonfinite'],
         seed: flags.seed,
         force: flags.force,
+        remote: { hosts: flags['allow-host'] },
         ...run,
       }),
     );

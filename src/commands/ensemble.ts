@@ -2,6 +2,7 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
 import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import {
   describeInputRows,
   formatAppliedEnsemble,
@@ -88,6 +89,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
     budget: budgetFlag,
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
     'allow-nonfinite': allowNonfiniteFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -115,6 +117,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
         out: flags.out,
         outScores: flags['out-scores'],
         force: flags.force,
+        remote: { hosts: flags['allow-host'] },
         ...run,
       }),
     );

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
@@ -45,6 +46,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       description: 'Resamples of prompts for intervals; 2000, or fewer for over 200,000 rows',
     }),
     config: configFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -66,6 +68,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
         resamples: flags.resamples,
         seed: flags.seed,
         force: flags.force,
+        remote: { hosts: flags['allow-host'] },
         ...run,
       }),
     );

@@ -11,6 +11,7 @@ import {
   seedFlag,
   toleranceFlag,
 } from '../core/cli/flags.js';
+import { allowHostFlag, hubCacheFlag, remoteFilesOf } from '../core/cli/remote-file-flags.js';
 import { formatExport } from '../core/cli/render-export.js';
 import { EXPORT_DEFAULTS, type ExportReport, exportModel } from '../core/lifecycle/export/export.js';
 import { MODALITIES, MODES } from '../core/onnx/manifest-names.js';
@@ -25,12 +26,14 @@ implementation are compared; without it only the file's own invariances are, and
     '<%= config.bin %> <%= command.id %> --checkpoint checkpoint.pt --out model.onnx --modality image-text --mode pair',
     '<%= config.bin %> <%= command.id %> --checkpoint checkpoint.pt --out model.onnx --modality image --golden golden.safetensors',
     '<%= config.bin %> <%= command.id %> --checkpoint aesthetic.pth --out head.onnx --activation none --optimize',
+    '<%= config.bin %> <%= command.id %> --checkpoint hf://org/name@main --out model.onnx --dry-run',
   ];
   static override flags = {
     checkpoint: Flags.string({
       required: true,
       helpValue: 'PATH',
-      description: 'Checkpoint: file, *.index.json or model folder',
+      description:
+        'Checkpoint: file, *.index.json or model folder; also hf://ORG/NAME[@REVISION][/PATH], https:// or s3://',
     }),
     out: outFlag({
       required: true,
@@ -113,6 +116,8 @@ implementation are compared; without it only the file's own invariances are, and
     }),
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
     'allow-nonfinite': allowNonfiniteFlag,
+    'allow-host': allowHostFlag,
+    cache: hubCacheFlag,
     seed: seedFlag,
     force: forceFlag,
     'dry-run': dryRunFlag,
@@ -154,6 +159,7 @@ implementation are compared; without it only the file's own invariances are, and
         allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,
         dryRun: flags['dry-run'],
+        remote: remoteFilesOf(flags),
         ...run,
       }),
     );

@@ -10,6 +10,7 @@ import {
   outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
@@ -133,6 +134,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     gate: gateFlag,
     'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -184,6 +186,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         force: flags.force,
         run: flags.run,
         resume: flags.resume,
+        remote: { hosts: flags['allow-host'] },
         ...run,
       });
     const report = await this.follow(work, flags.run === undefined ? undefined : () => keptRun(flags.run!));

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
+import { allowHostFlag, hubCacheFlag, remoteFilesOf } from '../core/cli/remote-file-flags.js';
 import { formatInspect } from '../core/cli/render-inspect.js';
 import { type InspectReport, inspectFile } from '../core/lifecycle/inspect/inspect.js';
 
@@ -10,12 +11,13 @@ export default class Inspect extends HpsCommand<InspectReport> {
     '<%= config.bin %> <%= command.id %> checkpoint.pt',
     '<%= config.bin %> <%= command.id %> model.safetensors --match "head.*" --stats',
     '<%= config.bin %> <%= command.id %> model.onnx --json',
+    '<%= config.bin %> <%= command.id %> hf://org/name',
   ];
   static override args = {
     model: Args.string({
       required: true,
       ignoreStdin: true,
-      description: 'Checkpoint (file, *.index.json or model folder) or .onnx file',
+      description: 'Checkpoint (file, *.index.json or model folder) or .onnx file; also hf://, https:// or s3://',
     }),
   };
   static override flags = {
@@ -26,6 +28,8 @@ export default class Inspect extends HpsCommand<InspectReport> {
       description:
         'State dict inside a nested checkpoint, e.g. model_state_dict, or the first steps of names in a flat one',
     }),
+    'allow-host': allowHostFlag,
+    cache: hubCacheFlag,
   };
 
   protected override readonly report = 'inspection';
@@ -34,7 +38,14 @@ export default class Inspect extends HpsCommand<InspectReport> {
     const { args, flags } = await this.parse(Inspect);
     keepHeapSmall();
     const report = await this.follow((run) =>
-      inspectFile({ path: args.model, key: flags.key, match: flags.match, statistics: flags.stats, ...run }),
+      inspectFile({
+        path: args.model,
+        key: flags.key,
+        match: flags.match,
+        statistics: flags.stats,
+        remote: remoteFilesOf(flags),
+        ...run,
+      }),
     );
     this.log(formatInspect(report));
     return report;

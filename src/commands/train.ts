@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { cacheFlag, configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
@@ -46,6 +47,7 @@ export default class Train extends HpsCommand<TrainReport> {
     resume: Flags.boolean({ description: 'Resume the run in --out' }),
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -77,6 +79,7 @@ export default class Train extends HpsCommand<TrainReport> {
           device: flags.device,
           threads: flags.threads,
           seed: flags.seed,
+          remote: { hosts: flags['allow-host'] },
           ...run,
         }),
       () => keptRun(flags.out),

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { budgetFlag, comparisonGateFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
+import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatVerify } from '../core/cli/render-gate.js';
 import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
@@ -33,6 +34,7 @@ export default class Verify extends HpsCommand<VerifyReport> {
     budget: budgetFlag,
     gate: comparisonGateFlag,
     quick: Flags.boolean({ hidden: true, description: 'The same as --gate quick', exclusive: ['gate'] }),
+    'allow-host': allowHostFlag,
     seed: seedFlag,
   };
 
@@ -50,6 +52,7 @@ export default class Verify extends HpsCommand<VerifyReport> {
         budget: flags.budget,
         level: flags.quick ? 'quick' : flags.gate,
         seed: flags.seed,
+        remote: { hosts: flags['allow-host'] },
         ...run,
       }),
     );

@@ -140,6 +140,27 @@ export const LIMITS = {
   /** What is read of an answer that is not the file. */
   remoteErrorBytes: 16 * KiB,
 
+  /** Checkpoints on other machines: bytes of one ranged request, and of those asked for ahead of their turn. */
+  hubWindowBytes: 8 * MiB,
+  hubWindowsAhead: 2,
+  /** Fetched bytes kept for those who read them again: a matrix that is transposed in strips is read once a strip. */
+  hubKeptBytes: 192 * MiB,
+  /** Ranges asked for at a time where many small ones are needed. */
+  hubConnections: 8,
+  /** A file that is fetched whole where a host does not know ranges; and one that is small enough to be fetched whole at once. */
+  hubUnrangedBytes: 64 * MiB,
+  hubSmallBytes: 8 * MiB,
+  /** One answer of the Hub that is no file: a page of a list. */
+  hubAnswerBytes: 32 * MiB,
+  hubFiles: 20_000,
+  /** Milliseconds for a connection, and for a host to go on with an answer. */
+  hubConnectMs: 15_000,
+  hubStallMs: 60_000,
+  /** Tries without a byte gained; waits between them double, and are no shorter than the host asks for. */
+  hubTries: 6,
+  hubRetryAfterMs: 120_000,
+  hubRedirects: 5,
+
   /** Members of one ensemble: more than anybody runs, few enough for a fit to stay fast. */
   ensembleMembers: 64,
 

@@ -13,6 +13,7 @@ import {
 } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
+import { allowHostFlag } from '../../core/cli/remote-file-flags.js';
 import { formatConsensus } from '../../core/cli/render-data.js';
 import { CONSENSUS_METHODS } from '../../core/data/consensus.js';
 import { ERROR_CODES } from '../../core/errors.js';
@@ -40,6 +41,7 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
     from: fromFlag,
     ...layoutFlags,
     errors: errorsFlag,
+    'allow-host': allowHostFlag,
     force: forceFlag,
   };
 
@@ -51,7 +53,14 @@ others. dawid-skene: raters and answers are estimated together; votes need the n
     assertStdoutFree(flags.out, this.jsonEnabled());
     const { 'min-agreement': minAgreement, ...rest } = flags;
     const report = await this.follow((run) =>
-      consensusFile({ input: args.input, ...rest, minAgreement, streams: processStreams(), ...run }),
+      consensusFile({
+        input: args.input,
+        ...rest,
+        minAgreement,
+        streams: processStreams(),
+        remote: { hosts: flags['allow-host'] },
+        ...run,
+      }),
     );
     this.logToStderr(formatConsensus(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

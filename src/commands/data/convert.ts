@@ -12,6 +12,7 @@ import {
 } from '../../core/cli/data-flags.js';
 import { forceFlag, seedFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
+import { allowHostFlag } from '../../core/cli/remote-file-flags.js';
 import { formatConvert } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type ConvertFileReport, convertFile } from '../../core/lifecycle/data/data-files.js';
@@ -33,6 +34,7 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
     out: rowsOutFlag,
     to: toFlag,
     'to-layout': toLayoutFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     from: fromFlag,
     ...layoutFlags,
@@ -48,7 +50,14 @@ export default class DataConvert extends HpsCommand<ConvertFileReport> {
     assertStdoutFree(flags.out, this.jsonEnabled());
     const { 'to-layout': toLayout, ...rest } = flags;
     const report = await this.follow((run) =>
-      convertFile({ input: args.input, ...rest, toLayout, streams: processStreams(), ...run }),
+      convertFile({
+        input: args.input,
+        ...rest,
+        toLayout,
+        streams: processStreams(),
+        remote: { hosts: flags['allow-host'] },
+        ...run,
+      }),
     );
     this.logToStderr(formatConvert(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

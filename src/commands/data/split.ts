@@ -10,6 +10,7 @@ import {
 } from '../../core/cli/data-flags.js';
 import { forceFlag, outFlag, seedFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
+import { allowHostFlag } from '../../core/cli/remote-file-flags.js';
 import { formatSplit } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type SplitFileReport, splitFile } from '../../core/lifecycle/data/data-files.js';
@@ -34,6 +35,7 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
     from: fromFlag,
     ...layoutFlags,
     errors: errorsFlag,
+    'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -44,7 +46,13 @@ export default class DataSplit extends HpsCommand<SplitFileReport> {
     const { args, flags } = await this.parse(DataSplit);
     keepHeapSmall();
     const report = await this.follow((run) =>
-      splitFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
+      splitFile({
+        input: args.input,
+        ...flags,
+        streams: processStreams(),
+        remote: { hosts: flags['allow-host'] },
+        ...run,
+      }),
     );
     this.logToStderr(formatSplit(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

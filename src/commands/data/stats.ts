@@ -3,6 +3,7 @@ import { HpsCommand } from '../../core/cli/base-command.js';
 import { fromFlag, inputArg, layoutFlags, processStreams } from '../../core/cli/data-flags.js';
 import { forceFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
+import { allowHostFlag } from '../../core/cli/remote-file-flags.js';
 import { formatDataStats } from '../../core/cli/render-data.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { type DataStatsReport, statsOfFile } from '../../core/lifecycle/data/data-files.js';
@@ -18,6 +19,7 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
     from: fromFlag,
     ...layoutFlags,
     errors: Flags.string({ helpValue: 'FILE', description: 'File for refused rows with their line numbers' }),
+    'allow-host': allowHostFlag,
     force: forceFlag,
   };
 
@@ -27,7 +29,13 @@ export default class DataStatistics extends HpsCommand<DataStatsReport> {
     const { args, flags } = await this.parse(DataStatistics);
     keepHeapSmall();
     const report = await this.follow((run) =>
-      statsOfFile({ input: args.input, ...flags, streams: processStreams(), ...run }),
+      statsOfFile({
+        input: args.input,
+        ...flags,
+        streams: processStreams(),
+        remote: { hosts: flags['allow-host'] },
+        ...run,
+      }),
     );
     this.log(formatDataStats(report));
     if (report.input.badRows > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;

@@ -32,6 +32,14 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
   const { onProgress, signal } = options;
   signal?.throwIfAborted();
   const source = FileSource.open(path);
+  const own = source.sha256();
+  if (own !== null) {
+    try {
+      return { sha256: await own, byteLength: source.byteLength };
+    } finally {
+      source.close();
+    }
+  }
   try {
     if (source.byteLength <= THREAD_BYTES) return await hashHere(source, options);
     const { sha256, byteLength } = await runWorker({ path, chunkBytes: LIMITS.chunkBytes }, signal, (done) =>

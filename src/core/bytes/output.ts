@@ -70,7 +70,7 @@ export class StagedOutput {
   async create(name = this.name): Promise<FileSink> {
     try {
       if (name !== this.name) this.check(name);
-      const sink = new FileSink(await this.fileSystem.open(this.path(name), 'wx'), name);
+      const sink = new FileSink(await this.fileSystem.open(this.path(name), 'wx+'), name);
       this.sinks.set(name, sink);
       return sink;
     } catch (error) {

@@ -31,6 +31,8 @@ export class FileSink implements ByteSink {
   private inFlight: Promise<unknown> = Promise.resolve();
   private open = true;
   private complete = false;
+  /** Whether bytes came at places of their own, so that the hash waits until all are there. */
+  private placed = false;
 
   /** @param name - what errors call the file */
   constructor(
@@ -54,6 +56,17 @@ export class FileSink implements ByteSink {
     this.byteLength += bytes.byteLength;
   }
 
+  /** Writes at a place of the file, in whatever order; what no one writes is zero. Not to be mixed with `write`. */
+  async writeAt(position: number, bytes: Uint8Array): Promise<void> {
+    this.placed = true;
+    try {
+      await this.writeFully(bytes, position);
+    } catch (error) {
+      throw outputError(this.name, error);
+    }
+    this.byteLength = Math.max(this.byteLength, position + bytes.byteLength);
+  }
+
   /** Zeros up to the next multiple of `alignment`. */
   async align(alignment: number): Promise<void> {
     await this.write(new Uint8Array((alignment - (this.byteLength % alignment)) % alignment));
@@ -64,6 +77,7 @@ export class FileSink implements ByteSink {
     try {
       await this.flush();
       await this.inFlight;
+      if (this.placed) await this.hashWritten();
       await this.file.sync();
       await this.close();
       this.complete = true;
@@ -99,10 +113,21 @@ export class FileSink implements ByteSink {
     this.filled = 0;
   }
 
-  private async writeFully(piece: Uint8Array): Promise<void> {
+  /** @param position - in the file; where the last write ended, if omitted */
+  private async writeFully(piece: Uint8Array, position?: number): Promise<void> {
     for (let done = 0; done < piece.byteLength; ) {
-      const { bytesWritten } = await this.file.write(piece, done, piece.byteLength - done);
+      const at = position === undefined ? undefined : position + done;
+      const { bytesWritten } = await this.file.write(piece, done, piece.byteLength - done, at);
       done += bytesWritten;
+    }
+  }
+
+  private async hashWritten(): Promise<void> {
+    for (let at = 0; at < this.byteLength; ) {
+      const { bytesRead } = await this.file.read(this.filling, 0, this.filling.byteLength, at);
+      if (bytesRead === 0) throw new RangeError(`${this.name} became shorter while it was written`);
+      this.hash.update(this.filling.subarray(0, bytesRead));
+      at += bytesRead;
     }
   }
 

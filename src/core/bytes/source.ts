@@ -8,7 +8,7 @@ import {
   readSync,
   statSync,
 } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { HpsError, isTooManyFiles, systemErrorCode, TOO_MANY_FILES } from '../errors.js';
 
@@ -29,6 +29,13 @@ export interface ByteSource {
   /** A view of part of this source; no bytes are read. */
   slice(offset: number, length: number, name?: string): ByteSource;
   close(): void;
+  /** Many ranges that are going to be read one by one: a source that is slow to ask may get them together. */
+  expect?(ranges: readonly ByteRange[]): void;
+}
+
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
 }
 
 function assertRange(source: ByteSource, offset: number, length: number): void {
@@ -99,6 +106,38 @@ export class MemorySource implements ByteSource {
   close(): void {}
 }
 
+/** How the bytes of an opened file are got at. */
+export interface FileReader {
+  readonly byteLength: number;
+  /** Whether the bytes lie in the file of that path, so that others can open it too. */
+  readonly isOnDisk: boolean;
+  readSync(offset: number, length: number): Uint8Array;
+  readInto(offset: number, target: Uint8Array): Promise<void>;
+  isUnchanged(): boolean;
+  close(): void;
+  /** Hash of all bytes, where the reader has a way of its own; see `hashFile`. */
+  sha256?(): Promise<string>;
+  /** The file will be read to its end and hashed: whoever fetches it may do so in order. */
+  expectWhole?(): void;
+  expect?(ranges: readonly ByteRange[]): void;
+}
+
+/** Files whose bytes lie elsewhere, by the absolute path that stands for them. */
+const mounted = new Map<string, () => FileReader>();
+
+/**
+ * Lets a path stand for bytes that lie elsewhere: all that is opened with `FileSource.open` reads those.
+ * @returns what ends it
+ */
+export function mountFile(path: string, open: () => FileReader): () => void {
+  const key = resolve(path);
+  mounted.set(key, open);
+  return () => void mounted.delete(key);
+}
+
+/** Whether a path stands for bytes that lie elsewhere. */
+export const isMounted = (path: string): boolean => mounted.size > 0 && mounted.has(resolve(path));
+
 /** A regular file opened for reading. A file that shrinks meanwhile is an error, not a hang. */
 export class FileSource implements ByteSource {
   readonly name: string;
@@ -106,15 +145,75 @@ export class FileSource implements ByteSource {
 
   private constructor(
     readonly path: string,
-    private readonly fd: number,
-    private readonly opened: BigIntStats,
+    private readonly reader: FileReader,
   ) {
     this.name = basename(path);
-    this.byteLength = Number(opened.size);
+    this.byteLength = reader.byteLength;
   }
 
   /** @throws HpsError FILE_NOT_FOUND, or FILE_UNREADABLE for a directory, device or forbidden file */
   static open(path: string): FileSource {
+    const elsewhere = mounted.size > 0 ? mounted.get(resolve(path)) : undefined;
+    return new FileSource(path, elsewhere ? elsewhere() : DiskReader.open(path));
+  }
+
+  get isOnDisk(): boolean {
+    return this.reader.isOnDisk;
+  }
+
+  readSync(offset: number, length: number): Uint8Array {
+    assertRange(this, offset, length);
+    return this.reader.readSync(offset, length);
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    assertRange(this, offset, target.byteLength);
+    await this.reader.readInto(offset, target);
+  }
+
+  slice(offset: number, length: number, name = this.name): ByteSource {
+    assertRange(this, offset, length);
+    return new SourceSlice(this, offset, length, name);
+  }
+
+  /** Whether the path still names the file that was opened, and nobody has written to it since: by device, inode, size and time. */
+  isUnchanged(): boolean {
+    return this.reader.isUnchanged();
+  }
+
+  /** The hash that the reader makes by itself; null where the file is to be read for it. */
+  sha256(): Promise<string> | null {
+    return this.reader.sha256?.() ?? null;
+  }
+
+  expectWhole(): void {
+    this.reader.expectWhole?.();
+  }
+
+  expect(ranges: readonly ByteRange[]): void {
+    this.reader.expect?.(ranges);
+  }
+
+  close(): void {
+    this.reader.close();
+  }
+}
+
+/** A regular file of a file system. */
+export class DiskReader implements FileReader {
+  readonly byteLength: number;
+  readonly isOnDisk = true;
+
+  private constructor(
+    private readonly path: string,
+    private readonly fd: number,
+    private readonly opened: BigIntStats,
+  ) {
+    this.byteLength = Number(opened.size);
+  }
+
+  /** @throws HpsError as `FileSource.open` */
+  static open(path: string): DiskReader {
     const name = basename(path);
     let fd: number;
     try {
@@ -143,11 +242,10 @@ export class FileSource implements ByteSource {
         details: { file: name },
       });
     }
-    return new FileSource(path, fd, stat);
+    return new DiskReader(path, fd, stat);
   }
 
   readSync(offset: number, length: number): Uint8Array {
-    assertRange(this, offset, length);
     const target = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const n = readSync(this.fd, target, done, length - done, offset + done);
@@ -158,7 +256,6 @@ export class FileSource implements ByteSource {
   }
 
   async readInto(offset: number, target: Uint8Array): Promise<void> {
-    assertRange(this, offset, target.byteLength);
     for (let done = 0; done < target.byteLength; ) {
       const { bytesRead } = await readAsync(this.fd, target, done, target.byteLength - done, offset + done);
       if (bytesRead === 0) throw this.truncated();
@@ -166,12 +263,6 @@ export class FileSource implements ByteSource {
     }
   }
 
-  slice(offset: number, length: number, name = this.name): ByteSource {
-    assertRange(this, offset, length);
-    return new SourceSlice(this, offset, length, name);
-  }
-
-  /** Whether the path still names the file that was opened, and nobody has written to it since: by device, inode, size and time. */
   isUnchanged(): boolean {
     const now = statSync(this.path, { bigint: true, throwIfNoEntry: false });
     const { dev, ino, size, mtimeNs } = this.opened;
@@ -183,18 +274,19 @@ export class FileSource implements ByteSource {
   }
 
   private truncated(): HpsError {
-    return new HpsError('FILE_UNREADABLE', `${this.name}: became shorter while it was read`, {
+    const name = basename(this.path);
+    return new HpsError('FILE_UNREADABLE', `${name}: became shorter while it was read`, {
       hint: 'Wait until the file is written completely, then try again.',
-      details: { file: this.name },
+      details: { file: name },
     });
   }
 }
 
-/** Where in which file a source begins; null for what is in memory. */
+/** Where in which file a source begins; null for what is in memory, or on another machine. */
 export function fileRange(source: ByteSource): { readonly path: string; readonly offset: number } | null {
   let [inner, offset] = [source, 0];
   while (inner instanceof SourceSlice) [inner, offset] = [inner.parent, offset + inner.start];
-  return inner instanceof FileSource ? { path: inner.path, offset } : null;
+  return inner instanceof FileSource && inner.isOnDisk ? { path: inner.path, offset } : null;
 }
 
 /** The buffer of the last source that was read to its end, for the next one: fresh pages cost as much as reading. */

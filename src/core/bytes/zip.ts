@@ -3,7 +3,7 @@ import type { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { ByteCursor } from './cursor.js';
 import { corruptFile, unsafeFile } from './refusal.js';
-import { type ByteSource, readChunks } from './source.js';
+import { type ByteRange, type ByteSource, readChunks } from './source.js';
 import {
   type CentralHeader,
   FLAG_DESCRIPTOR,
@@ -20,6 +20,7 @@ import {
 const LOCAL_HEADER = 0x04034b50;
 const DATA_DESCRIPTOR = 0x08074b50;
 const LOCAL_HEADER_BYTES = 30;
+const EXTRA_FIELD_BYTES = 128;
 
 export interface ZipEntry {
   readonly name: string;
@@ -54,6 +55,7 @@ export function openZip(source: ByteSource): ReadonlyMap<string, ZipEntry> {
     foldedNames.add(folded);
     entries.set(header.name, { ...publicFields(header), offset: 0 });
   }
+  source.expect?.(headers.map((header) => localHeaderRange(source, header)));
   // In file order each entry must start where the one before ended: no overlap, no gap, nothing prepended.
   let end = 0;
   for (const header of [...headers].sort((a, b) => a.headerOffset - b.headerOffset)) {
@@ -118,6 +120,12 @@ function inflate(file: string, what: string, raw: Uint8Array, size: number): Uin
   if (bytes.byteLength !== size)
     throw corruptFile(file, `${what} inflates to ${bytes.byteLength} bytes, ${size} are stated`);
   return bytes;
+}
+
+/** Where a local header lies, with as much room for its extra field as torch takes to align what follows. */
+function localHeaderRange(source: ByteSource, { headerOffset: offset, rawName }: CentralHeader): ByteRange {
+  const most = LOCAL_HEADER_BYTES + rawName.byteLength + EXTRA_FIELD_BYTES;
+  return { offset, length: Math.max(0, Math.min(most, source.byteLength - offset)) };
 }
 
 /** Compares the local header with the central one and returns where the data start. */

@@ -1,6 +1,7 @@
 import type { ExportReport } from '../lifecycle/export/export.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
 import { formatGate } from './render-gate.js';
+import { remoteFacts } from './render-remote.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 export`: what was written, then what was checked. */
@@ -13,6 +14,7 @@ export function formatExport(report: ExportReport): string {
     ['model', [architecture, modality, mode].filter(Boolean).join(' '), `opset ${opset}, ${dtype}`],
     ['graph', `${formatCount(nodes)} nodes`, `${formatCount(parameters)} parameters`],
     ['tensors', `${formatCount(tensors.used)} used`, `${formatCount(tensors.ignored.length)} ignored`],
+    ...remoteFacts(report.remote),
   ];
   const facts = formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() });
   return report.gate === null ? facts : `${facts}\n\n${formatGate(report.gate)}`;

@@ -1,5 +1,6 @@
 import type { InspectReport, OnnxFacts, OnnxValue } from '../lifecycle/inspect/inspect.js';
 import { formatCount, formatHash, printable } from './format.js';
+import { remoteFacts } from './render-remote.js';
 import { type Cell, formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 inspect`: the file, then what goes in and out of a model, then the tensors. */
@@ -14,6 +15,7 @@ export function formatInspect(report: InspectReport): string {
     ['tensors', report.tensorCount],
     ...(checkpoint ? checkpointFacts(checkpoint) : []),
     ...(onnx ? onnxFacts(onnx) : []),
+    ...remoteFacts(report.remote),
   ];
   const parts = [
     facts.map(([name, value]) => `${String(name).padEnd(LABEL_WIDTH)}${text(value)}`).join('\n'),

@@ -26,7 +26,7 @@ async function writeTemporaryModel(model: OnnxModel, folder: string, name: strin
   const output: ModelOutput = {
     name,
     create: async (file = name) => {
-      const sink = new FileSink(unsynced(await FILE_SYSTEM.open(join(folder, file), 'wx')), file);
+      const sink = new FileSink(unsynced(await FILE_SYSTEM.open(join(folder, file), 'wx+')), file);
       sinks.push(sink);
       return sink;
     },
@@ -41,7 +41,8 @@ async function writeTemporaryModel(model: OnnxModel, folder: string, name: strin
 }
 
 const unsynced = (handle: Awaited<ReturnType<typeof FILE_SYSTEM.open>>): typeof handle => ({
-  write: (buffer, offset, length) => handle.write(buffer, offset, length),
+  write: (...args) => handle.write(...args),
+  read: (...args) => handle.read(...args),
   sync: async () => {},
   close: () => handle.close(),
 });

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
+import { FileSource, isMounted } from '../bytes/source.js';
 import type { LineageStep } from '../onnx/manifest.js';
 import type { WeightSource } from '../onnx/model.js';
 import { TOOL } from '../version.js';
@@ -16,7 +17,7 @@ export interface PendingLineage {
 }
 
 /**
- * Hashes the inputs of a step in threads of their own while the step goes on.
+ * Hashes the inputs of a step in threads of their own while the step goes on; inputs on other machines once somebody asks.
  * A rejected hash is reported by whoever awaits `hashes`.
  */
 export function startLineage(
@@ -24,8 +25,14 @@ export function startLineage(
   inputs: readonly { readonly path: string }[],
   signal?: AbortSignal,
 ): PendingLineage {
-  const hashes = hashAll(inputs, signal);
-  hashes.catch(() => undefined); // awaited later; until then it must not count as unhandled
+  let started: Promise<readonly string[]> | undefined;
+  const begin = (): Promise<readonly string[]> => {
+    started ??= hashAll(inputs, signal);
+    started.catch(() => undefined); // awaited later; until then it must not count as unhandled
+    return started;
+  };
+  // What comes over a network is hashed as it is read for the step, and what is left of it afterwards.
+  if (!inputs.map(({ path }) => expectWhole(path)).includes(true)) begin();
   const date = sourceDate();
   return {
     step: {
@@ -35,8 +42,19 @@ export function startLineage(
       tool: TOOL,
       ...(date === undefined ? {} : { date }),
     },
-    hashes,
+    get hashes() {
+      return begin();
+    },
   };
+}
+
+/** @returns whether the file lies on another machine */
+function expectWhole(path: string): boolean {
+  if (!isMounted(path)) return false;
+  const source = FileSource.open(path);
+  source.expectWhole();
+  source.close();
+  return true;
 }
 
 /** One file after the other: a second reader on one disk would only slow the first. */
@@ -47,12 +65,12 @@ async function hashAll(inputs: readonly { readonly path: string }[], signal?: Ab
 }
 
 /** `text` with the hashes put in place of their stand-ins, as bytes that are ready when the hashes are. */
-export function fillHashes(text: string, { hashes }: PendingLineage): WeightSource {
+export function fillHashes(text: string, lineage: PendingLineage): WeightSource {
   return {
     byteLength: Buffer.byteLength(text),
     async *chunks() {
       let filled = text;
-      for (const hash of await hashes) filled = filled.replace(PENDING, hash);
+      for (const hash of await lineage.hashes) filled = filled.replace(PENDING, hash);
       yield Buffer.from(filled);
     },
   };

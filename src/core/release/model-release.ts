@@ -31,6 +31,8 @@ export interface ModelDraft {
   readonly lineage: PendingLineage;
   /** Weights in `NAME.data` beside the model, also where one file could hold them. */
   readonly externalData?: boolean;
+  /** As `writeOnnx` takes it: which weights are read first. */
+  readonly order?: (initializer: string) => number | undefined;
   /** Accept NaN and infinities among the weights; minus infinity is accepted anyhow in a model without manifest, where masks have it. */
   readonly allowNonfinite?: boolean;
 }
@@ -142,12 +144,12 @@ export class ModelRelease {
   private async stage(draft: ModelDraft, run: Run): Promise<StagedModel> {
     const { output, name } = this;
     for (const file of [name, `${name}.data`]) await output.drop(file); // of a draft that was refused
-    const { externalData, allowNonfinite, manifest } = draft;
+    const { externalData, allowNonfinite, manifest, order } = draft;
     const { model, deferred } = complete(draft);
     const watched = allowNonfinite ? model : refuseNonFinite(model, { allowMasks: manifest === null });
     await assertSpace(dirname(output.path()), name, encodeModel(watched).byteLength);
     const onProgress = reporter(run, 'Writing', 'bytes');
-    const written = await writeOnnx(watched, output, { externalData, deferred, onProgress, signal: run.signal });
+    const written = await writeOnnx(watched, output, { externalData, deferred, order, onProgress, signal: run.signal });
     return { path: output.path(), ...factsOf(written) };
   }
 }

@@ -22,7 +22,7 @@ export class RowFileWriter {
   private constructor(private readonly sink: FileSink) {}
 
   static async open(folder: string, name: string): Promise<RowFileWriter> {
-    return new RowFileWriter(new FileSink(await FILE_SYSTEM.open(join(folder, name), 'wx'), name));
+    return new RowFileWriter(new FileSink(await FILE_SYSTEM.open(join(folder, name), 'wx+'), name));
   }
 
   writeRow = (row: DataRow): Promise<void> => this.writeLine(formatJsonlRow(row));

@@ -41,6 +41,7 @@ function watched(before: (call: string) => void): OutputFileSystem {
       const file = await call(`open${folder}`, () => FILE_SYSTEM.open(path, flags));
       const handle: OutputHandle = {
         write: (...args) => call('write', () => file.write(...args)),
+        read: (...args) => file.read(...args),
         sync: () => call(`sync${folder}`, () => file.sync()),
         close: () => file.close().then(() => before(`close${folder}`)), // a failed close gives the handle up as well
       };
@@ -134,6 +135,7 @@ describe('an output that succeeds', () => {
         const file = await FILE_SYSTEM.open(path, flags);
         return {
           write: (buffer, offset, length) => file.write(buffer, offset, Math.min(length, 1000)),
+          read: (...args) => file.read(...args),
           sync: () => file.sync(),
           close: () => file.close(),
         };

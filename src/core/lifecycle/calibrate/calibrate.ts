@@ -20,6 +20,7 @@ import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.
 import { HpsError } from '../../errors.js';
 import type { Budget } from '../../gate/budget.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import type { Decision } from '../../onnx/manifest.js';
 import { startLineage } from '../../release/lineage.js';
 import type { ReleasedModel } from '../../release/model-release.js';
@@ -55,6 +56,8 @@ export interface CalibrateOptions extends Run {
   /** Accept NaN and infinities among the weights of the model. */
   readonly allowNonfinite?: boolean;
   readonly seed?: number;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
   readonly force?: boolean;
 }
@@ -101,7 +104,11 @@ export interface CalibrateReport extends ResampleCounts {
  * @throws HpsError DATA_INVALID, TOO_FEW_CLUSTERS, USAGE for a method or group the rows do not have, MODELS_INCOMPARABLE,
  *   GATE_FAILED, and the OUTPUT_… codes
  */
-export async function calibrateFiles(given: CalibrateOptions): Promise<CalibrateReport> {
+export function calibrateFiles(given: CalibrateOptions): Promise<CalibrateReport> {
+  return withAddresses(given, { files: ['scores', 'labels'] }, calibrateLocally);
+}
+
+async function calibrateLocally(given: CalibrateOptions): Promise<CalibrateReport> {
   const options = filled(given, CALIBRATE_DEFAULTS);
   const { labels, scores, embed, out, force } = options;
   const inputs = [labels, scores, ...(embed ? [embed.model] : [])];

@@ -33,6 +33,7 @@ import {
 import { DEFAULT_SPLIT, type SplitFractions } from '../../data/split.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import type { Run } from '../../run.js';
 
 /** What `hpsv3 data` does with files. */
@@ -44,6 +45,8 @@ export interface DataFileOptions extends Run, LayoutChoice {
   readonly from?: DataFormat;
   /** File for refused rows; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
   readonly force?: boolean;
   /** What a path of `-` stands for. */
@@ -104,9 +107,18 @@ export function consensusFile(given: ConsensusFileOptions): Promise<ConsensusFil
   });
 }
 
-async function writeRows<T extends { readonly input: RowsReport }>(
+type WriteReport<T> = (operation: Parameters<typeof convertData>[0]) => Promise<readonly [rows: number, report: T]>;
+
+function writeRows<T extends { readonly input: RowsReport }>(
+  given: WriteDataOptions,
+  write: WriteReport<T>,
+): Promise<T & DataFileReport> {
+  return withAddresses(given, { files: ['input'] }, (options) => writeRowsOf(options, write));
+}
+
+async function writeRowsOf<T extends { readonly input: RowsReport }>(
   options: WriteDataOptions,
-  write: (operation: Parameters<typeof convertData>[0]) => Promise<readonly [rows: number, report: T]>,
+  write: WriteReport<T>,
 ): Promise<T & DataFileReport> {
   const { out, to, from, toLayout, errors = errorsOf(out), streams } = options;
   const format = toLayout ? 'jsonl' : outputFormat(out, to);
@@ -149,7 +161,11 @@ export type SplitFileReport = SplitReport & {
 };
 
 /** Writes each row to the file of its part, by cluster; all files appear together. @throws HpsError as `convertFile` */
-export async function splitFile(given: SplitFileOptions): Promise<SplitFileReport> {
+export function splitFile(given: SplitFileOptions): Promise<SplitFileReport> {
+  return withAddresses(given, { files: ['input'] }, splitLocally);
+}
+
+async function splitLocally(given: SplitFileOptions): Promise<SplitFileReport> {
   const options = filled(given, SPLIT_DEFAULTS);
   const { out, streams, errors = errorsOf(out) } = options;
   const format = options.to ?? options.from ?? formatOfName(options.input);
@@ -220,7 +236,11 @@ function makeFolder(path: string): boolean {
 export type DataStatsReport = DataStats & { readonly file: string; readonly errors: string | null };
 
 /** What a data file holds. @throws HpsError as `convertFile` */
-export function statsOfFile(options: DataFileOptions): Promise<DataStatsReport> {
+export function statsOfFile(given: DataFileOptions): Promise<DataStatsReport> {
+  return withAddresses(given, { files: ['input'] }, statsLocally);
+}
+
+function statsLocally(options: DataFileOptions): Promise<DataStatsReport> {
   const { input: path, from, errors, streams } = options;
   return withErrorRows(errors, writing(options), (rows) =>
     withInput(

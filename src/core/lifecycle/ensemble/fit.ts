@@ -17,6 +17,7 @@ import {
 } from '../../ensemble/rows.js';
 import { type EnsembleWeights, givenWeights } from '../../ensemble/weights.js';
 import { HpsError } from '../../errors.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { LIMITS } from '../../limits.js';
 import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
@@ -41,6 +42,8 @@ export interface MakeEnsembleOptions extends Run {
   readonly out?: string;
   /** Where to write the log-odds that the figures are computed from, row by row. */
   readonly outScores?: string;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
   readonly force?: boolean;
 }
@@ -87,7 +90,11 @@ const FEW_CLUSTERS = 100;
  *
  * @throws HpsError USAGE for members or weights that do not fit together; as `fitEnsemble`; and the OUTPUT_… codes
  */
-export async function makeEnsemble(given: MakeEnsembleOptions): Promise<MakeEnsembleReport> {
+export function makeEnsemble(given: MakeEnsembleOptions): Promise<MakeEnsembleReport> {
+  return withAddresses(given, { files: ['labels'] }, makeLocally);
+}
+
+async function makeLocally(given: MakeEnsembleOptions): Promise<MakeEnsembleReport> {
   const options = filled(given, MAKE_ENSEMBLE_DEFAULTS);
   const { scores, labels, out, outScores, force } = options;
   assertMembers(scores);

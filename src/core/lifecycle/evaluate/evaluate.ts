@@ -30,6 +30,7 @@ import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { type Run, runOf, startStage } from '../../run.js';
 import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
@@ -55,6 +56,8 @@ export interface EvaluateOptions extends Run {
   /** Of clusters, behind each interval; 2000, or fewer for very many rows, where omitted. */
   readonly resamples?: number;
   readonly seed?: number;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
   readonly force?: boolean;
 }
@@ -119,6 +122,10 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
  *   that is none or of another model, and the OUTPUT_… codes
  */
 export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
+  return withAddresses(given, { files: ['scores', 'labels', 'calibrator', 'baseline'] }, evaluateLocally);
+}
+
+function evaluateLocally(given: EvaluateOptions): Promise<EvaluateReport> {
   const options = filled(given, EVALUATE_DEFAULTS);
   const { out, outScores, force, labels, scores } = options;
   const inputs = [labels, scores, options.calibrator, options.baseline].filter((path) => path !== undefined);

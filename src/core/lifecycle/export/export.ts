@@ -10,6 +10,7 @@ import {
 import { type FamilySource, loadFamily } from '../../architectures/family-file.js';
 import { type HeadFile, readHead, withHeadFile } from '../../architectures/head-file.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
+import { isMounted } from '../../bytes/source.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
@@ -18,6 +19,13 @@ import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
 import type { GateReference } from '../../gate/gate.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
+import {
+  type AddressKeys,
+  type RemoteFileOptions,
+  type RemoteReport,
+  type Sources,
+  withAddresses,
+} from '../../hub/with-addresses.js';
 import { LIMITS } from '../../limits.js';
 import { assertTokenizes } from '../../media/text/tokenizer.js';
 import { GraphBuilder } from '../../onnx/builder.js';
@@ -85,9 +93,16 @@ export interface ExportOptions extends Run {
   readonly allowNonfinite?: boolean;
   /** Replace `out`. */
   readonly force?: boolean;
-  /** Check everything, write nothing. */
+  /** Check everything, write nothing; of files on other machines, tell what would be fetched. */
   readonly dryRun?: boolean;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
 }
+
+/** The options that may name files on other machines. */
+const ADDRESSES: AddressKeys<ExportOptions> = {
+  checkpoints: ['checkpoint', 'adapter', 'headFile', 'tokenizer', 'golden', 'promptTemplate'],
+};
 
 export const EXPORT_DEFAULTS = {
   opset: 14,
@@ -122,16 +137,30 @@ export interface ExportReport {
   readonly tensors: { readonly used: number; readonly ignored: Contract['ignored'] };
   readonly parity: { readonly golden: GateReport['parity']['golden'] };
   readonly gate: GateReport | null;
-  readonly lineage: readonly LineageStep[];
+  /** As in the model, and of inputs on other machines where they lie, pinned. */
+  readonly lineage: readonly ExportedStep[];
+  /** What was read over the network, or would be; null where all files are of this machine. */
+  readonly remote: RemoteReport | null;
   readonly warnings: readonly string[];
 }
+
+export type ExportedStep = Omit<LineageStep, 'inputs'> & {
+  readonly inputs: readonly (LineageStep['inputs'][number] & {
+    /** `hf://org/name@commit/model.safetensors`; absent for a file of this machine. */
+    readonly source?: string;
+  })[];
+};
 
 /**
  * Turns a checkpoint into a verified ONNX file. Weights stream from file to file; the target changes only when the gate passed.
  * @throws HpsError for a checkpoint that cannot be read or does not fit, NONFINITE_WEIGHTS, GATE_FAILED with the gate's report
  *   in `details`, and the OUTPUT_… codes
  */
-export async function exportModel(given: ExportOptions): Promise<ExportReport> {
+export function exportModel(given: ExportOptions): Promise<ExportReport> {
+  return withAddresses(given, ADDRESSES, exportFiles);
+}
+
+async function exportFiles(given: ExportOptions, sources: Sources): Promise<ExportReport> {
   const options = filled(given, EXPORT_DEFAULTS);
   if (!OPSETS.includes(options.opset)) {
     throw new HpsError('OPSET_UNSUPPORTED', `opset ${options.opset} cannot be written`, {
@@ -145,7 +174,7 @@ export async function exportModel(given: ExportOptions): Promise<ExportReport> {
   try {
     if (!options.dryRun) release = await reserve(checkpoint, options);
     const architecture = chooseArchitecture(checkpoint, options.arch, architectures);
-    return await exportCheckpoint({ checkpoint, architecture, head }, release, options);
+    return await exportCheckpoint({ checkpoint, architecture, head, sources }, release, options);
   } finally {
     await release?.close();
     checkpoint.close();
@@ -198,21 +227,29 @@ interface Subject {
   readonly checkpoint: Checkpoint;
   readonly architecture: Architecture;
   readonly head: HeadFile | undefined;
+  readonly sources: Sources;
 }
 
 /** @param release - null where nothing is to be written */
 async function exportCheckpoint(
-  { checkpoint, architecture, head }: Subject,
+  { checkpoint, architecture, head, sources }: Subject,
   release: ModelRelease | null,
   options: Settled,
 ): Promise<ExportReport> {
   const built = await buildModel(checkpoint, architecture, head, options);
-  await verifyUnread(checkpoint.tensors, built.parameters, options.signal);
-  const lineage = startLineage(
-    { step: 'export', options: lineageOptions(options, built) },
-    lineageInputs(checkpoint, built, options),
-    options.signal,
-  );
+  const given = lineageInputs(checkpoint, built, options);
+  const isHere = !given.some(({ path }) => isMounted(path));
+  const verify = () => verifyUnread(checkpoint.tensors, built.parameters, options.signal);
+  if (isHere) await verify();
+  if (release === null) sources.trustHashes();
+  const lineage = startLineage({ step: 'export', options: lineageOptions(options, built) }, given, options.signal);
+  const withSource = (step: LineageStep): ExportedStep => ({
+    ...step,
+    inputs: step.inputs.map((input, i) => {
+      const source = sources.addressOf(given[i].path);
+      return source === null ? input : { ...input, source };
+    }),
+  });
   const inputs = withTokenizer(built.contract.inputs, built.tokenizer, { asStated: built.contract.textAsStated });
   const manifest: Manifest = {
     schema: manifestSchemaFor(inputs),
@@ -244,15 +281,21 @@ async function exportCheckpoint(
   if (release === null) {
     assertReleasable(model, facts.out);
     const nothing = { sha256: null, bytes: null, externalData: null, parity: { golden: null }, gate: null };
-    return { ...facts, ...nothing, lineage: [await settled(lineage)] };
+    // The hash of a file elsewhere is told by its host, or not at all: a dry run does not fetch it.
+    const isKnown = given.every(({ path }) => sources.knowsHash(path));
+    const steps = isKnown ? [withSource(await settled(lineage))] : [];
+    return { ...facts, ...nothing, lineage: steps, remote: sources.report() };
   }
   const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
   const { externalData, allowNonfinite } = options;
   return release.publish<ExportReport>(
-    { model, manifest, lineage, externalData, allowNonfinite },
+    { model, manifest, lineage, externalData, allowNonfinite, order: isHere ? undefined : orderOf(checkpoint, built) },
     {
       schema: 'export',
-      judge: async ({ path }) => judge(await loading, path, checkpoint, options),
+      judge: async ({ path }) => {
+        if (!given.every(({ path }) => sources.statesHash(path))) await verify();
+        return judge(await loading, path, checkpoint, options);
+      },
       report: ({ sha256, bytes, externalData, gate, step }) => ({
         ...facts,
         sha256,
@@ -260,11 +303,18 @@ async function exportCheckpoint(
         externalData,
         parity: { golden: gate.parity.golden },
         gate,
-        lineage: [step],
+        lineage: [withSource(step)],
+        remote: sources.report(),
       }),
       ...runOf(options),
     },
   );
+}
+
+/** Weights in the order of the checkpoint's files: what comes over a network is then read from beginning to end. */
+function orderOf(checkpoint: Checkpoint, { parameters }: BuiltModel): (initializer: string) => number | undefined {
+  const places = new Map([...checkpoint.tensors.keys()].map((name, i) => [name, i]));
+  return (initializer) => places.get(parameters.get(initializer)?.key ?? '');
 }
 
 interface BuiltModel {

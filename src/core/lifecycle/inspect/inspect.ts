@@ -8,6 +8,7 @@ import { openCheckpoint } from '../../checkpoint/open.js';
 import { CHECKPOINT_FORMATS } from '../../checkpoint/registry.js';
 import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
+import { type RemoteFileOptions, type RemoteReport, withAddresses } from '../../hub/with-addresses.js';
 import { LIMITS } from '../../limits.js';
 import { MANIFEST_KEY, type Manifest, manifestOf, TOKENIZER_KEY } from '../../onnx/manifest.js';
 import type { OnnxModel, TensorProto, TypeProto } from '../../onnx/model.js';
@@ -26,6 +27,8 @@ export interface InspectOptions extends Run {
   readonly match?: string;
   /** Reads the listed tensors' values; without it only headers are read. */
   readonly statistics?: boolean;
+  /** How a file on another machine is reached: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
 }
 
 export const INSPECT_DEFAULTS = { statistics: false } as const satisfies Partial<InspectOptions>;
@@ -60,6 +63,8 @@ export interface InspectReport {
     readonly warnings: readonly string[];
   } | null;
   readonly onnx: OnnxFacts | null;
+  /** What was read over the network; null for a file of this machine. */
+  readonly remote: RemoteReport | null;
 }
 
 export interface OnnxFacts {
@@ -87,9 +92,12 @@ export interface OnnxValue {
  * What a checkpoint or a model holds, from its headers alone.
  * @throws HpsError as `openCheckpoint` and `openOnnx`
  */
-export async function inspectFile(given: InspectOptions): Promise<InspectReport> {
-  const options = filled(given, INSPECT_DEFAULTS);
-  return looksLikeOnnx(options.path) ? inspectOnnx(options) : inspectCheckpoint(options);
+export function inspectFile(given: InspectOptions): Promise<InspectReport> {
+  return withAddresses(given, { checkpoints: ['path'] }, async (found, sources) => {
+    const options = filled(found, INSPECT_DEFAULTS);
+    const report = await (looksLikeOnnx(options.path) ? inspectOnnx(options) : inspectCheckpoint(options));
+    return { ...report, remote: sources.report() };
+  });
 }
 
 /** A ModelProto opens with its IR version: field 1, a small number. The header length of a safetensors file may look alike. */
@@ -111,7 +119,7 @@ function looksLikeOnnx(path: string): boolean {
   }
 }
 
-async function inspectCheckpoint(options: Settled): Promise<InspectReport> {
+async function inspectCheckpoint(options: Settled): Promise<Omit<InspectReport, 'remote'>> {
   const checkpoint = await openCheckpoint(options.path, { key: options.key });
   try {
     const all = [...checkpoint.tensors.values()];
@@ -139,7 +147,7 @@ async function inspectCheckpoint(options: Settled): Promise<InspectReport> {
   }
 }
 
-async function inspectOnnx(options: Settled): Promise<InspectReport> {
+async function inspectOnnx(options: Settled): Promise<Omit<InspectReport, 'remote'>> {
   const file = openOnnx(options.path);
   try {
     const { model, warnings, source } = file;

@@ -13,6 +13,7 @@ import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js
 import { DEFAULT_DEVICE, DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { checkModel } from '../../onnx/check.js';
 import { type LineageStep, type Manifest, manifestOf } from '../../onnx/manifest.js';
 import { type Modality, TOKENIZER_KEY } from '../../onnx/manifest-names.js';
@@ -100,6 +101,8 @@ export interface FinetuneOptions extends Run {
   readonly force?: boolean;
   /** Folder for log and state, kept and resumable; a temporary one by default. */
   readonly run?: string;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Goes on where the run in `run` was stopped. */
   readonly resume?: boolean;
 }
@@ -181,7 +184,16 @@ export interface FinetuneReport {
  *   `forget` is lost on the old labels: the target is then as it was; OUTPUT_BUSY at once where another process trains in the
  *   folder of the run
  */
-export async function finetuneModel(given: FinetuneOptions): Promise<FinetuneReport> {
+export function finetuneModel(given: FinetuneOptions): Promise<FinetuneReport> {
+  const { source } = given;
+  const { checkpoint, tokenizer } = 'checkpoint' in source ? source : { checkpoint: undefined, tokenizer: undefined };
+  const keys = { checkpoints: ['checkpoint', 'tokenizer'], files: ['labels', 'validation', 'old'] } as const;
+  return withAddresses({ ...given, checkpoint, tokenizer }, keys, ({ checkpoint, tokenizer, ...found }) =>
+    finetuneLocally(checkpoint === undefined ? found : { ...found, source: { ...source, checkpoint, tokenizer } }),
+  );
+}
+
+async function finetuneLocally(given: FinetuneOptions): Promise<FinetuneReport> {
   const options = await settled(given);
   const { run } = options;
   if (run === undefined) return finetuneLocked(options);

@@ -16,6 +16,7 @@ import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { assertTokenizes } from '../../media/text/tokenizer.js';
 import { type Modality, partsOf } from '../../modality.js';
 import {
@@ -78,6 +79,8 @@ export interface TrainOptions extends Run {
   readonly threads?: number;
   /** Goes on where the run in `out` was stopped. */
   readonly resume?: boolean;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Replace the run in `out`. */
   readonly force?: boolean;
 }
@@ -123,6 +126,14 @@ const CHECKPOINT_FILE = 'checkpoint.safetensors';
  *   process trains in the folder
  */
 export function trainModel(given: TrainOptions): Promise<TrainReport> {
+  return withAddresses(
+    given,
+    { checkpoints: ['checkpoint', 'tokenizer'], files: ['data', 'validation'] },
+    trainLocally,
+  );
+}
+
+function trainLocally(given: TrainOptions): Promise<TrainReport> {
   const asked = settled(given);
   const { out, resume, force, data, validation } = asked;
   const existed = existsSync(out);

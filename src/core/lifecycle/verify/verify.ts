@@ -7,6 +7,7 @@ import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
 import { type GateReference, runGate } from '../../gate/gate.js';
 import { readFacts } from '../../gate/model.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
+import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { checkModel } from '../../onnx/check.js';
 import { openOnnx } from '../../onnx/read.js';
 import { type Run, runOf } from '../../run.js';
@@ -26,6 +27,8 @@ export interface VerifyOptions extends Run {
   readonly budget?: Budget;
   readonly level?: Exclude<GateLevel, 'off'>;
   readonly seed?: number;
+  /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
+  readonly remote?: RemoteFileOptions;
   /** Of the process that runs a model: memory, time, size of outputs. */
   readonly limits?: ModelLimits;
 }
@@ -43,7 +46,11 @@ export interface VerifyReport extends GateReport {
  * A "no" is a report with `passed: false`.
  * @throws HpsError for files that cannot be read, run or compared
  */
-export async function verifyModels(given: VerifyOptions): Promise<VerifyReport> {
+export function verifyModels(given: VerifyOptions): Promise<VerifyReport> {
+  return withAddresses(given, { checkpoints: ['golden', 'inputs'] }, verifyLocally);
+}
+
+async function verifyLocally(given: VerifyOptions): Promise<VerifyReport> {
   const options = filled(given, VERIFY_DEFAULTS);
   const { model, other, golden, inputs } = options;
   if (other !== undefined && golden !== undefined) {

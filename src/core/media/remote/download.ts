@@ -35,11 +35,11 @@ export interface DownloadRequest {
   readonly failure: (status: number, body: string) => HpsError;
 }
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+export const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Answers that another try may change: too many requests, and what is wrong on the other side for a while. */
-const TRANSIENT_STATUSES = new Set([429, 500, 502, 503, 504]);
+export const TRANSIENT_STATUSES = new Set([429, 500, 502, 503, 504]);
 /** The same of connections: reset or closed in the middle, a name server that is busy. */
-const TRANSIENT_CAUSES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'EAI_AGAIN']);
+export const TRANSIENT_CAUSES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'EAI_AGAIN']);
 
 /** HTTP GET with bounds on bytes, time, redirects, tries and addresses. Close it when done. */
 export class Downloader {
@@ -159,7 +159,7 @@ function assertShort(length: number, name: string, maxBytes: number): void {
 }
 
 /** Enough of an answer to tell why it is not what was asked for. */
-async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<string> {
+export async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<string> {
   let text = '';
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     text += Buffer.from(piece).toString('latin1');
@@ -169,7 +169,8 @@ async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<str
   return text;
 }
 
-class RefusedAddress extends Error {}
+/** A look-up that ended at an address which is not allowed. */
+export class RefusedAddress extends Error {}
 
 /** An answer that another try may change. */
 class TransientFailure extends Error {
@@ -192,16 +193,18 @@ function waitBeforeNext(error: unknown, tries: number): number | null {
 }
 
 /** Of the header `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3). */
-function retryAfterMs({ 'retry-after': header }: Dispatcher.ResponseData['headers']): number {
+export function retryAfterMs({ 'retry-after': header }: Dispatcher.ResponseData['headers']): number {
   if (typeof header !== 'string') return 0;
   const ms = /^\d+$/.test(header) ? 1000 * Number(header) : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? 0 : Math.max(0, ms);
 }
 
-const pauseFor = (ms: number, signal: AbortSignal): Promise<boolean> => delay(ms, true, { signal }).catch(() => false);
+/** Waits; false where the signal ended the wait. */
+export const pauseFor = (ms: number, signal: AbortSignal): Promise<boolean> =>
+  delay(ms, true, { signal }).catch(() => false);
 
 /** Every address of the name must be allowed: a mixed answer is an attempt. The connection goes to those that were looked at. */
-const checkedLookup =
+export const checkedLookup =
   (isAllowed: (address: string) => boolean, resolve: typeof resolveName): LookupFunction =>
   (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
@@ -214,7 +217,8 @@ const checkedLookup =
     });
   };
 
-const refusedAddress = (name: string): HpsError => refused(name, 'its host is not on the public internet');
+/** The error for it. */
+export const refusedAddress = (name: string): HpsError => refused(name, 'its host is not on the public internet');
 
 const failed = (name: string, rule: string, cause?: unknown): HpsError =>
   new HpsError('REMOTE_FAILED', `${name}: ${rule}`, {
