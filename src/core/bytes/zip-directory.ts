@@ -51,8 +51,12 @@ export function endsInZip(source: ByteSource): boolean {
   for (let at = tail.length - END_BYTES; at >= 0; at--) {
     if (tail.readUInt32LE(at) !== END_OF_DIRECTORY || at + END_BYTES + tail.readUInt16LE(at + 20) !== tail.length)
       continue;
-    const directory = start + at - tail.readUInt32LE(at + 12);
-    if (directory >= 0 && Buffer.from(source.readSync(directory, 4)).readUInt32LE() === CENTRAL_HEADER) return true;
+    const isAt = (offset: number, signature: number): boolean =>
+      offset >= 0 && Buffer.from(source.readSync(offset, 4)).readUInt32LE() === signature;
+    const end = start + at;
+    const locator = end - ZIP64_LOCATOR_BYTES;
+    const directoryEnd = isAt(locator, ZIP64_LOCATOR) ? locator - ZIP64_END_BYTES : end; // torch writes both records
+    if (isAt(directoryEnd - tail.readUInt32LE(at + 12), CENTRAL_HEADER)) return true;
   }
   return false;
 }
