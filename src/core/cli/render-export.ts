@@ -14,7 +14,7 @@ export function formatExport(report: ExportReport): string {
     ['model', [architecture, modality, mode].filter(Boolean).join(' '), `opset ${opset}, ${dtype}`],
     ['graph', `${formatCount(nodes)} nodes`, `${formatCount(parameters)} parameters`],
     ['tensors', `${formatCount(tensors.used)} used`, `${formatCount(tensors.ignored.length)} ignored`],
-    ...remoteFacts(report.remote),
+    ...remoteFacts(report.remote).map((row) => [...row, '']),
   ];
   const facts = formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() });
   return report.gate === null ? facts : `${facts}\n\n${formatGate(report.gate)}`;
