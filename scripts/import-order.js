@@ -28,6 +28,7 @@ export const ORDER = [
   'autodiff',
   'training',
   'scoring',
+  'drift',
   'explanation',
   'serving',
   'profiling',

@@ -68,6 +68,18 @@ export {
 export type { DemoCheckpoint, DemoPlanOptions, DemoStep } from './core/lifecycle/demo/plan.js';
 export { type DeviceState, type Diagnosis, diagnose, type PackageState } from './core/lifecycle/doctor/doctor.js';
 export {
+  CHECK_DRIFT_DEFAULTS,
+  type CheckDriftOptions,
+  type CheckDriftReport,
+  checkDrift,
+} from './core/lifecycle/drift/check.js';
+export {
+  FIT_DRIFT_DEFAULTS,
+  type FitDriftOptions,
+  type FitDriftReport,
+  fitDrift,
+} from './core/lifecycle/drift/fit.js';
+export {
   APPLY_ENSEMBLE_DEFAULTS,
   type ApplyEnsembleOptions,
   type ApplyEnsembleReport,

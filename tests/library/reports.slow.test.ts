@@ -23,6 +23,10 @@ async function* reports(): AsyncGenerator<[ReportName, object]> {
   writeFileSync(at('other.jsonl'), jsonLines(scores.map((row, i) => ({ ...row, logit: i % 5 }))));
   const judged = { scores: at('scores.jsonl'), labels: at('labels.jsonl'), resamples: 100 };
   const input = at('labels.jsonl');
+  yield [
+    'drift-fit',
+    await verbs.fitDrift({ scores: at('scores.jsonl'), labels: at('labels.jsonl'), out: at('drift.json') }),
+  ];
   const config = { model: JSON.parse(readFileSync(PICO.config, 'utf8')) };
   yield ['init', await verbs.initCheckpoint({ config, out: at('new.safetensors') })];
   yield ['inspection', await verbs.inspectFile({ path: PICO.checkpoint, statistics: true })];

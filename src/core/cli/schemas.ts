@@ -4,6 +4,9 @@ import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../data/schema.js';
 import { defineFormat, type FormatDefinition } from '../documents/define.js';
+import { checkDocument } from '../drift/document.js';
+import { referenceDocument } from '../drift/reference.js';
+import { stateDocument } from '../drift/state.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { explanationDocument } from '../explanation/document.js';
 import { journalDocument } from '../lifecycle/score/journal.js';
@@ -44,6 +47,9 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   cardDocument,
   dataTextFormat,
   cardTextFormat,
+  checkDocument,
+  referenceDocument,
+  stateDocument,
   ensembleDocument,
   environmentDocument,
   explanationDocument,

@@ -358,7 +358,7 @@ function shorthandItem(fields: RowFields, modality: Modality | undefined): Item 
 }
 
 /** A string, or an integer as its digits. */
-function identifier(fields: RowFields, field: string): string | undefined {
+export function identifier(fields: RowFields, field: string): string | undefined {
   const value = fieldValue(fields, field);
   if (value === undefined) return undefined;
   if (typeof value === 'string' && value !== '') return value;
@@ -399,7 +399,7 @@ export const NUMBER = /^\s*-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
 const DECIMAL_COMMA = /^\s*-?\d+,\d+\s*$/;
 
 /** A number, also one that is written as text, as tables without types have it; undefined for anything else. */
-function numberOf(value: RowValue): number | undefined {
+export function numberOf(value: RowValue): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   if (typeof value !== 'string' || !NUMBER.test(value)) return undefined;
@@ -443,7 +443,8 @@ function refuse(message: string): never {
   throw new RowError('FIELD_INVALID', message);
 }
 
-function invalid(field: string, rule: string, value: unknown): RowError {
+/** What a field that breaks a rule is refused with. */
+export function invalid(field: string, rule: string, value: unknown): RowError {
   return new RowError('FIELD_INVALID', `${field} ${rule}, not ${quote(value)}`);
 }
 

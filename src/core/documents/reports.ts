@@ -16,6 +16,7 @@ export const REPORTS = {
   demo: 'DemoReport',
   diagnosis: 'Diagnosis',
   embedding: 'EmbedReport',
+  'drift-fit': 'FitDriftReport',
   'ensemble-apply': 'ApplyEnsembleReport',
   'ensemble-fit': 'MakeEnsembleReport',
   'ensemble-merge': 'MergeEnsembleReport',

@@ -17,13 +17,13 @@ export interface Chart {
   readonly spec: TopLevelSpec;
 }
 
-const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
-const WIDTH = 520;
+export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
+export const WIDTH = 520;
 
 const MAX_NAME = 44;
 
 /** A name on one line, its middle left out where it is long: names of one kind often differ at their ends. */
-function shown(name: string, most = MAX_NAME): string {
+export function shown(name: string, most = MAX_NAME): string {
   const line = JSON.stringify(name).slice(1, -1);
   if (line.length <= most) return line;
   const end = Math.floor((most - 1) / 2);

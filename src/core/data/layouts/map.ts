@@ -1,7 +1,7 @@
 import { HpsError } from '../../errors.js';
 import { ITEM_PARTS } from '../../modality.js';
 import type { RowFields, RowValue } from '../row-json.js';
-import type { Layout, Record } from './layout.js';
+import type { Layout } from './layout.js';
 
 const SIDES = ['left', 'right', 'content'] as const;
 const PLAIN = [
@@ -59,7 +59,7 @@ export const mapped = (map: FieldMap): Layout => ({
     const row = new Map<string, RowValue>();
     const groups = new Map<string, RowValue>();
     for (const [target, source] of map) {
-      const value = valueAt(record, source);
+      const value = valueAt(record.fields, source);
       if (value === undefined) continue;
       const [, group] = GROUP.exec(target) ?? [];
       const [side, part] = target.split('.');
@@ -74,11 +74,11 @@ export const mapped = (map: FieldMap): Layout => ({
   },
 });
 
-/** By a name, or by names with dots between them. */
-function valueAt(record: Record, source: string): RowValue | undefined {
-  let value: RowValue | undefined = record.fields.get(source);
+/** A value by its name, or by names with dots between them; undefined where there is none. */
+export function valueAt(fields: RowFields, source: string): RowValue | undefined {
+  let value: RowValue | undefined = fields.get(source);
   if (value === undefined && source.includes('.')) {
-    value = record.fields as RowValue;
+    value = fields as RowValue;
     for (const name of source.split('.')) value = value instanceof Map ? value.get(name) : undefined;
   }
   return value ?? undefined;

@@ -1,0 +1,17 @@
+import { joinPairs } from '../data/join.js';
+import type { PairLabelTable } from '../data/label-table.js';
+import type { ScoreTable } from '../data/read-scores.js';
+import type { JudgedProbabilities } from './calibration.js';
+import type { Rows } from './window.js';
+
+/** A column of the rows as a table of scores by id, for joins. */
+function tableOf({ ids }: Rows, column: Float64Array): ScoreTable {
+  const { names, rows } = ids;
+  return { count: names.size, ids: names, logit: Float64Array.from(rows, (row) => column[row]), models: [] };
+}
+
+/** Votes beside the logits and probabilities of rows with the same id. */
+export const judgedProbabilities = (labels: PairLabelTable, rows: Rows): JudgedProbabilities => ({
+  joined: joinPairs(labels, tableOf(rows, rows.logit)),
+  probability: joinPairs(labels, tableOf(rows, rows.probability)).logit,
+});
