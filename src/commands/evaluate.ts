@@ -1,9 +1,10 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
-import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, seedFlag, wholeNumbersFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
 import { ERROR_CODES } from '../core/errors.js';
+import { MOST_BEST_OF } from '../core/evaluation/best-of.js';
 import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
 
 export default class Evaluate extends HpsCommand<EvaluateReport> {
@@ -15,6 +16,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels parts/test.jsonl --calibrator c.json --by groups.source,groups.models',
     '<%= config.bin %> <%= command.id %> --scores new.jsonl --labels l.jsonl --baseline old.jsonl --out report.json',
+    '<%= config.bin %> <%= command.id %> --scores int8.jsonl --labels l.jsonl --baseline float.jsonl --best-of 1,2,4',
   ];
   static override flags = {
     scores: Flags.string({
@@ -38,6 +40,13 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       description: 'Fewest rows of a group that is shown',
     }),
     baseline: Flags.string({ helpValue: 'FILE', description: 'Scores of another model to compare with, row by row' }),
+    'best-of': wholeNumbersFlag(
+      '--best-of',
+      MOST_BEST_OF,
+    )({
+      helpValue: '1,2,4',
+      description: 'What the item is worth to raters that the scorer picks among so many of a prompt',
+    }),
     out: outFlag({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
     resamples: Flags.integer({
@@ -62,6 +71,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
         calibrator: flags.calibrator,
         by: flags.by?.split(',').map((name) => name.trim()),
         baseline: flags.baseline,
+        bestOf: flags['best-of'],
         out: flags.out,
         outScores: flags['out-scores'],
         minGroup: flags['min-group'],

@@ -26,6 +26,16 @@ const comparison = z.object({
   verdict: z.enum(['better', 'worse', 'undecided']),
 });
 
+const pick = z.object({
+  n: count,
+  prompts: count,
+  humanScore: estimateSchema,
+  winRate: estimateSchema,
+  regret: estimateSchema,
+  captured: estimateSchema,
+  baseline: comparison.extend({ prompts: count }).optional(),
+});
+
 /** What `hpsv3 evaluate --out` writes. */
 export const evaluationSchema = z.object({
   kind: z.enum(['pair', 'absolute']),
@@ -66,6 +76,15 @@ export const evaluationSchema = z.object({
       verdict: z.enum(['better', 'worse', 'undecided']),
     })
     .optional(),
+  bestOf: z
+    .object({
+      from: z.enum(['ratings', 'comparisons']),
+      items: count,
+      prompts: count,
+      incomplete: count,
+      picks: z.array(pick),
+    })
+    .optional(),
   reliability: z.object({ before: bins.nullable(), after: bins.nullable() }),
   distributions: z.object({
     of: z.enum(['probability-of-majority', 'prediction']),
@@ -89,7 +108,12 @@ export const evaluationSchema = z.object({
     calibrator: input.nullable(),
     baseline: input.nullable(),
   }),
-  options: z.object({ by: z.array(z.string()), resamples: count.nullable(), seed: count }),
+  options: z.object({
+    by: z.array(z.string()),
+    bestOf: z.array(count).optional(),
+    resamples: count.nullable(),
+    seed: count,
+  }),
   resamples: count,
   fewerResamples: z.record(z.string(), count),
   rows: z.object({

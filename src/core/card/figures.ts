@@ -1,4 +1,5 @@
 import type { MetricComparison } from '../evaluation/baseline.js';
+import type { BestOfFigures } from '../evaluation/best-of.js';
 import type { Estimate } from '../stats/bootstrap.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 
@@ -35,4 +36,20 @@ export const comparisonRow = (
   formatInterval(ci),
   holm === null ? '-' : holm.toPrecision(2),
   verdict,
+];
+
+/** Of the table of what picks among N items are worth. */
+export const BEST_OF_HEADERS = ['N', 'Prompts', 'Human score', 'Win rate', 'Regret', 'Gain captured'];
+
+export const bestOfRow = ({
+  n,
+  prompts,
+  humanScore,
+  winRate,
+  regret,
+  captured,
+}: Omit<BestOfFigures, 'baseline'>): string[] => [
+  String(n),
+  String(prompts),
+  ...[humanScore, winRate, regret, captured].map(formatEstimate),
 ];

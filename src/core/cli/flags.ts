@@ -72,3 +72,15 @@ function parseTolerance(text: string): number {
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
   throw new HpsError('USAGE', `--atol: expected a number of at least 0, got ${text}`, { hint: 'Write it as 1e-4.' });
 }
+
+/** Whole numbers with commas between them. */
+export const wholeNumbersFlag = (flag: string, highest: number) =>
+  Flags.custom<number[]>({ parse: async (text) => parseWholeNumbers(flag, text, highest) });
+
+function parseWholeNumbers(flag: string, text: string, highest: number): number[] {
+  const numbers = text.split(',').map((part) => (/^\d{1,9}$/.test(part.trim()) ? Number(part) : 0));
+  if (numbers.every((n) => n >= 1 && n <= highest)) return numbers;
+  throw new HpsError('USAGE', `${flag}: expected whole numbers from 1 to ${highest}, got ${text}`, {
+    hint: `Write them as ${flag} 1,8,32.`,
+  });
+}

@@ -3,23 +3,13 @@ import { HpsError } from '../errors.js';
 import { PROFILE_DEFAULTS } from '../lifecycle/profile/profile.js';
 import { MODEL_VARIANT } from '../profiling/names.js';
 import { OPTIMIZATION_LEVELS, type OptimizationLevel } from '../runtime/session.js';
+import { wholeNumbersFlag } from './flags.js';
 
 /** Flags of `hpsv3 profile`. */
 
 const MOST_BATCH = 4096;
 const MOST_THREADS = 1024;
 const MOST_SIZE = 2 ** 26;
-
-function parseList(flag: string, text: string, highest: number): number[] {
-  const numbers = text.split(',').map((part) => (/^\d{1,9}$/.test(part.trim()) ? Number(part) : 0));
-  if (numbers.every((n) => n >= 1 && n <= highest)) return numbers;
-  throw new HpsError('USAGE', `${flag}: expected whole numbers from 1 to ${highest}, got ${text}`, {
-    hint: `Write them as ${flag} 1,8,32.`,
-  });
-}
-
-const listFlag = (flag: string, highest: number) =>
-  Flags.custom<number[]>({ parse: async (text) => parseList(flag, text, highest) });
 
 export interface NamedValue<T> {
   readonly name: string;
@@ -71,7 +61,7 @@ function parseSeconds(text: string): number {
 }
 
 export const profileFlags = {
-  'batch-size': listFlag(
+  'batch-size': wholeNumbersFlag(
     '--batch-size',
     MOST_BATCH,
   )({
@@ -80,7 +70,7 @@ export const profileFlags = {
     helpValue: '1,8,32',
     description: 'Samples of one run; the first is looked at in detail',
   }),
-  threads: listFlag(
+  threads: wholeNumbersFlag(
     '--threads',
     MOST_THREADS,
   )({

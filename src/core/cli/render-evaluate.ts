@@ -1,4 +1,4 @@
-import { comparisonRow } from '../card/figures.js';
+import { BEST_OF_HEADERS, bestOfRow, comparisonRow } from '../card/figures.js';
 import type { EvaluateReport } from '../lifecycle/evaluate/evaluate.js';
 import { printable } from './format.js';
 import {
@@ -27,6 +27,7 @@ export function formatEvaluate(report: EvaluateReport): string {
     ...groupsOf(report),
     ...gapsOf(report),
     ...baselineOf(report),
+    ...bestOfOf(report),
     ...[report.out, report.outScores].flatMap((file) => (file === null ? [] : [`Written: ${printable(file)}`])),
   ].join('\n');
 }
@@ -104,4 +105,20 @@ function baselineOf({ baseline }: EvaluateReport): string[] {
     formatTable(headers, rows, { width: terminalWidth() }),
     ...test,
   ];
+}
+
+function bestOfOf({ bestOf }: EvaluateReport): string[] {
+  if (!bestOf) return [];
+  const { picks, items, prompts } = bestOf;
+  const lines = [
+    '',
+    `Best of N: the item the scorer picks among N of a prompt (${items} items, ${prompts} prompts)`,
+    formatTable(BEST_OF_HEADERS, picks.map(bestOfRow), { width: terminalWidth() }),
+  ];
+  const compared = picks.flatMap(({ n, baseline }) =>
+    baseline && n > 1 ? [comparisonRow(`best of ${n}`, baseline)] : [],
+  );
+  if (compared.length === 0) return lines;
+  const headers = ['human score', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
+  return [...lines, '', formatTable(headers, compared, { width: terminalWidth() })];
 }

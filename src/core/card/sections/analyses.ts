@@ -3,7 +3,15 @@ import type { Calibrator } from '../../calibration/calibrator.js';
 import { type Block, facts as factTable, heading, list, note, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, EvaluationFacts } from '../card-facts.js';
 import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
-import { comparisonRow, formatEstimate, formatFigure, formatInterval, metricOf } from '../figures.js';
+import {
+  BEST_OF_HEADERS,
+  bestOfRow,
+  comparisonRow,
+  formatEstimate,
+  formatFigure,
+  formatInterval,
+  metricOf,
+} from '../figures.js';
 import { dataName, formatP, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
 import { section } from './maker.js';
 
@@ -42,6 +50,7 @@ export function evaluationBlocks(
     heading(3, facts.evaluations.length > 1 ? `${title} (${number})` : title),
     ...overall(report),
     ...baseline(report),
+    ...bestOf(report),
     ...(report.groups.length === 0
       ? []
       : [
@@ -71,6 +80,30 @@ function overall({ overall: figures, ceiling, kind }: Evaluation): Block[] {
     rows.splice(1, 0, ['Agreement of a rater with another', formatFigure(ceiling.value), formatInterval(ceiling.ci)]);
   const of = kind === 'pair' ? 'pairs' : 'items';
   return table(`Overall figures of all judged ${of}`, ['Figure', 'Value', '95 % interval'], rows, [1, 2]);
+}
+
+function bestOf({ bestOf: report }: Evaluation): Block[] {
+  if (!report) return [];
+  const { picks, from, items, prompts } = report;
+  const scale = from === 'ratings' ? 'as the labels state it' : 'the share of votes it gets against the other items';
+  const compared = picks.flatMap(({ n, baseline }) =>
+    baseline && n > 1 ? [comparisonRow(`Best of ${n}`, baseline)] : [],
+  );
+  return [
+    heading(3, 'Best of N'),
+    paragraph(
+      `What the item is worth that the scorer picks among N of a prompt, expected over all sets of N (${formatCount(items)} items of ${formatCount(prompts)} prompts). The human score is ${scale}; the win rate is against another item of the prompt; the regret is what people's own pick of the same N is better; gain captured is the share of what picking well gains over picking blindly.`,
+    ),
+    ...table('Picks among N items, with 95 % intervals', BEST_OF_HEADERS, picks.map(bestOfRow), [0, 1, 2, 3, 4, 5]),
+    ...(compared.length === 0
+      ? []
+      : table(
+          'Human score of the picks against those of the baseline',
+          ['Picks', 'Model', 'Baseline', 'Difference', '95 % interval', 'p (Holm)', 'Verdict'],
+          compared,
+          [1, 2, 3, 4, 5],
+        )),
+  ];
 }
 
 function baseline({ baseline: against }: Evaluation): Block[] {

@@ -191,6 +191,7 @@ async function recompute(
       const report = await evaluateFiles({
         ...paths,
         by: options.by,
+        bestOf: options.bestOf,
         minGroup,
         resamples: options.resamples ?? undefined,
         seed: options.seed,

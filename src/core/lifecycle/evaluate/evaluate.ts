@@ -25,10 +25,12 @@ import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
+import { type BestOfReport, bestOfSizes, bestOfWarnings, judgeBestOf } from '../../evaluation/best-of.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
 import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
+import { readPairSides } from '../../evaluation/prompt-items.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
 import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { type Run, runOf, startStage } from '../../run.js';
@@ -47,6 +49,8 @@ export interface EvaluateOptions extends Run {
   readonly by?: readonly string[];
   /** Scores of another model to compare with, row by row. */
   readonly baseline?: string;
+  /** Numbers of items of a prompt: what the one that the scorer picks among as many is worth. */
+  readonly bestOf?: readonly number[];
   /** The report as JSON. */
   readonly out?: string;
   /** Probabilities row by row, as JSONL. */
@@ -90,6 +94,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   /** How often one vote agrees with another of its row: what accuracy could be. Null for items. */
   readonly ceiling: Figures[string] | null;
   readonly baseline?: BaselineReport & { readonly file: string; readonly rows: RowsReport };
+  /** What the items that the scorer picks are worth. */
+  readonly bestOf?: BestOfReport;
   /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
   readonly reliability: {
     readonly before: readonly ReliabilityBin[] | null;
@@ -106,7 +112,12 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
     readonly calibrator: ReportInput | null;
     readonly baseline: ReportInput | null;
   };
-  readonly options: { readonly by: readonly string[]; readonly resamples: number | null; readonly seed: number };
+  readonly options: {
+    readonly by: readonly string[];
+    readonly bestOf?: readonly number[];
+    readonly resamples: number | null;
+    readonly seed: number;
+  };
   readonly tool: string;
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
@@ -152,6 +163,7 @@ interface Evaluated {
 
 async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated> {
   const { seed } = options;
+  const sizes = options.bestOf && bestOfSizes(options.bestOf);
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
@@ -170,7 +182,10 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     ...runOf(options),
   });
   const { baseline } = options;
-  const compared = baseline === undefined ? null : await compare(joined, labels, { ...reading, baseline }, bootstrap);
+  const other = baseline === undefined ? null : await readBaseline(labels, { ...reading, baseline });
+  const compared = other && { ...other.stated, ...(await compareWithBaseline(joined, other.joined, bootstrap)) };
+  if (sizes) startStage(options, 'Best of N');
+  const bestOf = sizes && (await picks(options, joined, other?.joined, sizes, bootstrap));
   const errors = await refused.finish();
   const rows: JudgedRows = {
     ...judged,
@@ -189,18 +204,25 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     ceiling: joined.kind === 'pair' ? await ceilingOf(joined, bootstrap) : null,
     ...groups,
     ...(compared ? { baseline: compared } : {}),
+    ...(bestOf ? { bestOf } : {}),
     reliability: await reliability(joined, predictions, bootstrap),
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
     modelSha256,
     inputs: hashed,
-    options: { by: columns.map(({ name }) => name), resamples: options.resamples ?? null, seed },
+    options: {
+      by: columns.map(({ name }) => name),
+      ...(sizes ? { bestOf: sizes } : {}),
+      resamples: options.resamples ?? null,
+      seed,
+    },
     tool: TOOL,
     ...resampleCounts(Object.keys(overall), joined.count, options.resamples),
     rows,
     warnings: [
       ...rowWarnings(rows),
       ...(compared ? rowsWarnings('Baseline', compared.rows) : []),
+      ...(bestOf ? bestOfWarnings(bestOf) : []),
       ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : []),
     ],
     out: options.out === undefined ? null : basename(options.out),
@@ -248,12 +270,10 @@ async function ceilingOf(joined: JoinedPairs, bootstrap: BootstrapOptions) {
   return (await figuresOf([{ id: 'ceiling', statistic }], clusters, bootstrap))['ceiling'];
 }
 
-async function compare(
-  model: JoinedPairs | JoinedAbsolutes,
+async function readBaseline(
   labels: Parameters<typeof readScoresFor>[0],
   { baseline, ...reading }: ReadJudgedOptions & { readonly baseline: string },
-  bootstrap: BootstrapOptions,
-): Promise<NonNullable<EvaluateReport['baseline']>> {
+) {
   const { joined, report } = await readScoresFor(labels, baseline, reading);
   const file = basename(baseline);
   if (joined.count === 0) {
@@ -262,7 +282,18 @@ async function compare(
       details: { file, report },
     });
   }
-  return { file, rows: report, ...(await compareWithBaseline(model, joined, bootstrap)) };
+  return { joined, stated: { file, rows: report } };
+}
+
+async function picks(
+  { labels, signal }: Settled,
+  joined: JoinedPairs | JoinedAbsolutes,
+  baseline: JoinedPairs | JoinedAbsolutes | undefined,
+  sizes: readonly number[],
+  { seed, ...bootstrap }: BootstrapOptions,
+): Promise<BestOfReport> {
+  const sides = joined.kind === 'pair' ? await readPairSides(labels, joined, signal) : null;
+  return judgeBestOf({ joined, sides, baseline }, sizes, { ...bootstrap, seed: `${seed}/best-of` });
 }
 
 /** A row as `hpsv3 batch` writes it (DESIGN: Data formats). */
