@@ -1,10 +1,11 @@
-// Compiles src into dist. The old dist stays in use until the new one is whole, and takes its place by a rename: whatever runs
+// Compiles src and packages/label-ui into dist. The old dist stays in use until the new one is whole, and takes its place by a rename: whatever runs
 // from it, here or in another terminal, finds its files. With --if-changed, nothing is done where dist is of these sources.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildUi } from './build-ui.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...path) => join(root, ...path);
@@ -12,15 +13,18 @@ const at = (...path) => join(root, ...path);
 const STAMP = 'sources.sha256';
 
 const sources = [
-  ...readdirSync(at('src'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort(),
+  ...['src', 'packages/label-ui'].flatMap((folder) =>
+    readdirSync(at(folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort(),
+  ),
   ...[
     'package.json',
     'tsconfig.json',
     'tsconfig.build.json',
     'scripts/build.js',
+    'scripts/build-ui.js',
     'scripts/write-manifest.js',
     'scripts/command-pages.js',
   ].map((name) => at(name)),
@@ -37,6 +41,7 @@ if (!process.argv.includes('--if-changed') || !isCurrent()) {
     const compiler = at('node_modules/typescript/bin/tsc');
     const options = ['-p', at('tsconfig.build.json'), '--outDir', join(staging, 'dist')];
     execFileSync(process.execPath, [compiler, ...options], { stdio: 'inherit' });
+    await buildUi(join(staging, 'dist/label-ui'));
     if (existsSync(at('dist'))) renameSync(at('dist'), join(staging, 'old'));
     renameSync(join(staging, 'dist'), at('dist'));
     execFileSync(process.execPath, [at('scripts/write-manifest.js')], { stdio: 'inherit' });

@@ -31,6 +31,7 @@ export const ORDER = [
   'drift',
   'explanation',
   'serving',
+  'labelling',
   'profiling',
   'card',
   'lifecycle',

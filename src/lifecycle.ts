@@ -131,6 +131,20 @@ export {
   type OnnxFacts,
   type OnnxValue,
 } from './core/lifecycle/inspect/inspect.js';
+export { type ForgetRaterOptions, type ForgetRaterReport, forgetRater } from './core/lifecycle/label/forget.js';
+export {
+  collectLabels,
+  LABEL_DEFAULTS,
+  type LabelAddress,
+  type LabelOptions,
+  type LabelReport,
+} from './core/lifecycle/label/label.js';
+export {
+  type MergedFile,
+  type MergeLabelsOptions,
+  type MergeLabelsReport,
+  mergeLabels,
+} from './core/lifecycle/label/merge.js';
 export { PROFILE_DEFAULTS, type ProfileOptions, profileModel } from './core/lifecycle/profile/profile.js';
 export { QUANTIZE_DEFAULTS, type QuantizeOptions } from './core/lifecycle/quantize/options.js';
 export { type CalibrationFacts, type QuantizeReport, quantizeModel } from './core/lifecycle/quantize/quantize.js';

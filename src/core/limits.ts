@@ -117,6 +117,8 @@ export const LIMITS = {
   audioSeconds: 30,
   /** One clip: bytes of its file, its length, and its frames as decoded. */
   videoBytes: 200_000_000,
+  /** The labeller as one file: media in base64. Browsers open some hundreds of megabytes, slowly. */
+  offlinePageBytes: 200_000_000,
   videoSeconds: 10,
   videoFrames: 10_000,
   /** Wall time of the program that decodes one clip. */

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag } from '../../core/cli/flags.js';
 import { listenToHangup } from '../../core/cli/interruption.js';
+import { listenFlags, portFlag, tlsOf } from '../../core/cli/listen-flags.js';
 import { formatServing } from '../../core/cli/render-serve.js';
 import { batchSizeFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../../core/cli/scoring-flags.js';
 import { namedModels, shareOf } from '../../core/cli/serve-flags.js';
@@ -31,8 +32,8 @@ export default class Serve extends HpsCommand<ServeReport> {
       helpValue: 'FOLDER',
       description: 'Serve the model only if it is the very file that this card describes',
     }),
-    host: Flags.string({ default: '127.0.0.1', description: 'Address to listen on' }),
-    port: Flags.integer({ default: 8080, min: 0, max: 65_535, description: 'Port to listen on; 0 takes a free one' }),
+    ...listenFlags,
+    port: portFlag(8080),
     'media-root': Flags.string({
       helpValue: 'FOLDER',
       description: 'Lets rows name files in this folder; without it none is read',
@@ -66,18 +67,6 @@ export default class Serve extends HpsCommand<ServeReport> {
       helpValue: 'FILE',
       description:
         'Who may ask (`hpsv3 serve token new`); read again on SIGHUP. Needed on an address that others can reach',
-    }),
-    'tls-cert': Flags.string({
-      aliases: ['cert'],
-      helpValue: 'FILE.pem',
-      description: 'Certificate: HTTPS instead of HTTP',
-      dependsOn: ['tls-key'],
-    }),
-    'tls-key': Flags.string({
-      aliases: ['key'],
-      helpValue: 'FILE.pem',
-      description: 'Key of the certificate',
-      dependsOn: ['tls-cert'],
     }),
     'rows-per-minute': Flags.integer({
       aliases: ['rate-limit'],
@@ -137,7 +126,7 @@ export default class Serve extends HpsCommand<ServeReport> {
             flags.shadow === undefined ? undefined : { file: flags.shadow, share: shareOf(flags['shadow-share']) },
           logScores: flags['log-scores'],
           tokens: flags.tokens,
-          tls: flags['tls-cert'] && flags['tls-key'] ? { cert: flags['tls-cert'], key: flags['tls-key'] } : undefined,
+          tls: tlsOf(flags),
           rowsPerMinute: flags['rows-per-minute'],
           onHangup: listenToHangup,
           host,

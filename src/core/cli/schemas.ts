@@ -9,6 +9,8 @@ import { referenceDocument } from '../drift/reference.js';
 import { stateDocument } from '../drift/state.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { explanationDocument } from '../explanation/document.js';
+import { labelDocument } from '../labelling/folder.js';
+import { voteDocument } from '../labelling/vote.js';
 import { journalDocument } from '../lifecycle/score/journal.js';
 import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
@@ -53,10 +55,12 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   ensembleDocument,
   environmentDocument,
   explanationDocument,
+  labelDocument,
   manifestDocument,
   profileDocument,
   scoresDocument,
   tokensDocument,
+  voteDocument,
   journalDocument,
   trainingStateDocument,
   // what people and other programs write

@@ -1,19 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isJsonObject } from '../bytes/json.js';
 import { didYouMean } from '../bytes/suggest.js';
 import { HpsError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { Admission } from './admission.js';
 import { type BodyLimits, parseBody, readBody } from './body.js';
-import type { Answer, Call, Dialect, Route } from './dialect.js';
+import type { Call, Dialect, Route } from './dialect.js';
 import { DIALECTS } from './dialects/registry.js';
 import { serverDialect } from './dialects/server.js';
 import { failureOf, RequestError } from './failure.js';
+import {
+  assertFromHere,
+  type Bound,
+  createApp,
+  type HttpLimits,
+  isLoopback,
+  listenAt,
+  send,
+  type Tls,
+} from './http.js';
 import { redactedPath, type ServerLog, SILENT } from './log.js';
 import { Metrics } from './metrics.js';
 import { Generation, type LoadOptions, type ModelFollowers, ModelSet, type ModelSource, ServedModel } from './model.js';
@@ -25,17 +33,13 @@ import { Shadow } from './shadow.js';
 import { type Client, type TokenEntry, Tokens } from './tokens.js';
 
 /** Bounds of a server, each with a default that suits most. */
-export interface ServerLimits {
+export interface ServerLimits extends HttpLimits {
   /** Bytes of one body, as sent and once inflated: 32 MiB. */
   readonly bodyBytes: number;
   /** For a body to arrive: 15 s. */
   readonly bodyMs: number;
   /** Rows taken on and not yet answered: 256. */
   readonly queueRows: number;
-  /** For the answer to a request, from its arrival: 60 s. */
-  readonly deadlineMs: number;
-  /** Open connections: 1024. */
-  readonly connections: number;
 }
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -46,21 +50,13 @@ export const DEFAULT_LIMITS: ServerLimits = {
   connections: 1024,
 };
 
-const HEADERS_MS = 5000;
-const HEADER_BYTES = 16 * 1024;
-/** How often connections that are too slow are looked for. */
-const CHECK_MS = 1000;
-/** A connection on which nothing moves, either way, for this long beyond the deadline is closed. */
-const STALLED_MS = 60_000;
-
 export interface ServerOptions extends Partial<LoadOptions> {
   readonly models: readonly ModelSource[];
   /** Folder of which other files may be loaded by `POST /admin/models/reload`. */
   readonly modelFolder?: string;
   /** Entries of a token file (`readTokens`); without them anybody who can connect may ask, and only this machine can. */
   readonly tokens?: readonly TokenEntry[];
-  /** PEM of certificate and key: HTTPS instead of HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: Tls;
   /** Dialects that are not spoken unless they are asked for: `pickle`. */
   readonly dialects?: readonly string[];
   /** A file that scores a share of the rows too, once they are answered, so that flips are seen before it is served. */
@@ -160,7 +156,7 @@ function spoken(asked: readonly string[]): Dialect[] {
 interface ServerParts {
   readonly dialects: readonly Dialect[];
   readonly tokens: Tokens | null;
-  readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly tls: Tls | null;
   /** Frees the models. */
   readonly close: () => Promise<void>;
 }
@@ -172,7 +168,7 @@ export interface RewardServer {
   /**
    * Waits for connections, on 127.0.0.1 and any free port unless told.
    * @returns where
-   * @throws HpsError USAGE for an address that others can reach, where there are no tokens
+   * @throws HpsError USAGE for an address that cannot be listened on, or that others can reach, where there are no tokens
    */
   listen(at?: { readonly host?: string; readonly port?: number }): Promise<{
     readonly host: string;
@@ -202,22 +198,7 @@ class FastifyServer implements RewardServer {
     private readonly parts: ServerParts,
   ) {
     const { dialects, tls } = parts;
-    this.app = fastify({
-      logger: false,
-      genReqId: ({ headers }) => requestId(headers['x-request-id']),
-      connectionTimeout: limits.deadlineMs + STALLED_MS,
-      requestTimeout: 0, // bodies have a time of their own, and a stream of rows takes as long as it takes
-      forceCloseConnections: 'idle',
-      return503OnClosing: false, // what still comes over an open connection is answered, and ends it
-      http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: HEADER_BYTES },
-      ...(tls ? { https: { ...tls, headersTimeout: HEADERS_MS, connectionsCheckingInterval: CHECK_MS } } : {}),
-      routerOptions: { maxParamLength: 200 },
-      exposeHeadRoutes: false,
-    }) as unknown as FastifyInstance;
-    this.app.server.maxConnections = limits.connections;
-    // Bodies are read by us: clients send them with any content type, or none.
-    this.app.removeAllContentTypeParsers();
-    this.app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    this.app = createApp(limits, tls);
     for (const [place, sharing] of placesOf(dialects)) this.addRoute(place, sharing);
     this.app.setNotFoundHandler((request, reply) => {
       const error = new RequestError('NOT_FOUND', `there is no ${request.method} ${redactedPath(request.url)} here`);
@@ -233,7 +214,7 @@ class FastifyServer implements RewardServer {
     return this.serving.models.all.map(({ name, scorer }) => ({ name, sha256: scorer.sha256 }));
   }
 
-  async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<{ readonly host: string; readonly port: number }> {
+  async listen({ host = '127.0.0.1', port = 0 } = {}): Promise<Bound> {
     if (!this.parts.tokens && !isLoopback(host)) {
       throw new HpsError('USAGE', `${host} can be reached from other machines, and no tokens say who may ask`, {
         hint: 'Make one with `hpsv3 serve token new NAME`, and give its file as `tokens`; or listen on 127.0.0.1.',
@@ -241,9 +222,7 @@ class FastifyServer implements RewardServer {
       });
     }
     this.guarded = !this.parts.tokens;
-    await this.app.listen({ host, port });
-    const { address, port: actual } = this.app.server.address() as AddressInfo;
-    return { host: address, port: actual };
+    return listenAt(this.app, { host, port });
   }
 
   replaceTokens(entries: readonly TokenEntry[]): void {
@@ -404,33 +383,8 @@ function ownerOf(sharing: readonly Owned[], body: Call['json']): Owned {
 const dialectAt = (url: string, dialects: readonly Dialect[]): Dialect =>
   dialects.find(({ prefix }) => prefix !== undefined && url.startsWith(prefix)) ?? serverDialect;
 
-function send({ status = 200, headers = {}, type, body }: Answer, id: string, reply: FastifyReply): FastifyReply {
-  reply.code(status).headers({ 'x-content-type-options': 'nosniff', 'x-request-id': id, ...headers });
-  const isPlain = typeof body === 'object' && !(body instanceof Uint8Array) && !(body instanceof Readable);
-  reply.type(type ?? 'application/json');
-  return reply.send(isPlain ? JSON.stringify(body) : body);
-}
-
 /** The trace a request belongs to (W3C traceparent), or a new one. */
 function traceOf(header: string | string[] | undefined): string {
   const [, trace] = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(String(header ?? '')) ?? [];
   return trace !== undefined && !/^0+$/.test(trace) ? trace : randomUUID().replaceAll('-', '');
 }
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-
-/**
- * A page in a browser on this machine can send requests here, and by a name that resolves to 127.0.0.1 even read the answers.
- * @throws RequestError FORBIDDEN for a request that names another host, or comes from another origin
- */
-function assertFromHere({ headers, host, hostname }: FastifyRequest): void {
-  const origin = headers.origin;
-  const isOwn = origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
-  if (isLoopback(hostname.replace(/^\[|\]$/g, '')) && isOwn) return;
-  throw new RequestError('FORBIDDEN', 'without tokens, requests are taken for this machine by its own name alone');
-}
-
-/** The client's own id where it is one that may stand in a header and a log. */
-const requestId = (given: string | string[] | undefined): string =>
-  typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();

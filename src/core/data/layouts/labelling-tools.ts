@@ -55,20 +55,27 @@ function voteOf(choice: RowValue | undefined, [first, second]: readonly [string,
   const name = typeof choice === 'string' ? choice.trim().toLowerCase() : String(choice);
   if (['left', 'a', '1', first.toLowerCase()].includes(name)) return 1;
   if (['right', 'b', '2', second.toLowerCase()].includes(name)) return 0;
-  return ['tie', 'both', 'equal', 'same', 'none', 'neither'].includes(name) ? 0.5 : undefined;
+  return name === BOTH_BAD || ['tie', 'both', 'equal', 'same', 'none', 'neither'].includes(name) ? 0.5 : undefined;
 }
+
+/** The answer that neither is any good: a tie, kept apart as a group. */
+const BOTH_BAD = 'both_bad';
 
 interface Vote {
   readonly vote: number;
   readonly rater: string | null;
+  readonly isBothBad?: boolean;
 }
 
-function judged(votes: readonly Vote[]): { [name: string]: RowValue | undefined } {
+/** @param groups - of the record itself */
+function judged(votes: readonly Vote[], groups: RowFields): { [name: string]: RowValue | undefined } {
+  const bothBad = votes.filter(({ isBothBad }) => isBothBad).length;
   const raters = votes.map(({ rater }) => rater);
   const areNamed = raters.every((rater) => rater !== null) && new Set(raters).size === raters.length;
   return {
     labels: votes.length > 0 ? votes.map(({ vote }) => vote) : undefined,
     raters: votes.length > 0 && areNamed ? (raters as string[]) : undefined,
+    groups: unlessEmpty(bothBad > 0 ? new Map([...groups, [BOTH_BAD, String(bothBad)]]) : groups),
   };
 }
 
@@ -88,8 +95,10 @@ export const labelStudio: Layout = {
     const votes: Vote[] = [];
     for (const annotation of record.list('annotations')) {
       if (!(annotation instanceof Map) || annotation.get('was_cancelled') === true) continue;
-      const vote = chosenBy(annotation, sides);
-      if (vote !== undefined) votes.push({ vote, rater: nameOf(annotation.get('completed_by')) });
+      const choice = chosenBy(annotation);
+      const vote = voteOf(choice, sides);
+      if (vote !== undefined)
+        votes.push({ vote, rater: nameOf(annotation.get('completed_by')), isBothBad: choice === BOTH_BAD });
     }
     const own = data.get('id');
     const id = typeof own === 'string' || typeof own === 'number' ? String(own) : record.id('id', 'inner_id');
@@ -97,8 +106,8 @@ export const labelStudio: Layout = {
     yield record.row({
       id,
       ...pair,
-      ...judged(votes),
-      prompt_id: typeof data.get('prompt_id') === 'string' ? data.get('prompt_id') : undefined,
+      ...judged(votes, stringsOf(data.get('groups'))),
+      ...aboutRow(data),
     });
   },
 };
@@ -109,13 +118,21 @@ const ABOUT_THE_TASK = [
   ...['unresolved_comment_count', 'last_comment_updated_at', 'allow_skip'],
 ];
 
-function chosenBy(annotation: RowFields, sides: readonly [string, string]): number | undefined {
+/** What a row of ours says beside its sides and votes, where another tool was given it to keep. */
+const ABOUT_THE_ROW = ['prompt_id', 'task', 'modality', 'propensity'];
+const aboutRow = (kept: RowFields) => Object.fromEntries(ABOUT_THE_ROW.map((name) => [name, kept.get(name)] as const));
+
+const stringsOf = (value: RowValue | undefined): RowFields =>
+  new Map([...(value instanceof Map ? value : [])].filter(([, each]) => typeof each === 'string'));
+
+/** The side, or the other choice, of an annotation. */
+function chosenBy(annotation: RowFields): RowValue | undefined {
   for (const result of asList(annotation.get('result') ?? [], 'annotations.result')) {
     const value = result instanceof Map ? result.get('value') : undefined;
     if (!(value instanceof Map)) continue;
     const choices = value.get('choices');
-    const vote = voteOf(value.get('selected') ?? (Array.isArray(choices) ? choices[0] : undefined), sides);
-    if (vote !== undefined) return vote;
+    const choice = value.get('selected') ?? (Array.isArray(choices) ? choices[0] : undefined);
+    if (choice !== undefined) return choice;
   }
   return undefined;
 }
@@ -133,20 +150,21 @@ export const argilla: Layout = {
     for (const given of responses instanceof Map ? responses.values() : []) {
       for (const response of asList(given, 'responses')) {
         if (!(response instanceof Map)) continue;
-        const vote = answered(response.get('value'), sides);
-        if (vote !== undefined) votes.push({ vote, rater: nameOf(response.get('user_id') ?? response.get('user')) });
+        const value = response.get('value');
+        const vote = answered(value, sides);
+        const rater = nameOf(response.get('user_id') ?? response.get('user'));
+        if (vote !== undefined) votes.push({ vote, rater, isBothBad: value === BOTH_BAD });
       }
     }
     const metadata = record.take('metadata');
-    const groups = new Map(
-      [...(metadata instanceof Map ? metadata : [])].filter(([, value]) => typeof value === 'string'),
-    );
+    const kept = metadata instanceof Map ? metadata : new Map();
+    const groups = new Map([...stringsOf(kept)].filter(([name]) => !ABOUT_THE_ROW.includes(name)));
     record.drop('suggestions', 'status', '_server_id', 'vectors');
     yield record.row({
       id: record.id('id'),
       ...pair,
-      ...judged(votes),
-      groups: unlessEmpty(groups),
+      ...judged(votes, groups),
+      ...aboutRow(kept),
     });
   },
 };

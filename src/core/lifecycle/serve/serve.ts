@@ -1,10 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readWhole } from '../../documents/read-whole.js';
 import { HpsError, systemErrorCode } from '../../errors.js';
-import { LIMITS } from '../../limits.js';
 import type { Run } from '../../run.js';
+import { readTls, stopped, type Tls, urlOf } from '../../serving/http.js';
 import { createLog, type LOG_LEVELS, type ServerLog } from '../../serving/log.js';
 import type { FileSource } from '../../serving/model.js';
 import { type RewardServer, type ServerOptions, startServer } from '../../serving/server.js';
@@ -20,7 +19,7 @@ export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarnin
   /** Path of a token file. */
   readonly tokens?: string;
   /** Paths of PEM files. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: Tls;
   /** Takes what is to be done when the token file has changed. */
   readonly onHangup?: (listener: () => void) => void;
   readonly host: string;
@@ -55,19 +54,13 @@ export async function serve(options: ServeOptions): Promise<ServeReport> {
     ...rest,
     models: withHashes(allModels(options), card),
     tokens: tokens === undefined ? undefined : readTokens(tokens),
-    tls: tls && { cert: readPem(tls.cert), key: readPem(tls.key) },
+    tls: tls && readTls(tls),
     log,
   });
   if (tokens !== undefined) onHangup?.(() => readTokensAgain(server, tokens, log));
   try {
     signal?.throwIfAborted();
-    const bound = await server.listen({ host, port }).catch((error: unknown) => {
-      throw error instanceof HpsError ? error : cannotListen(host, port, error);
-    });
-    const address = {
-      url: `${tls ? 'https' : 'http'}://${bound.host.includes(':') ? `[${bound.host}]` : bound.host}:${bound.port}`,
-      models: server.models,
-    };
+    const address = { url: urlOf(await server.listen({ host, port }), tls), models: server.models };
     log.info(address, 'listening');
     onListening?.(address);
     await stopped(signal);
@@ -130,27 +123,4 @@ function readTokensAgain(server: RewardServer, path: string, log: ServerLog): vo
   } catch (error) {
     log.error({ err: error }, 'the token file cannot be read: the tokens before it stay');
   }
-}
-
-const readPem = (path: string): string =>
-  Buffer.from(
-    readWhole(path, { limit: LIMITS.configBytes, what: 'a PEM file', hint: 'Give `cert` and `key` PEM files.' }).bytes,
-  ).toString();
-
-const stopped = (signal: AbortSignal | undefined): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal?.aborted) resolve();
-    signal?.addEventListener('abort', () => resolve(), { once: true });
-  });
-
-function cannotListen(host: string, port: number, cause: unknown): HpsError {
-  const { code } = cause as { code?: string };
-  return new HpsError('USAGE', `cannot listen on ${host}:${port} (${code})`, {
-    hint:
-      code === 'EADDRINUSE'
-        ? 'Something listens there already: choose another `port`.'
-        : 'Choose another `host` or `port`.',
-    details: { host, port, system: code },
-    cause,
-  });
 }

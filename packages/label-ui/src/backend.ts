@@ -1,0 +1,152 @@
+/** What the page asks for, and of whom: the server, or the file that it is packed in. */
+
+export type Answer = 'first' | 'second' | 'tie' | 'both_bad' | 'skip';
+
+export type ShownPart =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'messages'; readonly messages: readonly { readonly role: string; readonly content: string }[] }
+  | { readonly kind: 'image' | 'audio' | 'video'; readonly media: string };
+
+export interface ShownSide {
+  readonly parts: readonly ShownPart[];
+  readonly sha256: string;
+}
+
+export interface Question {
+  readonly ticket: string;
+  readonly question: string;
+  readonly prompt: string | null;
+  readonly first: ShownSide;
+  readonly second: ShownSide;
+}
+
+export interface Work {
+  readonly questions: readonly Question[];
+  readonly done: number;
+  readonly due: number;
+  readonly paused: boolean;
+  readonly canUndo: boolean;
+}
+
+export interface Me {
+  readonly rater: string | null;
+  readonly role: 'rater' | 'admin' | null;
+  /** Whether one may begin without a link. */
+  readonly open: boolean;
+  /** What is still to be agreed to. */
+  readonly consent: { readonly version: string; readonly text: string } | null;
+}
+
+export interface SentVote {
+  readonly vote: string;
+  readonly ticket: string;
+  readonly answer: Answer;
+  readonly shown: readonly [string, string];
+  readonly ms: number;
+  readonly visible_ms: number;
+  readonly media_ready_ms: number;
+  readonly ui: string;
+}
+
+export interface Backend {
+  /** Of a page that is a file: its votes have to be saved by hand. */
+  readonly save: (() => Promise<void>) | null;
+  me(): Promise<Me>;
+  join(token: string | null, consent: string | null): Promise<void>;
+  agree(consent: string): Promise<void>;
+  work(): Promise<Work>;
+  vote(vote: SentVote): Promise<void>;
+  undo(vote: string): Promise<void>;
+  mediaUrl(sha256: string): string;
+}
+
+/** Version of the page, kept with each vote. */
+export const UI_VERSION = '1.0';
+
+export const newVoteId = (): string => {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `v_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+};
+
+/** What the server says no to; `status` 0 where it does not answer at all. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+async function ask<T>(path: string, body?: object): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method: body ? 'POST' : 'GET',
+      headers: body ? { 'content-type': 'application/json' } : {},
+      body: body && JSON.stringify(body),
+      cache: 'no-store',
+    });
+  } catch {
+    throw new Refused(0, 'UNREACHABLE', 'the server does not answer');
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer as T;
+  throw new Refused(response.status, answer.code ?? 'UNKNOWN', answer.detail ?? `status ${response.status}`);
+}
+
+export const httpBackend: Backend = {
+  save: null,
+  me: () => ask<Me>('/api/me'),
+  join: (token, consent) => ask('/api/join', { token, consent }),
+  agree: (consent) => ask('/api/consent', { consent }),
+  work: () => ask<Work>('/api/work'),
+  vote: (vote) => ask('/api/votes', vote),
+  undo: (vote) => ask('/api/undo', { vote }),
+  mediaUrl: (sha256) => `/m/${sha256}`,
+};
+
+export interface AdminBackend {
+  figures(): Promise<SessionFigures>;
+  invite(): Promise<string>;
+}
+
+export interface RaterFigures {
+  readonly rater: string;
+  readonly votes: number;
+  readonly labels: number;
+  readonly choices: Readonly<Record<string, number>>;
+  readonly firstShare: { readonly value: number | null; readonly ci: readonly [number, number] | null };
+  readonly sideBias: boolean;
+  readonly gold: { readonly right: number; readonly wrong: number; readonly eValue: number };
+  readonly paused: boolean;
+  readonly repeats: { readonly same: number; readonly of: number };
+  readonly medianSeconds: number | null;
+  readonly outliers: number;
+}
+
+export interface SessionFigures {
+  readonly pairs: number;
+  readonly done: number;
+  readonly withdrawn: number;
+  readonly votes: number;
+  readonly due: number;
+  readonly alpha: { readonly value: number | null; readonly ci: readonly [number, number] | null };
+  readonly byGroup: readonly { group: string; value: string; pairs: number; alpha: number | null }[];
+  readonly raters: readonly RaterFigures[];
+  readonly canInvite: boolean;
+  readonly files: readonly string[];
+}
+
+export const adminBackend: AdminBackend = {
+  figures: () => ask<SessionFigures>('/admin/api/figures'),
+  invite: async () => (await ask<{ token: string }>('/admin/api/invite', {})).token,
+};
+
+/** A secret in the address, behind the #: it is sent to the server once and never logged. */
+export function takeToken(): string | null {
+  const [, token] = /^#join=([\w-]{20,128})$/.exec(location.hash) ?? [];
+  if (token) history.replaceState(null, '', location.pathname);
+  return token ?? null;
+}
