@@ -21,7 +21,7 @@ import { RATER_ID } from './vote.js';
 
 /** What a session is: the file that tells its folder from others. */
 export const labelDocument = defineDocument(
-  'hpsv3/label@1',
+  'hpsv3/label-session@1',
   z.strictObject({
     votes_per_pair: positive,
     seed: z.int(),
