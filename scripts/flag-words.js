@@ -129,6 +129,7 @@ export const FLAG_WORDS = {
   'repeat-share': 'Share of the questions that are asked twice',
   resamples: 'Resamples behind intervals',
   resume: 'An unfinished run is gone on with',
+  'retry-errors': 'Failed rows of a finished run are tried again',
   right: 'The right item of a pair',
   'rows-per-minute': 'Rows a minute that a client may ask for',
   run: 'Folder for the state of a training',

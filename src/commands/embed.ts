@@ -18,11 +18,16 @@ export default class Embed extends HpsCommand<EmbedReport> {
     '<%= config.bin %> <%= command.id %> --model model.onnx items.jsonl --out embeddings.npy',
   ];
   static override args = {
-    input: Args.string({ ignoreStdin: true, required: true, description: 'Rows to embed; - for standard input' }),
+    input: Args.string({
+      ignoreStdin: true,
+      multiple: true,
+      required: true,
+      description: 'Rows to embed; - for standard input',
+    }),
   };
   static override flags = {
     model: modelFlag({ required: true }),
-    input: inputFlag({ required: true }),
+    input: inputFlag({ required: true, multiple: true, multipleNonGreedy: true }),
     out: outFlag({
       required: true,
       helpValue: 'FILE',

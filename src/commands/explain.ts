@@ -5,6 +5,7 @@ import { configFlag, forceFlag, inputFlag, modelFlag, outFlag, seedFlag } from '
 import { formatExplanation } from '../core/cli/render-explain.js';
 import {
   mediaRootFlag,
+  modalityOfSample,
   readContract,
   remoteFlags,
   remoteOf,
@@ -80,6 +81,10 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
   };
 
   protected override readonly report = 'explain';
+
+  protected override demoModalities(flags: Parameters<typeof modalityOfSample>[0]) {
+    return [modalityOfSample(flags)];
+  }
 
   async run(): Promise<ExplainReport> {
     const { flags } = await this.parse(Explain);

@@ -4,6 +4,7 @@ import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cl
 import { formatScore } from '../core/cli/render-score.js';
 import {
   mediaRootFlag,
+  modalityOfSample,
   readContract,
   remoteFlags,
   remoteOf,
@@ -40,6 +41,10 @@ export default class Score extends HpsCommand<ScoreReport> {
   };
 
   protected override readonly report = 'score';
+
+  protected override demoModalities(flags: Parameters<typeof modalityOfSample>[0]) {
+    return [modalityOfSample(flags)];
+  }
 
   async run(): Promise<ScoreReport> {
     const { flags } = await this.parse(Score);

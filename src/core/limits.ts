@@ -82,6 +82,8 @@ export const LIMITS = {
   /** Label and sample rows. By the first bytes of a file its format is told: the header of a wide table fits in. */
   rowsSniffBytes: 64 * KiB,
   rowBytes: 8 * MiB,
+  /** Files in a folder of items; each takes some 200 bytes of memory. */
+  itemFiles: 5_000_000,
   rowDepth: 64,
   /** A compressed file of rows: bytes inflated for each byte read, once it is large. Text of many equal rows comes to some 100. */
   rowsRatio: 250,

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { assertStdoutFree, fromFlag, processStreams, toFlag } from '../../core/cli/data-flags.js';
+import { assertStdoutFree, fromFlag, outOfPipe, processStreams, toFlag } from '../../core/cli/data-flags.js';
+import { DEMO_MODALITIES } from '../../core/cli/demo-model.js';
 import { configFlag, forceFlag, inputFlag, outFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
@@ -15,8 +16,9 @@ import {
   segmentsFlag,
   shardFlag,
 } from '../../core/cli/scoring-flags.js';
+import { itemFilesOf } from '../../core/data/item-files.js';
 import { STANDARD_STREAM } from '../../core/data/row-files.js';
-import { ERROR_CODES } from '../../core/errors.js';
+import { ERROR_CODES, HpsError } from '../../core/errors.js';
 import { type BatchReport, runBatch } from '../../core/lifecycle/score/batch.js';
 import { journalPath } from '../../core/lifecycle/score/journal.js';
 import type { Run } from '../../core/run.js';
@@ -35,21 +37,37 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     'zcat pairs.jsonl.gz | <%= config.bin %> <%= command.id %> --model model.onnx - --out -',
   ];
   static override args = {
-    input: Args.string({ ignoreStdin: true, required: true, description: 'Rows to score; - for standard input' }),
+    input: Args.string({
+      ignoreStdin: true,
+      multiple: true,
+      required: true,
+      description: 'Rows to score: a file, or - for standard input; or the items themselves: files, folders, patterns',
+    }),
   };
   static override flags = {
     model: Flags.string({
       required: true,
       multiple: true,
+      multipleNonGreedy: true,
       helpValue: 'FILE.onnx',
       description: 'The model; several for a file of several modalities',
     }),
-    input: inputFlag({ required: true }),
-    out: outFlag({ required: true, helpValue: 'FILE', description: 'File to write; - for standard output' }),
+    input: inputFlag({ required: true, multiple: true, multipleNonGreedy: true }),
+    out: outFlag({
+      helpValue: 'FILE',
+      description: 'File to write; - for standard output, which is the default in a pipe',
+    }),
     from: fromFlag,
     to: toFlag,
     shard: shardFlag,
-    resume: Flags.boolean({ description: 'Resume an unfinished run of the same model, input and options' }),
+    resume: Flags.boolean({
+      description:
+        'Resume an unfinished run of the same model, input and options; one that is finished is left as it is',
+    }),
+    'retry-errors': Flags.boolean({
+      description: 'Try the rows again that failed in a finished run, such as those whose files were missing',
+      exclusive: ['resume', 'force'],
+    }),
     errors: Flags.string({
       helpValue: 'FILE',
       description: 'File for rows without a score; by default OUT.errors.jsonl',
@@ -70,17 +88,35 @@ A score depends on its own row alone, not on the number of threads or cores, so 
 
   protected override readonly report = 'batch';
 
+  protected override demoModalities(flags: { readonly input?: readonly string[] }) {
+    const parts = flags.input && itemFilesOf(flags.input)?.files.map(({ part }) => part);
+    return parts ? [...new Set(parts)] : DEMO_MODALITIES;
+  }
+
   async run(): Promise<BatchReport> {
     const { flags } = await this.parse(Batch);
-    const { model, 'batch-size': batchSize, 'media-root': mediaRoot, contract, segments, quiet, ...rest } = flags;
-    assertStdoutFree(flags.out, this.jsonEnabled());
+    const {
+      model: models,
+      input,
+      out = outOfPipe(),
+      'batch-size': batchSize,
+      'media-root': mediaRoot,
+      'retry-errors': retryErrors,
+      contract,
+      segments,
+      quiet,
+      ...rest
+    } = flags;
+    assertStdoutFree(out, this.jsonEnabled());
     const contractFile = await readContract(contract);
     keepHeapSmall();
     const work = (run: Run) =>
       runBatch({
         ...rest,
-        models: model,
+        ...modelsAndRows(models, input),
+        out,
         batchSize,
+        retryErrors,
         segmentBytes: segments ? SEGMENT_BYTES : undefined,
         mediaRoot,
         remote: remoteOf(flags),
@@ -88,11 +124,19 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         streams: processStreams(),
         ...run,
       });
-    const report = await this.follow(work, flags.out === STANDARD_STREAM ? undefined : () => keptRows(flags.out));
+    const report = await this.follow(work, out === STANDARD_STREAM ? undefined : () => keptRows(out));
     this.logToStderr(formatBatch(report));
     if (report.failed > 0) process.exitCode = ERROR_CODES.ROWS_FAILED.exit;
     return report;
   }
+}
+
+/** An .onnx is a model wherever it stands: `--model a.onnx b.onnx` is two of them. */
+function modelsAndRows(models: readonly string[], rows: readonly string[]) {
+  const isModel = (path: string): boolean => /\.onnx$/i.test(path);
+  const input = rows.filter((path) => !isModel(path));
+  if (input.length === 0) throw new HpsError('USAGE', 'INPUT is missing', { hint: 'Give the rows or items to score.' });
+  return { models: [...models, ...rows.filter(isModel)], input };
 }
 
 const keptRows = (out: string): string =>

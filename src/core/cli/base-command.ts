@@ -1,8 +1,10 @@
 import { Command, type Interfaces } from '@oclif/core';
 import { marked, type ReportName } from '../documents/reports.js';
 import { ERROR_CODES, HpsError } from '../errors.js';
+import type { Modality } from '../modality.js';
 import type { Run } from '../run.js';
 import type { ConfigFile } from './config.js';
+import { DEMO_MODEL, DEMO_WARNING, demoModel } from './demo-model.js';
 import { asHpsError, errorJson, internalError, isExit, toCliError } from './failure.js';
 import { configPath, withFallbackValues } from './flag-values.js';
 import { quietFlag } from './flags.js';
@@ -33,6 +35,7 @@ export abstract class HpsCommand<T> extends Command {
   /** The file named by `--config`, once the flags are parsed. */
   protected configFile: ConfigFile | undefined;
   private quiet = false;
+  private demoPaths: readonly string[] | undefined;
 
   /** The schema of what it gives; null where that carries its own. */
   protected readonly report: ReportName | ((report: T) => ReportName) | null = null;
@@ -77,8 +80,26 @@ export abstract class HpsCommand<T> extends Command {
     const asked = withArgumentFlags(options, argv);
     const parsed = await super.parse<F, B, A>(await withFallbackValues(asked, this, this.configFile), argv);
     settleArguments(parsed, options);
+    await this.takeDemoModel(parsed);
     this.quiet = (parsed.flags as { quiet?: boolean }).quiet === true;
     return parsed;
+  }
+
+  /** What the bundled model is exported for, where `demo` is given as the model: of what is scored, if that is known. */
+  protected demoModalities(_flags: FlagOutput): readonly Modality[] {
+    return ['image'];
+  }
+
+  /** Puts the path of the bundled model in the place of `demo`. */
+  private async takeDemoModel({ args, flags }: { args: ArgOutput; flags: FlagOutput }): Promise<void> {
+    for (const values of [args, flags] as Record<string, unknown>[]) {
+      const given = values['model'];
+      if (![given].flat().includes(DEMO_MODEL)) continue;
+      this.demoPaths ??= await Promise.all(this.demoModalities(flags).map(demoModel));
+      const paths = this.demoPaths;
+      values['model'] = Array.isArray(given) ? given.flatMap((one) => (one === DEMO_MODEL ? paths : [one])) : paths[0];
+    }
+    if (this.demoPaths) this.tell(DEMO_WARNING);
   }
 
   /**
@@ -125,7 +146,10 @@ export abstract class HpsCommand<T> extends Command {
 
   /** The report with the id of its schema first. */
   protected override toSuccessJson(report: unknown): unknown {
-    if (this.report === null || typeof report !== 'object' || report === null) return report;
+    if (typeof report !== 'object' || report === null) return report;
+    if (this.demoPaths && 'warnings' in report)
+      Object.assign(report, { warnings: [DEMO_WARNING, ...warningsOf(report)] });
+    if (this.report === null) return report;
     return marked(typeof this.report === 'function' ? this.report(report as T) : this.report, report);
   }
 

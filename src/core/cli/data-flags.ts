@@ -94,6 +94,12 @@ export function assertStdoutFree(out: string, json: boolean): void {
   if (out === '-' && json) throw usage('--json and --out - both want standard output', 'Give --out FILE.');
 }
 
+/** Where rows go if nothing is said: to whoever reads standard output. @throws HpsError USAGE where that is a terminal */
+export function outOfPipe(): string {
+  if (!process.stdout.isTTY) return '-';
+  throw usage('nothing says where the scores go', 'Give --out FILE, or --out - to see them here.');
+}
+
 /** The standard streams of this process. */
 export const processStreams = (): StandardStreams => ({
   stdin: process.stdin,

@@ -63,7 +63,8 @@ export function settleArguments(parsed: Parsed, { args = {}, flags = {} }: Input
   for (const [name, flag] of Object.entries(flags)) {
     if (flag.type !== 'option' || !flag.required || parsed.flags[name] !== undefined) continue;
     const written = [`--${name}`, flag.helpValue ?? 'VALUE'].flat().join(' ');
-    throw missing(`--${name}`, flag.description, `Give ${written}.`);
+    const demo = name === 'model' ? ', or --model demo to try it with the bundled one' : '';
+    throw missing(`--${name}`, flag.description, `Give ${written}${demo}.`);
   }
 }
 

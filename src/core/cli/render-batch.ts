@@ -19,7 +19,7 @@ export function formatBatch(report: BatchReport): string {
   return [
     `${formatCount(rows - failed)} rows scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
       `${formatDuration(1000 * seconds)}${rowsPerSecond === null ? '' : `, ${rowsPerSecond.toFixed(1)} rows/s`} on ${runtime.device}, ${ran}.`,
-    ...failures(report, ` (${codes.join(', ')})`),
+    ...failures(report, codes.length > 0 ? ` (${codes.join(', ')})` : ''),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
     ...(out === null && failed < rows ? [] : [written(out, format)]), // standard output speaks for itself
   ].join('\n');

@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { Flags } from '@oclif/core';
+import { partOfFile } from '../data/item-files.js';
 import { parseShard, type Shard } from '../data/shard.js';
 import { DEFAULT_BATCH_SIZE, DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import type { RemoteOptions } from '../media/remote/store.js';
+import type { Modality } from '../modality.js';
 import { parseDevice } from '../runtime/device.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
 import type { ContractFile } from '../samples/contract.js';
@@ -26,6 +30,22 @@ export const sampleFlags = {
   item: Flags.string({ description: 'A single item', exclusive: ['left', 'right'] }),
   context: Flags.string({ description: 'The text of the sample, where the model reads text beside media' }),
 };
+
+/** What a sample on the command line is, as its names tell; text where they tell nothing. */
+export function modalityOfSample({ input, left, item, context }: SampleFlags): Modality {
+  const names = input === undefined ? [left ?? item ?? ''] : [input, ...stringsOf(input)];
+  const part = names.map(partOfFile).find((one) => one !== undefined) ?? 'text';
+  return part === 'image' && (context !== undefined || names.includes('context')) ? 'image-text' : part;
+}
+
+/** What stands in quotes at the beginning of a file; nothing where it cannot be read. */
+function stringsOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').slice(0, LIMITS.rowsSniffBytes).split('"');
+  } catch {
+    return []; // whoever reads it says why
+  }
+}
 
 interface SampleFlags {
   readonly input?: string;

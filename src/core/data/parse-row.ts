@@ -70,7 +70,10 @@ export function parseDataRow(
   ignored: IgnoredFields,
   votes: VoteSpelling = new VoteSpelling(),
 ): DataRow {
-  const spelling = optionalString(fields, 'type') ?? missing('type', isScoreRow(fields) ? 'a row of scores' : '');
+  const spelling =
+    optionalString(fields, 'type') ??
+    typeShown((name) => fieldValue(fields, name) !== undefined) ??
+    missing('type', isScoreRow(fields) ? 'a row of scores' : '');
   const type = ROW_TYPES.get(spelling);
   if (!type)
     throw new RowError('TYPE_UNKNOWN', `type ${quote(spelling)} is not one of ${[...ROW_TYPES.keys()].join(', ')}`);
@@ -80,6 +83,17 @@ export function parseDataRow(
   }
   countIgnored(fields, type.shorthand ? SHORTHAND_FIELDS : ABSOLUTE_FIELDS, ignored);
   return parseAbsolute(fields, type, line);
+}
+
+/** The type of a row that states none, by what it has: two sides, an item under the name of its parts, or content. */
+export function typeShown(has: (field: string) => boolean): string | undefined {
+  if (has('logit')) return undefined;
+  if ((has('left') && has('right')) || (has('chosen') && has('rejected'))) return 'pair';
+  if (has('content')) return 'abs';
+  const parts = ITEM_PARTS.filter(has).join('-');
+  if (SPELLED_MODALITIES.has(parts)) return parts;
+  if (SPELLED_MODALITIES.has(parts.split('-').reverse().join('-'))) return parts.split('-').reverse().join('-');
+  return has('messages') ? 'text' : undefined;
 }
 
 /** Whether a row is what a model said of a sample, and no sample or label. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
-import { NUMBER, ROW_TYPES } from './parse-row.js';
+import { NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
 
 /**
  * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
@@ -67,7 +67,9 @@ export const pairRowSchema = z
   .looseObject({
     ...common,
     id: identifier,
-    type: z.enum(typeSpellings('pair', false) as [string, ...string[]]),
+    type: optional(z.enum(typeSpellings('pair', false) as [string, ...string[]])).describe(
+      'May be left out: the two sides tell it',
+    ),
     left: optional(item),
     right: optional(item),
     chosen: optional(item).describe('Instead of left: one vote for it, where the row has no votes'),
@@ -94,7 +96,7 @@ export const pairRowSchema = z
       error: 'must name one rater, once, for each vote',
     },
   )
-  .refine((row) => agree(ROW_TYPES.get(row.type)?.modality, row.modality), 'modality contradicts type');
+  .refine((row) => agree(ROW_TYPES.get(row.type ?? 'pair')?.modality, row.modality), 'modality contradicts type');
 
 const absoluteFields = {
   ...common,
@@ -114,7 +116,7 @@ const absoluteFields = {
 const fullAbsoluteRow = z.looseObject({
   ...absoluteFields,
   id: identifier,
-  type: z.enum(typeSpellings('absolute', false) as [string, ...string[]]),
+  type: optional(z.enum(typeSpellings('absolute', false) as [string, ...string[]])),
   content: item,
 });
 
@@ -123,7 +125,9 @@ const shorthandRow = z
   .looseObject({
     ...absoluteFields,
     id: optional(identifier),
-    type: z.enum(typeSpellings('absolute', true) as [string, ...string[]]),
+    type: optional(z.enum(typeSpellings('absolute', true) as [string, ...string[]])).describe(
+      'May be left out: the parts tell it',
+    ),
     content: optional(item),
     image: media,
     text,
@@ -134,8 +138,8 @@ const shorthandRow = z
   .refine(
     (row) =>
       row.content != null ||
-      (row.type === 'text' && row.messages != null) ||
-      partsOfType(row.type).every((part) => row[part] != null),
+      (typeOf(row) === 'text' && row.messages != null) ||
+      (typeOf(row) !== undefined && partsOfType(typeOf(row)!).every((part) => row[part] != null)),
     'the item is missing',
   );
 
@@ -148,7 +152,7 @@ export const absoluteRowSchema = z
     error: 'must name one rater, once, for each rating',
   })
   .refine(
-    (row) => agree(ROW_TYPES.get(row.type)?.modality, row.modality, row.item),
+    (row) => agree(ROW_TYPES.get(typeOf(row) ?? '')?.modality, row.modality, row.item),
     'modality contradicts type or item',
   );
 
@@ -195,6 +199,10 @@ function agree(...names: readonly (string | null | undefined)[]): boolean {
   const spelled = names.filter((name) => name != null).map((name) => name.replace('_', '-'));
   return new Set(spelled).size <= 1;
 }
+
+/** The type that a row states, or else shows. */
+const typeOf = (row: Readonly<Record<string, unknown>>): string | undefined =>
+  (row['type'] as string | null | undefined) ?? typeShown((name) => row[name] != null);
 
 const partsOfType = (type: string): ItemPart[] => {
   const modality = ROW_TYPES.get(type)?.modality;

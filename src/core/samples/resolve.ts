@@ -5,7 +5,7 @@ import { HpsError, systemErrorCode } from '../errors.js';
 import type { ChatMessage, MediaItem, MediaSource } from '../media/item.js';
 import { schemeOf } from '../media/remote/location.js';
 import type { RemoteStore } from '../media/remote/store.js';
-import { type ItemPart, type Modality, partsOf } from '../modality.js';
+import { type ItemPart, type Modality, PARTS, partsOf } from '../modality.js';
 import { inlineMedia, isInline } from './inline-media.js';
 
 /** Bytes in memory instead of a file. */
@@ -64,7 +64,10 @@ export async function resolveItem(item: ItemInput, options: ResolveOptions): Pro
   // Before anything is fetched, so that a part that is missing leaves nothing behind.
   const contents = parts.map((part) => contentOf(item, part, parts, options.context));
   const opened = await Promise.all(
-    contents.map((content, i) => (parts[i] === 'text' ? inlineText(content as string) : openSource(content, options))),
+    contents.map((content, i) => {
+      const part = parts[i];
+      return part === 'text' ? inlineText(content as string) : openMedia(content, part, options);
+    }),
   );
   const before = options.readsContext ? options.context : undefined;
   const sources = opened.map(({ source }, i) => [parts[i], source] as const);
@@ -102,6 +105,27 @@ interface OpenedPart<T> {
 }
 
 const inlineText = (text: string): OpenedPart<string> => ({ source: text, key: sha256Hex(Buffer.from(text)) });
+
+/** A text where a file is due is told as one: no path has several words and no ending. */
+async function openMedia(
+  content: string | MediaBytes,
+  part: Exclude<ItemPart, 'text'>,
+  options: ResolveOptions,
+): Promise<OpenedPart<MediaSource>> {
+  try {
+    return await openSource(content, options);
+  } catch (error) {
+    const isText = typeof content === 'string' && /\s/.test(content) && !PARTS[part].endings.test(content);
+    if (!isText || !(error instanceof HpsError) || error.code !== 'FILE_NOT_FOUND') throw error;
+    throw new HpsError('FILE_NOT_FOUND', `the row is text, the model reads ${PLURAL[part]}`, {
+      hint: `Give the path of a file, such as a${PARTS[part].ending}, or a model that reads text.`,
+      details: { part },
+      cause: error,
+    });
+  }
+}
+
+const PLURAL = { image: 'images', audio: 'audio', video: 'videos' } as const;
 
 async function openSource(
   given: string | MediaBytes,

@@ -15,10 +15,13 @@ export interface ScoringCalibrator {
   readonly sha256: string | null;
   /** What it says of a score; null where it is for scores of the other kind. */
   apply(kind: AppliedCalibrator['kind'], logit: number, row: RowGroups): Calibrated | null;
+  /** Tasks that have a curve of their own; null where it knows none. */
+  readonly tasks: readonly string[] | null;
 }
 
 const applying = (applied: AppliedCalibrator, sha256: string | null): ScoringCalibrator => ({
   sha256,
+  tasks: applied.groups?.name === 'task' ? applied.groups.values.map(({ value }) => value) : null,
   apply(kind, logit, row) {
     if (applied.kind !== kind) return null;
     const group = applied.groups?.name;

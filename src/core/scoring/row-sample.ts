@@ -25,7 +25,9 @@ export function chooseScorer(row: DataRow, scorers: readonly HPSv3Scorer[]): HPS
   const withText = related.find(({ modality }) => partsOf(modality).includes('text'));
   const chosen = row.context !== undefined && withText ? withText : related[0];
   if (chosen) return chosen;
-  throw new HpsError('DATA_INVALID', `no model here reads ${row.modality ?? part}`, {
+  const reads =
+    scorers.length === 1 ? `the row is ${row.modality ?? part}, the model reads ${scorers[0].modality}` : null;
+  throw new HpsError('DATA_INVALID', reads ?? `no model here reads ${row.modality ?? part}`, {
     hint: 'Give a model for it too: `model` can be given several times.',
     details: { modality: row.modality ?? part, models: scorers.map(({ modality }) => modality) },
   });

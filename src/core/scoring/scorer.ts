@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { HpsError } from '../errors.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { ContractInput } from '../onnx/manifest.js';
@@ -96,12 +98,17 @@ export class HPSv3Scorer {
   private readonly calibrator: ScoringCalibrator | null;
   private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>;
   private readonly ownRemote: RemoteStore | null;
+  private toldOfFileName = false;
   /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
   readonly window: number;
   /** Hash of how media become inputs; scores with different ones are not comparable. */
   readonly preprocessingSha256: string;
 
-  private constructor(parts: ScorerParts, mediaRoot: ScorerOptions['mediaRoot']) {
+  private constructor(
+    parts: ScorerParts,
+    mediaRoot: ScorerOptions['mediaRoot'],
+    private readonly onWarning: ScorerOptions['onWarning'],
+  ) {
     this.model = parts.model;
     this.engine = parts.engine;
     this.calibrator = parts.calibrator;
@@ -122,7 +129,7 @@ export class HPSv3Scorer {
     }
     const { openScorer } = await import('./open-scorer.js'); // reading models takes most of the code: only where one is opened
     const parts = await openScorer(path, { ...options, batchSize });
-    return new HPSv3Scorer(parts, options.mediaRoot);
+    return new HPSv3Scorer(parts, options.mediaRoot, options.onWarning);
   }
 
   /** sha256 of the model file. */
@@ -147,6 +154,11 @@ export class HPSv3Scorer {
   /** Sessions that run side by side now; there are more once there is work for them. */
   get sessions(): number {
     return (this.model.encoder ?? this.model.head)!.sessions;
+  }
+
+  /** Tasks that the calibrator has curves for; null where it has the same for all. */
+  get tasks(): readonly string[] | null {
+    return this.calibrator?.tasks ?? null;
   }
 
   /** sha256 of the calibrator file; null without one. */
@@ -252,6 +264,7 @@ export class HPSv3Scorer {
 
   private async encode(item: ItemInput, { context, fresh }: ScoreOptions): Promise<Encoded> {
     const { modality, places, engine } = this;
+    this.tellOfFileName(item);
     const readsContext = this.model.contract.inputs.some(readsTwoTexts);
     const resolved = await engine.scheduler.during(() =>
       resolveItem(item, { modality, context, readsContext, ...places }),
@@ -263,6 +276,16 @@ export class HPSv3Scorer {
     }
   }
 
+  /** Says once that a text is the name of a file: somebody may have meant what is in it. */
+  private tellOfFileName(item: ItemInput): void {
+    const text = typeof item === 'string' ? item : item.text;
+    const { mediaRoot } = this.places;
+    if (this.toldOfFileName || this.modality !== 'text' || mediaRoot === null) return;
+    if (text === undefined || !FILE_NAME.test(text) || !existsSync(resolve(mediaRoot ?? '.', text))) return;
+    this.toldOfFileName = true;
+    this.onWarning?.(`"${text}" is the name of a file, and is scored as a text: the model reads no files.`);
+  }
+
   private facts(encoded: readonly Encoded[], { task }: RowGroups): ScoreFacts {
     return {
       model: this.model.sha256,
@@ -271,6 +294,9 @@ export class HPSv3Scorer {
     };
   }
 }
+
+/** Short, in one line, with an ending. */
+const FILE_NAME = /^[^\0\n]{1,200}\.[A-Za-z0-9]{2,5}$/;
 
 const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
   preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');

@@ -322,7 +322,7 @@ describe('the zod schemas', () => {
 
   it('are published as JSON Schema', () => {
     const { pair } = rowJsonSchemas();
-    expect(pair).toMatchObject({ type: 'object', required: ['id', 'type'] });
+    expect(pair).toMatchObject({ type: 'object', required: ['id'] });
   });
 });
 

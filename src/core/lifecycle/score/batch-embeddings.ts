@@ -112,6 +112,7 @@ export async function runEmbeddingBatch(options: EmbeddingBatchOptions, head: He
       sessions: model.encoder!.sessions,
       seconds,
       rowsPerSecond: rows / seconds,
+      warnings: [],
     };
   } finally {
     await model.close();

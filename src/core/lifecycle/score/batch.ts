@@ -1,9 +1,11 @@
-import { basename, dirname, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import type { DataFormat } from '../../data/formats.js';
 import { outputFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
-import { givenStreams, STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import { givenStreams, STANDARD_STREAM, type StandardStreams } from '../../data/row-files.js';
+import type { ScoreRow } from '../../data/rows.js';
 import type { Shard } from '../../data/shard.js';
 import { createScoreWriter } from '../../data/write-scores.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
@@ -16,7 +18,9 @@ import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
 import { embeddingHeadOf, runEmbeddingBatch } from './batch-embeddings.js';
-import { type InputProgress, type InputRow, readInputRows } from './input-rows.js';
+import { FinishedRun } from './finished-run.js';
+import { type Extent, type GivenRows, givenRows, withGivenRows } from './given-rows.js';
+import type { InputProgress, InputRow } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
 import { loadScorers } from './load-scorers.js';
 import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
@@ -29,8 +33,8 @@ export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'bat
   readonly contract?: ScorerOptions['contract'];
   /** Hosts and buckets that rows may name; without it addresses are refused. */
   readonly remote?: RemoteOptions;
-  /** Path, or `-`. */
-  readonly input: string;
+  /** Path, or `-`; or files, folders and patterns of files that are items themselves. */
+  readonly input: string | readonly string[];
   /** Without it, what the input's name says. */
   readonly from?: DataFormat;
   /** Path, or `-`. */
@@ -44,8 +48,10 @@ export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'bat
   /** A profile of the first model: its recommended batch size and optimisation level. */
   readonly profile?: string;
   readonly shard?: Shard;
-  /** Go on with an unfinished run. */
+  /** Go on with an unfinished run; one that is finished is left as it is. */
   readonly resume?: boolean;
+  /** Try the rows again that failed in a finished run of the same input, and keep the scores that it has. */
+  readonly retryErrors?: boolean;
   /** Replace `out`. */
   readonly force?: boolean;
   /** What a path of `-` stands for. */
@@ -55,6 +61,7 @@ export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'bat
 export const BATCH_DEFAULTS = {
   batchSize: DEFAULT_BATCH_SIZE,
   resume: false,
+  retryErrors: false,
   force: false,
 } as const satisfies Partial<BatchOptions>;
 
@@ -84,6 +91,8 @@ export interface BatchReport {
   readonly seconds: number;
   /** Scores of this run a second of the whole; null where there are none. */
   readonly rowsPerSecond: number | null;
+  /** Worth knowing before the scores are used, one sentence each; not what is wrong with single rows. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -95,23 +104,32 @@ export interface BatchReport {
 export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const started = performance.now();
   const options = filled(await withProfile(given), BATCH_DEFAULTS);
-  const head = embeddingHeadOf(options);
-  if (head) return runEmbeddingBatch(options, head);
+  const rows = givenRows(options.input, options.mediaRoot);
+  const embeddings = rows.path === null ? null : { ...options, input: rows.path };
+  const head = embeddings && embeddingHeadOf(embeddings);
+  if (embeddings && head) return runEmbeddingBatch(embeddings, head);
   const { out } = options;
   const format = outputFormat(out, options.to);
-  if (out === STANDARD_STREAM && options.resume) {
-    throw new HpsError('USAGE', '`resume` needs an output file', { hint: 'Give `out` FILE instead of -.' });
+  if (out === STANDARD_STREAM && (options.resume || options.retryErrors)) {
+    const option = options.resume ? '`resume`' : '`retryErrors`';
+    throw new HpsError('USAGE', `${option} needs an output file`, { hint: 'Give `out` FILE instead of -.' });
   }
-  const inputs = [...options.models, ...(options.input === STANDARD_STREAM ? [] : [options.input])];
-  const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs);
+  const finished = out === STANDARD_STREAM ? null : await FinishedRun.find(options);
+  const inputs = [...options.models, ...rows.files];
+  const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs, finished !== null);
   try {
     if (outputs) refuseUnfinished(options);
     const remote = options.remote && RemoteStore.open(options.remote); // one for all models
-    const { input, mediaRoot = input === STANDARD_STREAM ? '.' : dirname(resolve(input)) } = options;
-    const scorers = await loadScorers(options.models, { ...options, mediaRoot, remote });
+    const warnings: string[] = [];
+    const onWarning = (warning: string): void => {
+      warnings.push(warning);
+      options.onWarning?.(warning);
+    };
+    const scorers = await loadScorers(options.models, { ...options, mediaRoot: rows.mediaRoot, remote, onWarning });
     try {
-      const run = new BatchRun(options, scorers, remote?.rules ?? null);
-      const written = outputs ? await toFile(run, outputs, format) : await toStream(run, format);
+      if (finished) finished.assertSame(scorers);
+      const run = new BatchRun(options, rows, scorers, remote?.rules ?? null, onWarning);
+      const written = await writtenBy(run, outputs, format, finished);
       const seconds = (performance.now() - started) / 1000;
       return {
         ...written,
@@ -127,6 +145,7 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
         sessions: Math.max(...scorers.map(({ sessions }) => sessions)),
         seconds,
         rowsPerSecond: run.scored === 0 ? null : run.scored / seconds,
+        warnings,
       };
     } finally {
       await Promise.all([...scorers.map((scorer) => scorer.close()), remote?.close()]);
@@ -144,8 +163,10 @@ interface Outputs {
   readonly errors: StagedOutput;
 }
 
-async function openOutputs(options: Settled, inputs: readonly string[]): Promise<Outputs> {
-  const { out, errors = `${out}.errors.jsonl`, force, resume } = options;
+/** @param replaces - what a finished run wrote, which this one is of */
+async function openOutputs(options: Settled, inputs: readonly string[], replaces: boolean): Promise<Outputs> {
+  const { out, errors = `${out}.errors.jsonl`, resume } = options;
+  const force = options.force || replaces;
   const scores = await StagedOutput.open(out, { force, inputs });
   try {
     checkOutput(out, { force, inputs }, [MANIFEST_SUFFIX]);
@@ -164,6 +185,9 @@ function refuseUnfinished({ out, resume, force }: Settled): void {
   });
 }
 
+/** Which of the rows are scored. */
+type Select = (rows: AsyncGenerator<InputRow>) => AsyncGenerator<InputRow>;
+
 /** Where results go, in the order of the rows. */
 type Take = (entry: JournalEntry) => Promise<void>;
 
@@ -177,13 +201,16 @@ class BatchRun {
   scored = 0;
   private resumed = 0;
   private contextIgnored = 0;
-  private inputBytes: number | null = null;
+  private extent: Extent = { bytes: null, rows: null };
 
   constructor(
     readonly options: Settled,
+    private readonly given: GivenRows,
     private readonly scorers: readonly HPSv3Scorer[],
     /** What is fetched, as the store says it; null for nothing. */
     private readonly remote: string | null,
+    /** Of what concerns more than one row. */
+    private readonly onWarning: (warning: string) => void,
   ) {}
 
   get figures() {
@@ -220,17 +247,17 @@ class BatchRun {
     return formatManifest({ ...written, rows: rows - failed, failed, shard, settings: settingsOf(scorers, options) });
   }
 
-  /** Scores every row that `done` does not hold, and gives everything to `take` in order. */
-  async score(take: Take, done: AsyncIterator<JournalEntry> | null): Promise<void> {
-    const { input, from, shard, streams, signal, onProgress } = this.options;
-    await withInput(
-      input,
-      streams,
-      async (data) => {
-        this.inputBytes = data.source?.byteLength ?? null;
-        const rows = this.watched(readInputRows(data, { format: from, shard }, this.read));
-        const left = done ? this.withoutDone(rows, done) : rows;
-        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, left, (row) =>
+  /** Scores the rows that `select` leaves of all, and gives them to `take` in order. */
+  async score(take: Take, select: Select = (rows) => rows): Promise<void> {
+    const { signal, onProgress } = this.options;
+    await withGivenRows(
+      this.given,
+      { ...this.options, modalities: this.scorers.map(({ modality }) => modality), onWarning: this.onWarning },
+      this.read,
+      async (given, extent) => {
+        this.extent = extent;
+        const rows = this.watched(given);
+        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, select(rows), (row) =>
           this.scoreRow(row),
         )) {
           const { line, crc } = sample;
@@ -244,9 +271,8 @@ class BatchRun {
           await take(entry);
           onProgress?.({ stage: 'Scoring', done: this.rows, ...this.expectedRows(), unit: 'rows' });
         }
-        refuseEmpty(data.name, this.read.rows);
+        refuseEmpty(this.given.name, this.read.rows);
       },
-      signal,
     );
   }
 
@@ -265,10 +291,7 @@ class BatchRun {
   }
 
   /** Skips the rows of an unfinished run, after checking that they are the same rows. */
-  private async *withoutDone(
-    rows: AsyncGenerator<InputRow>,
-    done: AsyncIterator<JournalEntry>,
-  ): AsyncGenerator<InputRow> {
+  async *withoutDone(rows: AsyncGenerator<InputRow>, done: AsyncIterator<JournalEntry>): AsyncGenerator<InputRow> {
     let finished = await done.next();
     for await (const row of rows) {
       if (finished.done) {
@@ -276,12 +299,37 @@ class BatchRun {
         continue;
       }
       const entry = finished.value;
-      if (entry.line !== row.line || entry.crc !== row.crc) throw changedInput(this.options.input, row.line);
+      if (entry.line !== row.line || entry.crc !== row.crc) throw changedInput(this.given.name, row.line);
       this.count(entry);
       this.resumed++;
       finished = await done.next();
     }
-    if (!finished.done) throw changedInput(this.options.input, finished.value.line);
+    if (!finished.done) throw changedInput(this.given.name, finished.value.line);
+  }
+
+  /** Those that a finished run gave no score, after checking that they are the same rows. */
+  async *withoutScored(
+    rows: AsyncGenerator<InputRow>,
+    scored: AsyncGenerator<ScoreRow & { readonly row: number }>,
+  ): AsyncGenerator<InputRow> {
+    let next = await scored.next();
+    for await (const row of rows) {
+      if (next.done || next.value.row !== row.line) yield row;
+      else {
+        if (row.row?.id !== next.value.id) throw changedInput(this.given.name, row.line);
+        this.rows++;
+        this.resumed++;
+        next = await scored.next();
+      }
+    }
+    if (!next.done) throw changedInput(this.given.name, next.value.row);
+  }
+
+  /** Counts a finished run as this one's, nothing being left to do. */
+  takeOver({ rows, failed }: Pick<ScoresManifest, 'rows' | 'failed'>): void {
+    this.rows = rows + failed;
+    this.failed = failed;
+    this.resumed = this.rows;
   }
 
   private count({ error }: JournalEntry): void {
@@ -291,23 +339,66 @@ class BatchRun {
     this.failedByCode.set(error.code, (this.failedByCode.get(error.code) ?? 0) + 1);
   }
 
-  /** Rows of the whole input, guessed by the size of those read so far; null where it has no known size. */
+  /** Rows of the whole input, known or guessed by the size of those read so far; null where it has no known size. */
   private expectedRows(): Pick<Progress, 'total' | 'isEstimate'> {
-    const { rows, bytes } = this.read;
-    if (this.inputBytes === null || bytes === 0) return { total: null };
-    const all = Math.round((rows * this.inputBytes) / bytes);
-    return { total: Math.max(this.rows, Math.round(all / (this.options.shard?.count ?? 1))), isEstimate: true };
+    const { read, extent, options } = this;
+    const parts = options.shard?.count ?? 1;
+    if (extent.rows !== null) return { total: Math.round(extent.rows / parts), isEstimate: parts > 1 };
+    if (extent.bytes === null || read.bytes === 0) return { total: null };
+    const all = Math.round((read.rows * extent.bytes) / read.bytes);
+    return { total: Math.max(this.rows, Math.round(all / parts)), isEstimate: true };
   }
 }
 
-function changedInput(input: string, line: number): HpsError {
-  return new HpsError('USAGE', `${basename(input)}: line ${line} is not what the unfinished run has read there`, {
+function changedInput(name: string, line: number): HpsError {
+  return new HpsError('USAGE', `${name}: line ${line} is not what the unfinished run has read there`, {
     hint: 'Give the same input to go on with the run, or `force` to start again.',
-    details: { file: basename(input), line },
+    details: { file: name, line },
   });
 }
 
 type Written = Pick<BatchReport, 'out' | 'sha256' | 'errors' | 'manifest'>;
+
+async function writtenBy(
+  run: BatchRun,
+  outputs: Outputs | null,
+  format: DataFormat,
+  finished: FinishedRun | null,
+): Promise<Written> {
+  if (!outputs) return toStream(run, format);
+  if (!finished) return toFile(run, outputs, format);
+  if (run.options.retryErrors) return retry(run, outputs, format, finished);
+  run.takeOver(finished.manifest);
+  return finished.files;
+}
+
+/** The scores of a finished run, and those that its failed rows have now, in their order. */
+async function retry(run: BatchRun, outputs: Outputs, format: DataFormat, finished: FinishedRun): Promise<Written> {
+  const tried: JournalEntry[] = [];
+  await run.score(
+    async (entry) => {
+      tried.push(entry);
+    },
+    (rows) => run.withoutScored(rows, finished.scores()),
+  );
+  const sink = await outputs.scores.create();
+  const writer = createScoreWriter(sink, format);
+  const gained = tried.flatMap(({ score }) => (score ? [score] : []))[Symbol.iterator]();
+  let next = gained.next();
+  for await (const score of finished.scores()) {
+    for (; !next.done && next.value.row < score.row; next = gained.next()) await writer.write(next.value);
+    await writer.write(score);
+  }
+  for (; !next.done; next = gained.next()) await writer.write(next.value);
+  await writer.finish();
+  const failed = tried.flatMap(({ error }) => (error ? [error] : []));
+  const { name, sha256 } = await sink.finish();
+  const manifest = await outputs.scores.writeFile(`${name}${MANIFEST_SUFFIX}`, run.manifestOf({ sha256, format }));
+  await outputs.scores.commit();
+  if (failed.length > 0) await writeErrors(outputs.errors, failed);
+  else await rm(finished.errorsPath, { force: true });
+  return { out: name, sha256, errors: failed.length > 0 ? outputs.errors.name : null, manifest: manifest.name };
+}
 
 async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Promise<Written> {
   const { out, resume, force } = run.options;
@@ -315,13 +406,16 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const goesOn = resume && !force && Journal.exists(path);
   const journal = goesOn ? await Journal.resume(path, run.identity) : Journal.begin(path, run.identity);
   try {
-    await run.score((entry) => journal.append(entry), goesOn ? readJournal(path) : null);
+    await run.score(
+      (entry) => journal.append(entry),
+      goesOn ? (rows) => run.withoutDone(rows, readJournal(path)) : undefined,
+    );
     await journal.flush(); // of a shard without rows too, as it is read now
   } finally {
     await journal.close();
   }
   const { rows, failed } = run.figures;
-  const errors = failed === 0 ? null : await writeErrors(outputs.errors, path);
+  const errors = failed === 0 ? null : await writeErrors(outputs.errors, errorsIn(path));
   // A shard is a part of a whole, which whoever merges looks for: it is there without a score too.
   if (rows === failed && run.options.shard === undefined) {
     await journal.remove();
@@ -338,11 +432,16 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   return { out: name, sha256, errors, manifest: manifest.name };
 }
 
-async function writeErrors(output: StagedOutput, journal: string): Promise<string> {
+async function* errorsIn(journal: string): AsyncGenerator<ErrorRecord> {
+  for await (const { error } of readJournal(journal)) if (error) yield error;
+}
+
+async function writeErrors(
+  output: StagedOutput,
+  errors: AsyncIterable<ErrorRecord> | Iterable<ErrorRecord>,
+): Promise<string> {
   const sink = await output.create();
-  for await (const { error } of readJournal(journal)) {
-    if (error) await sink.write(Buffer.from(formatErrorRecord(error)));
-  }
+  for await (const error of errors) await sink.write(Buffer.from(formatErrorRecord(error)));
   await sink.finish();
   await output.commit();
   return output.name;
@@ -357,7 +456,7 @@ async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
       if (score) await writer.write(withoutRuntime(score));
       if (score && format === 'jsonl') await writer.finish(); // a reader may be waiting for it
       if (error) await onError(error);
-    }, null);
+    });
     if (format !== 'jsonl') await writer.finish();
   };
   if (errors === undefined) {

@@ -1,22 +1,21 @@
-import { dirname, resolve } from 'node:path';
 import { StagedOutput } from '../../bytes/output.js';
 import type { DataFormat } from '../../data/formats.js';
-import type { DataInput } from '../../data/input.js';
 import { refuseEmpty } from '../../data/row-counts.js';
-import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
+import type { StandardStreams } from '../../data/row-files.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type Run, reporter } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { HPSv3Scorer, type ItemSample, type ScorerOptions } from '../../scoring/scorer.js';
 import { createEmbeddingWriter, type EmbeddingFormat, embeddingFormatOf } from './embedding-files.js';
-import { readInputRows } from './input-rows.js';
+import { givenRows, withGivenRows } from './given-rows.js';
+import type { InputRow } from './input-rows.js';
 import { type ErrorRecord, formatErrorRecord } from './score-rows.js';
 
 export interface EmbedOptions extends Run, ScorerOptions {
   readonly model: string;
-  /** Path, or `-`. */
-  readonly input: string;
+  /** Path, or `-`; or files, folders and patterns of files that are items themselves. */
+  readonly input: string | readonly string[];
   readonly from?: DataFormat;
   /** F.npy (with its ids in F.npy.ids.jsonl), F.parquet or F.safetensors. */
   readonly out: string;
@@ -57,19 +56,16 @@ export async function embedFile(given: EmbedOptions): Promise<EmbedReport> {
   const options = filled(given, EMBED_DEFAULTS);
   const { out, errors = `${out}.errors.jsonl`, force, input } = options;
   const format = embeddingFormatOf(out);
-  const inputs = [options.model, ...(input === STANDARD_STREAM ? [] : [input])];
-  const mediaRoot = options.mediaRoot ?? (input === STANDARD_STREAM ? '.' : dirname(resolve(input)));
+  const rows = givenRows(input, options.mediaRoot);
+  const inputs = [options.model, ...rows.files];
   const output = await StagedOutput.open(out, { force, inputs });
   try {
     const failures = await StagedOutput.open(errors, { force, inputs });
     try {
-      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot });
+      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot: rows.mediaRoot });
       try {
-        return await withInput(
-          input,
-          options.streams,
-          (data) => embedRows(data, { options, scorer, format, output, failures }),
-          options.signal,
+        return await withGivenRows(rows, { ...options, modalities: [scorer.modality] }, { rows: 0, bytes: 0 }, (each) =>
+          embedRows(each, rows.name, { options, scorer, format, output, failures }),
         );
       } finally {
         await scorer.close();
@@ -90,19 +86,19 @@ interface EmbedRun {
   readonly failures: StagedOutput;
 }
 
-async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
+async function embedRows(rows: AsyncIterable<InputRow>, name: string, run: EmbedRun): Promise<EmbedReport> {
   const { options, scorer, format, output, failures } = run;
   const writer = await createEmbeddingWriter(output, format, new Map([['model', scorer.sha256]]));
   const errorSink = await failures.create();
-  let rows = 0;
+  let embedded = 0;
   let failed = 0;
   let dimensions = 0;
   const report = reporter(options, 'Embedding', 'rows');
-  const outcomes = HPSv3Scorer.each([scorer], itemsOf(data, options.from), (each) => embedOne(scorer, each));
+  const outcomes = HPSv3Scorer.each([scorer], itemsOf(rows), (each) => embedOne(scorer, each));
   for await (const { sample, result, error } of outcomes) {
     options.signal?.throwIfAborted();
     if (result) {
-      rows++;
+      embedded++;
       dimensions = result.length;
       await writer.write(sample.id!, result);
     } else {
@@ -111,17 +107,17 @@ async function embedRows(data: DataInput, run: EmbedRun): Promise<EmbedReport> {
       const record = sample.error ?? { line, id, code: error.code, message: error.message };
       await errorSink.write(Buffer.from(formatErrorRecord(record)));
     }
-    report(rows + failed);
+    report(embedded + failed);
   }
-  const { name, sha256 } = await writer.finish();
+  const written = await writer.finish();
   await errorSink.finish();
-  refuseEmpty(data.name, rows + failed);
+  refuseEmpty(name, embedded + failed);
   if (failed > 0) await failures.commit();
-  if (rows > 0) await output.commit();
+  if (embedded > 0) await output.commit();
   return {
-    ...(rows > 0 ? { out: name, sha256 } : { out: null, sha256: null }),
+    ...(embedded > 0 ? { out: written.name, sha256: written.sha256 } : { out: null, sha256: null }),
     format,
-    rows,
+    rows: embedded,
     dimensions,
     failed,
     errors: failed > 0 ? failures.name : null,
@@ -138,8 +134,8 @@ interface EmbedItem {
   readonly error?: ErrorRecord;
 }
 
-async function* itemsOf(data: DataInput, format: DataFormat | undefined): AsyncGenerator<EmbedItem> {
-  for await (const { line, row, error } of readInputRows(data, { format })) {
+async function* itemsOf(rows: AsyncIterable<InputRow>): AsyncGenerator<EmbedItem> {
+  for await (const { line, row, error } of rows) {
     if (!row) yield { line, id: error?.id ?? null, error };
     else if (row.kind === 'absolute') yield { line, id: row.id, sample: { item: row.item, context: row.context } };
     else {

@@ -1,5 +1,7 @@
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
+import { didYouMean } from '../../bytes/suggest.js';
+import { partOfFile } from '../../data/item-files.js';
 import { parseJsonlRow } from '../../data/jsonl.js';
 import { parseDataRow } from '../../data/parse-row.js';
 import type { DataRow } from '../../data/rows.js';
@@ -54,7 +56,7 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
 }
 
 async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
-  const sample = 'file' in input ? sampleOf(readSample(input.file)) : input.sample;
+  const sample = 'file' in input ? sampleIn(input.file) : input.sample;
   const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
   const warnings: string[] = [];
   const onWarning = (warning: string): void => {
@@ -64,12 +66,38 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning });
   try {
     options.signal?.throwIfAborted();
+    tellOfTask(sample.task, scorer.tasks, onWarning);
     const score = await scorer.scoreSample(sample);
     const decision = 'winner' in score ? { decision: scorer.decision } : {};
     return { ...score, ...decision, runtime: scorer.runtime, warnings };
   } finally {
     await scorer.close();
   }
+}
+
+/** A task without a curve of its own gets that of all tasks, which a mistyped one would not show. */
+function tellOfTask(
+  task: string | undefined,
+  tasks: readonly string[] | null,
+  onWarning: (text: string) => void,
+): void {
+  if (task === undefined || tasks?.includes(task)) return;
+  if (tasks === null) onWarning(`The task ${task} changes nothing: there is no calibrator with curves of tasks.`);
+  else onWarning(`There is no curve for the task ${task}: the one of all tasks is taken. ${didYouMean(task, tasks)}`);
+}
+
+/** A picture, sound or clip by itself, a text in a file, or a row as a document. */
+function sampleIn(path: string): Sample {
+  const part = partOfFile(path);
+  if (part === undefined) return sampleOf(readSample(path));
+  if (part !== 'text') return { item: { [part]: basename(path) } };
+  const { bytes } = readWhole(path, {
+    limit: LIMITS.rowBytes,
+    what: 'a text',
+    hint: SAMPLE_HINT,
+    code: 'DATA_INVALID',
+  });
+  return { item: Buffer.from(bytes).toString().trimEnd() };
 }
 
 /** One row of a data file as a JSON document of its own; id and type of a pair may be left out. */
@@ -81,11 +109,7 @@ function readSample(path: string): DataRow {
     code: 'DATA_INVALID',
   });
   const parsed = parseJsonlRow(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 1, (fields, line) => {
-    const withDefaults = new Map([
-      ['id', 'sample'],
-      ...(fields.has('left') ? [['type', 'pair'] as const] : []),
-      ...fields,
-    ]);
+    const withDefaults = new Map([['id', 'sample'], ...fields]);
     return parseDataRow(withDefaults, line, new Map());
   });
   if (parsed?.row) return parsed.row;
