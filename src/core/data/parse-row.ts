@@ -88,7 +88,7 @@ export function parseDataRow(
 /** The type of a row that states none, by what it has: two sides, an item under the name of its parts, or content. */
 export function typeShown(has: (field: string) => boolean): string | undefined {
   if (has('logit')) return undefined;
-  if ((has('left') && has('right')) || (has('chosen') && has('rejected'))) return 'pair';
+  if (has('left') || has('right') || (has('chosen') && has('rejected'))) return 'pair';
   if (has('content')) return 'abs';
   const parts = ITEM_PARTS.filter(has).join('-');
   if (SPELLED_MODALITIES.has(parts)) return parts;
