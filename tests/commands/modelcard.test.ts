@@ -2,6 +2,7 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { SECTIONS } from '../../src/core/card/card-gaps.js';
 import { formatModelCard, formatVerifyCard } from '../../src/core/cli/render-modelcard.js';
 import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js';
 import { diffModelCards } from '../../src/core/lifecycle/card/diff.js';
@@ -15,16 +16,20 @@ import { exportFile } from '../helpers/pico.js';
 import { hasShared, SHARED } from '../helpers/shared.js';
 import { sharedFolder, tempFolder } from '../helpers/temp.js';
 
-const SECTIONS = [
-  'Model details',
+/** What a reader decides by first; definitions last. */
+const ON_PAGE = [
+  'At a glance',
+  'How to use it',
   'Intended use',
+  'Caveats and recommendations',
+  'Quantitative analyses',
   'Factors',
-  'Metrics',
   'Evaluation data',
   'Training data',
-  'Quantitative analyses',
   'Ethical considerations',
-  'Caveats and recommendations',
+  'Model details',
+  'How to verify it',
+  'Metrics',
 ];
 
 /** A model, an evaluation that names it, and a card of both beside it. */
@@ -80,8 +85,10 @@ describe('hpsv3 modelcard', () => {
     ]);
     const markdown = readFileSync(join(card, 'README.md'), 'utf8');
     const html = readFileSync(join(card, 'card.html'), 'utf8');
-    expect(markdown.match(/^## .*/gm)?.slice(0, 9)).toEqual(SECTIONS.map((title) => `## ${title}`));
-    for (const title of SECTIONS) expect(html).toContain(`>${title}</h2>`);
+    expect(markdown.match(/^## .*/gm)).toEqual(ON_PAGE.map((title) => `## ${title}`));
+    for (const title of ON_PAGE) expect(html).toContain(`>${title}</h2>`);
+    const mitchell = html.slice(html.indexOf('<ol>'), html.indexOf('</ol>'));
+    expect(mitchell.match(/(?<=<a [^>]*>)[^<]+/g)).toEqual(Object.values(SECTIONS));
     for (const text of [
       'From checkpoint to file',
       'Preprocessing contract',
@@ -222,7 +229,7 @@ describe('hpsv3 modelcard', () => {
     const markdown = readFileSync(join(into, 'card/README.md'), 'utf8');
     const rows = markdown.split('\n').filter((line) => line.startsWith('| kind: '));
     expect(rows).toHaveLength(HOSTILE_NAMES.length);
-    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(11);
+    for (const row of rows) expect(row.split(/(?<!\\)\|/)).toHaveLength(13);
     expect(readFileSync(join(into, 'card/card.html'), 'utf8')).not.toContain('<script');
     expect((await verify(join(into, 'card'))).passed).toBe(true);
   });
@@ -424,7 +431,7 @@ describe.skipIf(!hasShared)('a card of real judgements (skipped without the shar
       files: [data, join(data, 'scores')],
     });
     const markdown = readFileSync(join(into, 'card/README.md'), 'utf8');
-    expect(markdown.match(/^## .*/gm)?.slice(0, 9)).toEqual(SECTIONS.map((title) => `## ${title}`));
+    expect(markdown.match(/^## .*/gm)).toEqual(ON_PAGE.map((title) => `## ${title}`));
     for (const text of [
       '### Intersectional results',
       '### Calibration',

@@ -12,7 +12,8 @@ export type Inline =
 export type Text = string | readonly Inline[];
 
 export type Block =
-  | { readonly kind: 'heading'; readonly level: 2 | 3; readonly text: string }
+  /** Level 2 opens a section, which folds in HTML; `folded`: it is shut until a reader opens it. */
+  | { readonly kind: 'heading'; readonly level: 2 | 3; readonly text: string; readonly folded?: boolean }
   | { readonly kind: 'paragraph'; readonly text: Text }
   /** Something a reader must not miss. */
   | { readonly kind: 'note'; readonly text: Text }
@@ -31,7 +32,36 @@ export type Block =
   /** Words one after the other, each on a colour; what the colours mean stands in a table, too. */
   | { readonly kind: 'heat'; readonly caption: string; readonly words: readonly HeatWord[] }
   /** One of the pictures that are rendered beside the page, by name. */
-  | { readonly kind: 'picture'; readonly name: string; readonly alt: string };
+  | { readonly kind: 'picture'; readonly name: string; readonly alt: string }
+  /** Short facts in a line, as `licence: Apache-2.0`. */
+  | { readonly kind: 'badges'; readonly items: readonly Badge[] }
+  /** The few figures that matter most, each in a box. */
+  | { readonly kind: 'tiles'; readonly caption: string; readonly items: readonly Tile[] }
+  /** Inputs and what the model said of them. */
+  | { readonly kind: 'samples'; readonly caption: string; readonly items: readonly Sample[] }
+  /** Blocks beside each other where the screen is wide enough, one below the other elsewhere. */
+  | { readonly kind: 'beside'; readonly columns: readonly (readonly Block[])[] };
+
+export interface Badge {
+  readonly label: string;
+  readonly value: string;
+}
+
+export interface Tile {
+  readonly label: string;
+  readonly value: string;
+  /** What the figure is of, and how far it may be trusted. */
+  readonly detail: string;
+}
+
+export interface Sample {
+  readonly title: string;
+  readonly parts: readonly (readonly [label: string, text: string])[];
+  /** What came out, in a few words. */
+  readonly result: string;
+  /** Where the result lies between its two ends, 0 … 1; null where it has none. */
+  readonly share: number | null;
+}
 
 export interface HeatWord {
   readonly text: string;
@@ -46,11 +76,17 @@ export interface HeatWord {
 
 export interface Page {
   readonly title: string;
+  /** What kind of page it is, above its headline: `Model card`. */
+  readonly kind?: string;
   readonly lead: Text;
   readonly blocks: readonly Block[];
+  /** One more list of contents: sections by their titles, in an order that readers may know. */
+  readonly order?: { readonly title: string; readonly sections: readonly string[] };
 }
 
 export const heading = (level: 2 | 3, text: string): Block => ({ kind: 'heading', level, text });
+/** A section that is shut until a reader opens it. */
+export const folded = (text: string): Block => ({ kind: 'heading', level: 2, text, folded: true });
 export const paragraph = (text: Text): Block => ({ kind: 'paragraph', text });
 export const note = (text: Text): Block => ({ kind: 'note', text });
 export const gap = (text: string): Block => ({ kind: 'gap', text });
@@ -80,5 +116,9 @@ export const facts = (caption: string, rows: readonly (readonly [string, Text | 
     ['', ''],
     rows.flatMap(([name, value]) => (value === null || value === undefined || value === '' ? [] : [[name, value]])),
   );
+
+/** What a person wrote: what stands between backticks is code, as they meant it. */
+export const prose = (text: string): readonly Inline[] =>
+  text.split(/`([^`\n]+)`/).flatMap((part, i) => (part === '' ? [] : [i % 2 === 1 ? { code: part } : part]));
 
 export const inlines = (text: Text): readonly Inline[] => (typeof text === 'string' ? [text] : text);

@@ -1,41 +1,42 @@
-import { formatCount } from '../bytes/format.js';
-import type { Page } from './blocks.js';
+import { type Block, folded, type Page } from './blocks.js';
 import type { CardFacts } from './card-facts.js';
-import { formatEstimate, metricOf } from './figures.js';
+import { SECTIONS } from './card-gaps.js';
 import { type Pictures, quantitativeAnalyses } from './sections/analyses.js';
 import { evaluationData, factors, metrics, trainingData } from './sections/data.js';
 import { caveats, ethicalConsiderations, intendedUse } from './sections/maker.js';
 import { howToUse, howToVerify, modelDetails } from './sections/model.js';
+import { atAGlance, badges, GLANCE, leadOf, tiles } from './sections/summary.js';
 
-/** The card as a page: the nine sections of Mitchell et al. (2019) in their order, then how to use and how to verify it. */
+/**
+ * The card as a page: what a reader decides by first, then how to use it, then everything else. It has the nine sections of Mitchell
+ * et al. (2019); their order is the second list of contents.
+ */
 export function cardPage(facts: CardFacts, pictures: Pictures): Page {
+  const rest = new Map([...pictures].filter(([name]) => !GLANCE.some((one) => one === name)));
   return {
-    title: `Model card: ${facts.name}`,
+    kind: 'Model card',
+    title: facts.name,
     lead: leadOf(facts),
+    order: { title: 'As Mitchell et al. (2019)', sections: Object.values(SECTIONS) },
     blocks: [
-      ...modelDetails(facts),
+      ...badges(facts),
+      ...tiles(facts),
+      ...atAGlance(facts.evaluations[0], facts, pictures),
+      ...howToUse(facts),
       ...intendedUse(facts),
+      ...caveats(facts),
+      ...quantitativeAnalyses(facts, rest),
       ...factors(facts),
-      ...metrics(facts),
       ...evaluationData(facts),
       ...trainingData(facts),
-      ...quantitativeAnalyses(facts, pictures),
       ...ethicalConsiderations(facts),
-      ...caveats(facts),
-      ...howToUse(facts),
-      ...howToVerify(facts),
+      ...shut(modelDetails(facts)),
+      ...shut(howToVerify(facts)),
+      ...shut(metrics(facts)),
     ],
   };
 }
 
-function leadOf({ tool, evaluations, gaps }: CardFacts): string {
-  const [first] = evaluations;
-  const id = first?.report.kind === 'pair' ? 'accuracy' : 'spearman';
-  const figure = first?.report.overall[id];
-  const result = figure
-    ? ` ${metricOf(id).label} ${formatEstimate(figure)} on ${formatCount(first.report.n)} judged ${first.report.kind === 'pair' ? 'pairs' : 'items'}.`
-    : ' Nothing has been evaluated.';
-  const things = gaps.length === 1 ? 'One thing is' : `${gaps.length} things are`;
-  const missing = gaps.length > 0 ? ` ${things} not stated, as is said where it belongs.` : '';
-  return `Written by ${tool} from reports that every number is bound to.${result}${missing}`;
-}
+/** A section that most readers need once, or never. */
+const shut = (blocks: readonly Block[]): Block[] =>
+  blocks.map((block) => (block.kind === 'heading' && block.level === 2 ? folded(block.text) : block));

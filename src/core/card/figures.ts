@@ -7,6 +7,10 @@ import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 export const formatFigure = (value: number | null | undefined): string =>
   value === null || value === undefined ? '-' : value.toFixed(3);
 
+/** `11.4 ms`, `1.30 s`. */
+export const formatMs = (ms: number): string =>
+  ms < 1000 ? `${Number(ms.toPrecision(3))} ms` : `${(ms / 1000).toPrecision(3)} s`;
+
 /** `[0.690, 0.735]`. */
 export const formatInterval = (ci: readonly [number, number] | null | undefined): string =>
   ci ? `[${ci[0].toFixed(3)}, ${ci[1].toFixed(3)}]` : '-';

@@ -61,7 +61,13 @@ export interface MarkdownOptions {
   readonly picture: (name: string) => string | null;
 }
 
-function blockOf(block: Block, { picture }: MarkdownOptions): string | null {
+const tableOf = ({ caption, headers, rows, numeric = [] }: Omit<Extract<Block, { kind: 'table' }>, 'kind'>): string =>
+  [`*${escapeMarkdown(caption)}*\n`, row(headers), rule(headers.length, numeric), ...rows.map(row)].join('\n');
+
+const renderBlocks = (blocks: readonly Block[], options: MarkdownOptions): string =>
+  blocks.flatMap((block) => blockOf(block, options) || []).join('\n\n');
+
+function blockOf(block: Block, options: MarkdownOptions): string | null {
   switch (block.kind) {
     case 'heading':
       return `${'#'.repeat(block.level)} ${escapeMarkdown(block.text)}`;
@@ -74,25 +80,42 @@ function blockOf(block: Block, { picture }: MarkdownOptions): string | null {
     case 'list':
       return block.items.map((item) => `- ${textOf(item)}`).join('\n');
     case 'table':
-      return [
-        `*${escapeMarkdown(block.caption)}*\n`,
-        row(block.headers),
-        rule(block.headers.length, block.numeric ?? []),
-        ...block.rows.map(row),
-      ].join('\n');
+      return tableOf(block);
     case 'heat':
       return `${escapeMarkdown(block.caption)}: ${block.words.map(({ text }) => escapeMarkdown(text)).join(' ')}`;
     case 'code':
       return fence(block.language, block.text);
+    case 'badges':
+      return block.items
+        .map(({ label, value }) => `${escapeMarkdown(label)}: **${escapeMarkdown(value)}**`)
+        .join(' · ');
+    case 'tiles':
+      return tableOf({
+        caption: block.caption,
+        headers: ['', '', ''],
+        rows: block.items.map(({ label, value, detail }) => [label, [{ strong: value }], detail]),
+      });
+    case 'samples':
+      return tableOf({
+        caption: block.caption,
+        headers: ['', ...block.items[0].parts.map(([label]) => label), 'Result'],
+        rows: block.items.map(({ title, parts, result }) => [
+          title,
+          ...parts.map(([, text]) => text),
+          [{ strong: result }],
+        ]),
+      });
+    case 'beside':
+      return renderBlocks(block.columns.flat(), options);
     case 'picture': {
-      const address = picture(block.name);
+      const address = options.picture(block.name);
       return address === null ? null : `![${escapeMarkdown(block.alt)}](${address})`;
     }
   }
 }
 
 /** The page as Markdown, ending in a line feed; without front matter. */
-export function renderMarkdown({ title, lead, blocks }: Page, options: MarkdownOptions): string {
-  const parts = [`# ${escapeMarkdown(title)}`, textOf(lead), ...blocks.map((block) => blockOf(block, options))];
-  return `${parts.filter((part) => part !== null && part !== '').join('\n\n')}\n`;
+export function renderMarkdown({ title, kind, lead, blocks }: Page, options: MarkdownOptions): string {
+  const headline = kind === undefined ? title : `${kind}: ${title}`;
+  return `# ${escapeMarkdown(headline)}\n\n${textOf(lead)}\n\n${renderBlocks(blocks, options)}\n`;
 }

@@ -1,6 +1,20 @@
+import { posix } from 'node:path';
 import { formatBytes, formatCount, formatHash } from '../bytes/format.js';
 import { FITTED_ON_THESE_LABELS } from '../calibration/read-calibrator.js';
-import { type Block, facts, heading, list, note, type Page, paragraph, type Text, table } from './blocks.js';
+import {
+  type Block,
+  code,
+  facts,
+  folded,
+  heading,
+  list,
+  note,
+  type Page,
+  paragraph,
+  type Text,
+  table,
+} from './blocks.js';
+import type { EvaluationFacts } from './card-facts.js';
 import { drawSvg } from './charts/draw.js';
 import {
   type Chart,
@@ -18,10 +32,13 @@ import { PICTURES_FOLDER, type RenderedCard } from './render-card.js';
 import {
   calibrationBlocks,
   evaluationBlocks,
+  noCurveWords,
   type Pictures,
   profileTables,
   quantizationBlocks,
 } from './sections/analyses.js';
+import { shellQuoted } from './sections/model.js';
+import { atAGlance, runTiles } from './sections/summary.js';
 
 /** What a folder of reports holds. */
 export interface RunDocuments {
@@ -38,7 +55,9 @@ function lineOf({ kind, report }: FoundDocument): string {
       return `${metricOf(id).label} ${report.overall[id] ? formatEstimate(report.overall[id]) : '-'} on ${formatCount(report.n)} rows`;
     }
     case 'calibrator':
-      return `${report.method}, fitted to ${formatCount(report.n)} rows`;
+      return report.method === 'none'
+        ? noCurveWords(report)
+        : `${report.method}, fitted to ${formatCount(report.n)} rows`;
     case 'quantization':
       return `${report.scheme}: ${report.ratio.toFixed(2)} times smaller, ${report.flips ?? 'unknown'} flips`;
     case 'export':
@@ -50,10 +69,45 @@ function lineOf({ kind, report }: FoundDocument): string {
     case 'finetune':
       return `AUC ${figureChange(report.gained.auc)} on ${formatCount(report.gained.pairs)} held-out pairs: ${report.gained.auc.verdict}`;
     case 'embedding':
-      return `${report.method} inside ${report.model?.out ?? 'no model'}`;
+      return report.model === null
+        ? 'no model was written'
+        : `${report.method === 'none' ? 'no curve' : report.method} inside ${report.model.out}`;
     case 'profile':
       return `${report.latency.p50Ms.value.toPrecision(3)} ms, ${report.latency.samplesPerSecond.toPrecision(3)} samples a second`;
   }
+}
+
+/** An evaluation as a card has it, of which nothing but the report is known. */
+function evaluationOf({ kind, report, path }: FoundDocument): EvaluationFacts | undefined {
+  if (kind !== 'evaluation') return undefined;
+  const inSample = report.fittedOnTheseLabels ?? false;
+  return { file: path, binding: 'scorer', inSample, from: [], dataset: null, report };
+}
+
+/** The command line for the last model of the run. */
+function howToUse(documents: readonly FoundDocument[]): Block[] {
+  const models = documents.flatMap(({ kind, report, path }) =>
+    kind === 'quantization' || kind === 'merge' || kind === 'finetune' || kind === 'export'
+      ? [{ kind, file: posix.join(posix.dirname(path), report.out) }]
+      : [],
+  );
+  const last = (['quantization', 'finetune', 'merge', 'export'] as const)
+    .map((kind) => models.findLast((one) => one.kind === kind))
+    .find((one) => one !== undefined);
+  if (last === undefined) return [];
+  const file = shellQuoted(last.file);
+  return [
+    heading(2, 'How to use it'),
+    code(
+      'sh',
+      [
+        'npm install --global hpsv3',
+        `hpsv3 inspect ${file}`,
+        `hpsv3 batch --model ${file} --input samples.jsonl --out scores.jsonl`,
+        `hpsv3 modelcard --model ${file} --out card`,
+      ].join('\n'),
+    ),
+  ];
 }
 
 /** Charts and blocks of one report; pictures are named by its place. */
@@ -63,8 +117,7 @@ function partOf(document: FoundDocument, number: number): { charts: Chart[]; blo
   const { kind, report } = document;
   switch (kind) {
     case 'evaluation': {
-      const inSample = report.fittedOnTheseLabels ?? false;
-      const one = { file: document.path, binding: 'scorer', inSample, from: [], dataset: null, report } as const;
+      const one = evaluationOf(document)!;
       return {
         charts: [
           ...reliabilityChart(report, `reliability-${number}`),
@@ -72,8 +125,8 @@ function partOf(document: FoundDocument, number: number): { charts: Chart[]; blo
           ...distributionsChart(report, `distributions-${number}`),
         ],
         blocks: (pictures) => [
-          ...(inSample ? [note(FITTED_ON_THESE_LABELS)] : []),
-          ...evaluationBlocks({ datasets: [], evaluations: [] }, { ...one, from: [] }, pictures, number),
+          ...(one.inSample ? [note(FITTED_ON_THESE_LABELS)] : []),
+          ...evaluationBlocks({ datasets: [], evaluations: [] }, one, pictures, number),
         ],
       };
     }
@@ -197,7 +250,11 @@ function finetuneBlocks(report: ReportOf<'finetune'>): Block[] {
 
 function embeddingBlocks({ method, n, clusters, before, after, model, gate }: ReportOf<'embedding'>): Block[] {
   return [
-    paragraph(`Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters.`),
+    paragraph(
+      method === 'none'
+        ? noCurveWords({ n, clusters })
+        : `Method: ${method}, fitted to ${formatCount(n)} rows in ${formatCount(clusters)} clusters.`,
+    ),
     ...(model
       ? facts('What was written', [
           ['File', model.out],
@@ -246,19 +303,31 @@ export async function renderRunReport(
   const drawn = new Map<string, string>();
   for (const chart of charts) drawn.set(chart.name, await drawSvg(chart.spec));
   const pictures: Pictures = new Map(charts.map((chart) => [chart.name, chart.alt]));
+  const first = documents.findIndex(({ kind }) => kind === 'evaluation');
+  const glance: readonly [string, string] = [`reliability-${first + 1}`, `groups-${first + 1}`];
+  const rest: Pictures = new Map([...pictures].filter(([one]) => !glance.includes(one)));
   const page: Page = {
-    title: `Run: ${name}`,
+    kind: 'Run',
+    title: name,
     lead: `What ${documents.length === 1 ? 'one report' : `${documents.length} reports`} of hpsv3 came to.`,
     blocks: [
+      ...runTiles(documents),
+      ...documents
+        .slice(first, first < 0 ? 0 : first + 1)
+        .flatMap((document) => atAGlance(evaluationOf(document), { datasets: [] }, pictures, glance)),
+      ...howToUse(documents),
+      heading(2, 'Reports of this run'),
       ...table(
         'Reports of this run',
         ['Report', 'Of', 'Result'],
         documents.map((document) => [[{ code: document.path }], document.kind, lineOf(document)]),
       ),
       ...documents.flatMap((document, i) => [
-        heading(2, `${i + 1}. ${document.path}`),
+        document.kind === 'evaluation'
+          ? heading(2, `${i + 1}. ${document.path}`)
+          : folded(`${i + 1}. ${document.path}`),
         ...modelOf(document),
-        ...parts[i].blocks(pictures),
+        ...parts[i].blocks(rest),
       ]),
       ...(skipped.length > 0
         ? [heading(2, 'Not read'), list(skipped.map(({ path, why }): Text => [{ code: path }, `: ${why}`]))]

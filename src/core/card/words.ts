@@ -1,5 +1,5 @@
 import { formatCount } from '../bytes/format.js';
-import type { CardFacts, EvaluationFacts, Meaning } from './card-facts.js';
+import type { CardFacts, EvaluationFacts, Meaning, ModelFacts } from './card-facts.js';
 import type { Evaluation } from './documents.js';
 import { formatFigure, formatInterval, metricOf } from './figures.js';
 
@@ -8,18 +8,42 @@ import { formatFigure, formatInterval, metricOf } from './figures.js';
 /** Below it a gap is taken for real, after Holm's correction. */
 export const SIGNIFICANCE = 0.05;
 
-export const percent = (share: number): string => `${(100 * share).toPrecision(3).replace(/\.?0+$/, '')} %`;
+/** `12.3 %`; what rounding leaves of nothing is nothing. */
+export const percent = (share: number): string =>
+  Math.abs(share) < 5e-6
+    ? '0 %'
+    : `${(100 * share)
+        .toPrecision(3)
+        .replace(/(\.\d*?)0+$/, '$1')
+        .replace(/\.$/, '')} %`;
+
+/** The figure a model is shown by, and the one beside it, by what was judged. */
+export const LEADING = { pair: ['accuracy', 'ece'], absolute: ['spearman', 'rmse'] } as const;
+
+export const threadsWords = (threads: number): string => `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
 
 /** What one group has most to complain of. */
 export interface WorstGroup {
   readonly by: string;
   readonly value: string;
   readonly metric: string;
+  readonly n: number;
+  /** What sets it apart from the rest, where that was tested. */
+  readonly gap: ReportedGap | undefined;
   readonly sentence: string;
 }
 
-/** `0.012`; `-` where there is none. */
-export const formatP = (p: number | null): string => (p === null ? '-' : p.toPrecision(2));
+type ReportedGap = Evaluation['gaps'][number];
+
+/** Whether a gap is taken for real. */
+export const gapStands = ({ holm }: Pick<ReportedGap, 'holm'>): boolean => holm !== null && holm < SIGNIFICANCE;
+
+/** `0.012`; `-` where there is none. With as many digits as tell on which side of significance it lies. */
+export function formatP(p: number | null): string {
+  if (p === null) return '-';
+  const digits = [2, 3, 4, 5, 6].find((n) => Number(p.toPrecision(n)) < SIGNIFICANCE === p < SIGNIFICANCE);
+  return p.toPrecision(digits ?? 17);
+}
 
 /** `source is coco`; for an intersection `source × models is coco × a|b`. */
 const groupWords = ({ by, value }: { readonly by: string; readonly value: string }): string => `${by} is ${value}`;
@@ -39,6 +63,8 @@ export function worstGroups({ kind, groups, gaps, worst }: Evaluation): WorstGro
         by,
         value,
         metric,
+        n,
+        gap,
         sentence: `The model ${does} where ${groupWords({ by, value })}: ${figure} on ${formatCount(n)} rows${gapWords(gap)}.`,
       };
     });
@@ -50,25 +76,29 @@ function gapWords(gap: Evaluation['gaps'][number] | undefined): string {
   const side = difference < 0 ? 'below' : 'above';
   const size = `, ${formatFigure(Math.abs(difference))} ${side} all other rows`;
   if (gap.holm === null) return size;
-  const stands =
-    gap.holm < SIGNIFICANCE
-      ? 'the gap stands after correction for the number of groups'
-      : 'the gap does not stand after correction for the number of groups, so it may be chance';
+  const stands = gapStands(gap)
+    ? 'the gap stands after correction for the number of groups'
+    : 'the gap does not stand after correction for the number of groups, so it may be chance';
   return `${size} (p = ${formatP(gap.pValue)}, ${formatP(gap.holm)} after Holm: ${stands})`;
 }
 
-/** How many groups differ from the rest, in a sentence. */
+/** Which groups differ from the rest, and in what: the same that the table says. */
 export function gapSummary({ gaps, groups }: Evaluation): string {
   const tested = gaps.filter(({ holm }) => holm !== null);
-  const real = tested.filter(({ holm }) => holm! < SIGNIFICANCE);
   const hidden = groups.filter(({ suppressed }) => suppressed).length;
   const few = hidden > 0 ? ` ${hidden} of ${groups.length} groups are too small to say anything of.` : '';
   if (tested.length === 0) return `No gap between a group and the rest could be tested.${few}`;
-  const of = `Of ${tested.length} gaps between a group and all other rows`;
+  const metrics = [...new Set(tested.map(({ metric }) => metric))];
+  const real = metrics.flatMap((metric) => {
+    const standing = tested.filter((gap) => gap.metric === metric && gapStands(gap));
+    return standing.length === 0 ? [] : `${metricOf(metric).label}: ${standing.map(groupWords).join(', ')}`;
+  });
+  const count = tested.filter(gapStands).length;
+  const of = `Of ${tested.length} gaps between a group and all other rows (${metrics.map((metric) => metricOf(metric).label).join(', ')})`;
   const verdict =
-    real.length === 0
+    count === 0
       ? `${of}, none stands after Holm's correction. That is not proof that there is none.`
-      : `${of}, ${real.length} ${real.length === 1 ? 'stands' : 'stand'} after Holm's correction.`;
+      : `${of}, ${count} ${count === 1 ? 'stands' : 'stand'} after Holm's correction: ${real.join('; ')}.`;
   const alone =
     tested.length > 1
       ? ' An interval and p are of one gap alone, so that by chance some miss 0; p (Holm) is of all of them together, and decides.'
@@ -98,12 +128,52 @@ export const BINDING_WORDS: Readonly<Record<EvaluationFacts['binding'], string>>
   scorer: 'The scorer is no file that could be named by its sha256; its scores are bound instead.',
 };
 
-/** Which rows were judged. */
-export function rowsWords({ n, clusters, kind, rows, minGroup }: Evaluation): string {
+/** Which rows were judged, and which were not, each for its own reason. */
+export function rowsWords({ n, clusters, kind, rows, minGroup, inputs }: Evaluation): string {
   const what = kind === 'pair' ? 'pairs' : 'items';
-  const left = rows.labelsOnly.count + rows.scoresOnly.count + rows.failed;
-  const without = left > 0 ? ` ${formatCount(left)} rows were left out: bad, or in one of the two files only.` : '';
-  return `${formatCount(n)} ${what} in ${formatCount(clusters)} clusters (prompts).${without} Groups under ${minGroup} rows are suppressed.`;
+  const { scoresOnly, labelsOnly, failed } = rows;
+  const left = [
+    scoresOnly.count > 0
+      ? ` ${inputs.scores.name} scores ${formatCount(scoresOnly.count)} more rows, for which ${inputs.labels.name} has no labels.`
+      : '',
+    labelsOnly.count > 0 ? ` ${formatCount(labelsOnly.count)} labelled rows have no score, and are in no figure.` : '',
+    failed > 0 ? ` ${formatCount(failed)} rows were refused as bad.` : '',
+  ];
+  return `${formatCount(n)} ${what} in ${formatCount(clusters)} clusters (prompts).${left.join('')} Groups under ${minGroup} rows are suppressed.`;
+}
+
+/** Who judged, in the words of whoever described the data: nobody is called human, or a person, by us. */
+export function ratersWords({ datasets }: Pick<CardFacts, 'datasets'>, { dataset }: EvaluationFacts): string {
+  const raters = dataset === null ? undefined : datasets[dataset].raters;
+  return raters ?? 'not stated';
+}
+
+/** Bits of weights by the scheme they were quantized by, where weights are quantized at all. */
+const WEIGHTS: Readonly<Record<string, string>> = {
+  'weight-only': 'int8',
+  dynamic: 'int8',
+  static: 'int8',
+  int4: 'int4',
+  fp16: 'fp16',
+};
+
+/** How the weights are stored: a file that was quantized keeps the word for what it was made from, and says so. */
+export function weightsWords({ dtype, lineage }: ModelFacts): string {
+  const float = dtype ?? 'floats';
+  const last = lineage.findLastIndex(({ step }) => step === 'quantize');
+  if (last < 0) return dtype ?? 'not stated';
+  const scheme = String(lineage[last].options.scheme ?? 'quantized');
+  const stored = WEIGHTS[scheme] ?? scheme;
+  const joined = lineage.findLastIndex(({ step }) => step === 'ensemble') > last;
+  return joined
+    ? `${stored} (${scheme}) in a member, else ${float}`
+    : `${stored} where quantized (${scheme}), else ${float}`;
+}
+
+/** By which method probabilities are calibrated; null where they are not. */
+export function calibrationOf({ calibration, model }: Pick<CardFacts, 'calibration' | 'model'>): string | null {
+  const method = calibration?.calibrator.method ?? model?.embeddedCalibrator?.method ?? 'none';
+  return method === 'none' ? null : method;
 }
 
 /** The dataset of an evaluation by its name, or the file's. */

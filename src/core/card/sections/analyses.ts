@@ -10,16 +10,17 @@ import {
   formatEstimate,
   formatFigure,
   formatInterval,
+  formatMs,
   metricOf,
 } from '../figures.js';
-import { dataName, formatP, gapSummary, percent, SIGNIFICANCE, worstGroups } from '../words.js';
+import { dataName, formatP, gapStands, gapSummary, LEADING, percent, threadsWords, worstGroups } from '../words.js';
 import { section } from './maker.js';
 
 /** Pictures there are, by name, with what they show. */
 export type Pictures = ReadonlyMap<string, string>;
 
 /** The picture of that name, where there is one. */
-const picture = (pictures: Pictures, name: string): Block[] => {
+export const picture = (pictures: Pictures, name: string): Block[] => {
   const alt = pictures.get(name);
   return alt === undefined ? [] : [{ kind: 'picture', name, alt }];
 };
@@ -118,43 +119,44 @@ function baseline({ baseline: against }: Evaluation): Block[] {
   );
 }
 
-/** The figure a group is shown by, one beside it, and the one its gap is told of. */
-const LEADING = { pair: ['accuracy', 'ece'], absolute: ['spearman', 'rmse'] } as const;
-
-function groupTable(caption: string, { kind, gaps, minGroup }: Evaluation, groups: Evaluation['groups']): Block[] {
-  const [first, second] = LEADING[kind];
+/** Figures of groups, with every gap that was tested: what is said of gaps can be looked up here. */
+function groupTable(caption: string, report: Evaluation, groups: Evaluation['groups']): Block[] {
+  const { kind, gaps, minGroup } = report;
+  const own = LEADING[kind];
+  const tested = [...new Set(gaps.map(({ metric }) => metric))].sort((a, b) => place(own, a) - place(own, b));
+  const others = own.filter((id) => !tested.includes(id));
   const headers = [
     'Group',
     'Rows',
-    metricOf(first).label,
-    '95 % interval',
-    'Less the rest',
-    '95 % interval',
-    'p',
-    'p (Holm)',
-    metricOf(second).label,
+    ...tested.flatMap((id) => [metricOf(id).label, 'Less the rest', 'p', 'p (Holm)']),
+    ...others.map((id) => metricOf(id).label),
   ];
   const rows = groups.map(({ by, value, n, metrics, suppressed }): Text[] => {
     const name: Text = [`${by}: `, { strong: value }];
     if (suppressed || metrics === null) {
-      return [name, formatCount(n), `suppressed (under ${minGroup} rows)`, '-', '-', '-', '-', '-', '-'];
+      const none = headers.slice(3).map(() => '-');
+      return [name, formatCount(n), `suppressed (under ${minGroup} rows)`, ...none];
     }
-    const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === first);
-    const holm = gap?.holm ?? null;
-    return [
-      name,
-      formatCount(n),
-      formatFigure(metrics[first]?.value),
-      formatInterval(metrics[first]?.ci),
-      formatFigure(gap?.difference.value),
-      formatInterval(gap?.difference.ci),
-      formatP(gap?.pValue ?? null),
-      holm !== null && holm < SIGNIFICANCE ? [{ strong: formatP(holm) }] : formatP(holm),
-      formatFigure(metrics[second]?.value),
-    ];
+    const figure = (id: string) => (metrics[id] ? formatEstimate(metrics[id]) : '-');
+    const gapCells = (id: string): Text[] => {
+      const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === id);
+      if (gap === undefined) return ['-', '-', '-'];
+      const holm = formatP(gap.holm);
+      return [formatEstimate(gap.difference), formatP(gap.pValue), gapStands(gap) ? [{ strong: holm }] : holm];
+    };
+    return [name, formatCount(n), ...tested.flatMap((id) => [figure(id), ...gapCells(id)]), ...others.map(figure)];
   });
-  return table(caption, headers, rows, [1, 2, 3, 4, 5, 6, 7, 8]);
+  return table(
+    caption,
+    headers,
+    rows,
+    headers.slice(1).map((_, at) => at + 1),
+  );
 }
+
+/** Where a metric stands in a table: the leading ones first. */
+const place = (leading: readonly string[], id: string): number =>
+  leading.includes(id) ? leading.indexOf(id) : leading.length;
 
 function ownCalibration({ calibration, model }: CardFacts, pictures: Pictures): Block[] {
   const reliability = picture(pictures, 'reliability-1');
@@ -167,10 +169,25 @@ function ownCalibration({ calibration, model }: CardFacts, pictures: Pictures): 
   ];
 }
 
+/** Of a calibrator that is none: nothing was fitted that improved on what the model says. */
+export const noCurveWords = ({ n, clusters }: Pick<Calibrator, 'n' | 'clusters'>): string =>
+  `No curve is applied: on ${formatCount(n)} rows in ${formatCount(clusters)} clusters none was better than what the model says without one.`;
+
 /** What a calibrator does to the figures, and its curve. */
 export function calibrationBlocks(calibrator: Calibrator, pictures: Pictures, curve: string): Block[] {
   const { method, symmetric, n, clusters, folds, repeats, figures, groups } = calibrator;
   const { before, after, reduction } = figures;
+  if (method === 'none') {
+    return [
+      paragraph(noCurveWords(calibrator)),
+      ...table(
+        'Figures without a curve, with 95 % intervals',
+        ['Figure', 'Value'],
+        Object.keys(before).map((id) => [metricOf(id).label, formatEstimate(before[id])]),
+        [1],
+      ),
+    ];
+  }
   const rows = Object.keys(before).map((id): Text[] => {
     const fall = reduction[id]?.value;
     return [
@@ -219,8 +236,7 @@ export function quantizationBlocks(
       ['Size', `${formatBytes(report.bytes)}, ${report.ratio.toFixed(2)} times smaller than the float file`],
       [
         'Median time of a run',
-        latency &&
-          `${latency.float.toPrecision(3)} ms before, ${latency.quantized.toPrecision(3)} ms after, where it was quantized`,
+        latency && `${formatMs(latency.float)} before, ${formatMs(latency.quantized)} after, where it was quantized`,
       ],
       [
         'Flips',
@@ -293,10 +309,11 @@ function profileBlocks({ profile, export: exported }: CardFacts): Block[] {
 export function profileTables(report: ProfileDocument): Block[] {
   const { machine, latency, coldStart, counts, sweep, time } = report;
   const ms = ({ value, ci }: ProfileDocument['latency']['p50Ms']): string =>
-    `${value.toPrecision(3)} ms${ci ? ` [${ci.map((end) => end.toPrecision(3)).join(', ')}]` : ''}`;
+    `${formatMs(value)}${ci ? ` [${ci.map((end) => formatMs(end)).join(', ')}]` : ''}`;
   const setting = ({ variant, batch, threads, optimization }: ProfileDocument['latency']['setting']): string =>
-    `${variant}: batch ${batch}, ${threads} threads, optimisation ${optimization}`;
+    `${variant}: batch ${batch}, ${threadsWords(threads)}, optimisation ${optimization}`;
   const { recommended } = sweep;
+  const operators = [...time.operators].sort((a, b) => b.ms - a.ms).slice(0, 8);
   return [
     paragraph(
       `Measured on ${machine.cpu} (${machine.cores} cores, ${machine.platform}, ${machine.runtime}, ${machine.device}): times of another machine are others.`,
@@ -306,8 +323,8 @@ export function profileTables(report: ProfileDocument): Block[] {
       ['Median time of a run', ms(latency.p50Ms)],
       ['95 % of runs within', ms(latency.p95Ms)],
       ['99 % of runs within', ms(latency.p99Ms)],
-      ['Samples a second', latency.samplesPerSecond.toPrecision(3)],
-      ['From nothing to the first score', `${coldStart.totalMs.toPrecision(3)} ms`],
+      ['Samples a second', String(Number(latency.samplesPerSecond.toPrecision(3)))],
+      ['From nothing to the first score', formatMs(coldStart.totalMs)],
       ['Memory at most', formatBytes(report.memory.peakBytes)],
       ['Multiply-accumulates of a run', formatCount(counts.macs)],
       ['For one sample as soon as possible', recommended && setting(recommended.latency)],
@@ -316,17 +333,17 @@ export function profileTables(report: ProfileDocument): Block[] {
     ]),
     ...(report.noise.quiet ? [] : [note(`The machine was not quiet: ${report.noise.reason ?? 'its runs differ'}.`)]),
     ...table(
-      'Time by operator',
-      ['Operator', 'Kernels', 'Time of a run', 'Share'],
-      time.operators
-        .slice(0, 8)
-        .map(({ operator, kernels, ms: took, share }) => [
-          operator,
-          formatCount(kernels),
-          `${took.toPrecision(3)} ms`,
-          percent(share),
-        ]),
-      [1, 2, 3],
+      'Where the time of a traced run goes, by operator',
+      ['Operator', 'Kernels', 'Share of the traced run'],
+      operators.map(({ operator, kernels, share }) => [operator, formatCount(kernels), percent(share)]),
+      [1, 2],
     ),
+    ...(operators.length === 0
+      ? []
+      : [
+          paragraph(
+            `Tracing times every kernel and slows a run: the traced one took ${formatMs(time.wallMs)}, where the median of runs without tracing is ${formatMs(latency.p50Ms.value)}. Read the shares, not their sum in milliseconds.`,
+          ),
+        ]),
   ];
 }

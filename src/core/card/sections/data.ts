@@ -3,7 +3,7 @@ import { type Block, facts as factTable, heading, list, note, paragraph, type Te
 import type { CardFacts } from '../card-facts.js';
 import type { Dataset } from '../card-text.js';
 import { metricOf } from '../figures.js';
-import { BINDING_WORDS, dataName, rowsWords } from '../words.js';
+import { BINDING_WORDS, dataName, ratersWords, rowsWords } from '../words.js';
 import { maybe, section } from './maker.js';
 
 /** Which groups are looked at, and what the maker says of them. */
@@ -73,7 +73,10 @@ export function evaluationData(facts: CardFacts): Block[] {
   const { motivation, preprocessing } = facts.text.evaluation_data ?? {};
   const judged = facts.evaluations.flatMap((one): Block[] => {
     const { binding, inSample, report } = one;
-    const sentences: Text = [{ strong: dataName(facts, one) }, `: ${rowsWords(report)} ${BINDING_WORDS[binding]}`];
+    const sentences: Text = [
+      { strong: dataName(facts, one) },
+      `: ${rowsWords(report)} ${BINDING_WORDS[binding]} Who judged: ${ratersWords(facts, one)}`,
+    ];
     const seen =
       'The calibrator was fitted on these labels. Accuracy and AUC are not touched by that; figures of probabilities (log loss, Brier score, calibration errors) look better than they would on new labels. Out-of-fold figures are under Calibration.';
     return [paragraph(sentences), ...(inSample ? [note(seen)] : [])];

@@ -1,4 +1,4 @@
-import { type Block, gap, heading, list, paragraph, type Text } from '../blocks.js';
+import { type Block, gap, heading, list, paragraph, prose, type Text } from '../blocks.js';
 import type { CardFacts } from '../card-facts.js';
 import { SECTIONS, type SectionId } from '../card-gaps.js';
 
@@ -12,11 +12,13 @@ export const section = (facts: CardFacts, id: SectionId, blocks: readonly Block[
   ...gapsIn(facts, id),
 ];
 
-export const maybe = (text: string | undefined): Block[] => (text === undefined ? [] : [paragraph(text)]);
+export const maybe = (text: string | undefined): Block[] => (text === undefined ? [] : [paragraph(prose(text))]);
 
 /** A heading and a list, where there is one. */
 export const titled = (title: string, items: readonly Text[] | undefined): Block[] =>
-  items === undefined ? [] : [heading(3, title), list(items)];
+  items === undefined
+    ? []
+    : [heading(3, title), list(items.map((item) => (typeof item === 'string' ? prose(item) : item)))];
 
 export const intendedUse = (facts: CardFacts): Block[] => {
   const { uses, users, out_of_scope: outOfScope } = facts.text.intended_use ?? {};
@@ -32,12 +34,12 @@ export function ethicalConsiderations(facts: CardFacts): Block[] {
   const items = risks.map(
     ({ risk, mitigation }): Text => [
       { strong: risk },
-      mitigation === undefined ? ' Nothing is stated on what is done about it.' : ` ${mitigation}`,
+      ...(mitigation === undefined ? [' Nothing is stated on what is done about it.'] : prose(` ${mitigation}`)),
     ],
   );
   return section(facts, 'ethical-considerations', [
-    ...(data === undefined ? [] : [heading(3, 'Data'), paragraph(data)]),
-    ...(life === undefined ? [] : [heading(3, 'Human life'), paragraph(life)]),
+    ...(data === undefined ? [] : [heading(3, 'Data'), paragraph(prose(data))]),
+    ...(life === undefined ? [] : [heading(3, 'Human life'), paragraph(prose(life))]),
     ...titled('Risks', items.length > 0 ? items : undefined),
   ]);
 }

@@ -3,7 +3,7 @@ import { ITEM_PARTS, PARTS } from '../../modality.js';
 import type { ContractInput } from '../../onnx/manifest.js';
 import { type Block, code, facts as factTable, heading, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, ModelFacts } from '../card-facts.js';
-import { meaningWords } from '../words.js';
+import { meaningWords, weightsWords } from '../words.js';
 import { maybe, section } from './maker.js';
 
 /** Who made what, how the file came to be, what it reads and gives. */
@@ -47,7 +47,7 @@ function fileBlocks(model: ModelFacts): Block[] {
       ['Architecture', model.architecture],
       ['Modality', model.modality],
       ['Mode', model.mode],
-      ['Weights', model.dtype],
+      ['Weights', weightsWords(model)],
       ['Decides by', model.decision],
       [
         'Session options it needs',
@@ -212,7 +212,8 @@ const fileName = ({ files }: CardFacts, id: string): string =>
   files.find((file) => file.id === id)?.name ?? 'calibrator.json';
 
 /** A word that a shell takes as it is. */
-const shellQuoted = (word: string): string => (/^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+export const shellQuoted = (word: string): string =>
+  /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** What the card is bound to, and how to hold it to that. */
 export function howToVerify(facts: CardFacts): Block[] {
