@@ -30,6 +30,7 @@ export const ORDER = [
   'scoring',
   'drift',
   'explanation',
+  'selection',
   'serving',
   'labelling',
   'profiling',

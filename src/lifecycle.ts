@@ -170,6 +170,18 @@ export {
   type ScoreReport,
   scoreOne,
 } from './core/lifecycle/score/score.js';
+export {
+  replaySelection,
+  SELECT_REPLAY_DEFAULTS,
+  type SelectReplayOptions,
+  type SelectReplayReport,
+} from './core/lifecycle/select/replay.js';
+export {
+  SELECT_DEFAULTS,
+  type SelectOptions,
+  type SelectReport,
+  selectPairs,
+} from './core/lifecycle/select/select.js';
 export { type ServeAddress, type ServeOptions, type ServeReport, serve } from './core/lifecycle/serve/serve.js';
 export { createToken, type NewTokenOptions, type NewTokenReport } from './core/lifecycle/serve/token.js';
 export {

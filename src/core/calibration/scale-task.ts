@@ -1,6 +1,7 @@
 import { selectCoded } from '../data/columns.js';
 import type { JoinedAbsolutes } from '../data/join.js';
 import { ABSOLUTE_METRICS } from '../stats/metric.js';
+import { weighted } from '../stats/statistic.js';
 import { gatherCells, valuesOf } from './judged.js';
 import type { CalibrationTask, ClusteredRows } from './task.js';
 
@@ -11,10 +12,10 @@ export interface ScoredItems extends ClusteredRows {
   readonly weights: Float64Array;
 }
 
-export const scoredItems = ({ logit, score, cluster, clusterNames }: JoinedAbsolutes): ScoredItems => ({
+export const scoredItems = ({ logit, score, cluster, clusterNames, weight }: JoinedAbsolutes): ScoredItems => ({
   logits: logit,
   scores: score,
-  weights: new Float64Array(score.length).fill(1),
+  weights: weight ?? new Float64Array(score.length).fill(1),
   cluster: { names: clusterNames, codes: cluster },
 });
 
@@ -59,9 +60,11 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
     weights,
     losses: predicted.map((value, i) => weights[i] * (value - scores[i]) ** 2),
   }),
-  statistics: ({ logits, scores }, predicted) =>
-    ABSOLUTE_METRICS.map((metric) => ({
-      id: metric.id,
-      statistic: metric.prepare({ predicted: predicted ?? uncalibrated(logits, metric.id), actual: scores }),
-    })),
+  statistics: ({ logits, scores, weights }, predicted) => {
+    const equal = weights.every((weight) => weight === 1);
+    return ABSOLUTE_METRICS.map(({ id, prepare }) => {
+      const statistic = prepare({ predicted: predicted ?? uncalibrated(logits, id), actual: scores });
+      return { id, statistic: equal ? statistic : weighted(statistic, weights) };
+    });
+  },
 };

@@ -16,6 +16,7 @@ import { scoresDocument } from '../lifecycle/score/manifest.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { profileDocument } from '../profiling/schema.js';
 import { contractSchema } from '../samples/contract.js';
+import { selectionDocument, selectReplayDocument } from '../selection/document.js';
 import { tokensDocument } from '../serving/tokens.js';
 import { trainingConfigSchema } from '../training/run/config.js';
 import { environmentDocument } from '../training/run/environment-file.js';
@@ -59,6 +60,8 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   manifestDocument,
   profileDocument,
   scoresDocument,
+  selectionDocument,
+  selectReplayDocument,
   tokensDocument,
   voteDocument,
   journalDocument,

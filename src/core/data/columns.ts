@@ -16,6 +16,11 @@ export class NumberColumn {
     this.values[this.count++] = value;
   }
 
+  /** Has at least so many values, the missing ones all the same. */
+  fillTo(count: number, value: number): void {
+    while (this.count < count) this.push(value);
+  }
+
   finish(): Float64Array {
     return this.values.subarray(0, this.count);
   }

@@ -32,7 +32,8 @@ type ColumnPlan =
   | { readonly kind: 'member'; readonly field: string; readonly member: string };
 
 /** Whether a column holds numbers: they are written and read as such, and never escaped. */
-export const isNumericColumn = (name: string): boolean => /^(?:label\d*|rating\d+|score|aux\..*)$/.test(name);
+export const isNumericColumn = (name: string): boolean =>
+  /^(?:label\d*|rating\d+|score|propensity|aux\..*)$/.test(name);
 
 /** Stands for the text of a cell that is not valid UTF-8. */
 export const NOT_UTF8 = Symbol('not UTF-8');
@@ -174,6 +175,7 @@ export function flattenRow(row: DataRow): Map<string, FlatCell> {
   if (row.promptId !== row.id) put('prompt_id', row.promptId);
   put('task', row.task);
   put('modality', row.modality);
+  put('propensity', row.propensity);
   for (const [name, value] of row.groups) put(`group.${name}`, value);
   row.raters?.forEach((rater, i) => void put(`rater${i + 1}`, rater));
   return cells;
@@ -200,6 +202,7 @@ const COLUMN_ORDER = [
   'prompt_id',
   'task',
   'modality',
+  'propensity',
   'group',
   'rater',
   'aux',

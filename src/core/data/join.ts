@@ -38,6 +38,11 @@ interface JoinedBase {
   readonly task: CodedColumn;
   /** Group columns by name; code -1 where a row is in no such group. */
   readonly groups: ReadonlyMap<string, CodedColumn>;
+  /**
+   * How much each row counts, one over its propensity and 1 on average; absent where rows have none. Votes below already count so much,
+   * so that sums of them are those of a fair sample.
+   */
+  readonly weight?: Float64Array;
   /** Id of row i. */
   idAt(i: number): string;
   readonly report: JoinReport;
@@ -68,12 +73,16 @@ export interface JoinedAbsolutes extends JoinedBase {
 /** Aligns judged pairs with one model's scores, by id. */
 export function joinPairs(labels: PairLabelTable, scores: ScoreTable): JoinedPairs {
   const { rows, base } = join(labels, scores);
+  const votes = (column: Float64Array): Float64Array => {
+    const counts = select(column, rows);
+    return base.weight ? counts.map((count, i) => count * base.weight![i]) : counts;
+  };
   return {
     kind: 'pair',
     ...base,
-    votesLeft: select(labels.votesLeft, rows),
-    votesRight: select(labels.votesRight, rows),
-    ties: select(labels.ties, rows),
+    votesLeft: votes(labels.votesLeft),
+    votesRight: votes(labels.votesRight),
+    ties: votes(labels.ties),
   };
 }
 
@@ -104,6 +113,7 @@ function join(labels: LabelTable, scores: ScoreTable): { rows: Int32Array; base:
     clusterCount: cluster.names.length,
     clusterNames: cluster.names,
     task: selectCoded(labels.task, rows),
+    ...(labels.propensity && { weight: weightsOf(select(labels.propensity, rows)) }),
     groups: new Map([...labels.groups].map(([name, column]) => [name, selectCoded(column, rows)])),
     idAt: (i) => labels.ids.textOf(rows[i]),
     report: {
@@ -113,6 +123,13 @@ function join(labels: LabelTable, scores: ScoreTable): { rows: Int32Array; base:
     },
   };
   return { rows, base };
+}
+
+/** One over each propensity, 1 on average: votes then say as much as there are. */
+function weightsOf(propensity: Float64Array): Float64Array {
+  const inverse = propensity.map((p) => 1 / p);
+  const mean = inverse.reduce((sum, value) => sum + value, 0) / inverse.length;
+  return inverse.map((value) => value / mean);
 }
 
 /** For each id, its row in the score table, or -1. */

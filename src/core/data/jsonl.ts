@@ -79,6 +79,7 @@ export function toPlainRow(row: DataRow): Record<string, unknown> {
     prompt_id: row.promptId === row.id ? undefined : row.promptId,
     groups: row.groups.size > 0 ? Object.fromEntries(row.groups) : undefined,
     raters: row.raters,
+    propensity: row.propensity,
   };
   if (row.kind === 'pair') {
     const { id, left, right } = row;

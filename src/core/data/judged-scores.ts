@@ -20,6 +20,8 @@ export interface JudgedRows {
   readonly scoresOnly: UnmatchedIds;
   /** Rows refused, in both files together. */
   readonly failed: number;
+  /** Where rows were asked for with a known propensity, and count as one over it: how many equal rows say as much (Kish 1965). */
+  readonly effectiveRows?: number;
   /** Base name of the file that has them, where there is one. */
   readonly errors?: string;
 }
@@ -60,7 +62,16 @@ export async function readJudgedScores(files: JudgedFiles, options: ReadJudgedOp
   const joined = joinScores(labels.table, scores.table);
   const { labelsOnly, scoresOnly, matched } = joined.report;
   const failed = labels.report.badRows + scores.report.badRows;
-  const rows = { labels: labels.report, scores: scores.report, matched, labelsOnly, scoresOnly, failed };
+  const { weight } = joined;
+  const rows = {
+    labels: labels.report,
+    scores: scores.report,
+    matched,
+    labelsOnly,
+    scoresOnly,
+    failed,
+    ...(weight && { effectiveRows: effectiveRows(weight) }),
+  };
   if (matched === 0) throw (await areSwapped(files, options)) ? swapped(files) : noneMatched(files, rows);
   return { joined, rows, labels: labels.table, modelSha256: modelOf(scores.table) };
 }
@@ -101,6 +112,11 @@ export async function readScoresFor(
   return { joined: joinScores(labels, table), report };
 }
 
+function effectiveRows(weight: Float64Array): number {
+  const sum = weight.reduce((total, value) => total + value, 0);
+  return sum ** 2 / weight.reduce((total, value) => total + value ** 2, 0);
+}
+
 const joinScores = (labels: LabelTable, scores: ScoreTable): JoinedPairs | JoinedAbsolutes =>
   labels.kind === 'pair' ? joinPairs(labels, scores) : joinAbsolutes(labels, scores);
 
@@ -133,13 +149,26 @@ export function nothingRead(file: string, what: string, report: RowsReport): str
 }
 
 /** What of the rows a reader should know, one sentence each. */
-export function rowWarnings({ labels, scores, labelsOnly, scoresOnly, errors }: JudgedRows): string[] {
+export function rowWarnings({
+  labels,
+  scores,
+  labelsOnly,
+  scoresOnly,
+  matched,
+  effectiveRows,
+  errors,
+}: JudgedRows): string[] {
   const warnings = [...rowsWarnings('Labels', labels), ...rowsWarnings('Scores', scores)];
   const say = (count: number, what: string) => count > 0 && warnings.push(`${count} ${what}.`);
   say(labels.unlabelled, 'rows of the labels have no judgement');
   say(labels.otherKind, 'rows of the labels are of the other kind (pairs or items) and were left out');
   say(labelsOnly.count, `judged rows have no score (${labelsOnly.examples.slice(0, 3).join(', ')})`);
   say(scoresOnly.count, `scores have no judged row (${scoresOnly.examples.slice(0, 3).join(', ')})`);
+  if (effectiveRows !== undefined) {
+    warnings.push(
+      `Rows count as one over their propensity: ${matched} of them say as much as ${Math.round(effectiveRows)} drawn by lot.`,
+    );
+  }
   if (errors !== undefined) warnings.push(`The refused rows are in ${errors}.`);
   return warnings;
 }

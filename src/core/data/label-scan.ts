@@ -1,10 +1,22 @@
 import { LIMITS } from '../limits.js';
 import type { GroupBounds, LabelTableBuilder } from './label-table.js';
-import { ROW_TYPES } from './parse-row.js';
-import { equalsText, FieldTable, scanPlainString, skipSpace, skipString } from './scan.js';
+import { isPropensity, ROW_TYPES } from './parse-row.js';
+import { equalsText, FieldTable, scanNumber, scanPlainString, skipSpace, skipString } from './scan.js';
 
-const FIELDS = ['id', 'type', 'left', 'right', 'context', 'prompt_id', 'labels', 'label', 'groups', 'task'] as const;
-const [ID, TYPE, LEFT, RIGHT, CONTEXT, PROMPT_ID, LABELS, LABEL, GROUPS, TASK] = FIELDS.keys();
+const FIELDS = [
+  'id',
+  'type',
+  'left',
+  'right',
+  'context',
+  'prompt_id',
+  'labels',
+  'label',
+  'groups',
+  'task',
+  'propensity',
+] as const;
+const [ID, TYPE, LEFT, RIGHT, CONTEXT, PROMPT_ID, LABELS, LABEL, GROUPS, TASK, PROPENSITY] = FIELDS.keys();
 /** Fields a row must have to be taken here; the parser names what is missing. */
 const REQUIRED = bits(ID, TYPE, LEFT, RIGHT);
 
@@ -48,6 +60,8 @@ export class LabelScanner {
   private votes = 0;
   private left = 0;
   private ties = 0;
+  /** 0 where the row has none. */
+  private propensity = 0;
   /** Where the strings of the row start and end; 0 when the row has none. */
   private readonly starts = new Int32Array(FIELDS.length);
   private readonly ends = new Int32Array(FIELDS.length);
@@ -75,11 +89,12 @@ export class LabelScanner {
     const cluster = ends[PROMPT_ID] > 0 ? PROMPT_ID : ID;
     table.setCluster(row, bytes, starts[cluster], ends[cluster]);
     if (ends[TASK] > 0) table.setTask(row, bytes, starts[TASK], ends[TASK]);
+    if (this.propensity > 0) table.setPropensity(row, this.propensity);
     for (let i = 0; i < this.groupCount; i++) table.setGroup(row, bytes, i, this.groups[i]);
   }
 
   private scanRow(bytes: Uint8Array, start: number): number {
-    this.groupCount = this.votes = this.left = this.ties = 0;
+    this.groupCount = this.votes = this.left = this.ties = this.propensity = 0;
     this.ends[PROMPT_ID] = this.ends[TASK] = 0;
     let seen = 0;
     let p = skipSpace(bytes, start);
@@ -116,6 +131,8 @@ export class LabelScanner {
         return this.scanLabel(bytes, at);
       case GROUPS:
         return this.scanGroups(bytes, at);
+      case PROPENSITY:
+        return this.scanPropensity(bytes, at);
       default:
         return this.scanName(field, bytes, at);
     }
@@ -166,6 +183,13 @@ export class LabelScanner {
     if (!isLeft && !equalsText(bytes, at + 1, end - 1, LABEL_RIGHT)) return -1;
     this.addVote(isLeft ? 1 : 0);
     return end;
+  }
+
+  private scanPropensity(bytes: Uint8Array, at: number): number {
+    const end = scanNumber(bytes, at);
+    if (end < 0) return -1;
+    this.propensity = Number(Buffer.from(bytes.subarray(at, end)).toString('latin1'));
+    return isPropensity(this.propensity) ? end : -1;
   }
 
   private addVote(vote: number): void {

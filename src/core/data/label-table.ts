@@ -12,6 +12,8 @@ interface LabelTableBase {
   readonly task: CodedColumn;
   /** By name, without the prefix `groups.`. */
   readonly groups: ReadonlyMap<string, CodedColumn>;
+  /** How probable it was that each row would be asked for, 1 where it does not say; absent where none does. */
+  readonly propensity?: Float64Array;
 }
 
 /** Judged pairs as columns: what statistics read, some 60 bytes a row beside its id. */
@@ -54,6 +56,7 @@ export class LabelTableBuilder {
   private readonly groupOrder: number[] = [];
   /** votesLeft, votesRight, ties; or score, ratings. */
   private readonly numbers = [new NumberColumn(), new NumberColumn(), new NumberColumn()] as const;
+  private propensities: NumberColumn | undefined;
   private kind: DataRow['kind'] | undefined;
 
   /** @param wanted - kind of the rows to keep; without it, that of the first row with a judgement */
@@ -78,6 +81,7 @@ export class LabelTableBuilder {
     const cluster = Buffer.from(row.promptId);
     this.clusters.set(index, cluster, 0, cluster.byteLength);
     if (row.task !== undefined) this.setTask(index, Buffer.from(row.task));
+    if (row.propensity !== undefined) this.setPropensity(index, row.propensity);
     let position = 0;
     for (const [name, value] of row.groups) {
       const bytes = Buffer.from(name + value);
@@ -116,6 +120,12 @@ export class LabelTableBuilder {
     this.clusters.set(row, bytes, start, end);
   }
 
+  setPropensity(row: number, propensity: number): void {
+    this.propensities ??= new NumberColumn();
+    this.propensities.fillTo(row, 1);
+    this.propensities.push(propensity);
+  }
+
   setTask(row: number, bytes: Uint8Array, start = 0, end = bytes.byteLength): void {
     this.tasks.set(row, bytes, start, end);
   }
@@ -134,8 +144,11 @@ export class LabelTableBuilder {
   finish(): LabelTable {
     const count = this.ids.size;
     const [first, second, third] = this.numbers.map((column) => column.finish());
+    this.propensities?.fillTo(count, 1);
+    const propensity = this.propensities?.finish();
     const base = {
       count,
+      ...(propensity && { propensity }),
       ids: this.ids,
       cluster: this.clusters.finish(count),
       task: this.tasks.finish(count),

@@ -46,7 +46,18 @@ const SPELLED_MODALITIES: ReadonlyMap<string, Modality> = new Map(
   MODALITIES.flatMap((modality) => modalitySpellings(modality).map((spelling) => [spelling, modality] as const)),
 );
 
-const COMMON_FIELDS = ['id', 'type', 'context', 'task', 'modality', 'prompt_id', 'groups', 'raters', 'label'];
+const COMMON_FIELDS = [
+  'id',
+  'type',
+  'context',
+  'task',
+  'modality',
+  'prompt_id',
+  'groups',
+  'raters',
+  'label',
+  'propensity',
+];
 const PAIR_FIELDS = new Set([...COMMON_FIELDS, 'left', 'right', 'chosen', 'rejected', 'labels']);
 const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', 'ratings', 'aux']);
 const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS, 'messages']);
@@ -207,8 +218,21 @@ function parseCommon(fields: RowFields, id: string, type: RowType, judged: { fie
     promptId: identifier(fields, 'prompt_id') ?? id,
     groups: parseGroups(fields),
     raters: parseRaters(fields, judged),
+    propensity: parsePropensity(fields),
   };
 }
+
+function parsePropensity(fields: RowFields): number | undefined {
+  const propensity = optionalNumber(fields, 'propensity');
+  if (propensity === undefined || isPropensity(propensity)) return propensity;
+  throw invalid('propensity', `must be from ${LEAST_PROPENSITY} to 1`, propensity);
+}
+
+/** Whether a number can be how probable it was that a row would be asked for. */
+export const isPropensity = (value: number): boolean => value >= LEAST_PROPENSITY && value <= 1;
+
+/** One row in a pool of a billion. */
+export const LEAST_PROPENSITY = 1e-9;
 
 /** `modality`, an absolute row's `item`, and the modality within `type`, which must not contradict each other. */
 function parseModality(fields: RowFields, type: RowType): Modality | undefined {

@@ -21,6 +21,8 @@ interface RowBase {
   readonly groups: ReadonlyMap<string, string>;
   /** One name for each vote or rating; absent when raters are anonymous. */
   readonly raters?: readonly string[];
+  /** How probable it was that this row would be asked for, above 0: what `hpsv3 select` chose is no fair sample without it. */
+  readonly propensity?: number;
 }
 
 /** Two items of one prompt, and which of them raters preferred. */

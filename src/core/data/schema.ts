@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
-import { NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
+import { isPropensity, LEAST_PROPENSITY, NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
 
 /**
  * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
@@ -60,6 +60,9 @@ const common = {
   prompt_id: optional(identifier).describe('The cluster: rows that share a prompt'),
   groups: optional(z.record(z.string(), optional(z.string()))),
   raters: optional(raters).describe('One name for each vote or rating'),
+  propensity: optional(orText(z.number().min(LEAST_PROPENSITY).max(1), isPropensity)).describe(
+    'How probable it was that this row would be asked for; it counts as one over that',
+  ),
 };
 
 /** A pair and its votes: 1 left preferred, 0 right, 0.5 tie; `label` instead of `labels` is one judgement, possibly soft. */

@@ -2,7 +2,7 @@ import { uncalibrated } from '../calibration/scale-task.js';
 import type { NamedStatistic } from '../calibration/task.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
-import type { Clusters } from '../stats/statistic.js';
+import { type Clusters, type Statistic, weighted } from '../stats/statistic.js';
 import type { Predictions } from './predictions.js';
 
 /** A statistic with what a comparison must know of it. */
@@ -40,10 +40,12 @@ export function judge(
     const actual = take(joined.score);
     const logits = take(joined.logit);
     const predicted = take(values);
+    const weight = joined.weight && take(joined.weight);
+    const counting = (statistic: Statistic) => (weight ? weighted(statistic, weight) : statistic);
     const statistics = ABSOLUTE_METRICS.map(({ id, direction, prepare }) => ({
       id,
       direction,
-      statistic: prepare({ predicted: calibrated ? predicted : uncalibrated(logits, id), actual }),
+      statistic: counting(prepare({ predicted: calibrated ? predicted : uncalibrated(logits, id), actual })),
     }));
     return { statistics, clusters };
   }

@@ -104,6 +104,15 @@ export function ofSubset(statistic: Statistic, rows: ArrayLike<number>): Statist
   return result;
 }
 
+/** The statistic where each row counts so much more, whatever else it counts. */
+export function weighted(statistic: Statistic, weight: Float64Array): Statistic {
+  const product = new Float64Array(weight.length);
+  return (weights) => {
+    for (let i = 0; i < product.length; i++) product[i] = weight[i] * (weights === undefined ? 1 : weights[i]);
+    return statistic(product);
+  };
+}
+
 /** `a - b` under the same weights: null where either is undefined. */
 export function differenceOf(a: Statistic, b: Statistic): Statistic {
   const less =

@@ -77,7 +77,8 @@ describe('readLabels', () => {
   });
 
   it('reads in any pieces what the strict parser reads, whatever is done to the bytes', async () => {
-    const base = Buffer.from(`${ROWS.join('\n')}\n`);
+    const chosen = '{"id":"h","type":"pair","left":"l","right":"r","labels":[1],"propensity":0.25}';
+    const base = Buffer.from(`${[...ROWS, chosen].join('\n')}\n`);
     const edit = fc.record({
       at: fc.nat(base.length - 1),
       bytes: fc.oneof(
@@ -285,6 +286,7 @@ describe('the zod schemas', () => {
       'ratings',
       'aux',
       'prompt_id',
+      'propensity',
       'logit',
       'winner',
       'confidence',

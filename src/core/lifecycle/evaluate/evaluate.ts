@@ -36,6 +36,7 @@ import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.
 import { type Run, runOf, startStage } from '../../run.js';
 import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
+import { weighted } from '../../stats/statistic.js';
 import { TOOL } from '../../version.js';
 
 export interface EvaluateOptions extends Run {
@@ -264,8 +265,15 @@ async function reliability(
 }
 
 async function ceilingOf(joined: JoinedPairs, bootstrap: BootstrapOptions) {
-  const { votesLeft: positive, votesRight: negative, ties, cluster, clusterCount } = joined;
-  const statistic = prepareVoteCeiling({ positive, negative, ties });
+  const { votesLeft, votesRight, cluster, clusterCount, weight } = joined;
+  // Agreement is of the votes that were cast, however much their row counts.
+  const cast = (votes: Float64Array) => (weight ? votes.map((count, row) => count / weight[row]) : votes);
+  const ceiling = prepareVoteCeiling({
+    positive: cast(votesLeft),
+    negative: cast(votesRight),
+    ties: cast(joined.ties),
+  });
+  const statistic = weight ? weighted(ceiling, weight) : ceiling;
   const clusters = { of: cluster, count: clusterCount };
   return (await figuresOf([{ id: 'ceiling', statistic }], clusters, bootstrap))['ceiling'];
 }
