@@ -362,6 +362,9 @@ export type {
   ScorerOptions,
 } from './core/scoring/scorer.js';
 export type { BatchTaken } from './core/scoring/stage.js';
+export type { SelectionMethod } from './core/selection/acquisition.js';
+export type { SelectionDocument, SelectReplayDocument } from './core/selection/document.js';
+export type { ReplayMetric } from './core/selection/replay.js';
 export type { ServerLog } from './core/serving/log.js';
 export type { FileSource as ModelFileSource, LoadOptions, ModelSource } from './core/serving/model.js';
 export type { Scope } from './core/serving/scopes.js';

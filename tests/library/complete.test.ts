@@ -25,7 +25,7 @@ describe('the library and the command line', () => {
     const without = commands.filter(
       (file) => !/override readonly report = /.test(readFileSync(`${PROJECT}src/commands/${file}`, 'utf8')),
     );
-    // A profile is a document with a schema of its own, and the worker prints no report.
-    expect(without.sort()).toEqual(['profile.ts', 'worker.ts']);
+    // Profiles and selections are documents with schemas of their own, and the worker prints no report.
+    expect(without.sort()).toEqual(['profile.ts', 'select/index.ts', 'select/replay.ts', 'worker.ts']);
   });
 });

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { layoutFlags } from '../../core/cli/data-flags.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatSelection } from '../../core/cli/render-select.js';
 import { memberFlag, shareFlag } from '../../core/cli/select-flags.js';
 import { HpsError } from '../../core/errors.js';
@@ -30,7 +30,7 @@ one over that, so that what was chosen does not pass for a fair sample. \`hpsv3 
     labels: Flags.string({ helpValue: 'FILE', description: 'Labels so far, of these pairs and of others like them' }),
     calibrator: Flags.string({ helpValue: 'FILE', description: 'Calibrator of the scores' }),
     budget: Flags.integer({ required: true, min: 1, max: 10_000_000, description: 'Pairs to ask for' }),
-    out: Flags.string({ required: true, helpValue: 'FILE.jsonl', description: 'The queue, in the order to label it' }),
+    out: outFlag({ required: true, helpValue: 'FILE.jsonl', description: 'The queue, in the order to label it' }),
     method: Flags.option({
       options: SELECTION_METHODS,
       default: SELECT_DEFAULTS.method,

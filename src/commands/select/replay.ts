@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatSelectReplay } from '../../core/cli/render-select.js';
 import { memberFlag, shareFlag } from '../../core/cli/select-flags.js';
 import {
@@ -15,7 +15,7 @@ export default class SelectReplay extends HpsCommand<SelectReplayReport> {
   static override summary = 'Show how many labels a method saves, on labels that are there or on a simulation.';
   static override description =
     `Labels are put away and asked for again, vote by vote: by the method, and by lot. Both learn utilities the same way, with the scores of
-the model, where given, as what is believed beforehand. What counts is how many labels it takes to come --target of the way from none to
+the model, where given, as what is believed beforehand. What counts is how many labels it takes to come --goal of the way from none to
 what all of them say. Intervals resample prompts and replays. Without --labels the votes are simulated.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --labels labels.jsonl --out replay.json',
@@ -30,7 +30,7 @@ what all of them say. Intervals resample prompts and replays. Without --labels t
       dependsOn: ['labels'],
     }),
     member: memberFlag,
-    out: Flags.string({ helpValue: 'FILE.json', description: 'The report as JSON; the curves are drawn beside it' }),
+    out: outFlag({ helpValue: 'FILE.json', description: 'The report as JSON; the curves are drawn beside it' }),
     method: Flags.option({
       options: SELECTION_METHODS.filter((method) => method !== 'random'),
       default: SELECT_REPLAY_DEFAULTS.method,
@@ -42,12 +42,13 @@ what all of them say. Intervals resample prompts and replays. Without --labels t
       description: "What is to come near: Kendall's tau within prompts, or the share of votes decided right",
     })(),
     replays: Flags.integer({ min: 2, max: 10_000, default: SELECT_REPLAY_DEFAULTS.replays, description: 'Replays' }),
-    batch: Flags.integer({
+    'batch-size': Flags.integer({
+      aliases: ['batch'],
       min: 1,
       max: 100_000,
       description: 'Labels asked for at a time; 1 % of the pairs and at least 8 by default',
     }),
-    target: shareFlag('target', 'Share of the way from no labels to all of them; 0.9, and 0.75 of a simulation'),
+    goal: shareFlag('goal', 'Share of the way from no labels to all of them; 0.9, and 0.75 of a simulation'),
     prompts: Flags.integer({
       min: 1,
       max: 10_000,
@@ -68,8 +69,8 @@ what all of them say. Intervals resample prompts and replays. Without --labels t
 
   async run(): Promise<SelectReplayReport> {
     const { flags } = await this.parse(SelectReplay);
-    const { member: members, quiet: _, config: __, ...rest } = flags;
-    const report = await this.follow((run) => replaySelection({ ...rest, members, ...run }));
+    const { member: members, 'batch-size': batch, goal: target, quiet: _, config: __, ...rest } = flags;
+    const report = await this.follow((run) => replaySelection({ ...rest, members, batch, target, ...run }));
     this.log(formatSelectReplay(report));
     return report;
   }

@@ -17,6 +17,7 @@ const FLAGS_OF: Readonly<Record<string, readonly string[]>> = {
   'remote.hosts': ['allow-host'],
   sizes: ['size', 'image-size'],
   statistics: ['stats'],
+  target: ['goal'],
   'training.lr': ['lr'],
   validation: ['val'],
   variants: ['variant'],

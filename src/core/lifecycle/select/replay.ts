@@ -78,22 +78,22 @@ function refuseMissing({ method, metric, members, scores, labels, replays }: Set
   const refuse = (message: string, hint: string): never => {
     throw new HpsError('USAGE', message, { hint });
   };
-  if (method === 'random') refuse('chance is what others are compared with', 'Give --method bt-eig, bald or entropy.');
+  if (method === 'random')
+    refuse('chance is what others are compared with', 'Choose bt-eig, bald or entropy as `method`.');
   if (labels === undefined && (scores !== undefined || members.length > 0)) {
-    refuse('a simulation has no scores', 'Give --labels FILE, or neither scores nor members.');
+    refuse('a simulation has no scores', 'Give `labels`, or neither `scores` nor `members`.');
   }
   if (labels === undefined && metric === 'accuracy') {
     refuse(
       'raters of a simulation never end: there is no share of their votes',
-      'Give --metric kendall, or --labels FILE.',
+      'Choose kendall as `metric`, or give `labels`.',
     );
   }
-  if (method === 'entropy' && scores === undefined)
-    refuse('entropy is of the scores of a model', 'Give --scores FILE.');
+  if (method === 'entropy' && scores === undefined) refuse('entropy is of the scores of a model', 'Give `scores`.');
   if (method === 'bald' && members.length < 2) {
-    refuse('bald is of members that disagree', 'Give --member FILE twice or more, one a model.');
+    refuse('bald is of members that disagree', 'Give `members`: scores of two models or more.');
   }
-  if (replays < 2) refuse('one replay has no spread', 'Give --replays 20.');
+  if (replays < 2) refuse('one replay has no spread', 'Set `replays` to 20.');
 }
 
 /** What is replayed. */
@@ -126,7 +126,7 @@ async function replayed(options: Settled, staged: StagedOutput | null): Promise<
       options.onProgress?.({ stage: 'Replaying', done: Math.round(100 * share), total: 100, unit: 'steps' }),
   });
   const { saving } = found;
-  if (saving.value === null) warnings.push('The target was not reached by both: give a lower --target.');
+  if (saving.value === null) warnings.push('The target was not reached by both: lower `target`.');
   else if (saving.ci === null) warnings.push('In too many resamples the target is not reached for an interval.');
   else if (saving.ci[0] <= 0) warnings.push('The interval of the saving includes 0: these labels do not show one.');
   const pictures = staged

@@ -106,17 +106,16 @@ function refuseMissing({ method, scores, members, pairs, calibrator, times, labe
   const refuse = (message: string, hint: string): never => {
     throw new HpsError('USAGE', message, { hint });
   };
-  if (pairs === undefined && scores === undefined) refuse('nothing says which pairs there are', 'Give --pairs FILE.');
+  if (pairs === undefined && scores === undefined) refuse('nothing says which pairs there are', 'Give `pairs`.');
   if (pairs === undefined && [labels, times, ...heldOut].some((file) => file !== undefined)) {
-    refuse('labels, times and held-out rows are told apart by the items of pairs', 'Give --pairs FILE.');
+    refuse('labels, times and held-out rows are told apart by the items of pairs', 'Give `pairs`.');
   }
-  if (method === 'entropy' && scores === undefined)
-    refuse('entropy is of the scores of a model', 'Give --scores FILE.');
+  if (method === 'entropy' && scores === undefined) refuse('entropy is of the scores of a model', 'Give `scores`.');
   if (method === 'bald' && members.length < 2) {
     const how = members.length === 0 ? 'no member' : 'one member';
-    refuse(`bald is of members that disagree, and there is ${how}`, 'Give --member FILE twice or more, one a model.');
+    refuse(`bald is of members that disagree, and there is ${how}`, 'Give `members`: scores of two models or more.');
   }
-  if (calibrator !== undefined && scores === undefined) refuse('a calibrator is of scores', 'Give --scores FILE.');
+  if (calibrator !== undefined && scores === undefined) refuse('a calibrator is of scores', 'Give `scores`.');
 }
 
 async function select(staged: StagedOutput, options: Settled, refused: ErrorRows): Promise<SelectionDocument> {
@@ -232,7 +231,7 @@ function calibratedBy(
 ): Float64Array | null {
   if (path === undefined) {
     if (method === 'entropy') {
-      warnings.push('Nothing calibrates the scores: entropies are of sigmoid(logit). Give --calibrator FILE.');
+      warnings.push('Nothing calibrates the scores: entropies are of sigmoid(logit). Give `calibrator`.');
     }
     return logits;
   }
@@ -377,7 +376,7 @@ const nothingLeft = (pool: Pool, { labelled, unscored }: { labelled: number; uns
     [heldOut, 'held out'],
   ].flatMap(([rows, what]) => (Number(rows) > 0 ? [`${rows} ${what}`] : []));
   return new HpsError('DATA_INVALID', `none of ${count} pairs is left to ask for: ${why.join(', ')}`, {
-    hint: 'Give more pairs, or raise --votes-per-pair.',
+    hint: 'Give more pairs, or raise `votesPerPair`.',
     details: { count, labelled, unscored, duplicates, heldOut },
   });
 };
