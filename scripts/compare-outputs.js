@@ -119,16 +119,18 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 /** Times in a sentence, which no two runs share. */
 const withoutTimes = (text) => text.replace(/\d[\d.]* m?s\b/g, 'N ms');
 
-/** Hashes of artifacts by the artifacts' names: a hash of a file that differs says nothing that the file does not say. */
+/** Hashes of artifacts by the artifacts' names, and what is made of them: a hash of a file that differs says nothing that the file does not. */
 const named = (bytes, known) =>
-  withoutTimes(bytes.toString()).replace(/\b[0-9a-f]{64}\b/g, (hash) => known.get(hash) ?? hash);
+  withoutTimes(bytes.toString())
+    .replace(/\b[0-9a-f]{64}\b/g, (hash) => known.get(hash) ?? hash)
+    .replace(/urn:uuid:[0-9a-f-]{36}/g, 'urn:uuid');
 
 async function differencesOf(name, paths, contents, hashes) {
   if (name.endsWith('.onnx')) return modelDifferences(paths, hashes);
   const texts = contents.map((bytes, side) => named(bytes, hashes[side]));
   if (name.endsWith('.json')) return jsonDifferences(...texts.map((text) => JSON.parse(text)));
   if (name.endsWith('.jsonl')) return jsonDifferences(...texts.map((text) => text.trim().split('\n').map(JSON.parse)));
-  if (/\.(md|html|svg|txt)$/.test(name)) return textDifferences(...texts);
+  if (/\.(md|html|svg|txt)$|SHA256SUMS$/.test(name)) return textDifferences(...texts);
   return [{ kind: 'DIFFERENT', text: 'bytes' }];
 }
 
@@ -175,7 +177,7 @@ function jsonDifferences(given, changed, path = '') {
     const found = [];
     for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
       const at = path === '' ? key : `${path}.${key}`;
-      if (MEASURED.test(key)) continue;
+      if (MEASURED.test(key) || (key === 'bytes' && 'sha256' in before)) continue; // nor does the size
       if (!(key in before) && key === 'schema') found.push({ kind: 'schema', text: `${at}: ${after[key]}` });
       else found.push(...jsonDifferences(before[key], after[key], at));
     }
