@@ -10,6 +10,7 @@ import {
   outFlag,
   seedFlag,
 } from '../core/cli/flags.js';
+import { rankFlags, ranksOf } from '../core/cli/rank-flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatFinetune } from '../core/cli/render-finetune.js';
 import { keptRun } from '../core/cli/render-train.js';
@@ -134,6 +135,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     gate: gateFlag,
     'allow-nonfinite': allowNonfiniteFlag,
     config: configFlag,
+    ...rankFlags,
     'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -153,6 +155,8 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
             tokenizer: flags.tokenizer,
             ...(file?.model ? { config: { name: file.name, model: file.model } } : {}),
           };
+    const ranks = ranksOf(flags);
+    this.isFollower = (ranks?.rank ?? 0) > 0;
     const work = (run: Run) =>
       finetuneModel({
         source,
@@ -181,6 +185,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
         device: flags.device,
         threads: flags.threads,
         seed: flags.seed,
+        ranks,
         gate: flags.gate,
         allowNonfinite: flags['allow-nonfinite'],
         force: flags.force,

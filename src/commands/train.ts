@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { cacheFlag, configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import { rankFlags, ranksOf } from '../core/cli/rank-flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatTrain, keptRun } from '../core/cli/render-train.js';
 import { deviceFlag } from '../core/cli/scoring-flags.js';
@@ -47,6 +48,7 @@ export default class Train extends HpsCommand<TrainReport> {
     resume: Flags.boolean({ description: 'Resume the run in --out' }),
     device: deviceFlag(),
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads inside one operator; the cores by default' }),
+    ...rankFlags,
     'allow-host': allowHostFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -63,6 +65,8 @@ export default class Train extends HpsCommand<TrainReport> {
       });
     }
     const { name, model, training } = file;
+    const ranks = ranksOf(flags);
+    this.isFollower = (ranks?.rank ?? 0) > 0;
     const report = await this.follow(
       (run) =>
         trainModel({
@@ -79,6 +83,7 @@ export default class Train extends HpsCommand<TrainReport> {
           device: flags.device,
           threads: flags.threads,
           seed: flags.seed,
+          ranks,
           remote: { hosts: flags['allow-host'] },
           ...run,
         }),

@@ -35,11 +35,13 @@ export const ERROR_CODES = {
   REMOTE_REFUSED: { exit: 2 },
   REMOTE_FAILED: { exit: 2 },
   TOO_FEW_CLUSTERS: { exit: 2 },
+  RANKS_DISAGREE: { exit: 2 },
 
   GATE_FAILED: { exit: 3 },
   NONFINITE_WEIGHTS: { exit: 3 },
   GRADIENT_NONFINITE: { exit: 3 },
   TRAINING_DIVERGED: { exit: 3 },
+  RANK_LOST: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
   SELF_CHECK_FAILED: { exit: 3 },
   CARD_INCOMPLETE: { exit: 3 },

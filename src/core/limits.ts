@@ -167,6 +167,11 @@ export const LIMITS = {
   hubRetryAfterMs: 120_000,
   hubRedirects: 5,
 
+  /** Training in many processes: how long the others are waited for, one message, and floats of a gradient in one piece. */
+  rankWaitMs: 300_000,
+  rankMessageBytes: 64 * MiB,
+  rankPieceFloats: 65_536,
+
   /** Members of one ensemble: more than anybody runs, few enough for a fit to stay fast. */
   ensembleMembers: 64,
 

@@ -36,6 +36,8 @@ export abstract class HpsCommand<T> extends Command {
   protected configFile: ConfigFile | undefined;
   private quiet = false;
   private demoPaths: readonly string[] | undefined;
+  /** Whether another process says what there is to say: this one takes part, and is silent unless it fails. */
+  protected isFollower = false;
 
   /** The schema of what it gives; null where that carries its own. */
   protected readonly report: ReportName | ((report: T) => ReportName) | null = null;
@@ -112,7 +114,7 @@ export abstract class HpsCommand<T> extends Command {
     kept = nothingKept,
     { finishes = false }: { readonly finishes?: boolean } = {},
   ): Promise<R> {
-    const progress = startProgress({ quiet: this.quiet });
+    const progress = startProgress({ quiet: this.quiet || this.isFollower });
     const shown = new Set<string>();
     const onWarning = (warning: string): void => {
       if (shown.has(warning)) return; // told while it happened, and again in the report
@@ -132,6 +134,7 @@ export abstract class HpsCommand<T> extends Command {
 
   /** Says what is worth knowing while the work goes on. */
   protected tell(warning: string): void {
+    if (this.isFollower) return;
     this.warn(warning);
   }
 
@@ -160,6 +163,7 @@ export abstract class HpsCommand<T> extends Command {
 
   /** Plain JSON: oclif would colour it on a terminal. */
   override logJson(json: unknown): void {
+    if (this.isFollower && process.exitCode === undefined) return;
     process.stdout.write(formatJson(json));
   }
 
@@ -169,6 +173,7 @@ export abstract class HpsCommand<T> extends Command {
   }
 
   override log(message = '', ...args: unknown[]): void {
+    if (this.isFollower) return;
     super.log(this.spelled(message), ...args);
   }
 

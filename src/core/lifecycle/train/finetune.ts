@@ -32,6 +32,8 @@ import type { EngineId, TrainingEngine } from '../../training/engines/engine.js'
 import { loadEngine } from '../../training/engines/registry.js';
 import { headKeys } from '../../training/graph/forward.js';
 import { type OpenedForward, openForward } from '../../training/graph/onnx-forward.js';
+import type { RankGroup, RankOptions } from '../../training/ranks/group.js';
+import { followedBy, joined, meetingOf } from '../../training/ranks/joined.js';
 import { type Comparison, compareJudged } from '../../training/run/compare.js';
 import { completeTraining, identityOf, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import type { ModalityData } from '../../training/run/dataset.js';
@@ -101,6 +103,8 @@ export interface FinetuneOptions extends Run {
   readonly force?: boolean;
   /** Folder for log and state, kept and resumable; a temporary one by default. */
   readonly run?: string;
+  /** The place of this process among several that train together; without it, it trains alone. */
+  readonly ranks?: RankOptions;
   /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
   readonly remote?: RemoteFileOptions;
   /** Goes on where the run in `run` was stopped. */
@@ -195,7 +199,8 @@ export function finetuneModel(given: FinetuneOptions): Promise<FinetuneReport> {
 
 async function finetuneLocally(given: FinetuneOptions): Promise<FinetuneReport> {
   const options = await settled(given);
-  const { run } = options;
+  const { run, ranks } = options;
+  if (ranks && ranks.rank > 0) return finetuneBeside(options);
   if (run === undefined) return finetuneLocked(options);
   const existed = existsSync(run);
   return withLockedFolder(run, () => {
@@ -204,6 +209,15 @@ async function finetuneLocally(given: FinetuneOptions): Promise<FinetuneReport> 
     if (anew) options.onWarning?.(`${basename(run)} has no saved state: the run begins anew.`);
     return finetuneLocked({ ...options, resume: options.resume && !anew });
   });
+}
+
+/** Of a process that takes part in the training of rank 0, which alone writes. */
+function finetuneBeside(asked: Settled): Promise<FinetuneReport> {
+  const { run, resume } = asked;
+  const options = { ...asked, resume: resume && run !== undefined && hasState(run) };
+  return withErrorRows(undefined, { force: false, inputs: [] }, (refused) =>
+    finetuneInto({ release: null, checkpoint: null, refused }, options),
+  );
 }
 
 async function finetuneLocked(options: Settled): Promise<FinetuneReport> {
@@ -228,7 +242,8 @@ async function finetuneLocked(options: Settled): Promise<FinetuneReport> {
 
 /** Where the results go, kept from before the training. */
 interface Places {
-  readonly release: ModelRelease;
+  /** Null where another process writes. */
+  readonly release: ModelRelease | null;
   /** Null where no checkpoint is asked for. */
   readonly checkpoint: StagedOutput | null;
   /** Rows that were left out. */
@@ -251,7 +266,7 @@ function finetuneInto(places: Places, options: Settled): Promise<FinetuneReport>
         });
       }
       const run = options.run ?? join(folder, 'run');
-      mkdirSync(run, { recursive: true });
+      if (places.release) mkdirSync(run, { recursive: true });
       const source = {
         path,
         file,
@@ -309,6 +324,14 @@ interface Sets {
   readonly errors: string | null;
 }
 
+interface Session {
+  readonly trainer: Trainer;
+  readonly parameters: Parameters;
+  readonly config: TrainingConfig;
+  readonly fingerprint: string;
+  readonly ranks: RankGroup | null;
+}
+
 class Finetuning {
   private readonly opened: OpenedForward;
   private readonly warnings: string[] = [];
@@ -351,6 +374,8 @@ class Finetuning {
       loraRank: options.training.lora_rank,
     });
     const config = this.configFor(sets.train, parameters.count);
+    const fingerprint = await this.fingerprintOf(config);
+    const ranks = await joined(options.ranks, { meeting: meetingOf(options.out), fingerprint, ...options });
     const { modality } = forward;
     const text = metadataOf(this.source.model, TOKENIZER_KEY);
     const trainer = new Trainer({
@@ -364,21 +389,24 @@ class Finetuning {
       validation: [validation],
       maskToken: text === undefined ? null : maskTokenOf(parseTokenizer(Buffer.from(text), 'tokenizer.json')),
       onWarning: options.onWarning,
+      ranks,
     });
-    const oldEvaluator = old
-      ? await Evaluator.open(forward, old, {
-          ...engineOptions,
-          slabs: parameters.slabsOf.get(modality)!,
-          pairs: trainer.pairsPerRun,
-        })
-      : null;
+    const oldEvaluator =
+      old && this.places.release
+        ? await Evaluator.open(forward, old, {
+            ...engineOptions,
+            slabs: parameters.slabsOf.get(modality)!,
+            pairs: trainer.pairsPerRun,
+          })
+        : null;
     try {
       const judge = async () => ({
-        fresh: (await trainer.evaluate()).judged[0],
+        fresh: (await trainer.judge()).judged[0],
         old: oldEvaluator && (await oldEvaluator.judge(parameters.feeds(true))),
       });
-      const before = await judge();
-      const outcome = await this.train(trainer, parameters, config);
+      const before = this.places.release && (await judge());
+      const outcome = await this.train({ trainer, parameters, config, fingerprint, ranks });
+      if (before === null) return await ranks!.conclude<FinetuneReport>();
       if (outcome.best) await this.takeBest(parameters, outcome.best.file);
       const after = await judge();
       const gained = await compareJudged(before.fresh, after.fresh, options);
@@ -386,7 +414,7 @@ class Finetuning {
       this.refuseForgetting(forgotten);
       const helped = gained.auc.verdict === 'better';
       if (!helped) this.warn('Fine-tuning did not help: the held-out AUC did not rise by more than chance.');
-      return await this.write(parameters, config, {
+      const report = await this.write(parameters, config, {
         modality,
         engine: options.engine.id,
         device: options.device,
@@ -406,7 +434,10 @@ class Finetuning {
         ...sets.leftOut,
         errors: sets.errors,
       });
+      await ranks?.conclude(report);
+      return report;
     } finally {
+      ranks?.close();
       await trainer.release();
       await oldEvaluator?.release();
     }
@@ -496,11 +527,17 @@ class Finetuning {
     };
   }
 
-  private async train(trainer: Trainer, parameters: Parameters, config: TrainingConfig): Promise<TrainingOutcome> {
+  /** Identifies what the run is started with, so that a state is not put into another. */
+  private async fingerprintOf(config: TrainingConfig): Promise<string> {
     const { options, source } = this;
     const hashes = await Promise.all(
       [...source.files, ...labelFiles(options)].map(async (path) => (await hashFile(path)).sha256),
     );
+    return sha256Hex(Buffer.from(JSON.stringify([identityOf(config), options.seed, options.train, hashes])));
+  }
+
+  private async train({ trainer, parameters, config, fingerprint, ranks }: Session): Promise<TrainingOutcome> {
+    const { options, source } = this;
     const outcome = await trainSession({
       folder: source.run,
       engine: options.engine.id,
@@ -510,11 +547,12 @@ class Finetuning {
       config,
       seed: options.seed,
       resume: options.resume,
-      fingerprint: sha256Hex(Buffer.from(JSON.stringify([identityOf(config), options.seed, options.train, hashes]))),
+      fingerprint,
       writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
-      ...runOf(options),
+      ranks,
+      ...followedBy(ranks, options),
     });
-    if (options.run !== undefined) await drawTrainingCurve(source.run);
+    if (options.run !== undefined && this.places.release) await drawTrainingCurve(source.run);
     if (outcome.ended === 'not-finite' && !outcome.best)
       throw diverged(outcome, 'Lower `training.lr`. Nothing was written.');
     return outcome;
@@ -548,7 +586,8 @@ class Finetuning {
     facts: Omit<FinetuneReport, 'out' | 'sha256' | 'bytes' | 'checkpoint' | 'gate' | 'lineage' | 'warnings'>,
   ): Promise<FinetuneReport> {
     const { options, source, warnings } = this;
-    const { release, checkpoint } = this.places;
+    const { checkpoint } = this.places;
+    const release = this.places.release!;
     const origin = 'model' in options.source ? source.files : [options.source.checkpoint];
     const lineage = startLineage(
       { step: 'finetune', options: this.lineageOptions(config) },

@@ -35,6 +35,8 @@ import { bytesOf } from '../../tensor/values.js';
 import { onnxruntimeEngine } from '../../training/engines/onnxruntime.js';
 import { observeBatchNorms } from '../../training/graph/batch-norm.js';
 import { buildForward, type ForwardModel } from '../../training/graph/forward.js';
+import type { RankOptions } from '../../training/ranks/group.js';
+import { followedBy, joined, meetingOf } from '../../training/ranks/joined.js';
 import { ItemBatch } from '../../training/run/batch.js';
 import { completeTraining, identityOf, type TrainingConfig, type TrainingSettings } from '../../training/run/config.js';
 import { type ModalityData, streamsOf } from '../../training/run/dataset.js';
@@ -79,6 +81,8 @@ export interface TrainOptions extends Run {
   readonly threads?: number;
   /** Goes on where the run in `out` was stopped. */
   readonly resume?: boolean;
+  /** The place of this process among several that train together; without it, it trains alone. */
+  readonly ranks?: RankOptions;
   /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
   readonly remote?: RemoteFileOptions;
   /** Replace the run in `out`. */
@@ -135,7 +139,12 @@ export function trainModel(given: TrainOptions): Promise<TrainReport> {
 
 function trainLocally(given: TrainOptions): Promise<TrainReport> {
   const asked = settled(given);
-  const { out, resume, force, data, validation } = asked;
+  const { out, resume, force, data, validation, ranks } = asked;
+  if (ranks && ranks.rank > 0) {
+    // Rank 0 alone writes; whether there is something to resume is plain to all before it does.
+    const options = { ...asked, resume: resume && hasState(out) };
+    return withErrorRows(undefined, { force: false, inputs: [] }, (refused) => trainInto(options, refused));
+  }
   const existed = existsSync(out);
   return withLockedFolder(out, () => {
     const anew = resume && beginsAnew(out, existed, asked);
@@ -178,6 +187,9 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
     });
     const read = new Set(parameters.tensors().keys());
     await verifyUnread(checkpoint.tensors, read, options.signal); // they are written out with every state
+    const fingerprint = await fingerprintOf(options);
+    const ranks = await joined(options.ranks, { meeting: meetingOf(out), fingerprint, ...options });
+    const run = followedBy(ranks, options);
     const trainer = new Trainer({
       engine: onnxruntimeEngine,
       device: parseDevice(options.device),
@@ -190,6 +202,7 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
       validation,
       maskToken: tokenizer ? maskTokenOf(tokenizer) : null,
       onWarning: options.onWarning,
+      ranks,
     });
     try {
       const writeCheckpoint = (name: string): Promise<void> =>
@@ -204,18 +217,20 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
         config: config.training,
         seed,
         resume: options.resume,
-        fingerprint: await fingerprintOf(options),
+        fingerprint,
         about: { model: config.model, examples },
         prepare: () => openFolder(options, tokenizer),
         writeCheckpoint,
-        ...runOf(options),
+        ranks,
+        ...run,
       });
+      if (ranks && ranks.rank > 0) return await ranks.conclude<TrainReport>();
       if (outcome.best) copyFileSync(join(out, outcome.best.file), join(out, CHECKPOINT_FILE));
       else if (outcome.ended !== 'not-finite') await writeCheckpoint(CHECKPOINT_FILE);
       await drawTrainingCurve(out);
       refuseDiverged(outcome);
       const { sha256 } = await hashFile(join(out, CHECKPOINT_FILE));
-      return {
+      const report: TrainReport = {
         out: basename(out),
         ...outcome,
         checkpoint: { name: CHECKPOINT_FILE, sha256 },
@@ -226,7 +241,10 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
         errors,
         device: options.device,
       };
+      await ranks?.conclude(report);
+      return report;
     } finally {
+      ranks?.close();
       await trainer.release();
     }
   } finally {

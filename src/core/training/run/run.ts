@@ -4,6 +4,7 @@ import { outputError } from '../../bytes/output-error.js';
 import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
+import type { RankGroup } from '../ranks/group.js';
 import type { Parameters } from '../update/parameters.js';
 import type { TrainingConfig } from './config.js';
 import { recordEnvironment } from './environment-file.js';
@@ -25,6 +26,8 @@ export interface TrainingRunOptions extends Run {
   readonly header: Readonly<Record<string, unknown>>;
   /** Writes the model as it is now under a name in the folder. */
   readonly writeCheckpoint: (name: string) => Promise<void>;
+  /** The other processes that take part; rank 0 alone writes. */
+  readonly ranks?: RankGroup | null;
 }
 
 export interface TrainingOutcome {
@@ -43,9 +46,9 @@ export const isCheckpointName = (name: string): boolean => /^step-\d{7,}\.safete
 
 /** Trains until the last step, until patience ends, or until the loss is no number. State, log, kept checkpoints and what it ran on lie in `folder`. */
 export async function runTraining(options: TrainingRunOptions): Promise<TrainingOutcome> {
-  const { folder, engine, device, progress } = options;
+  const { folder, engine, device, progress, ranks } = options;
   const run = new TrainingRun(options);
-  await recordEnvironment(folder, { step: progress.step, engine, device });
+  if (!ranks || ranks.rank === 0) await recordEnvironment(folder, { step: progress.step, engine, device });
   return run.go();
 }
 
@@ -56,9 +59,11 @@ class TrainingRun {
   /** Of the last step. */
   private learningRate = 0;
   private readonly log: RunLog;
+  private readonly writes: boolean;
 
   constructor(private readonly options: TrainingRunOptions) {
-    this.log = new RunLog(options.folder, options.header, options.progress.step);
+    this.writes = !options.ranks || options.ranks.rank === 0;
+    this.log = new RunLog(options.folder, options.header, options.progress.step, this.writes);
     this.auc = options.progress.best[0]?.auc ?? null;
   }
 
@@ -118,7 +123,8 @@ class TrainingRun {
         return await trainer.runSteps(this.untilBoundary);
       } catch (error) {
         const halved = Math.floor(trainer.pairsPerRun / 2);
-        if (!(error instanceof HpsError) || error.code !== 'MODEL_OUT_OF_MEMORY' || halved < 1) throw error;
+        const isMemory = error instanceof HpsError && error.code === 'MODEL_OUT_OF_MEMORY';
+        if (!isMemory || halved < 1 || this.options.ranks) throw error;
         await trainer.shrink(halved);
         progress.pairsPerRun = halved;
         onWarning?.(`Out of memory: ${halved} pairs in a run from step ${trainer.step + 1} on, and more runs a step.`);
@@ -144,6 +150,7 @@ class TrainingRun {
     );
     progress.best = kept.slice(0, config.keep_top);
     if (!progress.best.some(({ step }) => step === progress.step)) return true;
+    if (!this.writes) return true;
     await writeCheckpoint(checkpointName(progress.step));
     for (const { step } of kept.slice(config.keep_top)) rmSync(join(folder, checkpointName(step)), { force: true });
     return true;
@@ -153,7 +160,7 @@ class TrainingRun {
     const { trainer, progress } = this.options;
     await trainer.settle();
     progress.lossScale = trainer.lossScale?.state;
-    return writeState(this.options.folder, this.options.parameters, this.options.progress);
+    if (this.writes) await writeState(this.options.folder, this.options.parameters, this.options.progress);
   }
 
   private add({ losses, gradientNorm, learningRate }: StepReport): void {
@@ -200,18 +207,26 @@ interface LogLine extends Record<string, unknown> {
 class RunLog {
   private readonly path: string;
 
-  constructor(folder: string, header: Readonly<Record<string, unknown>>, step: number) {
+  constructor(
+    folder: string,
+    header: Readonly<Record<string, unknown>>,
+    step: number,
+    private readonly writes: boolean,
+  ) {
     this.path = join(folder, LOG_FILE);
+    if (!writes) return;
     const kept =
       step > 0 && existsSync(this.path) ? readLog(folder).filter((line) => (line.step ?? 0) <= step) : [header];
     this.guard(() => writeFileSync(this.path, kept.map((line) => `${JSON.stringify(line)}\n`).join('')));
   }
 
   write(line: LogLine): void {
+    if (!this.writes) return;
     this.guard(() => appendFileSync(this.path, `${JSON.stringify(line)}\n`));
   }
 
   aucAt(step: number): Partial<Record<Modality, number | null>> {
+    if (!this.writes) return {};
     const lines = readFileSync(this.path, 'utf8')
       .trimEnd()
       .split('\n')

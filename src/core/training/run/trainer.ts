@@ -1,4 +1,5 @@
 import type { BoundGraph } from '../../autodiff/types.js';
+import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import type { EngineOptions, LossModel, TrainingEngine } from '../engines/engine.js';
@@ -8,7 +9,9 @@ import { LOSS_SCALE, LossScale, type LossScaleState } from '../graph/half-precis
 import { buildLossModel, embeddingWidth } from '../graph/loss-model.js';
 import { AUXILIARY, type Auxiliary, type LossWeights } from '../graph/losses.js';
 import { residualBranches } from '../graph/residual.js';
-import { HostUpdate } from '../update/host-update.js';
+import { type LossSums, sumAlong } from '../ranks/chain.js';
+import type { RankGroup } from '../ranks/group.js';
+import { type HeldGradients, HostUpdate } from '../update/host-update.js';
 import type { Parameters } from '../update/parameters.js';
 import { learningRate, TurnTaker } from '../update/schedule.js';
 import { type BatchOptions, BatchSource, classWeights } from './batch.js';
@@ -31,6 +34,8 @@ export interface TrainerOptions extends EngineOptions {
   /** Where weights are updated; by default the best for the device. */
   readonly update?: UpdatePlace;
   readonly onWarning?: (note: string) => void;
+  /** The other processes that take part in every step; null for this one alone. */
+  readonly ranks?: RankGroup | null;
 }
 
 /** What one step did. */
@@ -89,6 +94,8 @@ export class Trainer {
   lossScale: LossScale | null = null;
   /** Null where weights are not on the device between runs. */
   private resident: ResidentUpdate | null = null;
+  /** Gradients of this process' runs that wait for the sum of those before. */
+  private held: HeldGradients[] = [];
 
   constructor(private readonly options: TrainerOptions) {
     const { config, train, parameters } = options;
@@ -125,6 +132,7 @@ export class Trainer {
 
   /** Goes on with fewer pairs in a run of the graph, and more runs a step. */
   async shrink(pairsPerRun: number): Promise<void> {
+    if (this.options.ranks) throw new RangeError('runs of a step are shared out among processes');
     await this.close();
     this.resident?.discard();
     this.host.discard();
@@ -149,7 +157,8 @@ export class Trainer {
 
   private async start(): Promise<Setup> {
     const { parameters, config } = this.options;
-    const setup = await setUp(this.options);
+    if (this.options.ranks) this.assertDivisible(this.options.ranks);
+    const setup = await setUp(this.options.ranks ? { ...this.options, update: 'host' } : this.options);
     if (setup.update === 'device')
       this.resident = new ResidentUpdate(parameters, optimizerSettings(config), this.options);
     if (setup.update === 'device' && (config.steps_per_run ?? 1) > 1)
@@ -212,17 +221,47 @@ export class Trainer {
     const runs = this.runsPerStep;
     const losses = new Map<string, number>();
     const modalities: Modality[] = [];
+    const { ranks } = this.options;
+    const share = runs / (ranks?.size ?? 1);
+    const ownLosses: Map<string, number>[] = [];
     for (let run = 0; run < runs; run++) {
       const { stream, turn } = this.turns.next();
+      modalities.push(this.streams[stream].modality);
+      if (Math.floor(run / share) !== (ranks?.rank ?? 0)) continue; // another process' run
       const lane = await this.lane(stream);
       const outputs = await lane.run(turn);
-      modalities.push(lane.stream.modality);
-      for (const [name, loss] of lossesOf(outputs)) losses.set(name, (losses.get(name) ?? 0) + loss / runs);
+      ownLosses.push(new Map(Array.from(lossesOf(outputs), ([name, loss]) => [name, loss / runs])));
     }
+    if (ranks) await this.sumAlong(ranks, losses, ownLosses);
+    else addLosses(losses, ownLosses);
     const lr = this.learningRate(this.step);
     const factor = 1 / (runs * this.scale);
     const gradientNorm = this.resident ? await this.resident.update(lr, factor) : this.host.update(lr);
     return this.report({ losses, learningRate: lr, gradientNorm, modalities, pairs: runs * this.pairsPerRun });
+  }
+
+  /** The total of all processes, with the bits that one process gives it. */
+  private async sumAlong(ranks: RankGroup, losses: LossSums, ownLosses: readonly LossSums[]): Promise<void> {
+    const { states } = this.options.parameters;
+    const lengthOf = (name: string): number => states.find(({ slab }) => slab.name === name)!.slab.length;
+    if (ranks.rank === 0) addLosses(losses, ownLosses);
+    const later = ranks.rank === 0 ? [] : ownLosses;
+    await sumAlong(ranks, this.host, this.held, { losses, ownLosses: later, lengthOf });
+    this.held = [];
+  }
+
+  private assertDivisible({ size }: RankGroup): void {
+    const runs = this.runsPerStep;
+    if (runs % size === 0) return;
+    const { batch_size } = this.options.config;
+    throw new HpsError(
+      'CONFIG_INVALID',
+      `${size} processes cannot share ${runs} ${runs === 1 ? 'run' : 'runs'} of a step alike`,
+      {
+        hint: `Set training.micro_batch_size so that the ${batch_size} pairs of a step are a multiple of ${size} runs${batch_size % size === 0 ? `: ${batch_size / size}, say` : ''}.`,
+        details: { runs, processes: size },
+      },
+    );
   }
 
   /** Of a step, counted from 0. */
@@ -264,7 +303,13 @@ export class Trainer {
       const { outputs, gradients } = await session.run(
         feedsOf(session, this.batchFeeds(source), parameters.feeds(false)),
       );
-      this.host.add(gradients, 1 / (this.runsPerStep * this.scale));
+      const factor = 1 / (this.runsPerStep * this.scale);
+      if ((this.options.ranks?.rank ?? 0) === 0) this.host.add(gradients, factor);
+      else
+        this.held.push({
+          gradients: new Map(Array.from(gradients, ([name, values]) => [name, values.slice()])),
+          factor,
+        });
       return outputs;
     };
     return { stream, run, release: () => session.release() };
@@ -314,8 +359,21 @@ export class Trainer {
     return result;
   }
 
-  /** Pair logits of the held-out pairs, and their AUC by modality. */
+  /** Pair logits of the held-out pairs, and their AUC by modality; of many processes rank 0 computes them, and the others learn the AUC. */
   async evaluate(): Promise<Evaluation> {
+    const { ranks } = this.options;
+    if (!ranks) return this.judge();
+    let judged: readonly Judged[] = [];
+    const said = await ranks.broadcast(async () => {
+      const evaluation = await this.judge();
+      judged = evaluation.judged;
+      return { auc: [...evaluation.auc], finite: evaluation.finite };
+    });
+    return { judged, auc: new Map(said.auc), finite: said.finite };
+  }
+
+  /** The same, by this process for itself. */
+  async judge(): Promise<Evaluation> {
     await this.settle();
     const feeds = this.options.parameters.feeds(true);
     const judged: Judged[] = [];
@@ -380,6 +438,11 @@ function opened<K, V>(known: Map<K, Promise<V>>, key: K, open: () => Promise<V>)
   known.set(key, value);
   value.catch(() => known.delete(key)); // nothing is there to be released
   return value;
+}
+
+/** Losses run by run, added in their order. */
+function addLosses(sums: LossSums, runs: readonly LossSums[]): void {
+  for (const run of runs) for (const [name, value] of run) sums.set(name, (sums.get(name) ?? 0) + value);
 }
 
 const copyValue = (value: TensorValue): TensorValue => ({ ...value, data: value.data.slice() });

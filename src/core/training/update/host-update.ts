@@ -2,6 +2,12 @@ import type { OptimizerSettings } from '../graph/optimizer-graph.js';
 import { adamW, average, clipFactor, globalNorm } from './adamw.js';
 import type { Parameters } from './parameters.js';
 
+/** Gradients of one run that are added later, by slab. */
+export interface HeldGradients {
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+  readonly factor: number;
+}
+
 /** Gradients are added up and applied by the host: see `ResidentUpdate` for the device. */
 export class HostUpdate {
   private readonly sums = new Map<string, Float32Array>();
@@ -16,13 +22,39 @@ export class HostUpdate {
   /** Adds the gradients of one run, by slab, times `factor`. */
   add(gradients: ReadonlyMap<string, Float32Array>, factor: number): void {
     for (const [name, gradient] of gradients) {
-      const sum = this.sums.get(name) ?? new Float32Array(gradient.length);
-      this.sums.set(name, sum);
-      if (this.touched.has(name)) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
-      else if (factor === 1) sum.set(gradient);
-      else for (let i = 0; i < sum.length; i++) sum[i] = factor * gradient[i];
+      addTimes(this.sumOf(name, gradient.length), gradient, factor, !this.touched.has(name));
       this.touched.add(name);
     }
+  }
+
+  /** Slabs that have a gradient, in the order of the first. */
+  get touchedSlabs(): readonly string[] {
+    return [...this.touched];
+  }
+
+  /** The sum of a slab's gradients. */
+  sumOf(name: string, length: number): Float32Array {
+    const sum = this.sums.get(name) ?? new Float32Array(length);
+    this.sums.set(name, sum);
+    return sum;
+  }
+
+  /** Adds to a piece of a slab's sum what runs gave, in their order. @param isFirst - nothing has been added before */
+  addHeld(name: string, held: readonly HeldGradients[], start: number, end: number, isFirst: boolean): void {
+    const sum = this.sums.get(name)!.subarray(start, end);
+    let first = isFirst;
+    for (const { gradients, factor } of held) {
+      const gradient = gradients.get(name);
+      if (gradient === undefined) continue;
+      addTimes(sum, gradient.subarray(start, end), factor, first);
+      first = false;
+    }
+  }
+
+  /** The sums of these slabs, in this order, are those of the step. */
+  touch(names: readonly string[]): void {
+    this.touched.clear();
+    for (const name of names) this.touched.add(name);
   }
 
   /** Forgets the gradients of a step that did not come to its end. */
@@ -51,4 +83,10 @@ export class HostUpdate {
     this.touched.clear();
     return norm;
   }
+}
+
+function addTimes(sum: Float32Array, gradient: Float32Array, factor: number, isFirst: boolean): void {
+  if (!isFirst) for (let i = 0; i < sum.length; i++) sum[i] += factor * gradient[i];
+  else if (factor === 1) sum.set(gradient);
+  else for (let i = 0; i < sum.length; i++) sum[i] = factor * gradient[i];
 }
