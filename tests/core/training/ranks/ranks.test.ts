@@ -30,15 +30,20 @@ const codes = async (groups: readonly Promise<RankGroup>[]): Promise<(string | u
 describe('training in many processes', () => {
   const outcome = (out: string): string[] =>
     ['checkpoint.safetensors', 'state.safetensors', 'log.jsonl'].map((file) => readFileSync(join(out, file), 'latin1'));
-  const together = (options: TrainOptions, size: number) =>
-    Promise.all(Array.from({ length: size }, (_, rank) => trainModel({ ...options, ranks: { rank, size, job: '' } })));
+  /** Waits for all, also where one fails. */
+  const together = async (options: TrainOptions, size: number) => {
+    const runs = Array.from({ length: size }, (_, rank) => trainModel({ ...options, ranks: { rank, size, job: '' } }));
+    await Promise.allSettled(runs);
+    return Promise.all(runs);
+  };
 
   it('gives the bytes of one, also where it is stopped and resumed by another number of them', async () => {
     const alone = tinyRun(tempFolder(), { micro_batch_size: 2, steps: 6, eval_every: 3, checkpoint_every: 3 });
     const report = await trainModel(alone);
     const stopped = { ...alone, out: join(tempFolder(), 'run') };
     const stop = new AbortController();
-    const onProgress = ({ done }: Progress) => done === 4 && stop.abort(new Error('stopped'));
+    const onProgress = ({ stage, done }: Progress) =>
+      stage === 'Training' && done === 4 && stop.abort(new Error('stopped'));
     await expect(together({ ...stopped, signal: stop.signal, onProgress }, 2)).rejects.toThrow(/stopped|has ended/);
     expect(await together({ ...stopped, resume: true }, 4)).toEqual(Array(4).fill(report));
     expect(outcome(stopped.out)).toEqual(outcome(alone.out));
