@@ -99,7 +99,7 @@ describe('hpsv3 modelcard', () => {
       expect(markdown).toContain(text);
     }
     expect(readJson(join(card, 'card.json'))).toMatchObject({
-      schema: 'hpsv3/card@1',
+      schema: 'hpsv3/card@2',
       subject: 'model',
       model: { file: 'model.onnx', architecture: 'hpsv3', mode: 'pair' },
       evaluations: [{ binding: 'model', inSample: false, from: ['scores-1', 'labels-1'], dataset: 0 }],

@@ -7,6 +7,7 @@ import { bandSchema, curveSchema } from '../onnx/curve.js';
 import { manifestDocument } from '../onnx/manifest.js';
 import { cardTextFormat, dataTextFormat } from './card-text.js';
 import { evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
+import { exampleSchema } from './examples.js';
 
 const manifest = manifestDocument.schema.shape;
 
@@ -140,13 +141,15 @@ const fields = z.strictObject({
   export: z.strictObject({ file: z.string(), report: exportSchema }).nullable(),
   profile: z.strictObject({ file: z.string(), report: profileSchema }).nullable(),
   meaning: meaningSchema.nullable(),
+  /** Judged rows and what came out; since version 2, where the rows are in the card's folder. */
+  examples: z.array(exampleSchema).max(3).optional(),
   gaps: z.array(gapSchema),
   /** Of the pictures beside the Markdown: PNG, or SVG where the machine had no fonts to draw them with. */
   pictures: z.enum(['png', 'svg']),
 });
 
 /** `card.json`. */
-export const cardDocument = defineDocument('hpsv3/card@1', fields, {
+export const cardDocument = defineDocument('hpsv3/card@2', fields, {
   what: 'a card',
   made: 'hpsv3 modelcard',
   limit: LIMITS.jsonBytes,

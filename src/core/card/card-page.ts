@@ -5,7 +5,7 @@ import { type Pictures, quantitativeAnalyses } from './sections/analyses.js';
 import { evaluationData, factors, metrics, trainingData } from './sections/data.js';
 import { caveats, ethicalConsiderations, intendedUse } from './sections/maker.js';
 import { howToUse, howToVerify, modelDetails } from './sections/model.js';
-import { atAGlance, badges, GLANCE, leadOf, tiles } from './sections/summary.js';
+import { atAGlance, badges, GLANCE, leadOf, tiles, tryIt } from './sections/summary.js';
 
 /**
  * The card as a page: what a reader decides by first, then how to use it, then everything else. It has the nine sections of Mitchell
@@ -21,7 +21,8 @@ export function cardPage(facts: CardFacts, pictures: Pictures): Page {
     blocks: [
       ...badges(facts),
       ...tiles(facts),
-      ...atAGlance(facts.evaluations[0], facts, pictures),
+      ...tryIt(facts),
+      ...atAGlance(pictures),
       ...howToUse(facts),
       ...intendedUse(facts),
       ...caveats(facts),

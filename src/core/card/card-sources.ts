@@ -11,6 +11,7 @@ import { numel } from '../tensor/shape.js';
 import type { BoundFile, CardFacts, FileRole, ModelFacts } from './card-facts.js';
 import { parseCardText, parseDataText } from './card-text.js';
 import { type Evaluation, parseDocument } from './documents.js';
+import { type RawExample, readExamples } from './examples.js';
 import type { CardSources } from './gather-facts.js';
 
 /** A bound file, and where it lies on this machine; null where it is not here. */
@@ -109,6 +110,8 @@ export interface AssembleOptions {
   readonly pictures: CardFacts['pictures'];
   /** Stands for a model that is not here. */
   readonly knownModel: ModelFacts | null;
+  /** Whether rows that lie in the card's folder are shown as examples. */
+  readonly examples: boolean;
 }
 
 /**
@@ -118,7 +121,7 @@ export interface AssembleOptions {
  */
 export async function assembleSources(
   located: readonly LocatedFile[],
-  { tool, scorer, pictures, knownModel }: AssembleOptions,
+  { tool, scorer, pictures, knownModel, examples }: AssembleOptions,
 ): Promise<CardSources> {
   const files = located.map(({ bound }) => bound);
   const having = (role: FileRole) => located.filter(({ bound }) => bound.role === role);
@@ -140,6 +143,7 @@ export async function assembleSources(
     pictures,
     files,
     evaluations,
+    examples: examples ? await examplesOf(evaluations[0], located) : [],
     model: model ? readModelFacts(here(model), files) : knownModel,
     calibration: await one('calibrator', async (file, path) => ({
       file,
@@ -153,6 +157,19 @@ export async function assembleSources(
     datasets:
       (await one('data', async (_, path) => parseDataText(await readTextFile(path, CHECK_PATH), basename(path)))) ?? [],
   };
+}
+
+/** Of the rows that an evaluation was computed from, where they are in the card's folder for everybody to read. */
+async function examplesOf(
+  evaluation: CardSources['evaluations'][number] | undefined,
+  located: readonly LocatedFile[],
+): Promise<RawExample[]> {
+  const path = (role: FileRole) =>
+    located.find(
+      ({ bound, at }) => bound.role === role && evaluation?.from.includes(bound.id) && bound.path !== null && at,
+    )?.at;
+  const [scores, labels] = [path('scores'), path('labels')];
+  return evaluation && scores && labels ? readExamples({ scores, labels }, evaluation.report.kind) : [];
 }
 
 const CHECK_PATH = 'Check the path.';

@@ -13,6 +13,7 @@ import {
 import { gapsOf } from './card-gaps.js';
 import type { CardText, Dataset } from './card-text.js';
 import type { Evaluation, ExportDocument, ProfileDocument, Quantization } from './documents.js';
+import type { RawExample } from './examples.js';
 
 /** A report, and the bound file it was read from. */
 export interface Sourced<T> {
@@ -34,6 +35,8 @@ export interface CardSources {
   readonly profile: Sourced<ProfileDocument> | null;
   readonly text: CardText;
   readonly datasets: readonly Dataset[];
+  /** Of the first evaluation; none where its rows are not in the card's folder. */
+  readonly examples: readonly RawExample[];
   readonly pictures: CardFacts['pictures'];
 }
 
@@ -48,7 +51,7 @@ export function gatherFacts(sources: CardSources): CardFacts {
   const evaluations = sources.evaluations.map((one) => evaluationFacts(one, sources));
   assertOneModel(evaluations, sources);
   const facts = {
-    schema: 'hpsv3/card@1',
+    schema: sources.examples.length > 0 ? 'hpsv3/card@2' : 'hpsv3/card@1',
     tool,
     name: text.name ?? scorer ?? model?.file.replace(/\.onnx$/i, '') ?? 'unnamed scorer',
     subject: model ? 'model' : 'scorer',
@@ -66,6 +69,9 @@ export function gatherFacts(sources: CardSources): CardFacts {
     export: sources.export && checkedExport(model, sources.export, sources),
     profile: sources.profile && checkedProfile(model, sources.profile, sources),
     meaning: meaningOf(sources),
+    ...(sources.examples.length > 0
+      ? { examples: sources.examples.map((one) => ({ ...one, value: calibratedExample(one, sources) })) }
+      : {}),
     gaps: [],
     pictures: sources.pictures,
   } satisfies CardFacts;
@@ -192,17 +198,34 @@ function meaningOf({ evaluations, calibration, model }: CardSources): Meaning | 
   const middle = bins[bins.length >> 1]?.forecast ?? 0.5;
   const typical = middle > 0.5 && middle < 1 ? rounded(Math.log(middle / (1 - middle))) : 0;
   const [logit, origin] = typical > 0 ? ([typical, 'typical'] as const) : ([1, 'made-up'] as const);
+  return { logit, origin, ...calibratedPair(logit, { calibration, model }) };
+}
+
+/** What a calibrator makes of the logit of a pair; without one, sigmoid. */
+function calibratedPair(
+  logit: number,
+  { calibration, model }: Pick<CardSources, 'calibration' | 'model'>,
+): Pick<Meaning, 'probability' | 'confidence' | 'calibrated'> {
   const fitted = calibration?.report;
   if (fitted && fitted.kind === 'pair' && fitted.method !== 'none') {
     const { value, confidence } = calibrate({ ...fitted, groups: null }, logit);
-    return { logit, origin, probability: value, confidence, calibrated: true };
+    return { probability: value, confidence, calibrated: true };
   }
   const embedded = model?.embeddedCalibrator;
   if (embedded && embedded.parameters.kind !== 'line') {
     const { parameters, band } = embedded;
     const probability = applyCurve(parameters, logit);
     const confidence = confidenceOf(band, isAntisymmetric(parameters), logit, probability);
-    return { logit, origin, probability, confidence, calibrated: true };
+    return { probability, confidence, calibrated: true };
   }
-  return { logit, origin, probability: sigmoid(logit), confidence: null, calibrated: false };
+  return { probability: sigmoid(logit), confidence: null, calibrated: false };
+}
+
+/** What an example comes to: P(left preferred), or the place on the scale of the labels where that is known. */
+function calibratedExample({ logit, votes }: RawExample, sources: CardSources): number | null {
+  if (votes !== null) return calibratedPair(logit, sources).probability;
+  const fitted = sources.calibration?.report;
+  return fitted?.kind === 'absolute' && fitted.method !== 'none'
+    ? calibrate({ ...fitted, groups: null }, logit).value
+    : null;
 }

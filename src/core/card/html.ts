@@ -138,7 +138,7 @@ function sampleOf({ title, parts, result, share }: Sample): string {
     share === null
       ? ''
       : `<div class="bar" aria-hidden="true"><i style="width:${(100 * share).toFixed(1)}%"></i></div>`;
-  return `<li><h3>${escapeHtml(title)}</h3>${lines}${bar}<p><b>${breakable(result)}</b></p></li>`;
+  return `<li><p><strong>${escapeHtml(title)}</strong></p>${lines}${bar}<p><b>${breakable(result)}</b></p></li>`;
 }
 
 /** As an image: a picture then runs no scripts and asks for no files, whatever is in it. */
@@ -185,13 +185,13 @@ code { background: var(--band); padding: .1em .3em; border-radius: 3px; } .hash 
 pre { background: var(--band); padding: .75rem 1rem; overflow-x: auto; border-radius: 6px; } pre code { padding: 0; }
 .badges { display: flex; flex-wrap: wrap; gap: .4rem; padding: 0; margin: 0 0 1rem; list-style: none; font-size: .85rem; }
 .badges li { border: 1px solid var(--line); border-radius: 1rem; padding: .1rem .65rem; } .badges span { color: var(--soft); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .6rem; margin: 0 0 1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: .6rem; margin: 0 0 1rem; }
 .tiles div { background: var(--band); border-radius: 8px; padding: .6rem .75rem; } .tiles dt { font-size: .85rem; color: var(--soft); }
 .tiles dd { margin: 0; } .tiles b { display: block; font-size: 1.35rem; line-height: 1.3; font-variant-numeric: tabular-nums; } .tiles span { display: block; font-size: .8rem; line-height: 1.35; color: var(--soft); }
-.tiles div:last-child:nth-child(odd) { grid-column: auto / -1; }
 .samples > p { margin: 0 0 .4rem; color: var(--soft); font-size: .9rem; } .samples ul { display: grid; grid-template-columns: repeat(3, 1fr); gap: .6rem; padding: 0; margin: 0; list-style: none; }
-.samples li { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .75rem; font-size: .9rem; } .samples h3 { margin: 0 0 .3rem; font-size: .9rem; } .samples li p { margin: .2rem 0; } .samples span { color: var(--soft); }
+.samples li { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .75rem; font-size: .9rem; } .samples li p { margin: .2rem 0; } .samples span { color: var(--soft); }
 .bar { height: .5rem; border-radius: .25rem; background: var(--line); overflow: hidden; margin: .4rem 0; } .bar i { display: block; height: 100%; background: var(--link); }
+.beside img { width: auto; max-width: 100%; } @media (min-width: 44rem) { .beside img { width: 100%; max-width: 27rem; } }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 1.5rem; align-items: start; }
 .wide { overflow-x: auto; margin: 1rem 0; background: linear-gradient(to right, var(--page) 40%, transparent), linear-gradient(to left, var(--page) 40%, transparent) 100% 0,
   linear-gradient(to right, var(--shade), transparent), linear-gradient(to left, var(--shade), transparent) 100% 0; background-repeat: no-repeat;
@@ -201,7 +201,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; bo
 tbody th { font-weight: 500; min-width: 8rem; } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 44rem) { .scrolls caption::after { content: " \\2192a0 scrolls sideways"; white-space: nowrap; font-weight: 600; }
   .facts, .facts tbody, .facts tr, .facts th, .facts td, .facts caption { display: block; } .facts tr { padding: .3rem 0; border-bottom: 1px solid var(--line); } .facts th, .facts td { border: 0; padding: 0; } .facts th { color: var(--soft); font-size: .85rem; }
-  h1 { font-size: 1.6rem; } header > p:last-child { font-size: 1rem; } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem; } .tiles b { font-size: 1.2rem; }
+  h1 { font-size: 1.6rem; } header > p:last-child { font-size: 1rem; } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem; } .tiles b { font-size: 1.2rem; } .tiles div:last-child:nth-child(odd) { grid-column: 1 / -1; display: flex; align-items: baseline; gap: .6rem; } .tiles div:last-child:nth-child(odd) dd { display: flex; align-items: baseline; gap: .6rem; } .beside figure { margin: .5rem 0; } details.section { margin-top: 1rem; }
   .samples { overflow-x: auto; } .samples > p { position: sticky; left: 0; } .samples ul { grid-template-columns: repeat(3, 15.5rem); } }
 .gap, .note { padding: .5rem .8rem; border-left: 4px solid currentColor; } .gap { color: var(--gap); background: var(--gap-band); }
 .note { background: var(--note-band); }

@@ -1,6 +1,6 @@
 import type { CardFacts } from './card-facts.js';
 import { cardPage } from './card-page.js';
-import { drawSvg } from './charts/draw.js';
+import { drawChart } from './charts/draw.js';
 import {
   type Chart,
   calibrationCurveChart,
@@ -11,7 +11,7 @@ import {
 } from './charts/specs.js';
 import { renderCycloneDx } from './cyclonedx.js';
 import { renderEvalResults, renderFrontMatter } from './front-matter.js';
-import { renderHtml } from './html.js';
+import { type Drawing, renderHtml } from './html.js';
 import { renderMarkdown } from './markdown.js';
 
 /** Where pictures lie in a card's folder. */
@@ -37,21 +37,27 @@ export interface RenderedCard {
   readonly pictures: ReadonlyMap<string, string>;
 }
 
+/** Every chart in both layouts, and the wide ones by themselves, by name. */
+export async function drawAll(charts: readonly Chart[]) {
+  const drawings = new Map<string, Drawing>();
+  for (const chart of charts) drawings.set(chart.name, await drawChart(chart));
+  return { drawings, wide: new Map([...drawings].map(([name, { wide }]) => [name, wide])) };
+}
+
 /** @param pictures - whether there will be files of pictures for the Markdown to show */
 export async function renderCard(
   facts: CardFacts,
   { pictures }: { readonly pictures: boolean },
 ): Promise<RenderedCard> {
   const charts = chartsOf(facts);
-  const drawn = new Map<string, string>();
-  for (const { name, spec } of charts) drawn.set(name, await drawSvg(spec));
+  const { drawings, wide: drawn } = await drawAll(charts);
   const page = cardPage(facts, new Map(charts.map(({ name, alt }) => [name, alt])));
   const address = (name: string) => (pictures ? `${PICTURES_FOLDER}/${name}.${facts.pictures}` : null);
   const results = renderEvalResults(facts);
   const files = new Map([
     ['card.json', `${JSON.stringify(facts, null, 2)}\n`],
     ['README.md', `${renderFrontMatter(facts)}\n${renderMarkdown(page, { picture: address })}`],
-    ['card.html', renderHtml(page, { picture: (name) => drawn.get(name) ?? null })],
+    ['card.html', renderHtml(page, { picture: (name) => drawings.get(name) ?? null })],
     ['bom.cdx.json', renderCycloneDx(facts, drawn)],
     ...(results === null ? [] : ([['.eval_results/eval_results.yaml', results]] as const)),
   ]);

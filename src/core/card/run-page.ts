@@ -15,7 +15,6 @@ import {
   table,
 } from './blocks.js';
 import type { EvaluationFacts } from './card-facts.js';
-import { drawSvg } from './charts/draw.js';
 import {
   type Chart,
   calibrationCurveChart,
@@ -28,7 +27,7 @@ import type { FoundDocument } from './documents.js';
 import { formatEstimate, formatFigure, formatInterval, metricOf } from './figures.js';
 import { renderHtml } from './html.js';
 import { renderMarkdown } from './markdown.js';
-import { PICTURES_FOLDER, type RenderedCard } from './render-card.js';
+import { drawAll, PICTURES_FOLDER, type RenderedCard } from './render-card.js';
 import {
   calibrationBlocks,
   evaluationBlocks,
@@ -300,8 +299,7 @@ export async function renderRunReport(
 ): Promise<RenderedCard> {
   const parts = documents.map((document, i) => partOf(document, i + 1));
   const charts = parts.flatMap((part) => part.charts);
-  const drawn = new Map<string, string>();
-  for (const chart of charts) drawn.set(chart.name, await drawSvg(chart.spec));
+  const { drawings, wide: drawn } = await drawAll(charts);
   const pictures: Pictures = new Map(charts.map((chart) => [chart.name, chart.alt]));
   const first = documents.findIndex(({ kind }) => kind === 'evaluation');
   const glance: readonly [string, string] = [`reliability-${first + 1}`, `groups-${first + 1}`];
@@ -312,9 +310,7 @@ export async function renderRunReport(
     lead: `What ${documents.length === 1 ? 'one report' : `${documents.length} reports`} of hpsv3 came to.`,
     blocks: [
       ...runTiles(documents),
-      ...documents
-        .slice(first, first < 0 ? 0 : first + 1)
-        .flatMap((document) => atAGlance(evaluationOf(document), { datasets: [] }, pictures, glance)),
+      ...atAGlance(pictures, glance),
       ...howToUse(documents),
       heading(2, 'Reports of this run'),
       ...table(
@@ -339,7 +335,7 @@ export async function renderRunReport(
       'README.md',
       renderMarkdown(page, { picture: (picture) => (beside ? `${PICTURES_FOLDER}/${picture}.svg` : null) }),
     ],
-    ['index.html', renderHtml(page, { picture: (picture) => drawn.get(picture) ?? null })],
+    ['index.html', renderHtml(page, { picture: (picture) => drawings.get(picture) ?? null })],
   ]);
   for (const [picture, svg] of drawn) files.set(`${PICTURES_FOLDER}/${picture}.svg`, svg);
   return { files, pictures: drawn };

@@ -164,10 +164,8 @@ export function weightsWords({ dtype, lineage }: ModelFacts): string {
   if (last < 0) return dtype ?? 'not stated';
   const scheme = String(lineage[last].options.scheme ?? 'quantized');
   const stored = WEIGHTS[scheme] ?? scheme;
-  const joined = lineage.findLastIndex(({ step }) => step === 'ensemble') > last;
-  return joined
-    ? `${stored} (${scheme}) in a member, else ${float}`
-    : `${stored} where quantized (${scheme}), else ${float}`;
+  const member = lineage.findLastIndex(({ step }) => step === 'ensemble') > last ? ', of a member' : '';
+  return `${stored} (${scheme}${member}) and ${float}`;
 }
 
 /** By which method probabilities are calibrated; null where they are not. */

@@ -1,4 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
+import type { Drawing } from '../html.js';
+import { COLOURS, FONT, PALETTE, SMALLEST_TEXT } from '../theme.js';
 
 /** Nothing a chart shows may come from elsewhere: its data are in the specification, or it is not drawn. */
 function denyingLoader() {
@@ -16,55 +18,69 @@ function denyingLoader() {
 
 const REFUSAL = 'a chart asked for a file or an address';
 
-/** Okabe and Ito (2008): told apart with every kind of colour vision; used with shapes and dashes, never alone. */
-export const COLOURS = {
-  blue: '#0072b2',
-  vermillion: '#d55e00',
-  grey: '#6b6b73',
-  light: '#c9d7e8',
-  ink: '#1b1b1f',
-} as const;
+export { COLOURS };
 
-const FONT = '"Liberation Sans", Arial, Helvetica, "DejaVu Sans", sans-serif';
+/** How wide a drawing will be shown: over a page, or over a phone's and over half a page. */
+export type Layout = 'wide' | 'narrow';
+
+/** What a title may take of a drawing of each layout, in its pixels. */
+const TITLE_WIDTHS: Readonly<Record<Layout, number>> = { wide: 640, narrow: 330 };
 
 const CONFIG = {
-  background: '#ffffff',
+  background: COLOURS.page,
   aria: false, // it is an image with a text of its own
-  padding: 14,
+  padding: 10,
   font: FONT,
   view: { stroke: null },
   title: {
     anchor: 'start',
+    frame: 'bounds',
     color: COLOURS.ink,
     fontSize: 15,
     fontWeight: 600,
     offset: 12,
     subtitleColor: COLOURS.grey,
-    subtitleFontSize: 12,
+    subtitleFontSize: SMALLEST_TEXT,
     subtitlePadding: 4,
   },
   axis: {
     labelColor: COLOURS.ink,
     titleColor: COLOURS.ink,
-    labelFontSize: 12,
-    titleFontSize: 12,
+    labelFontSize: SMALLEST_TEXT,
+    titleFontSize: SMALLEST_TEXT,
     titleFontWeight: 500,
-    gridColor: '#e6e6ec',
-    domainColor: '#8a8a94',
-    tickColor: '#8a8a94',
+    gridColor: COLOURS.grid,
+    domainColor: COLOURS.axis,
+    tickColor: COLOURS.axis,
     titlePadding: 8,
+    labelOverlap: 'greedy',
+    labelSeparation: 6,
   },
   legend: {
     labelColor: COLOURS.ink,
     titleColor: COLOURS.ink,
-    labelFontSize: 12,
+    labelFontSize: SMALLEST_TEXT,
     orient: 'top',
     title: null,
     symbolSize: 110,
     labelLimit: 700,
   },
-  header: { labelColor: COLOURS.ink, titleColor: COLOURS.ink, labelFontSize: 12, titleFontSize: 12 },
+  header: {
+    labelColor: COLOURS.ink,
+    titleColor: COLOURS.ink,
+    labelFontSize: SMALLEST_TEXT,
+    titleFontSize: SMALLEST_TEXT,
+  },
+  text: { color: COLOURS.ink, fontSize: SMALLEST_TEXT },
 } as const;
+
+/** One below the other: beside each other they are wider than a phone. */
+const NARROW_CONFIG = { ...CONFIG, padding: 6, legend: { ...CONFIG.legend, columns: 1 } };
+
+/** What gives a drawing its colours in the dark: the palette's, by the attributes that Vega writes. */
+const DARK = `<style>@media (prefers-color-scheme: dark){${Object.values(PALETTE)
+  .map(([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`)
+  .join('')}}</style>`;
 
 /** Widths of letters in units of the font size, by kind: Liberation Sans, which has those of Helvetica and Arial. */
 const WIDTHS: readonly (readonly [RegExp, number])[] = [
@@ -75,24 +91,69 @@ const WIDTHS: readonly (readonly [RegExp, number])[] = [
 const OTHER_WIDTH = 0.56;
 
 /** Without a canvas Vega takes every letter for a wide one, and leaves room that nothing fills. */
-function textWidth({ fontSize = 11 }: { readonly fontSize?: number }, text: unknown): number {
+export function textWidth({ fontSize = 11 }: { readonly fontSize?: number }, text: unknown): number {
   let width = 0;
   for (const char of String(text ?? '')) width += WIDTHS.find(([kind]) => kind.test(char))?.[1] ?? OTHER_WIDTH;
   return Math.ceil(width * fontSize);
 }
+
+/** Text in lines of at most that many pixels, broken at blanks. */
+function wrapped(text: string, pixels: number, fontSize: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const longer = lines.length === 0 ? word : `${lines[lines.length - 1]} ${word}`;
+    if (lines.length > 0 && textWidth({ fontSize }, longer) <= pixels) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** A title that is no wider than its drawing. */
+function wrappedTitle(title: TopLevelSpec['title'], pixels: number): TopLevelSpec['title'] {
+  if (typeof title !== 'object' || Array.isArray(title) || typeof title.text !== 'string') return title;
+  const { text, subtitle } = title;
+  return {
+    ...title,
+    text: wrapped(text, pixels, CONFIG.title.fontSize),
+    ...(typeof subtitle === 'string' ? { subtitle: wrapped(subtitle, pixels, SMALLEST_TEXT) } : {}),
+  };
+}
+
+/** A picture, and what it shows in a sentence for those who do not see it. */
+export interface Chart {
+  readonly name: string;
+  readonly alt: string;
+  readonly spec: TopLevelSpec;
+  /** The same for a phone and for half a page; where there is none, the other is shown. */
+  readonly narrow?: TopLevelSpec;
+}
+
+/** A chart in both layouts. */
+export async function drawChart({ spec, narrow }: Pick<Chart, 'spec' | 'narrow'>): Promise<Drawing> {
+  const wide = await drawSvg(spec);
+  return { wide, narrow: narrow === undefined ? wide : await drawSvg(narrow, 'narrow') };
+}
+
+/** One specification a layout, from one builder over the data. */
+export const inBoth = (build: (layout: Layout) => object): Pick<Chart, 'spec' | 'narrow'> => ({
+  spec: build('wide') as TopLevelSpec,
+  narrow: build('narrow') as TopLevelSpec,
+});
 
 /**
  * A Vega-Lite specification as SVG: the same specification, the same bytes.
  *
  * @throws Error where the specification is wrong or asks for anything outside itself
  */
-export async function drawSvg(spec: TopLevelSpec): Promise<string> {
+export async function drawSvg(spec: TopLevelSpec, layout: Layout = 'wide'): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const { resetSVGDefIds, textMetrics } = vega as unknown as Scenegraph;
   textMetrics.width = textWidth;
   resetSVGDefIds(); // ids count on from picture to picture
   const { loader, handlers } = denyingLoader();
-  const compiled = compile({ ...spec, config: CONFIG } as TopLevelSpec, { logger: silent }).spec;
+  const config = layout === 'wide' ? CONFIG : NARROW_CONFIG;
+  const titled = { ...spec, title: wrappedTitle(spec.title, TITLE_WIDTHS[layout]), config };
+  const compiled = compile(titled as TopLevelSpec, { logger: silent }).spec;
   const view = new vega.View(vega.parse(compiled), {
     loader: handlers as never,
     renderer: 'none',
@@ -101,7 +162,7 @@ export async function drawSvg(spec: TopLevelSpec): Promise<string> {
   try {
     const svg = await view.toSVG();
     if (loader.asked) throw new Error(REFUSAL);
-    return svg;
+    return svg.replace(/^<svg[^>]*>/, (opening) => `${opening}${DARK}`);
   } finally {
     view.finalize();
   }

@@ -1,24 +1,23 @@
-import type { TopLevelSpec } from 'vega-lite';
 import type { Calibrator } from '../../calibration/calibrator.js';
 import { applyCurve, isAntisymmetric } from '../../calibration/curve.js';
 import { interpolate } from '../../stats/isotonic.js';
 import { sigmoid } from '../../stats/logistic.js';
 import type { Evaluation, Quantization } from '../documents.js';
 import { metricOf } from '../figures.js';
-import { SIGNIFICANCE } from '../words.js';
-import { COLOURS } from './draw.js';
+import { SMALLEST_TEXT } from '../theme.js';
+import { gapStands } from '../words.js';
+import { type Chart, COLOURS, inBoth, type Layout, textWidth } from './draw.js';
+
+export type { Chart } from './draw.js';
 
 /** Pictures of a card as Vega-Lite specifications. Names from files are values of data, never parts of a specification. */
 
-/** A picture, and what it shows in a sentence for those who do not see it. */
-export interface Chart {
-  readonly name: string;
-  readonly alt: string;
-  readonly spec: TopLevelSpec;
-}
-
 export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
 export const WIDTH = 520;
+const PLOT: Readonly<Record<Layout, number>> = { wide: WIDTH, narrow: 290 };
+
+/** Of a narrow chart, with the names of its rows. */
+const NARROW_WIDTH = 330;
 
 const MAX_NAME = 44;
 
@@ -28,6 +27,16 @@ export function shown(name: string, most = MAX_NAME): string {
   if (line.length <= most) return line;
   const end = Math.floor((most - 1) / 2);
   return `${line.slice(0, most - 1 - end)}…${line.slice(-end)}`;
+}
+
+/** Names as they are shown, no two of them alike: those that are get a number. */
+function apart(names: readonly string[]): string[] {
+  const taken = new Map<string, number>();
+  return names.map((name) => {
+    const times = (taken.get(name) ?? 0) + 1;
+    taken.set(name, times);
+    return times === 1 ? name : `${name} #${times}`;
+  });
 }
 
 /** Dashes, dots and lines as well as colours: whoever sees no colours can tell the series apart. */
@@ -63,7 +72,8 @@ export function reliabilityChart({ reliability, kind }: Evaluation, name: string
   const pair = kind === 'pair';
   const [least, most] = pair ? [0.5, 1] : [Math.min(...all), Math.max(...all)];
   const domain = pair ? [Math.min(0.5, Math.floor(20 * Math.min(...all)) / 20), 1] : [least, most];
-  const { color, shape, strokeDash } = series(names, colours);
+  const { color, shape } = series(names, colours);
+  const band = pair ? consistencyBand(reliability.after ?? reliability.before, least, most) : [];
   const x = {
     field: 'forecast',
     type: 'quantitative',
@@ -82,17 +92,30 @@ export function reliabilityChart({ reliability, kind }: Evaluation, name: string
       alt: pair
         ? `Reliability: the share of votes for the predicted winner against the probability the model gave it, in bins of equally many votes with 95 % intervals; ${names.join(' and ')}. On the diagonal, 80 % means 80 of 100.`
         : 'Reliability: mean score of raters against prediction, in bins of equally many items with 95 % intervals.',
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: {
           text: 'Does 80 % mean 80 of 100?',
           subtitle: pair
-            ? 'Votes for the predicted winner, by what the model says; bars are 95 % intervals'
+            ? 'Votes for the predicted winner, with 95 % intervals; band: what chance alone would do, were votes independent'
             : 'Scores of raters by what the model says; bars are 95 % intervals',
         },
-        width: WIDTH,
-        height: 340,
+        width: PLOT[layout],
+        height: layout === 'wide' ? 340 : 210,
         layer: [
+          ...(band.length === 0
+            ? []
+            : [
+                {
+                  data: { values: band },
+                  mark: { type: 'area', color: COLOURS.light, clip: true },
+                  encoding: {
+                    x: { field: 'at', type: 'quantitative' },
+                    y: { field: 'low', type: 'quantitative' },
+                    y2: { field: 'high' },
+                  },
+                },
+              ]),
           {
             data: {
               values: [
@@ -100,7 +123,7 @@ export function reliabilityChart({ reliability, kind }: Evaluation, name: string
                 { a: most, b: most },
               ],
             },
-            mark: { type: 'line', color: COLOURS.grey, strokeWidth: 1, strokeDash: [2, 3] },
+            mark: { type: 'line', color: COLOURS.grey, strokeWidth: 1, strokeDash: [2, 3], clip: true },
             encoding: { x: { field: 'a', type: 'quantitative' }, y: { field: 'b', type: 'quantitative' } },
           },
           {
@@ -110,18 +133,28 @@ export function reliabilityChart({ reliability, kind }: Evaluation, name: string
           },
           {
             data: { values: rows },
-            mark: { type: 'line', strokeWidth: 1.5 },
-            encoding: { x, y, color, strokeDash },
-          },
-          {
-            data: { values: rows },
             mark: { type: 'point', filled: true, size: 75, opacity: 1 },
             encoding: { x, y, color, shape: { ...shape, legend: { symbolStrokeWidth: 0, symbolOpacity: 1 } } },
           },
         ],
-      } as TopLevelSpec,
+      })),
     },
   ];
+}
+
+/**
+ * Where shares of votes would lie, 95 of 100 times, if the model were right and votes independent: Wald's interval around each bin's
+ * forecast. Votes of one prompt are not, so real ones spread further; the bars say how far.
+ */
+function consistencyBand(bins: Evaluation['reliability']['before'], least: number, most: number) {
+  const at = (bins ?? []).filter(({ weight }) => weight > 0).sort((a, b) => a.forecast - b.forecast);
+  const [first, last] = [at[0], at[at.length - 1]];
+  if (first === undefined) return [];
+  const inner = at.map(({ forecast, weight }) => ({ forecast, weight }));
+  return [{ ...first, forecast: least }, ...inner, { ...last, forecast: most }].map(({ forecast, weight }) => {
+    const half = 1.96 * Math.sqrt(Math.max(0, forecast * (1 - forecast)) / weight);
+    return { at: forecast, low: forecast - half, high: Math.min(1, forecast + half) };
+  });
 }
 
 /** Points of a curve, both sides of 0. */
@@ -155,11 +188,11 @@ export function calibrationCurveChart({ kind, parameters, band, method }: Calibr
     {
       name: 'calibration-curve',
       alt: `The calibration curve (${method}): ${kind === 'pair' ? 'probability that the left is preferred' : 'place on the scale of the labels'} against the logit${level}.`,
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: { text: 'What a logit means', subtitle: `Method: ${method}${level}` },
-        width: WIDTH,
-        height: 300,
+        width: PLOT[layout],
+        height: layout === 'wide' ? 300 : 220,
         layer: [
           {
             data: { values: area },
@@ -191,7 +224,7 @@ export function calibrationCurveChart({ kind, parameters, band, method }: Calibr
             },
           },
         ],
-      } as TopLevelSpec,
+      })),
     },
   ];
 }
@@ -211,20 +244,11 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
       const estimate = metrics?.[id];
       if (!estimate || estimate.value === null) return [];
       const gap = gaps.find((one) => one.by === by && one.value === value && one.metric === id);
-      const differs = gap?.holm !== null && gap?.holm !== undefined && gap.holm < SIGNIFICANCE;
       const [low, high] = estimate.ci ?? [estimate.value, estimate.value];
-      return [
-        {
-          by: shown(by),
-          group: `${shown(value)}  (${n})`,
-          figure: estimate.value,
-          low,
-          high,
-          series: differs ? real : none,
-        },
-      ];
+      return [{ by, value, n, figure: estimate.value, low, high, series: gap && gapStands(gap) ? real : none }];
     })
-    .sort((a, b) => (a.by === b.by ? a.figure - b.figure : 0));
+    .sort((a, b) => (a.by === b.by ? a.figure - b.figure : 0))
+    .slice(0, MAX_GROUPS);
   if (rows.length === 0) return [];
   const total = overall[id]?.value ?? null;
   const ends = [...rows.flatMap(({ low, high }) => [low, high]), ...(total === null ? [] : [total])];
@@ -234,17 +258,19 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
     type: 'quantitative',
     title: `${label}, 95 % interval`,
     scale: { domain, nice: false, zero: false },
+    axis: { tickCount: 5 },
   };
-  const shownRows = rows.slice(0, MAX_GROUPS);
-  const present = [none, real].filter((one) => shownRows.some(({ series }) => series === one));
+  const present = [none, real].filter((one) => rows.some(({ series }) => series === one));
   const encoded = series(
     present,
     present.map((one) => (one === real ? COLOURS.vermillion : COLOURS.blue)),
   );
   const legend = present.includes(real) ? {} : { legend: null };
   const [color, shape] = [encoded.color, encoded.shape].map((channel) => ({ ...channel, ...legend }));
-  const panels = [...new Set(shownRows.map(({ by }) => by))].map((by) => {
-    const values = shownRows.filter((row) => row.by === by);
+  const panel = (by: string, layout: Layout) => {
+    const own = rows.filter((row) => row.by === by);
+    const names = apart(own.map(({ value }) => shown(value, layout === 'wide' ? MAX_NAME : 16)));
+    const values = own.map((row, i) => ({ ...row, group: `${names[i]}  (${row.n})` }));
     const y = {
       field: 'group',
       type: 'nominal',
@@ -253,9 +279,15 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
       axis: { labelLimit: 900, domain: false, ticks: false, grid: true },
     };
     return {
-      title: { text: by, fontSize: 13, offset: 6, frame: 'group' },
-      width: 400,
-      height: { step: 24 },
+      title: { text: shown(by), fontSize: 13, offset: 6, frame: 'group' },
+      width:
+        layout === 'wide'
+          ? 400
+          : Math.max(
+              120,
+              NARROW_WIDTH - Math.max(...values.map(({ group }) => textWidth({ fontSize: SMALLEST_TEXT }, group))),
+            ),
+      height: { step: layout === 'wide' ? 24 : 20 },
       data: { values },
       layer: [
         ...(total === null
@@ -274,19 +306,20 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
         { mark: { type: 'point', filled: true, size: 85, opacity: 1 }, encoding: { x, y, color, shape } },
       ],
     };
-  });
+  };
+  const bys = [...new Set(rows.map(({ by }) => by))];
   const note = total === null ? '' : `; dashed: all rows, ${total.toFixed(3)}`;
   return [
     {
       name,
       alt: `${label} of each group with its 95 % interval, worst first${note}.`,
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: { text: `${label} by group`, subtitle: `Rows in brackets${note}` },
-        vconcat: panels,
+        vconcat: bys.map((by) => panel(by, layout)),
         spacing: 18,
         resolve: { scale: { x: 'shared' } },
-      } as unknown as TopLevelSpec,
+      })),
     },
   ];
 }
@@ -297,71 +330,70 @@ const MAX_PANELS = 16;
 export function distributionsChart({ distributions, kind }: Evaluation, name: string): Chart[] {
   const { low, high, rows } = distributions;
   if (rows.length === 0) return [];
-  const panels = rows
-    .slice(0, MAX_PANELS)
-    .map(({ by, value, n }, i) => `${i + 1}. ${by === null ? 'all rows' : shown(value ?? '', 29)} (${n})`);
-  const bars = rows.slice(0, MAX_PANELS).flatMap(({ counts, n }, i) =>
-    counts.map((count, bin) => ({
-      panel: panels[i],
-      from: low + ((high - low) * bin) / counts.length,
-      to: low + ((high - low) * (bin + 1)) / counts.length,
-      share: count / n,
-      side: kind === 'pair' && bin < counts.length / 2 ? 'against the majority' : 'with the majority',
-    })),
-  );
   const pair = kind === 'pair';
+  const few = rows.slice(0, MAX_PANELS);
+  const most = Math.max(...few.flatMap(({ counts, n }) => counts.map((count) => count / n)));
+  const sides = ['against the majority', 'with the majority'];
+  // Each in a plot of its own: a grid would draw axes for places that are empty.
+  const panel = ({ by, value, n, counts }: (typeof few)[number], layout: Layout) => ({
+    title: {
+      text: `${by === null ? 'all rows' : shown(value ?? '', layout === 'wide' ? 24 : 13)} (${n})`,
+      fontSize: SMALLEST_TEXT,
+      fontWeight: 500,
+      offset: 4,
+      frame: 'group',
+    },
+    width: layout === 'wide' ? 190 : 125,
+    height: 62,
+    data: {
+      values: counts.map((count, bin) => ({
+        from: low + ((high - low) * bin) / counts.length,
+        to: low + ((high - low) * (bin + 1)) / counts.length,
+        share: count / n,
+        side: sides[pair && bin < counts.length / 2 ? 0 : 1],
+      })),
+    },
+    mark: { type: 'bar', binSpacing: 1 },
+    encoding: {
+      x: {
+        field: 'from',
+        type: 'quantitative',
+        bin: { binned: true },
+        title: null,
+        axis: { grid: false, tickCount: 3, format: '.2~f' },
+        scale: { domain: [low, high] },
+      },
+      x2: { field: 'to' },
+      y: {
+        field: 'share',
+        type: 'quantitative',
+        title: null,
+        axis: { tickCount: 2, format: '.0%' },
+        scale: { domain: [0, most] },
+      },
+      color: pair
+        ? { field: 'side', type: 'nominal', scale: { domain: sides, range: [COLOURS.vermillion, COLOURS.blue] } }
+        : { value: COLOURS.blue },
+    },
+  });
   return [
     {
       name,
       alt: pair
         ? 'Distribution of the probability that the model gives to the side most raters preferred, over all rows and by group: right of one half it agrees with them.'
         : 'Distribution of predictions over all rows and by group.',
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: {
           text: pair ? 'How sure the model is of what raters preferred' : 'How predictions spread',
           subtitle: pair
-            ? 'Probability of the side most raters preferred; right of one half the model agrees with them'
+            ? 'Probability of the side most raters preferred; right of one half the model agrees with them. Rows in brackets.'
             : 'Rows in brackets',
         },
-        data: { values: bars },
-        facet: {
-          field: 'panel',
-          type: 'nominal',
-          title: null,
-          sort: panels,
-          header: { labelAnchor: 'start', labelFontSize: 11, labelLimit: 700, labelPadding: 2 },
-        },
-        columns: 3,
-        spacing: { row: 14, column: 18 },
-        spec: {
-          width: 205,
-          height: 62,
-          mark: { type: 'bar', binSpacing: 1 },
-          encoding: {
-            x: {
-              field: 'from',
-              type: 'quantitative',
-              bin: { binned: true },
-              title: null,
-              axis: { grid: false, tickCount: 3, format: '.2~f' },
-              scale: { domain: [low, high] },
-            },
-            x2: { field: 'to' },
-            y: { field: 'share', type: 'quantitative', title: null, axis: { tickCount: 2, format: '.0%' } },
-            color: pair
-              ? {
-                  field: 'side',
-                  type: 'nominal',
-                  scale: {
-                    domain: ['against the majority', 'with the majority'],
-                    range: [COLOURS.vermillion, COLOURS.blue],
-                  },
-                }
-              : { value: COLOURS.blue },
-          },
-        },
-      } as unknown as TopLevelSpec,
+        concat: few.map((one) => panel(one, layout)),
+        columns: layout === 'wide' ? 3 : 2,
+        spacing: { row: 12, column: 14 },
+      })),
     },
   ];
 }
@@ -389,13 +421,13 @@ export function flipsChart({ gate }: Quantization): Chart[] {
     {
       name: 'flips',
       alt: 'Share of pairs whose winner changed by quantizing, by the margin the float model had given them.',
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: {
           text: 'Winners that quantizing changed',
           subtitle: 'By how sure the float model was: equally many pairs in each row',
         },
-        width: 420,
+        width: layout === 'wide' ? 420 : 190,
         height: { step: 30 },
         data: { values: rows },
         layer: [
@@ -407,17 +439,17 @@ export function flipsChart({ gate }: Quantization): Chart[] {
                 field: 'share',
                 type: 'quantitative',
                 title: 'Share of pairs that flip',
-                axis: { format: '.1~%' },
-                scale: { domain: [0, most * 1.2], nice: false },
+                axis: { format: '.1~%', tickCount: 5 },
+                scale: { domain: [0, most * 1.3], nice: false },
               },
             },
           },
           {
-            mark: { type: 'text', align: 'left', dx: 6, fontSize: 12, color: COLOURS.ink },
+            mark: { type: 'text', align: 'left', dx: 6 },
             encoding: { y, x: { field: 'share', type: 'quantitative' }, text: { field: 'words' } },
           },
         ],
-      } as TopLevelSpec,
+      })),
     },
   ];
 }

@@ -1,10 +1,11 @@
 import { formatBytes, formatCount } from '../../bytes/format.js';
 import type { Calibrator } from '../../calibration/calibrator.js';
-import { type Badge, type Block, heading, paragraph, prose, type Tile } from '../blocks.js';
-import type { CardFacts, EvaluationFacts } from '../card-facts.js';
+import { type Badge, type Block, heading, type Sample, type Tile } from '../blocks.js';
+import type { CardFacts } from '../card-facts.js';
 import type { Evaluation, FoundDocument, ProfileDocument } from '../documents.js';
+import type { Example } from '../examples.js';
 import { formatFigure, formatMs, metricOf } from '../figures.js';
-import { calibrationOf, gapStands, LEADING, ratersWords, threadsWords, weightsWords, worstGroups } from '../words.js';
+import { calibrationOf, dataName, gapStands, LEADING, threadsWords, weightsWords, worstGroups } from '../words.js';
 import { type Pictures, picture } from './analyses.js';
 
 /** What a reader sees first: what the score means, the few figures that matter, and the pictures of them. */
@@ -142,7 +143,7 @@ function fallTile({ kind, method, figures }: Calibrator): Tile | null {
   return {
     label: metricOf(id).label,
     value: `${formatFigure(before)} → ${formatFigure(after)}`,
-    detail: `before and after calibration (${method}), out of fold`,
+    detail: `before, after ${method}; out of fold`,
   };
 }
 
@@ -171,21 +172,47 @@ function flipsTile({
   };
 }
 
+const PICKED: Readonly<Record<Example['pick'], string>> = {
+  surest: 'Its surest',
+  middle: 'In the middle',
+  closest: 'Its closest call',
+  highest: 'Its highest',
+  lowest: 'Its lowest',
+};
+
+/** Rows that were judged, with what the model said of them and what raters said. */
+export function tryIt(facts: CardFacts): Block[] {
+  const { examples = [], evaluations } = facts;
+  if (examples.length === 0) return [];
+  const items = examples.map(
+    ({ pick, parts, value, logit, votes, rated }): Sample => ({
+      title: PICKED[pick],
+      parts: parts.map(({ name, text }) => [name, text]),
+      result: votes === null ? itemResult(value, logit, rated) : pairResult(value ?? 0.5, votes, facts),
+      share: votes === null ? null : value,
+    }),
+  );
+  return [{ kind: 'samples', caption: `Try it: rows of ${dataName(facts, evaluations[0])}`, items }];
+}
+
+function pairResult(
+  value: number,
+  { left, right, tie }: NonNullable<Example['votes']>,
+  { meaning }: Pick<CardFacts, 'meaning'>,
+): string {
+  const said = meaning?.calibrated ? 'P(left)' : 'sigmoid of the logit';
+  const ties = tie > 0 ? `, ${tie} for neither` : '';
+  return `${said} ${formatFigure(value)}, votes ${left} : ${right}${ties}`;
+}
+
+const itemResult = (value: number | null, logit: number, rated: number | null): string =>
+  `${value === null ? `utility logit ${formatFigure(logit)}` : `score ${formatFigure(value)}`}; raters: ${formatFigure(rated)}`;
+
 /** Pictures that are shown at a glance, and nowhere else. */
 export const GLANCE = ['reliability-1', 'groups-1'] as const;
 
 /** Whether probabilities may be believed, and whom the model serves worst. */
-export function atAGlance(
-  one: EvaluationFacts | undefined,
-  facts: Pick<CardFacts, 'datasets'>,
-  pictures: Pictures,
-  [reliability, groups]: readonly [string, string] = GLANCE,
-): Block[] {
-  if (one === undefined) return [];
+export function atAGlance(pictures: Pictures, [reliability, groups]: readonly [string, string] = GLANCE): Block[] {
   const columns = [picture(pictures, reliability), picture(pictures, groups)].filter((column) => column.length > 0);
-  return [
-    heading(2, 'At a glance'),
-    ...(columns.length === 0 ? [] : [{ kind: 'beside' as const, columns }]),
-    paragraph([{ strong: 'Who judged: ' }, ...prose(ratersWords(facts, one))]),
-  ];
+  return columns.length === 0 ? [] : [heading(2, 'At a glance'), { kind: 'beside', columns }];
 }

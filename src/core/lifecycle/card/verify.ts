@@ -161,6 +161,7 @@ async function gatherAgain(
       scorer,
       pictures: facts.pictures,
       knownModel: facts.model,
+      examples: facts.examples !== undefined,
     });
     return { facts: gatherFacts(sources) };
   } catch (error) {

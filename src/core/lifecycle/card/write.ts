@@ -95,7 +95,7 @@ export async function makeModelCard(given: ModelCardOptions): Promise<ModelCardR
   if (!single) refuseInputsInside(out, found);
   const placed = single ? found.map((file) => ({ ...file, copyTo: null })) : placeFiles(found, options);
   const pictures = (await canDrawText()) ? 'png' : 'svg';
-  const sources = await assembleSources(placed, { tool: TOOL, scorer, pictures, knownModel: null });
+  const sources = await assembleSources(placed, { tool: TOOL, scorer, pictures, knownModel: null, examples: true });
   const facts = gatherFacts(sources);
   if (strict && facts.gaps.length > 0) throw incomplete(facts);
   startStage(options, 'Drawing');
