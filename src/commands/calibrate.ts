@@ -29,6 +29,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
   static override examples = [
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels parts/fit.jsonl --out calibrator.json',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --model m.onnx --out-model m.cal.onnx',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --risk 0.1 --out c.json',
     '<%= config.bin %> <%= command.id %> --recheck calibrator.json --scores new.jsonl --labels new-labels.jsonl',
   ];
   static override flags = {
@@ -48,7 +49,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       aliases: ['check'],
       helpValue: 'FILE',
       description: 'Test whether this calibrator still holds, instead of fitting one',
-      exclusive: ['out', 'model', 'out-model', 'by'],
+      exclusive: ['out', 'model', 'out-model', 'by', 'risk'],
     }),
     symmetric: Flags.boolean({
       default: CALIBRATE_DEFAULTS.symmetric,
@@ -70,6 +71,11 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       aliases: ['per-group'],
       helpValue: 'groups.NAME',
       description: 'One more curve for each value of a group, shrunk to the whole where the group is small',
+    }),
+    risk: Flags.string({
+      helpValue: '0.1',
+      description:
+        'Look for the smallest margin at which at most this share of votes is against the decision: --abstain',
     }),
     'strictly-monotone': Flags.boolean({ description: 'No two scores get the same probability, so no order changes' }),
     decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
@@ -130,6 +136,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         folds: flags.folds,
         resamples: flags.resamples,
         perGroup: flags.by,
+        risk: parseRisk(flags.risk),
         decision: flags.decision,
         embed: model === undefined ? undefined : { model, out: outModel! },
         gate: flags.gate,
@@ -142,6 +149,15 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       }),
     );
   }
+}
+
+function parseRisk(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const risk = text.trim() === '' ? Number.NaN : Number(text);
+  if (risk > 0 && risk < 0.5) return risk;
+  throw new HpsError('USAGE', `--risk: expected a number between 0 and 0.5, got ${text}`, {
+    hint: 'Write it as --risk 0.1: one vote in ten.',
+  });
 }
 
 type CalibrateFlags = Interfaces.InferredFlags<typeof Calibrate.flags>;

@@ -3,6 +3,7 @@ import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cli/flags.js';
 import { formatScore } from '../core/cli/render-score.js';
 import {
+  abstainFlag,
   mediaRootFlag,
   modalityOfSample,
   readContract,
@@ -35,6 +36,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     'media-root': mediaRootFlag,
     ...remoteFlags,
     ...scoringFlags,
+    abstain: abstainFlag,
     segments: segmentsFlag,
     config: configFlag,
     force: forceFlag,
@@ -58,6 +60,7 @@ export default class Score extends HpsCommand<ScoreReport> {
         mediaRoot: flags['media-root'],
         remote: remoteOf(flags),
         calibrator,
+        abstain: flags.abstain,
         contract,
         device,
         threads,

@@ -5,6 +5,7 @@ import { configFlag } from '../core/cli/flags.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatWorker } from '../core/cli/render-batch.js';
 import {
+  abstainFlag,
   mediaRootOfPipeFlag,
   profiledFlags,
   readContract,
@@ -37,6 +38,7 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
     'media-root': mediaRootOfPipeFlag,
     ...remoteFlags,
     ...scoringFlags,
+    abstain: abstainFlag,
     ...profiledFlags,
     config: configFlag,
   };
@@ -57,6 +59,7 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
           models: model,
           embed,
           calibrator,
+          abstain: flags.abstain,
           device,
           threads,
           contract,

@@ -7,6 +7,7 @@ import { configFlag, forceFlag, inputFlag, outFlag } from '../../core/cli/flags.
 import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
+  abstainFlag,
   mediaRootFlag,
   profiledFlags,
   readContract,
@@ -75,6 +76,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     'media-root': mediaRootFlag,
     ...remoteFlags,
     ...scoringFlags,
+    abstain: abstainFlag,
     segments: segmentsFlag,
     ...profiledFlags,
     config: configFlag,

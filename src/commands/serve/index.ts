@@ -4,7 +4,14 @@ import { configFlag } from '../../core/cli/flags.js';
 import { listenToHangup } from '../../core/cli/interruption.js';
 import { listenFlags, portFlag, tlsOf } from '../../core/cli/listen-flags.js';
 import { formatServing } from '../../core/cli/render-serve.js';
-import { batchSizeFlag, readContract, remoteFlags, remoteOf, scoringFlags } from '../../core/cli/scoring-flags.js';
+import {
+  abstainFlag,
+  batchSizeFlag,
+  readContract,
+  remoteFlags,
+  remoteOf,
+  scoringFlags,
+} from '../../core/cli/scoring-flags.js';
 import { namedModels, shareOf } from '../../core/cli/serve-flags.js';
 import type { ServeReport } from '../../core/lifecycle/serve/serve.js';
 
@@ -40,6 +47,7 @@ export default class Serve extends HpsCommand<ServeReport> {
     }),
     ...remoteFlags,
     ...scoringFlags,
+    abstain: abstainFlag,
     'batch-size': batchSizeFlag,
     workers: Flags.integer({
       default: 1,
@@ -134,6 +142,7 @@ export default class Serve extends HpsCommand<ServeReport> {
           mediaRoot: flags['media-root'] ?? null,
           remote: remoteOf(flags),
           contract,
+          abstain: flags.abstain,
           device,
           threads,
           optimization,

@@ -4,6 +4,7 @@ import { count, figures, sha256, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema, isProbability } from '../onnx/curve.js';
 import { DECISIONS } from '../onnx/manifest.js';
+import { abstentionSchema } from './abstention.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from './curve.js';
 
 /** Methods a calibrator file may name. */
@@ -53,6 +54,8 @@ const fields = z
         values: z.array(groupSchema),
       })
       .nullable(),
+    /** @2. When not to decide, where a risk was asked for. */
+    abstention: abstentionSchema.optional(),
     /** Name and version. */
     tool: z.string(),
   })
@@ -65,7 +68,7 @@ const fields = z
   );
 
 /** A calibrator file: what a score means, and how well that is known. */
-export const calibratorDocument = defineDocument('hpsv3/calibrator@1', fields, {
+export const calibratorDocument = defineDocument('hpsv3/calibrator@2', fields, {
   what: 'a calibrator',
   made: 'hpsv3 calibrate',
   limit: LIMITS.calibratorBytes,

@@ -1,8 +1,9 @@
 import { HpsError } from '../errors.js';
 import { extractSubgraph } from '../onnx/extract.js';
 import { OPSETS } from '../onnx/graph-core.js';
-import type { ContractOutput, Manifest } from '../onnx/manifest.js';
+import { type ContractOutput, type Manifest, NEWER_MANIFEST_SCHEMA } from '../onnx/manifest.js';
 import { DATA_TYPE, type OnnxModel, opsetOf, type ValueInfoProto } from '../onnx/model.js';
+import type { Abstention } from './abstention.js';
 import type { Calibrator } from './calibrator.js';
 import { buildCurveGraph, CURVE_INPUT, CURVE_OUTPUT } from './curve-graph.js';
 
@@ -114,7 +115,7 @@ function append(model: OnnxModel, { graph: added }: OnnxModel, outputs: Embedded
 
 /** The manifest of the model with the calibrator inside, without the lineage of the step. */
 export function calibratedManifest(manifest: Manifest, calibrator: Calibrator): Manifest {
-  const { kind, method, symmetric, parameters, band, n, clusters, dataSha256 } = calibrator;
+  const { kind, method, symmetric, parameters, band, n, clusters, dataSha256, abstention } = calibrator;
   const { logit, added, meaning } = OUTPUTS[kind];
   const like = manifest.outputs.find(({ name }) => name === logit);
   const output: ContractOutput = {
@@ -125,12 +126,17 @@ export function calibratedManifest(manifest: Manifest, calibrator: Calibrator): 
     range: kind === 'pair' ? [0, 1] : [null, null],
   };
   const { decision } = manifest;
+  const margin = abstention && { abstention: marginOf(abstention) };
   return {
     ...manifest,
+    ...(margin && { schema: NEWER_MANIFEST_SCHEMA }),
     outputs: [...manifest.outputs, output],
-    calibrator: { method, decision, symmetric, parameters, band, n, clusters, dataSha256 },
+    calibrator: { method, decision, symmetric, parameters, band, n, clusters, dataSha256, ...margin },
   };
 }
+
+/** What of an abstention a decision needs; its curve stands in the calibrator file. */
+const marginOf = ({ risk, confidence, margin, coverage }: Abstention) => ({ risk, confidence, margin, coverage });
 
 /** The model and its manifest as they were before a calibrator was embedded; as they are where there is none. */
 export function removeCalibrator(

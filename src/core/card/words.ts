@@ -1,4 +1,5 @@
 import { formatCount } from '../bytes/format.js';
+import type { Abstention } from '../calibration/abstention.js';
 import type { CardFacts, EvaluationFacts, Meaning, ModelFacts } from './card-facts.js';
 import type { Evaluation } from './documents.js';
 import { formatFigure, formatInterval, metricOf } from './figures.js';
@@ -118,6 +119,13 @@ export function meaningWords({ logit, origin, probability, confidence, calibrate
       ? ''
       : ` It is at least ${formatFigure(confidence)} by the band, which the result calls confidence.`;
   return `The score of a pair is the calibrated probability that a rater prefers the left one. Take a pair logit of ${logit} (${example}): its probability is ${formatFigure(probability)}. Of 100 ratings of such pairs, about ${share} are expected to prefer the left and ${rest} the right.${band} Swapped sides give ${formatFigure(1 - probability)}.`;
+}
+
+/** When not to decide, in a sentence. */
+export function abstentionWords({ risk, confidence, margin, coverage, error, clusters }: Abstention): string {
+  const promise = `at most ${percent(risk)} of the votes against the decision, on as many new prompts with ${percent(confidence)} confidence`;
+  if (margin === null) return `No margin keeps the risk asked for (${promise}) on ${clusters} prompts.`;
+  return `Decided from a pair logit of ${margin.toPrecision(4)} in size on, it keeps the risk asked for (${promise}). That is ${percent(coverage ?? 0)} of the pairs; of their votes ${percent(error ?? 0)} were against the decision.`;
 }
 
 /** How surely the figures are of this model. */

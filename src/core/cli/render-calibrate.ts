@@ -1,3 +1,4 @@
+import { abstentionWords } from '../card/words.js';
 import type { CalibrateReport } from '../lifecycle/calibrate/calibrate.js';
 import type { CheckCalibratorReport } from '../lifecycle/calibrate/check.js';
 import { formatBytes, formatHash } from './format.js';
@@ -38,6 +39,7 @@ export function formatCalibrate(report: CalibrateReport): string {
     table,
     ...choiceOf(report),
     ...groupsOf(report),
+    ...abstentionOf(report),
     ...writtenOf(report),
   ].join('\n');
 }
@@ -64,6 +66,19 @@ function groupsOf({ groups }: CalibrateReport): string[] {
     figures && formatFigure((figures.after['ece'] ?? figures.after['rmse']).value),
   ]);
   return ['', formatTable(['group', 'rows', 'clusters', 'curve', 'before', 'after'], rows, { width: terminalWidth() })];
+}
+
+function abstentionOf({ abstention }: CalibrateReport): string[] {
+  if (!abstention) return [];
+  const points = abstention.curve.map(({ margin, coverage, error, bound }) => [
+    `${Math.round(100 * coverage)} %`,
+    margin.toPrecision(4),
+    formatFigure(error),
+    formatFigure(bound),
+    formatBar(error),
+  ]);
+  const headers = ['decided', 'margin', 'error', 'at most', ''];
+  return ['', abstentionWords(abstention), formatTable(headers, points, { width: terminalWidth() })];
 }
 
 function writtenOf({ out, model, gate }: CalibrateReport): string[] {

@@ -16,6 +16,9 @@ function describePair(pair: Extract<ScoreReport, { winner: unknown }>): string {
   const { winner, score, confidence, calibrated } = pair;
   const probability = winner === 'right' ? 1 - score : score;
   const sure = confidence === null ? '' : `, at least ${confidence.toFixed(3)} (90 % band)`;
+  if (winner === 'undecided') {
+    return `undecided: the margin is too small for the risk that the calibrator keeps (probability ${score.toFixed(3)} for the left)`;
+  }
   const answer = winner === 'tie' ? 'tie' : `${winner} is preferred`;
   return `${answer}: probability ${probability.toFixed(3)}${calibrated ? sure : ' (uncalibrated)'}`;
 }

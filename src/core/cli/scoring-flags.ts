@@ -89,6 +89,12 @@ export const scoringFlags = {
   })(),
 };
 
+/** Of commands that decide pairs. */
+export const abstainFlag = Flags.boolean({
+  description:
+    'Answer undecided where the margin is too small for the risk of the calibrator (`hpsv3 calibrate --risk`)',
+});
+
 /** For models that do not fit into memory. */
 export const segmentsFlag = Flags.boolean({
   description: 'Run a model that does not fit into memory in segments: every batch reads all its weights',

@@ -10,6 +10,7 @@ import {
   RowError,
   type ScoreRow,
   type Turn,
+  WINNERS,
   type Winner,
 } from './rows.js';
 import { VoteSpelling } from './vote-coding.js';
@@ -118,7 +119,8 @@ export const isScoreRow = (fields: RowFields): boolean => fields.has('logit') &&
 export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreRow {
   countIgnored(fields, SCORE_FIELDS, ignored);
   const winner = optionalString(fields, 'winner');
-  if (winner !== undefined && !isWinner(winner)) throw invalid('winner', 'must be left, right or tie', winner);
+  if (winner !== undefined && !isWinner(winner))
+    throw invalid('winner', `must be one of ${WINNERS.join(', ')}`, winner);
   const isLabel = fields.has('type') && !fields.has('logit');
   return compact<ScoreRow>({
     id: identifier(fields, 'id') ?? missing('id'),
@@ -450,7 +452,7 @@ export function numberOf(value: RowValue): number | undefined {
 const withoutNulls = (fields: RowFields): RowFields =>
   [...fields.values()].includes(null) ? new Map([...fields].filter(([, value]) => value !== null)) : fields;
 
-const isWinner = (value: string): value is Winner => value === 'left' || value === 'right' || value === 'tie';
+const isWinner = (value: string): value is Winner => (WINNERS as readonly string[]).includes(value);
 
 function countIgnored(fields: RowFields, known: ReadonlySet<string>, ignored: IgnoredFields): void {
   for (const field of fields.keys()) {

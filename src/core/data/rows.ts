@@ -57,7 +57,9 @@ export interface AbsoluteRow extends RowBase {
 
 export type DataRow = PairRow | AbsoluteRow;
 
-export type Winner = 'left' | 'right' | 'tie';
+export const WINNERS = ['left', 'right', 'tie', 'undecided'] as const;
+/** `undecided` is what a scorer says that was told to abstain where it is not sure enough. */
+export type Winner = (typeof WINNERS)[number];
 
 /** Whom a probability that left is preferred is for. */
 export const winnerOf = (probability: number): Winner =>

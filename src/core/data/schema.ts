@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
 import { isPropensity, LEAST_PROPENSITY, NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
+import { WINNERS } from './rows.js';
 
 /**
  * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
@@ -164,7 +165,7 @@ export const scoreRowSchema = z.looseObject({
   id: identifier,
   logit: number.describe('The pair logit, or the utility logit of an item'),
   score: optional(number),
-  winner: optional(z.enum(['left', 'right', 'tie'])),
+  winner: optional(z.enum(WINNERS)),
   confidence: optional(number),
   calibrated: optional(z.union([z.boolean(), z.enum(['true', 'false']), number])),
   calibrated_value: optional(number).describe('In tables, beside the flag'),

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { defineDocument, parseDocument } from '../documents/define.js';
-import { count, fileHash, positive, sha256 } from '../documents/parts.js';
+import { count, fileHash, positive, sha256, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from './curve.js';
 import { DECISIONS, MANIFEST_KEY, MODALITIES, MODES, NEWER_MANIFEST_SCHEMA, TOKENIZER_KEY } from './manifest-names.js';
@@ -155,6 +155,15 @@ const calibratorSchema = z.strictObject({
   n: count,
   clusters: count,
   dataSha256: sha256,
+  /** @2. Pair logits under `margin` should not be decided; null where no margin reaches the risk. */
+  abstention: z
+    .strictObject({
+      risk: share,
+      confidence: share,
+      margin: z.number().nonnegative().nullable(),
+      coverage: share.nullable(),
+    })
+    .optional(),
 });
 
 const lineageSchema = z.strictObject({

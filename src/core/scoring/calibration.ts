@@ -9,19 +9,31 @@ export interface RowGroups {
   readonly groups?: ReadonlyMap<string, string>;
 }
 
+/** The risk that was asked for, and the pair logit from which it is kept; null where it never is. */
+export interface AbstentionMargin {
+  readonly risk: number;
+  readonly margin: number | null;
+}
+
 /** The calibrator of a scorer: from a file, or the one its model carries. */
 export interface ScoringCalibrator {
   /** Of the file; null for the model's own, which the model's hash covers. */
   readonly sha256: string | null;
+  /** When not to decide; undefined where it was fitted without a risk. */
+  readonly abstention: AbstentionMargin | undefined;
   /** What it says of a score; null where it is for scores of the other kind. */
   apply(kind: AppliedCalibrator['kind'], logit: number, row: RowGroups): Calibrated | null;
   /** Tasks that have a curve of their own; null where it knows none. */
   readonly tasks: readonly string[] | null;
 }
 
-const applying = (applied: AppliedCalibrator, sha256: string | null): ScoringCalibrator => ({
+const applying = (
+  applied: AppliedCalibrator & { readonly abstention?: AbstentionMargin },
+  sha256: string | null,
+): ScoringCalibrator => ({
   sha256,
   tasks: applied.groups?.name === 'task' ? applied.groups.values.map(({ value }) => value) : null,
+  abstention: applied.abstention,
   apply(kind, logit, row) {
     if (applied.kind !== kind) return null;
     const group = applied.groups?.name;
@@ -34,8 +46,8 @@ const applying = (applied: AppliedCalibrator, sha256: string | null): ScoringCal
 /** The calibrator inside a model; null where it carries none. */
 export function embeddedCalibrator({ calibrator, mode }: ScoringContract): ScoringCalibrator | null {
   if (!calibrator) return null;
-  const { parameters, band } = calibrator;
-  return applying({ kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null }, null);
+  const { parameters, band, abstention } = calibrator;
+  return applying({ kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null, abstention }, null);
 }
 
 /** The model a calibrator is to be used with. */
@@ -68,4 +80,24 @@ export function openCalibrator(path: string, model: CalibratedModel): ScoringCal
     );
   }
   return applying(calibrator, sha256);
+}
+
+/**
+ * The size of a pair logit under which nothing is decided.
+ * @param file - what errors call the model
+ * @throws HpsError USAGE without a calibrator that knows one
+ */
+export function abstentionMargin(calibrator: ScoringCalibrator | null, file: string): number {
+  const known = calibrator?.abstention;
+  const margin = known?.margin ?? null;
+  if (margin !== null) return margin;
+  const why = known
+    ? `no margin reaches the risk of ${known.risk} that its calibrator was asked for`
+    : 'no calibrator says under which margin to abstain';
+  throw new HpsError('USAGE', `${file}: \`abstain\` cannot be kept: ${why}`, {
+    hint: known
+      ? 'Label more prompts, or fit one with a larger risk: `hpsv3 calibrate --risk`.'
+      : 'Fit one with `hpsv3 calibrate --risk 0.1`, and give it as `calibrator` or put it into the model.',
+    details: { file, ...(known && { risk: known.risk }) },
+  });
 }

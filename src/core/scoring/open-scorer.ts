@@ -4,7 +4,7 @@ import { parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { type ContractFile, parseContract } from '../samples/contract.js';
 import { openPreparerPool } from '../samples/preparer-pool.js';
-import { embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
+import { abstentionMargin, embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
 import { Engine, type EngineOptions } from './engine.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
@@ -16,6 +16,7 @@ export interface OpenScorerOptions extends EngineOptions {
   readonly optimization?: OptimizationLevel;
   readonly segmentBytes?: number;
   readonly calibrator?: string;
+  readonly abstain?: boolean;
   readonly contract?: ContractFile;
   readonly remote?: RemoteOptions | RemoteStore;
   readonly onWarning?: (warning: string) => void;
@@ -26,6 +27,8 @@ export interface ScorerParts {
   readonly model: ScoringModel;
   readonly engine: Engine;
   readonly calibrator: ScoringCalibrator | null;
+  /** Pair logits of a smaller size are not decided; null where every one is. */
+  readonly margin: number | null;
   readonly remote: RemoteStore | undefined;
   /** Closed with the scorer; null where it is the caller's, or there is none. */
   readonly ownRemote: RemoteStore | null;
@@ -54,12 +57,14 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     if (!calibrator && !contract.score) {
       onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
     }
+    const margin = options.abstain ? abstentionMargin(calibrator, file) : null;
     const { inputs } = contract;
     const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
     return {
       model,
       engine: new Engine(model, preparer, options),
       calibrator,
+      margin,
       remote: ownRemote ?? (remote as RemoteStore | undefined),
       ownRemote,
       window: windowRows(inputs, batchSize, model.encoder?.most ?? 1),

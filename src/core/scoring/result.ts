@@ -49,18 +49,22 @@ export type Score = PairScore | ItemScore;
 export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated'>;
 
 /**
- * @param comparison - the pair logit, and the spread of both sides where the model gives it
+ * @param comparison - the pair logit, the spread of both sides where the model gives it, and the size under which it decides nothing
  * @param calibrated - null where there is no calibrator: the probability is then the sigmoid of the logit
  */
 export function pairScore(
-  { logit, sigmas }: { readonly logit: number; readonly sigmas?: readonly [number, number] },
+  {
+    logit,
+    sigmas,
+    margin = null,
+  }: { readonly logit: number; readonly sigmas?: readonly [number, number]; readonly margin?: number | null },
   calibrated: Calibrated | null,
   facts: ScoreFacts,
 ): PairScore {
   const score = calibrated?.value ?? sigmoid(logit);
   return {
     score,
-    winner: winnerOf(score),
+    winner: margin !== null && Math.abs(logit) < margin ? 'undecided' : winnerOf(score),
     confidence: calibrated?.confidence ?? null,
     logit,
     calibrated: calibrated !== null,

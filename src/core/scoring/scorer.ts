@@ -42,6 +42,8 @@ export interface ScorerOptions {
   readonly segmentBytes?: number;
   /** Path of a calibrator file, instead of the calibrator the model carries. */
   readonly calibrator?: string;
+  /** Answers `undecided` for pairs under the margin that the calibrator was fitted to keep a risk by. */
+  readonly abstain?: boolean;
   /** What the inputs of a model without manifest mean: the content of a contract file. */
   readonly contract?: ContractFile;
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own; null refuses them all. */
@@ -96,6 +98,7 @@ export class HPSv3Scorer {
   private readonly model: ScoringModel;
   private readonly engine: Engine;
   private readonly calibrator: ScoringCalibrator | null;
+  private readonly margin: number | null;
   private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>;
   private readonly ownRemote: RemoteStore | null;
   private toldOfFileName = false;
@@ -112,6 +115,7 @@ export class HPSv3Scorer {
     this.model = parts.model;
     this.engine = parts.engine;
     this.calibrator = parts.calibrator;
+    this.margin = parts.margin;
     this.places = { mediaRoot, remote: parts.remote };
     this.ownRemote = parts.ownRemote;
     this.window = parts.window;
@@ -120,7 +124,8 @@ export class HPSv3Scorer {
 
   /**
    * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE or ONNX_UNSUPPORTED for the model; BACKEND_UNAVAILABLE for a
-   *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision
+   *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision; USAGE for
+   *   `abstain` without a calibrator that says when
    */
   static async load(path: string, options: ScorerOptions = {}): Promise<HPSv3Scorer> {
     const { batchSize = 1 } = options;
@@ -144,6 +149,11 @@ export class HPSv3Scorer {
   /** What pairs are decided by. */
   get decision(): ScoringContract['decision'] {
     return this.model.contract.decision;
+  }
+
+  /** Whether pairs under the calibrator's margin are left undecided. */
+  get abstains(): boolean {
+    return this.margin !== null;
   }
 
   /** What decides the digits of its scores beside the model and the samples. */
@@ -179,7 +189,7 @@ export class HPSv3Scorer {
     const sides = [await this.encode(left, sample), await rightEncoded] as const;
     const compared = await this.engine.compare(sides[0], sides[1]);
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
-    return pairScore(compared, calibrated, this.facts(sides, sample));
+    return pairScore({ ...compared, margin: this.margin }, calibrated, this.facts(sides, sample));
   }
 
   /**

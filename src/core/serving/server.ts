@@ -111,7 +111,11 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
   try {
     for (const source of sources) all.push(await ServedModel.open(source, settings, told));
     if (shadow) {
-      const second = await Generation.load({ name: 'shadow', file: shadow.file }, { ...settings, workers: 1 }, told);
+      const second = await Generation.load(
+        { name: 'shadow', file: shadow.file },
+        { ...settings, workers: 1, abstain: false },
+        told,
+      );
       const judge = new Shadow(second, shadow.share, metrics, log);
       closers.push(() => judge.close());
       followers.push(({ model, sample, score }) => judge.take(model.source.name, sample, score));

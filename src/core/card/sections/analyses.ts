@@ -13,7 +13,17 @@ import {
   formatMs,
   metricOf,
 } from '../figures.js';
-import { dataName, formatP, gapStands, gapSummary, LEADING, percent, threadsWords, worstGroups } from '../words.js';
+import {
+  abstentionWords,
+  dataName,
+  formatP,
+  gapStands,
+  gapSummary,
+  LEADING,
+  percent,
+  threadsWords,
+  worstGroups,
+} from '../words.js';
 import { section } from './maker.js';
 
 /** Pictures there are, by name, with what they show. */
@@ -216,6 +226,27 @@ export function calibrationBlocks(calibrator: Calibrator, pictures: Pictures, cu
           ),
         ]),
     ...picture(pictures, curve),
+    ...abstentionBlocks(calibrator),
+  ];
+}
+
+function abstentionBlocks({ abstention }: Calibrator): Block[] {
+  if (!abstention) return [];
+  const rows = abstention.curve.map(({ margin, coverage, error, bound }): Text[] => [
+    percent(coverage),
+    margin.toPrecision(4),
+    formatFigure(error),
+    formatFigure(bound),
+  ]);
+  return [
+    heading(3, 'When not to decide'),
+    paragraph(abstentionWords(abstention)),
+    ...table(
+      'Risk and coverage: the error if only so many pairs are decided, the surest first',
+      ['Decided', 'Pair logit of at least', 'Error', `At most, with ${percent(abstention.confidence)} confidence`],
+      rows,
+      [0, 1, 2, 3],
+    ),
   ];
 }
 

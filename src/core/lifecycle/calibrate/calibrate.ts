@@ -1,4 +1,5 @@
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
+import { type Abstention, abstentionWarnings, controlRisk } from '../../calibration/abstention.js';
 import {
   type CalibrationMethodId,
   type Calibrator,
@@ -47,6 +48,8 @@ export interface CalibrateOptions extends Run {
   readonly resamples?: number;
   /** `groups.NAME`, `NAME` or `task`. */
   readonly perGroup?: string;
+  /** Largest share of votes against a decision: the margin under which none should be taken is looked for. */
+  readonly risk?: number;
   /** What the scores were decided by, where it is known. */
   readonly decision?: Decision;
   /** Also put the calibrator into the model that made the scores. */
@@ -89,6 +92,8 @@ export interface CalibrateReport extends ResampleCounts {
   readonly choice: FittedCalibrator['choice'];
   readonly parameters: Calibrator['parameters'];
   readonly groups: FittedCalibrator['groups'];
+  /** Where a risk was asked for. */
+  readonly abstention?: Abstention;
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
   /** Base name of the calibrator file; null where not written, as `model`, the one with the calibrator inside. */
@@ -146,9 +151,10 @@ async function fitFiles(
   });
   const errors = await refused.finish();
   const rows: JudgedRows = { ...judged, ...(errors !== null && { errors }) };
+  const abstention = riskOf(joined, options);
   const fitted = await fitRows(joined, options);
   const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
-  const calibrator = calibratorOf(fitted, joined, options, {
+  const calibrator = calibratorOf({ ...fitted, abstention }, joined, options, {
     dataSha256,
     scoresSha256,
     modelSha256: boundModel(modelSha256, embeddedSha256),
@@ -170,8 +176,9 @@ async function fitFiles(
     choice,
     parameters: fitted.curve,
     groups,
+    ...(abstention && { abstention }),
     rows,
-    warnings: [...rowWarnings(rows), ...fitted.warnings],
+    warnings: [...rowWarnings(rows), ...fitted.warnings, ...(abstention ? abstentionWarnings(abstention) : [])],
     out: output?.name ?? null,
     model: embedded && { out: embedded.out, sha256: embedded.sha256, bytes: embedded.bytes },
     gate: embedded?.gate ?? null,
@@ -180,13 +187,27 @@ async function fitFiles(
 }
 
 /** What changes the fit, and nothing else. */
-const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed }: Settled) => ({
+const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed, risk }: Settled) => ({
   method,
   symmetric,
   strictlyMonotone,
   folds,
   seed,
+  ...(risk === undefined ? {} : { risk }),
 });
+
+/** The margin that a risk asks for. @throws HpsError USAGE where these rows or options have none */
+function riskOf(joined: JoinedPairs | JoinedAbsolutes, { risk, symmetric }: Settled): Abstention | undefined {
+  if (risk === undefined) return undefined;
+  const refuse = (rule: string, hint: string) =>
+    new HpsError('USAGE', `\`risk\` ${risk}: ${rule}`, { hint, details: { risk } });
+  if (!(risk > 0 && risk < 0.5))
+    throw refuse('expected a number between 0 and 0.5', 'Write it as 0.1: one vote in ten.');
+  if (joined.kind !== 'pair')
+    throw refuse('these labels are scored items, which decide nothing', 'Give labels of pairs.');
+  if (!symmetric) throw refuse('the margin is of both orders of a pair', 'Leave `symmetric` on.');
+  return controlRisk(votesOf(joined), risk);
+}
 
 function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: Settled): Promise<FittedCalibrator> {
   const { method, symmetric, strictlyMonotone, folds, seed, resamples } = options;
@@ -242,14 +263,14 @@ function boundModel(scored: string | null, embedded: string | null): string | nu
 }
 
 function calibratorOf(
-  fitted: FittedCalibrator,
+  fitted: FittedCalibrator & { readonly abstention?: Abstention },
   joined: JoinedPairs | JoinedAbsolutes,
   { symmetric, decision, perGroup, seed }: Settled,
   hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
 ): Calibrator {
-  const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups } = fitted;
+  const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups, abstention } = fitted;
   return calibratorDocument.schema.parse({
-    schema: 'hpsv3/calibrator@1',
+    schema: abstention ? 'hpsv3/calibrator@2' : 'hpsv3/calibrator@1',
     kind: joined.kind,
     method,
     symmetric: joined.kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),
@@ -278,6 +299,7 @@ function calibratorOf(
               band,
             })),
           },
+    ...(abstention && { abstention }),
     tool: TOOL,
   });
 }

@@ -231,6 +231,7 @@ class BatchRun {
       calibrator: this.scorers[0].calibratorSha256,
       contract: contract ? JSON.stringify(contract.value) : null,
       batchSize,
+      ...(this.options.abstain ? { abstain: 'margin' } : {}),
       shard: shard ? `${shard.index}/${shard.count}` : null,
       format: outputFormat(out, to),
       files: models.length,

@@ -31,6 +31,7 @@ const settingsSchema = z.strictObject({
   calibrator: sha256.nullable().describe('Of the calibrator file; null where the models carry their own, or none'),
   contract: sha256.nullable().describe('Of what the contract of a model without manifest says, as JSON'),
   batchSize: positive.nullable(),
+  abstain: z.literal(true).optional().describe('@2. Where pairs under the margin of the calibrator are undecided'),
 });
 
 const fields = z.strictObject({
@@ -45,7 +46,7 @@ const fields = z.strictObject({
 });
 
 /** What stands beside a file of scores as `FILE.manifest.json`. Equal scores have equal manifests, on whichever machine they were made. */
-export const scoresDocument = defineDocument('hpsv3/scores@1', fields, {
+export const scoresDocument = defineDocument('hpsv3/scores@2', fields, {
   what: 'a manifest of scores',
   made: 'hpsv3 batch',
   limit: LIMITS.configBytes,
@@ -74,11 +75,12 @@ export function settingsOf(
     calibrator: scorers[0].calibratorSha256,
     contract: contract ? sha256Hex(Buffer.from(JSON.stringify(contract.value))) : null,
     batchSize,
+    ...(scorers.some(({ abstains }) => abstains) && { abstain: true as const }),
   };
 }
 
 export const formatManifest = (manifest: Omit<ScoresManifest, 'schema'>): string =>
-  formatDocument({ schema: scoresDocument.id, ...manifest });
+  formatDocument({ schema: manifest.settings.abstain ? scoresDocument.id : 'hpsv3/scores@1', ...manifest });
 
 /**
  * The manifest beside a file of scores, once it is known to be of that file; null where there is none.

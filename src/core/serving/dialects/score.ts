@@ -6,7 +6,7 @@ import { parseJsonlRow, tooLarge } from '../../data/jsonl.js';
 import { forEachLine, readLineBlocks } from '../../data/lines.js';
 import { parseDataRow } from '../../data/parse-row.js';
 import { idOf, type RowFields, type RowValue } from '../../data/row-json.js';
-import { type DataRow, RowError } from '../../data/rows.js';
+import { type DataRow, RowError, WINNERS } from '../../data/rows.js';
 import { absoluteRowSchema, pairRowSchema } from '../../data/schema.js';
 import { inOrder } from '../../scoring/in-order.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
@@ -26,7 +26,7 @@ const scoreSchema = z
   .object({
     id: z.string().optional(),
     score: z.number().describe('P(left preferred) of a pair; the utility of an item'),
-    winner: z.enum(['left', 'right', 'tie']).optional(),
+    winner: z.enum(WINNERS).optional().describe('undecided: the server abstains under the margin of its calibrator'),
     confidence: z.number().nullable().optional(),
     logit: z.number(),
     calibrated: z.union([z.boolean(), z.number()]),
