@@ -11,8 +11,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../dist/core/bytes/random.js';
-import { cellOf } from '../dist/core/drift/betting.js';
+import { CalibrationBet, cellOf, RankBet } from '../dist/core/drift/betting.js';
 import { compareSamples } from '../dist/core/drift/compare.js';
+import { monitorsOf } from '../dist/core/drift/monitors.js';
 import { CHECK_SETTINGS } from '../dist/core/drift/options.js';
 
 const { positionals, values: options } = parseArgs({
@@ -174,6 +175,112 @@ function dump(name, columns) {
   writeFileSync(join(options.dump, `${name}.f64`), Float64Array.from(columns.flat()));
 }
 
-const STUDIES = { null: studyNull };
+const SHIFTS = [0.1, 0.3, 0.5];
+
+/** How often a shift of all scores is found, by its size in standard deviations: as drift, and by p alone. */
+function studyPower() {
+  const windows = Number(options.windows ?? 200);
+  const sizes = (options.sizes ?? '50,200,1000').split(',').map(Number);
+  console.log(`| set | rows | ${SHIFTS.map((shift) => `${shift} sd: drift (p alone)`).join(' | ')} |`);
+  console.log(`| --- | --- | ${SHIFTS.map(() => '---').join(' | ')} |`);
+  for (const [set, scorer] of allSets()) {
+    const clusters = clustersOf(set, scorer);
+    const all = clusters.flat();
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+    const sd = Math.sqrt(all.reduce((sum, value) => sum + (value - mean) ** 2, 0) / all.length);
+    for (const size of sizes) {
+      const cells = SHIFTS.map((shift) => {
+        const random = new Random(`${options.seed}/power/${set}/${scorer}/${size}/${shift}`);
+        let [found, byP] = [0, 0];
+        for (let i = 0; i < windows; i++) {
+          const [reference, window] = [drawClusters(clusters, random), drawRows(clusters, random, size)];
+          const shifted = { ...window, values: window.values.map((value) => value + shift * sd) };
+          const settings = { ...settingsFor(size), permutations: 199, seed: i };
+          const { features } = compareSamples(sampleOf(reference), sampleOf(shifted), settings);
+          if (features.some(({ moved }) => moved)) found++;
+          if (features.some(({ holm }) => holm <= ALPHA)) byP++;
+        }
+        const rate = (count) => `${((100 * count) / windows).toFixed(0)} %`;
+        return `${rate(found)} (${rate(byP)})`;
+      });
+      console.log(`| ${set}/${scorer} | ${size} | ${cells.join(' | ')} |`);
+    }
+  }
+}
+
+/** When evidence first reaches 1 / alpha, in rows; null where it never does. */
+function firstAlarm(steps, take, logE) {
+  for (let i = 0; i < steps; i++) {
+    take(i);
+    if (logE() >= Math.log(1 / ALPHA)) return i + 1;
+  }
+  return null;
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
+const told = (found, streams) =>
+  `${found.length} of ${streams} (${((100 * found.length) / streams).toFixed(1)} %)${found.length > 0 ? `, median after ${median(found)}` : ''}`;
+
+/** Monitors with a look after every label, and a z test repeated as often. */
+function studyMonitors() {
+  const streams = Number(options.streams);
+  const labels = Number(options.labels);
+  const bound = binomialBound(streams, ALPHA);
+  console.log(`${streams} streams of ${labels}; at most ${bound} alarms are within the bound of ${ALPHA}`);
+  for (const over of [0, 0.04, 0.08]) {
+    const random = new Random(`${options.seed}/monitors/${over}`);
+    const [ours, repeated] = [[], []];
+    for (let stream = 0; stream < streams; stream++) {
+      const rows = Array.from({ length: labels }, () => {
+        const probability = random.uniform(0.05, 0.95);
+        // Over-confident: the winner is right less often than said.
+        const truth = probability - over * Math.sign(probability - 0.5);
+        return { probability, label: random.uniform() < truth ? 1 : 0 };
+      });
+      const bet = new CalibrationBet();
+      const at = firstAlarm(
+        labels,
+        (i) => bet.take([rows[i]]),
+        () => bet.logE,
+      );
+      if (at !== null) ours.push(at);
+      let [sum, variance] = [0, 0];
+      const looked = rows.findIndex(({ probability, label }, i) => {
+        sum += Math.sign(probability - 0.5) * (label - probability);
+        variance += probability * (1 - probability);
+        return i >= 9 && Math.abs(sum) > 1.96 * Math.sqrt(variance);
+      });
+      if (looked >= 0) repeated.push(looked + 1);
+    }
+    console.log(
+      `over-confident by ${over}: monitor ${told(ours, streams)}; repeated z test ${told(repeated, streams)}`,
+    );
+  }
+  for (const reference of [200, 2000]) {
+    for (const [shift, from] of [
+      [0, 0],
+      [0.3, 0],
+      [0.3, 1000],
+      [0.5, 0],
+    ]) {
+      const random = new Random(`${options.seed}/monitors/scores/${reference}/${shift}/${from}`);
+      const found = [];
+      for (let stream = 0; stream < streams; stream++) {
+        const values = Array.from({ length: reference }, () => random.normal());
+        const sample = sampleOf({ values, cluster: values.map((_, i) => i), count: reference });
+        const [monitor] = monitorsOf(sample, null);
+        const bet = new RankBet(Float64Array.from(monitor.knots), monitor.counts, monitor);
+        const take = (i) => bet.take(random.normal() + (i >= from ? shift : 0), random.uniform());
+        const at = firstAlarm(labels, take, () => bet.logE);
+        if (at !== null) found.push(at);
+      }
+      console.log(
+        `scores, ${reference} in the reference, shifted by ${shift} sd from row ${from}: ${told(found, streams)}`,
+      );
+    }
+  }
+}
+
+const STUDIES = { null: studyNull, power: studyPower, monitors: studyMonitors };
 if (!STUDIES[study]) throw new Error(`node scripts/drift-study.js ${Object.keys(STUDIES).join('|')}`);
 STUDIES[study]();

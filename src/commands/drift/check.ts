@@ -58,8 +58,7 @@ one likes. Exit 0 without drift or without enough data, 3 for drift or another m
       description: 'Calibrator whose probabilities are judged, instead of those in the rows',
     }),
     calibration: Flags.boolean({
-      description: 'Also say what fitting the calibrator again would change',
-      dependsOn: ['labels'],
+      description: 'Also say what fitting the calibrator again would change; needs --labels',
     }),
     'require-data': Flags.boolean({ description: 'Exit 2 where there are too few rows for a verdict' }),
     config: configFlag,

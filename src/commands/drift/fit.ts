@@ -8,7 +8,7 @@ import { type FitDriftReport, fitDrift } from '../../core/lifecycle/drift/fit.js
 export default class FitDrift extends HpsCommand<FitDriftReport> {
   static override summary = 'Take down what scores and inputs are like, to tell later whether they have moved.';
   static override description =
-    `Reads scores of batch, the log of serve, or the file of any other scorer, and keeps figures of at most 20,000 rows
+    `Reads scores of batch, the log of serve, or the file of any other scorer, and keeps figures of at most 10,000 rows
 of whole clusters (prompts): scores, how inputs were prepared, groups, and by which model. No content is kept. With
 --labels it also keeps how well probabilities held, which bounds what can be said later without labels.`;
   static override examples = [

@@ -1,10 +1,58 @@
-/** Stakes of the bets, a share of the wealth each; what comes out is the mean over all of them. */
+/** Shares of the wealth that are staked. */
 const STAKES = [0.05, 0.1, 0.2, 0.4] as const;
 /** Sides that a bet on calibration may take: the winner is right more or less often than said, the left more or less often. */
 const DIRECTIONS = 4;
 
-/** Logarithms of the wealth of each bet: what a monitor keeps between looks. */
-export type Wealth = readonly number[];
+/** What a bettor keeps between looks. */
+export interface Wealth {
+  /** Logarithms of what each bet has come to. */
+  readonly logs: readonly number[];
+  /** Bets made so far. */
+  readonly n: number;
+}
+
+/**
+ * Wealth that is bet many ways at once. Half of it is staked from the beginning and the rest is held back, to be staked little by
+ * little: whatever begins late is still found, at a cost that grows with the logarithm of how late it is, where bets that have lost
+ * for long would take as long to win it back.
+ */
+class Purse {
+  private readonly logs: Float64Array;
+  private n: number;
+
+  constructor(bets: number, wealth?: Wealth) {
+    this.logs = wealth
+      ? Float64Array.from(wealth.logs)
+      : new Float64Array(bets).fill(Math.log(1 - heldBack(0)) - Math.log(bets));
+    this.n = wealth?.n ?? 0;
+  }
+
+  /** @param gain - what a bet returns for 1, less 1; in expectation at most 0 where there is nothing to be found */
+  bet(gain: (bet: number) => number): void {
+    this.n++;
+    const staked = Math.log((heldBack(this.n - 1) - heldBack(this.n)) / this.logs.length);
+    for (let i = 0; i < this.logs.length; i++) {
+      this.logs[i] = logSum(this.logs[i], staked) + Math.log1p(gain(i));
+    }
+  }
+
+  get wealth(): Wealth {
+    return { logs: [...this.logs], n: this.n };
+  }
+
+  /** Logarithm of all there is: evidence. */
+  get logE(): number {
+    let sum = Math.log(heldBack(this.n));
+    for (const log of this.logs) sum = logSum(sum, log);
+    return sum;
+  }
+}
+
+/** Share of the first wealth that is not staked yet after n bets. */
+const heldBack = (n: number): number => 0.5 / (1 + Math.log1p(n));
+
+/** log(exp(a) + exp(b)). */
+const logSum = (a: number, b: number): number => Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b)));
 
 /**
  * Evidence that probabilities do not hold, which may be looked at after every label: the wealth of someone who bets on what is left
@@ -16,42 +64,30 @@ export type Wealth = readonly number[];
  * @see Waudby-Smith and Ramdas (2024); Arnold, Henzi and Ziegel (2023)
  */
 export class CalibrationBet {
-  private readonly logs: Float64Array;
+  private readonly purse: Purse;
 
   constructor(wealth?: Wealth) {
-    this.logs = wealth ? Float64Array.from(wealth) : new Float64Array(STAKES.length * DIRECTIONS);
+    this.purse = new Purse(STAKES.length * DIRECTIONS, wealth);
   }
 
-  /** @param residuals - label less probability of each row of one cluster, each in [-1, 1]; with the probability itself */
+  /** @param rows - of one cluster: probability, and label in [0, 1] */
   take(rows: readonly { readonly probability: number; readonly label: number }[]): void {
     let [left, winner] = [0, 0];
     for (const { probability, label } of rows) {
       left += (label - probability) / rows.length;
       winner += (Math.sign(probability - 0.5) * (label - probability)) / rows.length;
     }
-    STAKES.forEach((stake, i) => {
-      const at = DIRECTIONS * i;
-      this.logs[at] += Math.log1p(-stake * winner);
-      this.logs[at + 1] += Math.log1p(stake * winner);
-      this.logs[at + 2] += Math.log1p(-stake * left);
-      this.logs[at + 3] += Math.log1p(stake * left);
-    });
+    const sides = [-winner, winner, -left, left];
+    this.purse.bet((bet) => STAKES[Math.floor(bet / DIRECTIONS)] * sides[bet % DIRECTIONS]);
   }
 
   get wealth(): Wealth {
-    return [...this.logs];
+    return this.purse.wealth;
   }
 
   get logE(): number {
-    return logMean(this.logs);
+    return this.purse.logE;
   }
-}
-
-/** log of the mean of exp, without overflow. */
-export function logMean(logs: ArrayLike<number>): number {
-  const values = Array.from(logs);
-  const most = Math.max(...values);
-  return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0) / values.length);
 }
 
 /** Bets on conformal p-values: that scores are higher, lower, further out, or further in than they were. */
@@ -62,17 +98,6 @@ const SHAPES: readonly ((u: number) => number)[] = [
   (u) => 0.5 - 6 * (u - 0.5) ** 2,
 ];
 const SHAPE_STAKES = [0.1, 0.25, 0.5, 0.9] as const;
-/** Share of the wealth that goes back to the even spread each time: bets that lost for long can still win. */
-const SHARING = 0.001;
-
-/** What a monitor of scores keeps between looks. */
-export interface RankState {
-  readonly wealth: Wealth;
-  /** Of the logarithm of what was shared out so far. */
-  readonly logE: number;
-  /** Scores seen in each cell between the knots, the reference's among them. */
-  readonly counts: readonly number[];
-}
 
 /**
  * Evidence that scores are not what they were, at any time: a conformal test martingale. The rank of each score among the reference
@@ -83,58 +108,46 @@ export interface RankState {
  * @see Vovk, Gammerman and Shafer (2005), chapter 8
  */
 export class RankBet {
-  private readonly logs: Float64Array;
-  private log: number;
-  private readonly counts: Float64Array;
+  private readonly purse: Purse;
+  private readonly seen: Float64Array;
   private total: number;
 
-  /** @param knots - ascending; n of them make n + 1 cells, of which a score that equals a knot is above it */
+  /**
+   * @param knots - ascending; n of them make n + 1 cells, of which a score that equals a knot is above it
+   * @param counts - of each cell, the reference's among them
+   */
   constructor(
     private readonly knots: Float64Array,
-    state: RankState,
+    counts: readonly number[],
+    wealth?: Wealth,
   ) {
-    this.logs = Float64Array.from(state.wealth);
-    this.log = state.logE;
-    this.counts = Float64Array.from(state.counts);
-    this.total = this.counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  /** @param counts - of the reference in each cell */
-  static start(counts: readonly number[]): RankState {
-    return { wealth: new Array<number>(SHAPES.length * SHAPE_STAKES.length).fill(0), logE: 0, counts };
+    this.purse = new Purse(SHAPES.length * SHAPE_STAKES.length, wealth);
+    this.seen = Float64Array.from(counts);
+    this.total = this.seen.reduce((sum, count) => sum + count, 0);
   }
 
   /** @param tie - uniform in [0, 1), independent of all else */
   take(score: number, tie: number): void {
     const cell = cellOf(this.knots, score);
     let below = 0;
-    for (let i = 0; i < cell; i++) below += this.counts[i];
-    this.counts[cell]++;
+    for (let i = 0; i < cell; i++) below += this.seen[i];
+    this.seen[cell]++;
     this.total++;
-    const u = (below + tie * this.counts[cell]) / this.total;
-    SHAPES.forEach((shape, s) => {
-      SHAPE_STAKES.forEach((stake, i) => {
-        this.logs[s * SHAPE_STAKES.length + i] += Math.log1p(stake * shape(u));
-      });
-    });
-    this.share();
+    const u = (below + tie * this.seen[cell]) / this.total;
+    const gains = SHAPES.map((shape) => shape(u));
+    this.purse.bet((bet) => SHAPE_STAKES[bet % SHAPE_STAKES.length] * gains[Math.floor(bet / SHAPE_STAKES.length)]);
   }
 
-  /** Part of the wealth is spread evenly; what it all comes to does not change by that. */
-  private share(): void {
-    const mean = logMean(this.logs);
-    this.log += mean;
-    for (let i = 0; i < this.logs.length; i++) {
-      this.logs[i] = Math.log((1 - SHARING) * Math.exp(this.logs[i] - mean) + SHARING);
-    }
+  get counts(): readonly number[] {
+    return [...this.seen];
   }
 
-  get state(): RankState {
-    return { wealth: [...this.logs], logE: this.log, counts: [...this.counts] };
+  get wealth(): Wealth {
+    return this.purse.wealth;
   }
 
   get logE(): number {
-    return this.log;
+    return this.purse.logE;
   }
 }
 

@@ -10,6 +10,8 @@ import type { Rows } from './window.js';
 
 /** Cells that scores are ranked by: finer ones find nothing sooner. */
 const CELLS = 256;
+/** One of so many scores of the reference makes the cells. */
+const KNOTS_OF = 5;
 /** Groups that have monitors of their own. */
 const MOST_GROUPS = 50;
 
@@ -20,25 +22,28 @@ export function startState(
   { alpha, by, least }: { readonly alpha: number; readonly by: readonly string[]; readonly least: number },
 ): DriftState {
   const sample = sampleOf(reference);
-  const groups = [null, ...groupsOf(sample, by, least)];
-  const monitors = groups.flatMap((group): MonitorState[] => {
-    const scores = firstOfClusters(sample, group);
-    const knots = knotsOf(scores);
-    const counts = new Array<number>(knots.length + 1).fill(0);
-    for (const score of scores) counts[cellOf(knots, score)]++;
-    const fresh = { group, n: 0, logE: 0, mostLogE: 0, alarm: null };
-    const ofScores: MonitorState = {
-      of: 'scores',
-      ...fresh,
-      wealth: [...RankBet.start(counts).wealth],
-      knots: [...knots],
-      counts,
-    };
-    if (reference.kind !== 'pair') return [ofScores];
-    return [ofScores, { of: 'calibration', ...fresh, wealth: [...new CalibrationBet().wealth], knots: [], counts: [] }];
-  });
+  const monitors = [null, ...groupsOf(sample, by, least)].flatMap((group) =>
+    monitorsOf(sample, group).filter(({ of }) => of === 'scores' || reference.kind === 'pair'),
+  );
   const nothing = { looks: 0, rows: 0, labels: 0, position: {}, files: [], labelled: '' };
   return { schema: 'hpsv3/drift-state@1', reference: sha256, alpha, ...nothing, monitors, tool: TOOL };
+}
+
+/** The monitors of all rows, or of a group: of scores and of calibration. */
+export function monitorsOf(sample: Sample, group: string | null): readonly [MonitorState, MonitorState] {
+  const scores = firstOfClusters(sample, group);
+  // Of one part the cells are made, and the others are counted in them: scores to come are then exchangeable with those counted.
+  const knots = knotsOf(scores.filter((_, i) => i % KNOTS_OF === 0));
+  const counts = new Array<number>(knots.length + 1).fill(0);
+  scores.forEach((score, i) => {
+    if (i % KNOTS_OF !== 0) counts[cellOf(knots, score)]++;
+  });
+  const fresh = { group, n: 0, logE: 0, mostLogE: 0, alarm: null };
+  const logs = [...new RankBet(knots, counts).wealth.logs];
+  return [
+    { of: 'scores', ...fresh, logs, knots: [...knots], counts },
+    { of: 'calibration', ...fresh, logs: [...new CalibrationBet().wealth.logs], knots: [], counts: [] },
+  ];
 }
 
 /** `NAME=value` of the groups with most rows. */
@@ -101,7 +106,7 @@ export function takeScores(state: DriftState, rows: Rows, seed: number): DriftSt
     if (monitor.of !== 'scores') return monitor;
     const inGroup = rowsOfGroup(rows, monitor.group);
     if (!inGroup) return monitor;
-    const bet = new RankBet(Float64Array.from(monitor.knots), monitor);
+    const bet = new RankBet(Float64Array.from(monitor.knots), monitor.counts, monitor);
     const ties = new Random(`${seed}/drift/ties/${monitor.group ?? ''}/${monitor.n}`);
     const seen = new Uint8Array(rows.clusters);
     let { n, mostLogE } = monitor;
@@ -113,8 +118,8 @@ export function takeScores(state: DriftState, rows: Rows, seed: number): DriftSt
       n++;
       mostLogE = Math.max(mostLogE, bet.logE);
     }
-    const { wealth, counts, logE } = bet.state;
-    return { ...monitor, n, logE, mostLogE, wealth: [...wealth], counts: [...counts] };
+    const { counts, wealth, logE } = bet;
+    return { ...monitor, n, logE, mostLogE, logs: [...wealth.logs], counts: [...counts] };
   });
   return { ...state, rows: state.rows + rows.count, monitors };
 }
@@ -148,7 +153,7 @@ export function takeLabels(state: DriftState, { joined, probability }: JudgedPro
   }
   const monitors = state.monitors.map((monitor): MonitorState => {
     if (monitor.of !== 'calibration') return monitor;
-    const bet = new CalibrationBet(monitor.wealth);
+    const bet = new CalibrationBet(monitor);
     let { n, mostLogE } = monitor;
     for (const rows of byCluster(joined, fresh, monitor.group)) {
       bet.take(
@@ -160,7 +165,7 @@ export function takeLabels(state: DriftState, { joined, probability }: JudgedPro
       n++;
       mostLogE = Math.max(mostLogE, bet.logE);
     }
-    return { ...monitor, n, logE: bet.logE, mostLogE, wealth: [...bet.wealth] };
+    return { ...monitor, n, logE: bet.logE, mostLogE, logs: [...bet.wealth.logs] };
   });
   const labelled = Buffer.concat(hashes).toString('base64');
   return { ...state, labels: state.labels + fresh.length, labelled, monitors };

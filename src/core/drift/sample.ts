@@ -1,5 +1,5 @@
 /** Rows that are tested at most: a test of more finds nothing that matters and that so many do not show. */
-export const SAMPLE_ROWS = 20_000;
+export const SAMPLE_ROWS = 10_000;
 
 /** What one row has of a feature: a number or a word, or one for each side of a pair. */
 export type FeatureValue = number | string | readonly (number | string | null)[];

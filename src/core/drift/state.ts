@@ -12,12 +12,13 @@ const monitorSchema = z.strictObject({
   of: z.enum(['scores', 'calibration']),
   /** `NAME=value`; null for all rows. */
   group: z.string().nullable(),
-  /** Clusters it has bet on. */
+  /** Bets it has made, one a cluster. */
   n: count,
   logE: z.number(),
   /** The highest it has ever been. */
   mostLogE: z.number(),
-  wealth: z.array(z.number()),
+  /** Logarithms of what each of them has come to. */
+  logs: z.array(z.number()),
   /** Of a monitor of scores: where cells end, and how many scores each has. */
   knots: z.array(z.number()),
   counts: z.array(z.number().nonnegative()),

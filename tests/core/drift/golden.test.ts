@@ -86,7 +86,7 @@ describe('evidence', () => {
   it.each<{ name: string; knots: number[]; counts: number[]; scores: number[]; ties: number[]; logE: number }>(
     vectors.ranks,
   )('on scores is that of the definition: $name', ({ knots, counts, scores, ties, logE }) => {
-    const bet = new RankBet(Float64Array.from(knots), RankBet.start(counts));
+    const bet = new RankBet(Float64Array.from(knots), counts);
     scores.forEach((score, i) => void bet.take(score, ties[i]));
     expect(bet.logE).toBeCloseTo(logE, 9);
   });

@@ -134,6 +134,9 @@ class Check {
 
   async run(): Promise<Outcome> {
     const { options, reference, settings } = this;
+    if (options.calibration && options.labels === undefined) {
+      throw new HpsError('USAGE', '`calibration` needs `labels`', { hint: 'Give the labels of some of the rows.' });
+    }
     this.assertGroups();
     const before = this.readState();
     const context = await readContext(options, options);
