@@ -1,7 +1,7 @@
 // Measures what docs/drift.md states of `hpsv3 drift`: false alarms where nothing has changed, power where something has, and the
 // monitors. Build first. The same seed gives the same figures.
 //
-//   node scripts/drift-study.js null DATA [--windows 1000] [--sizes 50,200,1000,5000] [--sets NAME/SCORER,…] [--dump FOLDER]
+//   node scripts/drift-study.js null DATA [--windows 1000] [--sizes 50,200,1000,5000] [--sets NAME/SCORER,…] [--whole] [--dump FOLDER]
 //   node scripts/drift-study.js power DATA [--windows 200] [--sizes 200,1000]
 //   node scripts/drift-study.js monitors [--streams 1000] [--labels 2000]
 //
@@ -24,6 +24,7 @@ const { positionals, values: options } = parseArgs({
     sets: { type: 'string' },
     dump: { type: 'string' },
     seed: { type: 'string', default: '0' },
+    whole: { type: 'boolean', default: false },
     streams: { type: 'string', default: '1000' },
     labels: { type: 'string', default: '2000' },
   },
@@ -66,14 +67,14 @@ function allSets() {
     });
 }
 
-/** Clusters drawn with replacement, until there are `rows` rows: the last one is cut. */
+/** Clusters drawn with replacement, until there are `rows` rows: the last one is cut, unless --whole is given. */
 function drawRows(clusters, random, rows) {
   const values = [];
   const cluster = [];
   let count = 0;
   for (; values.length < rows; count++) {
     for (const value of clusters[random.integer(0, clusters.length)]) {
-      if (values.length === rows) break;
+      if (values.length === rows && !options.whole) break;
       values.push(value);
       cluster.push(count);
     }

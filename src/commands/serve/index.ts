@@ -71,6 +71,10 @@ export default class Serve extends HpsCommand<ServeReport> {
       helpValue: 'FOLDER',
       description: 'Write a line for each row that was answered, without its content: what `hpsv3 drift` reads',
     }),
+    drift: Flags.string({
+      helpValue: 'FOLDER',
+      description: 'What `hpsv3 drift check` writes to: its last verdict, effects and evidence are among the metrics',
+    }),
     tokens: Flags.string({
       helpValue: 'FILE',
       description:
@@ -133,6 +137,7 @@ export default class Serve extends HpsCommand<ServeReport> {
           shadow:
             flags.shadow === undefined ? undefined : { file: flags.shadow, share: shareOf(flags['shadow-share']) },
           logScores: flags['log-scores'],
+          drift: flags.drift,
           tokens: flags.tokens,
           tls: tlsOf(flags),
           rowsPerMinute: flags['rows-per-minute'],

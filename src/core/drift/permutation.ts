@@ -22,9 +22,9 @@ export interface PermutationResult {
 }
 
 /**
- * Are reference and window drawn alike? Whole clusters are dealt anew to the two, as many to each as they have, so that rows of one
- * prompt stay together: under the hypothesis every deal is as likely as the one observed, and the p-value is exact at any size.
- * Several statistics are combined by the smallest of their p-values, whose own distribution the same deals give.
+ * Are reference and window drawn alike? Whole clusters are dealt anew to the two, so that rows of one prompt stay together: under the
+ * hypothesis every deal is as likely as the one observed, and the p-value is exact at any size; where clusters differ in size nearly
+ * so, since deals hold to the observations that each side has rather than to its clusters, of which a window may have cut one. Several statistics are combined by the smallest of their p-values, whose own distribution the same deals give.
  *
  * @see Phipson and Smyth (2010) for (k + 1) / (B + 1); Pesarin (2001) for the combination
  */
@@ -41,23 +41,49 @@ export function permutationTest(test: PooledTest, permutations: number, random: 
   test.measure(isWindow, values);
   const observed = values.slice();
   keep(0);
-  const order = new Uint32Array(clusters);
-  for (let i = 0; i < clusters; i++) order[i] = i;
-  const fewer = Math.min(referenceClusters, clusters - referenceClusters);
-  const mark = fewer === referenceClusters ? 0 : 1;
+  const deal = new Deal(test, random);
   for (let permutation = 1; permutation <= permutations; permutation++) {
-    isWindow.fill(1 - mark);
-    for (let i = 0; i < fewer; i++) {
-      const j = random.integer(i, clusters);
-      const cluster = order[j];
-      order[j] = order[i];
-      order[i] = cluster;
-      isWindow[cluster] = mark;
-    }
+    deal.again(isWindow);
     test.measure(isWindow, values);
     keep(permutation);
   }
   return { pValue: combinedP(drawn), observed, permutations };
+}
+
+/** Deals clusters to reference and window, so that the smaller of the two gets as many observations as it has, give or take half a cluster. */
+class Deal {
+  private readonly order: Uint32Array;
+  /** What is marked in the smaller side, and its observations. */
+  private readonly mark: 0 | 1;
+  private readonly target: number;
+
+  constructor(
+    private readonly test: PooledTest,
+    private readonly random: Random,
+  ) {
+    const { sizes, referenceClusters } = test;
+    this.order = Uint32Array.from(sizes, (_, cluster) => cluster);
+    const of = (part: Int32Array): number => part.reduce((sum, size) => sum + size, 0);
+    const [reference, window] = [of(sizes.subarray(0, referenceClusters)), of(sizes.subarray(referenceClusters))];
+    this.mark = window <= reference ? 1 : 0;
+    this.target = Math.min(window, reference);
+  }
+
+  again(isWindow: Uint8Array): void {
+    const { order, mark, target, test, random } = this;
+    isWindow.fill(1 - mark);
+    let dealt = 0;
+    for (let i = 0; i < order.length && dealt < target; i++) {
+      const j = random.integer(i, order.length);
+      const cluster = order[j];
+      order[j] = order[i];
+      order[i] = cluster;
+      // The last one only where that comes closer.
+      if (i > 0 && 2 * (target - dealt) < test.sizes[cluster]) return;
+      isWindow[cluster] = mark;
+      dealt += test.sizes[cluster];
+    }
+  }
 }
 
 /** @param drawn - values of each statistic; the observed one first */

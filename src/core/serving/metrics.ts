@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Work } from '../scoring/engine.js';
+import { addDriftGauges, type LastCheck } from './drift-gauges.js';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -51,7 +52,9 @@ export class Metrics {
   private readonly info = this.gauge('hpsv3_model_info', 'Models served now.', ['model', 'sha256', 'version']);
   private readonly tasks = new Set<string>();
 
-  constructor(queueRows: () => number) {
+  /** @param lastCheck - for drift, where that is looked for */
+  constructor(queueRows: () => number, lastCheck?: LastCheck) {
+    if (lastCheck) addDriftGauges(this.text, () => lastCheck.read());
     new Gauge({
       name: 'hpsv3_queue_rows',
       help: 'Rows taken on and not yet answered.',

@@ -11,6 +11,7 @@ import { type BodyLimits, parseBody, readBody } from './body.js';
 import type { Call, Dialect, Route } from './dialect.js';
 import { DIALECTS } from './dialects/registry.js';
 import { serverDialect } from './dialects/server.js';
+import { LastCheck } from './drift-gauges.js';
 import { failureOf, RequestError } from './failure.js';
 import {
   assertFromHere,
@@ -63,6 +64,8 @@ export interface ServerOptions extends Partial<LoadOptions> {
   readonly shadow?: { readonly file: string; readonly share: number };
   /** Folder of the rows that were answered, for `hpsv3 drift`. */
   readonly logScores?: string;
+  /** Folder that `hpsv3 drift check` writes to: what it last found is among the metrics. */
+  readonly drift?: string;
   /** Rows a minute of each client that has no limit of its own. */
   readonly rowsPerMinute?: number;
   readonly limits?: Partial<ServerLimits>;
@@ -85,10 +88,10 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
     modelFolder,
     ...more
   } = options;
-  const { dialects: asked = [], shadow, logScores, ...load } = more;
+  const { dialects: asked = [], shadow, logScores, drift, ...load } = more;
   const bounds = { ...DEFAULT_LIMITS, ...limits };
   const admission = new Admission(bounds.queueRows);
-  const metrics = new Metrics(() => admission.rows);
+  const metrics = new Metrics(() => admission.rows, drift === undefined ? undefined : new LastCheck(drift, log));
   const told: ModelFollowers = {
     onWaited: (seconds) => metrics.waited(seconds),
     onRestarted: (model) => {
