@@ -81,7 +81,7 @@ type Json = any;
 /** A client without a browser. */
 export class Client {
   cookie = '';
-  constructor(readonly url: string) {}
+  constructor(public url: string) {}
 
   async ask(
     path: string,

@@ -1,5 +1,5 @@
 import { render } from 'preact';
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import {
   type Answer,
   type Backend,
@@ -135,13 +135,20 @@ function Labelling({ backend, rater }: { readonly backend: Backend; readonly rat
     lock.current = lockTab(setMayWork);
   }, []);
 
-  /** @param keep - what is shown stays, unless it was answered */
-  const load = useCallback(async (keep: Question | null): Promise<void> => {
+  /** Tickets that were answered: what was asked for before may still come with them. */
+  const answered = useRef(new Set<string>());
+  const open = ({ questions }: Work): Question[] => questions.filter(({ ticket }) => !answered.current.has(ticket));
+
+  /** What is shown stays, as long as it is not answered; after an undo, what was taken back is shown. */
+  const load = useCallback(async (isUndone = false): Promise<void> => {
     for (let attempt = 0; ; attempt++) {
       try {
         const next = await backend.work();
         setWork(next);
-        setCurrent((shown) => (keep && shown === keep ? keep : (next.questions[0] ?? null)));
+        setCurrent((shown) => {
+          const isOpen = shown !== null && !answered.current.has(shown.ticket);
+          return isOpen && !isUndone ? shown : (open(next)[0] ?? null);
+        });
         setFailure(null);
         return;
       } catch (error) {
@@ -153,7 +160,7 @@ function Labelling({ backend, rater }: { readonly backend: Backend; readonly rat
     }
   }, []);
   useEffect(() => {
-    if (mayWork) void load(null);
+    if (mayWork) void load();
   }, [mayWork]);
 
   const send = useCallback(async (post: () => Promise<void>, done: 'saved' | 'undone'): Promise<boolean> => {
@@ -175,15 +182,16 @@ function Labelling({ backend, rater }: { readonly backend: Backend; readonly rat
   }, []);
 
   const onVote = async (vote: SentVote): Promise<void> => {
-    const voted = current;
     const isSaved = await send(() => backend.vote(vote), 'saved');
-    const next = work?.questions.find((question) => question.ticket !== voted?.ticket) ?? null;
-    if (isSaved && next) setCurrent(next);
-    await load(isSaved ? next : null);
+    // What is refused for good is not asked again either: the server has something else to ask.
+    answered.current.add(vote.ticket);
+    const next = work && isSaved ? open(work)[0] : undefined;
+    if (next) setCurrent(next);
+    await load();
   };
   const onUndo = async (): Promise<void> => {
     const id = newVoteId();
-    if (await send(() => backend.undo(id), 'undone')) await load(null);
+    if (await send(() => backend.undo(id), 'undone')) await load(true);
   };
 
   if (mayWork === false) {
@@ -199,7 +207,7 @@ function Labelling({ backend, rater }: { readonly backend: Backend; readonly rat
   if (!work) return <Notice title="Loading" text="" />;
   if (work.paused)
     return <Notice title="Thank you" text="There is nothing more to compare for you. Your votes are kept." />;
-  const next = work.questions.find((question) => question.ticket !== current?.ticket);
+  const next = open(work).find((question) => question.ticket !== current?.ticket);
   const status = describe(saving);
   return (
     <>
@@ -216,7 +224,7 @@ function Labelling({ backend, rater }: { readonly backend: Backend; readonly rat
           onUndo={onUndo}
         />
       ) : (
-        <Done work={work} status={status} onUndo={onUndo} onAgain={() => void load(null)} backend={backend} />
+        <Done work={work} status={status} onUndo={onUndo} onAgain={() => void load()} backend={backend} />
       )}
       {next && <Preloaded question={next} mediaUrl={backend.mediaUrl} />}
     </>
@@ -360,7 +368,8 @@ function Comparison({ question, work, rater, backend, saving, status, onVote, on
   };
   const latest = useRef({ act, keys });
   latest.current = { act, keys };
-  useEffect(() => {
+  // Before anything is painted: a key that is pressed once a pair can be seen is heard.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       const action = actionOf(event, latest.current.keys);
       if (!action) return;

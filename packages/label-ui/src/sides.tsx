@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Question, ShownPart, ShownSide } from './backend.js';
 
 /** How far in, and where the middle is, as shares of the picture: one for both sides. */
@@ -43,7 +43,7 @@ export function Sides(props: SidesProps) {
   const [loaded, setLoaded] = useState(0);
   const [broken, setBroken] = useState(false);
   const isReady = loaded >= count || broken;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isReady) onReady(!broken);
   }, [isReady, broken]);
   const shared = { ...props, onLoaded: () => setLoaded((n) => n + 1), onBroken: () => setBroken(true) };

@@ -70,7 +70,7 @@ export class Assignment {
   /** A vote was cast, or a skip: the rater is not asked again. @param counts - whether it is one of the votes that the pair needs */
   voted(pair: number, rater: string, counts: boolean): void {
     this.seen(rater);
-    this.leases.get(pair)?.delete(rater);
+    this.release(pair, rater);
     const done = this.doneOf(rater);
     if (done.has(pair)) return;
     done.add(pair);
@@ -121,6 +121,12 @@ export class Assignment {
     if (pair === null) return null;
     this.hold(pair, rater);
     return pair;
+  }
+
+  private release(pair: number, rater: string): void {
+    const leases = this.leases.get(pair);
+    leases?.delete(rater);
+    if (leases?.size === 0) this.leases.delete(pair);
   }
 
   /** Gives the rater this very pair, such as one whose vote it took back. */

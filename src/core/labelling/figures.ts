@@ -152,6 +152,8 @@ function raterFigures(session: Session, rater: string): RaterFigures {
 
 /** Of the normal distribution, a deviation is this many median deviations. */
 const MAD_SCALE = 1.4826;
+/** Fewer votes do not say what is odd. */
+const SPEED_VOTES = 20;
 
 function speed(votes: readonly Standing[]): { medianSeconds: number | null; outliers: number } {
   if (votes.length === 0) return { medianSeconds: null, outliers: 0 };
@@ -159,7 +161,10 @@ function speed(votes: readonly Standing[]): { medianSeconds: number | null; outl
   const median = quantileOfSorted(logs.toSorted(), 0.5);
   const deviation = MAD_SCALE * quantileOfSorted(logs.map((log) => Math.abs(log - median)).sort(), 0.5);
   const outliers = logs.filter((log) => Math.abs(log - median) > 3 * deviation).length;
-  return { medianSeconds: Math.exp(median) / 1000, outliers: deviation > 0 ? outliers : 0 };
+  return {
+    medianSeconds: Math.exp(median) / 1000,
+    outliers: deviation > 0 && votes.length >= SPEED_VOTES ? outliers : 0,
+  };
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

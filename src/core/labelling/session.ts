@@ -89,7 +89,7 @@ export class Session {
     );
     for (const { row, kind } of held) if (kind === 'pair') this.assignment.hold(this.places.get(row.id)!, rater); // still there
     while (held.length < HELD) {
-      const next = this.next(rater, held);
+      const next = this.leftOver(rater, leased, held) ?? this.next(rater, held);
       if (!next) break;
       held.push(next);
     }
@@ -159,6 +159,15 @@ export class Session {
   /** Votes that are still due. */
   get due(): number {
     return this.assignment.due;
+  }
+
+  /** A pair that the rater was given, and that an undo has pushed out. */
+  private leftOver(rater: string, leased: ReadonlySet<number>, held: readonly Question[]): Question | null {
+    for (const place of leased) {
+      const row = this.options.pairs[place];
+      if (!isHeld(held, row.id)) return this.question(rater, row, 'pair', drawFirst(this.options.seed, rater, row.id));
+    }
+    return null;
   }
 
   private next(rater: string, held: readonly Question[]): Question | null {

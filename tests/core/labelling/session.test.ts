@@ -138,6 +138,16 @@ it('asks every rater each pair once, whichever way it answers, and again what it
   );
 });
 
+it('an undo pushes no pair out for good', () => {
+  const seq = { n: 0 };
+  const session = sessionOf({ pairs: rows(3), votesPerPair: 1 });
+  vote(session, 'a', 'first', seq);
+  session.questions('a'); // the two others
+  undo(session, 'a', seq);
+  for (let i = 0; i < 3; i++) vote(session, 'a', 'first', seq);
+  expect(session.due).toBe(0);
+});
+
 it('a skip is not a label, and the pair still gets its votes from others', () => {
   const seq = { n: 0 };
   const session = sessionOf({ pairs: rows(1), votesPerPair: 1 });
