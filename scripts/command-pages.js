@@ -28,7 +28,7 @@ function flagPage(commands) {
     const having = commands.filter(({ flags = {} }) => flags[word] && !flags[word].hidden);
     const links = having.map((command) => `[${typed(command)}](${fileName(command)})`).join(', ');
     const old = (OLD_SPELLINGS[word] ?? []).map((one) => `\`--${one}\``).join(', ');
-    return [`\`--${word}\``, meaning, having.length === commands.length ? 'all' : links, old];
+    return [`\`--${word}\``, meaning, having.length > commands.length / 2 ? 'most' : links, old];
   });
   const lines = rows.map((cells) => `| ${cells.join(' | ')} |`);
   const parts = [

@@ -41,6 +41,18 @@ export {
   makeModelCard,
 } from './core/lifecycle/card/write.js';
 export {
+  DRAFT_CONTRACT_DEFAULTS,
+  type DraftContractOptions,
+  type DraftContractReport,
+  draftContract,
+} from './core/lifecycle/contract/draft.js';
+export {
+  EMBED_CONTRACT_DEFAULTS,
+  type EmbedContractOptions,
+  type EmbedContractReport,
+  embedContract,
+} from './core/lifecycle/contract/embed.js';
+export {
   CONSENSUS_DEFAULTS,
   type ConsensusFileOptions,
   type ConsensusFileReport,

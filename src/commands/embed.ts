@@ -4,7 +4,15 @@ import { fromFlag, processStreams } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cli/flags.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatEmbed } from '../core/cli/render-batch.js';
-import { batchSizeFlag, mediaRootFlag, remoteFlags, remoteOf, scoringFlags } from '../core/cli/scoring-flags.js';
+import {
+  batchSizeFlag,
+  contractFlag,
+  mediaRootFlag,
+  readContract,
+  remoteFlags,
+  remoteOf,
+  scoringFlags,
+} from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { type EmbedReport, embedFile } from '../core/lifecycle/score/embed.js';
 
@@ -41,6 +49,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
     }),
     'media-root': mediaRootFlag,
     ...remoteFlags,
+    contract: contractFlag,
     device,
     threads,
     optimization,
@@ -53,10 +62,12 @@ export default class Embed extends HpsCommand<EmbedReport> {
   async run(): Promise<EmbedReport> {
     const { flags } = await this.parse(Embed);
     const { 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
+    const contract = await readContract(flags.contract);
     keepHeapSmall();
     const report = await this.follow((run) =>
       embedFile({
         ...rest,
+        contract,
         batchSize,
         mediaRoot,
         remote: remoteOf(flags),

@@ -4,6 +4,7 @@ import { processStreams } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, inputFlag, modelFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatExplanation } from '../core/cli/render-explain.js';
 import {
+  contractFlag,
   mediaRootFlag,
   modalityOfSample,
   readContract,
@@ -68,10 +69,7 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
     check: Flags.boolean({
       description: 'Hold every map against the model, and say whether it may be trusted; takes a hundred times as long',
     }),
-    contract: Flags.string({
-      helpValue: 'FILE.yaml',
-      description: 'What the inputs and the score of a model without manifest are',
-    }),
+    contract: contractFlag,
     threads: Flags.integer({ min: 1, max: 1024, description: 'Threads; the cores by default' }),
     'media-root': mediaRootFlag,
     ...remoteFlags,

@@ -117,7 +117,7 @@ implementation are compared; without it only the file's own invariances are, and
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
     'allow-nonfinite': allowNonfiniteFlag,
     'allow-host': allowHostFlag,
-    cache: hubCacheFlag,
+    'hub-cache': hubCacheFlag,
     seed: seedFlag,
     force: forceFlag,
     'dry-run': dryRunFlag,

@@ -29,7 +29,7 @@ export default class Inspect extends HpsCommand<InspectReport> {
         'State dict inside a nested checkpoint, e.g. model_state_dict, or the first steps of names in a flat one',
     }),
     'allow-host': allowHostFlag,
-    cache: hubCacheFlag,
+    'hub-cache': hubCacheFlag,
   };
 
   protected override readonly report = 'inspection';

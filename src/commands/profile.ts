@@ -1,9 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { contractedModel } from '../core/cli/contracted-model.js';
 import { configFlag, forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { profileFlags } from '../core/cli/profile-flags.js';
 import { formatProfileTable } from '../core/cli/render-profile.js';
-import { deviceFlag } from '../core/cli/scoring-flags.js';
+import { contractFlag, deviceFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { profileModel } from '../core/lifecycle/profile/profile.js';
 import type { Profile as ProfileReport } from '../core/profiling/schema.js';
@@ -34,6 +35,7 @@ With --baseline the exit code is 3 when the model is slower than --budget allows
       helpValue: 'FILE',
       description: 'Inputs (safetensors, by input name) instead of seeded ones',
     }),
+    contract: contractFlag,
     device: deviceFlag(),
     config: configFlag,
     seed: seedFlag,
@@ -42,11 +44,12 @@ With --baseline the exit code is 3 when the model is slower than --budget allows
 
   async run(): Promise<ProfileReport> {
     const { args, flags } = await this.parse(Profile);
-    const { optimization, variant, size, quiet, config: _, ...rest } = flags;
+    const { contract, optimization, variant, size, quiet, config: _, ...rest } = flags;
+    const model = await contractedModel(args.model, contract);
     const report = await this.follow((run) =>
       profileModel({
         ...rest,
-        model: args.model,
+        model,
         batches: flags['batch-size'],
         optimizations: optimization,
         variants: new Map(variant.map(({ name, value }) => [name, value])),

@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { contractedModel } from '../core/cli/contracted-model.js';
 import {
   allowNonfiniteFlag,
   budgetFlag,
@@ -11,7 +12,7 @@ import {
   seedFlag,
 } from '../core/cli/flags.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
-import { mediaRootFlag } from '../core/cli/scoring-flags.js';
+import { contractFlag, mediaRootFlag } from '../core/cli/scoring-flags.js';
 import { QUANTIZE_DEFAULTS } from '../core/lifecycle/quantize/options.js';
 import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
 import { quantizeAhead } from '../core/lifecycle/quantize/quantize-ahead.js';
@@ -52,6 +53,7 @@ The opset of the model is kept. The target file changes only when the gate passe
       description:
         'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second held out; votes give the accuracy',
     }),
+    contract: contractFlag,
     'media-root': mediaRootFlag,
     inputs: Flags.string({
       helpValue: 'FILE',
@@ -99,9 +101,10 @@ The opset of the model is kept. The target file changes only when the gate passe
 
   async run(): Promise<QuantizeReport> {
     const { args, flags } = await this.parse(Quantize);
+    const model = await contractedModel(args.model, flags.contract);
     const report = await this.follow((run) =>
       quantizeAhead({
-        model: args.model,
+        model,
         out: flags.out,
         scheme: flags.scheme,
         inputs: flags.inputs,

@@ -1,8 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { contractedModel } from '../core/cli/contracted-model.js';
 import { budgetFlag, comparisonGateFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatVerify } from '../core/cli/render-gate.js';
+import { contractFlag } from '../core/cli/scoring-flags.js';
 import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
 export default class Verify extends HpsCommand<VerifyReport> {
@@ -30,6 +32,7 @@ export default class Verify extends HpsCommand<VerifyReport> {
       helpValue: 'FILE',
       description: 'Inputs to compare on (safetensors) instead of seeded probes',
     }),
+    contract: contractFlag,
     atol: toleranceFlag,
     budget: budgetFlag,
     gate: comparisonGateFlag,
@@ -42,10 +45,12 @@ export default class Verify extends HpsCommand<VerifyReport> {
 
   async run(): Promise<VerifyReport> {
     const { args, flags } = await this.parse(Verify);
+    const model = await contractedModel(args.model, flags.contract);
+    const other = args.other && (await contractedModel(args.other, flags.contract, { unlessTold: true }));
     const report = await this.follow((run) =>
       verifyModels({
-        model: args.model,
-        other: args.other,
+        model,
+        other,
         golden: flags.golden,
         inputs: flags.inputs,
         atol: flags.atol,

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { shareFlag, windowFlags, windowOf } from '../../core/cli/drift-flags.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatDriftCheck } from '../../core/cli/render-drift.js';
 import { ERROR_CODES } from '../../core/errors.js';
 import { CHECK_DRIFT_DEFAULTS, type CheckDriftReport, checkDrift } from '../../core/lifecycle/drift/check.js';
@@ -24,7 +24,7 @@ one likes. Exit 0 without drift or without enough data, 3 for drift or another m
   static override flags = {
     reference: Flags.string({ required: true, helpValue: 'FILE', description: 'What `hpsv3 drift fit` wrote' }),
     ...windowFlags,
-    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
+    out: outFlag({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
     by: Flags.string({
       helpValue: 'groups.NAME',
       multiple: true,

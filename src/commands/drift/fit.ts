@@ -1,7 +1,6 @@
-import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { windowFlags, windowOf } from '../../core/cli/drift-flags.js';
-import { configFlag, forceFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, quietFlag, seedFlag } from '../../core/cli/flags.js';
 import { formatDriftFit } from '../../core/cli/render-drift.js';
 import { type FitDriftReport, fitDrift } from '../../core/lifecycle/drift/fit.js';
 
@@ -18,7 +17,7 @@ of whole clusters (prompts): scores, how inputs were prepared, groups, and by wh
   ];
   static override flags = {
     ...windowFlags,
-    out: Flags.string({ required: true, helpValue: 'FILE', description: 'Reference to write' }),
+    out: outFlag({ required: true, helpValue: 'FILE', description: 'Reference to write' }),
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,

@@ -18,8 +18,8 @@ export const hubCacheFlag = Flags.boolean({
 /** How files on other machines are reached, by the flags. */
 export const remoteFilesOf = (flags: {
   readonly 'allow-host'?: readonly string[];
-  readonly cache?: boolean;
+  readonly 'hub-cache'?: boolean;
 }): RemoteFileOptions => ({
   hosts: flags['allow-host'],
-  cache: flags.cache,
+  cache: flags['hub-cache'],
 });

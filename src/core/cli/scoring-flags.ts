@@ -67,15 +67,17 @@ export function sampleOrFile({ input, left, right, item, context, task }: Sample
   throw new HpsError('USAGE', `there is nothing to ${verb}`, { hint });
 }
 
+export const contractFlag = Flags.string({
+  helpValue: 'FILE.yaml',
+  description: 'What the inputs and the score of a model without manifest are (`hpsv3 contract init`)',
+});
+
 export const scoringFlags = {
   calibrator: Flags.string({
     helpValue: 'FILE',
     description: 'Calibrator that `hpsv3 calibrate` wrote, instead of the one in the model',
   }),
-  contract: Flags.string({
-    helpValue: 'FILE.yaml',
-    description: 'What the inputs and the score of a model without manifest are',
-  }),
+  contract: contractFlag,
   device: deviceFlag(),
   threads: Flags.integer({
     min: 1,

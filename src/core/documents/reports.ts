@@ -9,6 +9,8 @@ export const REPORTS = {
   'calibration-check': 'CheckCalibratorReport',
   'card-diff': 'DiffCardsReport',
   'card-verification': 'VerifyCardReport',
+  'contract-draft': 'DraftContractReport',
+  'contract-embedding': 'EmbedContractReport',
   'data-consensus': 'ConsensusFileReport',
   'data-convert': 'ConvertFileReport',
   'data-split': 'SplitFileReport',

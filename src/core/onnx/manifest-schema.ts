@@ -3,7 +3,7 @@ import { MANIFEST_SCHEMA, NEWER_MANIFEST_SCHEMA } from './manifest-names.js';
 
 const NEWER_FIELDS: Readonly<Partial<Record<Preprocess['kind'], readonly string[]>>> = {
   image: ['transparency', 'palette', 'cropRule', 'pad', 'longestSide', 'pixels', 'arithmetic', 'passes', 'patch'],
-  audio: ['normalize'],
+  audio: ['normalize', 'short', 'long'],
   text: ['length', 'end', 'addedTokens', 'pair', 'template', 'picture'],
 };
 

@@ -111,9 +111,13 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
     sampleRate: positive,
     /** The mean of all channels. */
     mono: z.boolean(),
-    /** A shorter recording is followed by silence; a longer one than `maxSamples` is refused. */
+    /** A shorter recording is followed by silence, or as `short` says; a longer one than `maxSamples` is refused, or as `long` says. */
     minSamples: positive,
     maxSamples: positive,
+    /** @2. `repeat`: a shorter recording is repeated from its beginning. */
+    short: z.literal('repeat').optional(),
+    /** @2. `cut`: of a longer recording the beginning is read. */
+    long: z.literal('cut').optional(),
     /** What full scale is mapped to; samples beyond it are held there. */
     range: z.tuple([z.number(), z.number()]),
     /** @2. `standardize`: then less its mean, over its standard deviation, (x - mean) / sqrt(variance + 1e-7); silence after it is 0. */

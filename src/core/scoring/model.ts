@@ -124,7 +124,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
 
 function refuseForeign(file: string): never {
   throw new HpsError('ONNX_UNSUPPORTED', `${file}: carries no manifest, so nothing says what its inputs mean`, {
-    hint: 'Give `contract` FILE.yaml with its inputs and its score, or export the checkpoint with hpsv3.',
+    hint: 'Give `contract` FILE.yaml, which `hpsv3 contract init` drafts from the graph, or export the checkpoint with hpsv3.',
     details: { file },
   });
 }

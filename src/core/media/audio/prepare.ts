@@ -8,12 +8,13 @@ export type AudioContract = Extract<Preprocess, { kind: 'audio' }>;
 
 /**
  * A recording as the contract has it: one channel at its rate, full scale mapped to its range and kept inside it, brought to zero
- * mean and unit variance where it says so, and silence after a recording shorter than `minSamples`.
+ * mean and unit variance where it says so, and silence after a recording shorter than `minSamples`, or the recording again.
  * @throws HpsError MEDIA_INVALID as `readWav`, and for more than `maxSamples`
  */
 export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name: string): Float32Array {
   const wave = readWav(bytes, name);
-  const length = resampledLength(wave.samples.length, wave.sampleRate, contract.sampleRate);
+  const whole = resampledLength(wave.samples.length, wave.sampleRate, contract.sampleRate);
+  const length = contract.long === 'cut' ? Math.min(whole, contract.maxSamples) : whole;
   if (length > contract.maxSamples) {
     const seconds = (contract.maxSamples / contract.sampleRate).toFixed(2);
     throw invalidMedia(
@@ -30,5 +31,7 @@ export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name
   for (let i = 0; i < length; i++)
     prepared[i] = Math.min(high, Math.max(low, silence + (samples[i] * (high - low)) / 2));
   if (isStandardized) standardize(prepared.subarray(0, length));
+  if (contract.short === 'repeat' && length > 0)
+    for (let i = length; i < prepared.length; i++) prepared[i] = prepared[i - length];
   return prepared;
 }
