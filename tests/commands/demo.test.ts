@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { sha256Hex } from '../../src/core/bytes/hash.js';
+import { contradictions } from '../helpers/card-statements.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { tempFolder } from '../helpers/temp.js';
 
@@ -38,6 +39,8 @@ it('walks from checkpoints to a model card that holds, keeps what is done, and s
   expect((await typed('made/image-evaluation.json --seed')).code).toBe(0);
   expect(readFileSync(evaluation).equals(before)).toBe(true);
   expect(await typed('modelcard verify')).toMatchObject({ code: 0 });
+
+  expect(contradictions(join(cwd, 'made', 'card'))).toEqual([]);
 
   const again = JSON.parse((await demo()).stdout);
   expect(again.rows.every(({ state }: { state: string }) => state === 'kept')).toBe(true);

@@ -8,6 +8,7 @@ import { calibrateFiles } from '../../src/core/lifecycle/calibrate/calibrate.js'
 import { diffModelCards } from '../../src/core/lifecycle/card/diff.js';
 import { verifyModelCard } from '../../src/core/lifecycle/card/verify.js';
 import { evaluateFiles } from '../../src/core/lifecycle/evaluate/evaluate.js';
+import { contradictions } from '../helpers/card-statements.js';
 import { evaluated, evaluateIn, HOSTILE_NAMES, jsonLines, makeCard, readJson, writeTexts } from '../helpers/cards.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { cycloneDxErrors } from '../helpers/cyclonedx.js';
@@ -445,6 +446,7 @@ describe.skipIf(!hasShared)('a card of real judgements (skipped without the shar
       expect.stringContaining('labels the calibrator was not fitted to'),
     );
     expect(cycloneDxErrors(readJson(join(into, 'card/bom.cdx.json')))).toEqual([]);
+    expect(contradictions(join(into, 'card'))).toEqual([]);
     const { passed, bound } = await verify(into);
     expect(passed).toBe(true);
     expect(bound.map(({ role }) => role)).toEqual(['evaluation', 'scores', 'labels', 'calibrator']);

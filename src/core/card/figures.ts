@@ -43,7 +43,7 @@ export const comparisonRow = (
 ];
 
 /** Of the table of what picks among N items are worth. */
-export const BEST_OF_HEADERS = ['N', 'Prompts', 'Human score', 'Win rate', 'Regret', 'Gain captured'];
+export const BEST_OF_HEADERS = ['N', 'Prompts', 'Score of raters', 'Win rate', 'Regret', 'Gain captured'];
 
 export const bestOfRow = ({
   n,

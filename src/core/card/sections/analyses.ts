@@ -103,13 +103,13 @@ function bestOf({ bestOf: report }: Evaluation): Block[] {
   return [
     heading(3, 'Best of N'),
     paragraph(
-      `What the item is worth that the scorer picks among N of a prompt, expected over all sets of N (${formatCount(items)} items of ${formatCount(prompts)} prompts). The human score is ${scale}; the win rate is against another item of the prompt; the regret is what people's own pick of the same N is better; gain captured is the share of what picking well gains over picking blindly.`,
+      `What the item is worth that the scorer picks among N of a prompt, expected over all sets of N (${formatCount(items)} items of ${formatCount(prompts)} prompts). The score of raters is ${scale}; the win rate is against another item of the prompt; the regret is what raters' own pick of the same N is better; gain captured is the share of what picking well gains over picking blindly.`,
     ),
     ...table('Picks among N items, with 95 % intervals', BEST_OF_HEADERS, picks.map(bestOfRow), [0, 1, 2, 3, 4, 5]),
     ...(compared.length === 0
       ? []
       : table(
-          'Human score of the picks against those of the baseline',
+          'Score that raters give the picks, against those of the baseline',
           ['Picks', 'Model', 'Baseline', 'Difference', '95 % interval', 'p (Holm)', 'Verdict'],
           compared,
           [1, 2, 3, 4, 5],
@@ -266,8 +266,9 @@ export function quantizationBlocks(
     ...factTable('What quantizing changed', [
       ['Size', `${formatBytes(report.bytes)}, ${report.ratio.toFixed(2)} times smaller than the float file`],
       [
-        'Median time of a run',
-        latency && `${formatMs(latency.float)} before, ${formatMs(latency.quantized)} after, where it was quantized`,
+        'Speed beside the float file',
+        latency &&
+          `${formatMs(latency.quantized)} a run against ${formatMs(latency.float)}, both measured where it was quantized`,
       ],
       [
         'Flips',

@@ -1,5 +1,5 @@
 import { formatCount } from '../../bytes/format.js';
-import { type Block, facts as factTable, heading, list, note, paragraph, type Text } from '../blocks.js';
+import { type Block, facts as factTable, heading, list, note, paragraph, prose, type Text } from '../blocks.js';
 import type { CardFacts } from '../card-facts.js';
 import type { Dataset } from '../card-text.js';
 import { metricOf } from '../figures.js';
@@ -20,7 +20,7 @@ export function factors(facts: CardFacts): Block[] {
   const items = [...counts].map(([by, { shown, suppressed }]): Text => {
     const words = described.get(by);
     const few = suppressed > 0 ? `, ${suppressed} more suppressed for too few rows` : '';
-    return [{ strong: by }, `: ${shown} groups shown${few}.${words === undefined ? '' : ` ${words}`}`];
+    return [{ strong: by }, `: ${shown} groups shown${few}.`, ...(words === undefined ? [] : prose(` ${words}`))];
   });
   return section(facts, 'factors', [
     ...maybe(relevant),
@@ -42,7 +42,7 @@ export function metrics(facts: CardFacts): Block[] {
     ...maybe(choice),
     ...(items.length > 0 ? [heading(3, 'Definitions'), list(items)] : []),
     heading(3, 'Decision and variation'),
-    paragraph(
+    ...maybe(
       thresholds ?? 'The winner of a pair is the side that the sign of the pair logit names; exactly 0 is a tie.',
     ),
     ...maybe(resamples),
@@ -61,7 +61,7 @@ function describe({ name, roles, license, url, hub_id: hub, revision, split, rat
       ['Hub', hub === undefined ? null : [{ href: `https://huggingface.co/datasets/${hub}`, text: hub }]],
       ['Revision', revision],
       ['Split', split],
-      ['Raters', raters],
+      ['Raters', raters === undefined ? null : prose(raters)],
     ]),
   ];
 }
@@ -75,7 +75,8 @@ export function evaluationData(facts: CardFacts): Block[] {
     const { binding, inSample, report } = one;
     const sentences: Text = [
       { strong: dataName(facts, one) },
-      `: ${rowsWords(report)} ${BINDING_WORDS[binding]} Who judged: ${ratersWords(facts, one)}`,
+      `: ${rowsWords(report)} ${BINDING_WORDS[binding]} Who judged: `,
+      ...prose(ratersWords(facts, one)),
     ];
     const seen =
       'The calibrator was fitted on these labels. Accuracy and AUC are not touched by that; figures of probabilities (log loss, Brier score, calibration errors) look better than they would on new labels. Out-of-fold figures are under Calibration.';
@@ -87,7 +88,7 @@ export function evaluationData(facts: CardFacts): Block[] {
     ...maybe(motivation),
     ...having(facts, 'evaluation').flatMap(describe),
     ...calibration.flatMap(describe),
-    ...(preprocessing === undefined ? [] : [heading(3, 'Preprocessing'), paragraph(preprocessing)]),
+    ...(preprocessing === undefined ? [] : [heading(3, 'Preprocessing'), ...maybe(preprocessing)]),
   ]);
 }
 

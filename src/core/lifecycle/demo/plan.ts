@@ -298,7 +298,8 @@ class Plan {
       ],
       inputs: [scores, labels],
       outputs: [out],
-      finding: ({ method, n, clusters }) => `${method}, on ${n} pairs of ${clusters} sources`,
+      finding: ({ method, n, clusters }) =>
+        `${method === 'none' ? 'no curve is better than none' : method}, on ${n} pairs of ${clusters} sources`,
     });
   }
 
