@@ -4,6 +4,7 @@
  * the commands to it.
  */
 export const FLAG_WORDS = {
+  abstain: 'A model may give no verdict',
   absolute: 'Scores of single items are written as well as pairs',
   activation: 'Activation between the layers of a score head',
   adapter: 'LoRA adapter to merge into a checkpoint',
