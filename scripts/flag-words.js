@@ -4,7 +4,7 @@
  * the commands to it.
  */
 export const FLAG_WORDS = {
-  abstain: 'A model may give no verdict',
+  abstain: 'Verdicts that are too uncertain are left out',
   absolute: 'Scores of single items are written as well as pairs',
   activation: 'Activation between the layers of a score head',
   adapter: 'LoRA adapter to merge into a checkpoint',
@@ -42,6 +42,7 @@ export const FLAG_WORDS = {
   device: 'Where a model runs',
   dialect: 'One more protocol that the server speaks',
   'drain-delay': 'Time between SIGTERM and the last request that is taken',
+  drift: 'Where drift check writes to',
   'dry-run': 'Everything is checked and nothing written',
   dtype: 'Element type of the weights',
   embed: 'Answers are embeddings and not scores',
@@ -161,6 +162,7 @@ export const FLAG_WORDS = {
   'retry-errors': 'Failed rows of a finished run are tried again',
   right: 'The right item of a pair',
   'rows-per-minute': 'Rows a minute that a client may ask for',
+  risk: 'Largest share of votes against a decision',
   run: 'Folder for the state of a training',
   samples: 'Rows to calibrate ranges on',
   scheme: 'How a model is quantized',
