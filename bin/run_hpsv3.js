@@ -3,6 +3,7 @@
 import './floor.js';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /** The configuration of a release, beside this program or in the folder it is called from: it names the model. */
@@ -17,8 +18,9 @@ USAGE
   run_hpsv3 --mode demo --input sample_inputs.json
 
 OPTIONS
-  --mode        score: one pair or item; batch: all rows of a JSONL, CSV or Parquet file; serve: over HTTP; demo: score
-                --input, with the bundled model if no other is named; without --input the whole way on bundled models
+  --mode        score: one pair or item; batch: all rows of a JSONL, CSV or Parquet file; serve: over HTTP; demo: of a
+                release, its samples, held to their recorded scores; else score --input, with the bundled model if no other
+                is named; without --input the whole way on bundled models
   --model       the .onnx file that \`hpsv3 export\` wrote (or HPSV3_MODEL in the environment, or model in
                 ${CONFIG}); several for batch and serve
   --input       what to score
@@ -38,21 +40,14 @@ const MODES = {
 };
 const string = { type: 'string' };
 
-/** What the configuration beside the program says: options by their names, and the path of the model. */
-async function configured() {
-  const folder = [dirname(process.argv[1]), '.'].find((one) => existsSync(join(one, CONFIG)));
-  if (folder === undefined) return {};
-  const { parse } = await import('yaml');
-  const config = parse(readFileSync(join(folder, CONFIG), 'utf8')) ?? {};
-  const { model, calibrator, device, batch_size: batchSize, port } = config;
-  const paths = [typeof model === 'string' || Array.isArray(model) ? model : (model?.path ?? [])].flat();
-  return {
-    model: paths.map((path) => join(folder, path)),
-    ...(calibrator === undefined ? {} : { calibrator: join(folder, String(calibrator)) }),
-    ...(device === undefined ? {} : { device: String(device) }),
-    ...(batchSize === undefined ? {} : { 'batch-size': String(batchSize) }),
-    ...(port === undefined ? {} : { port: String(port) }),
-  };
+const PROGRAM = fileURLToPath(import.meta.url);
+
+/** What the configuration of a release, beside the program or here says: arguments by the name of their option. */
+async function configured(command, release, configuredArguments) {
+  const folder = [release ?? dirname(process.argv[1]), '.'].find((one) => existsSync(join(one, CONFIG)));
+  if (folder === undefined) return new Map();
+  const manifest = fileURLToPath(new URL('../oclif.manifest.json', import.meta.url));
+  return configuredArguments(join(folder, CONFIG), command, manifest);
 }
 
 /** A mode and its options as the command of hpsv3 that does it; null where help is asked for. */
@@ -80,15 +75,24 @@ async function toArgv() {
   const given = { ...options, ...(out === undefined ? {} : { output: out }) };
   const stray = Object.keys(given).find((name) => !MODES[mode].includes(name));
   if (stray) throw new Error(`--mode ${mode} has no --${stray}`);
+  const { configuredArguments, isRelease, releaseFolder } = await import('../dist/core/cli/release-arguments.js');
+  const release = releaseFolder(PROGRAM);
+  if (release !== null) process.env.HPSV3_DATA_DIR ??= join(release, 'lib'); // where plugins of the user would be: it has none
+  if (mode === 'demo' && given.model === undefined && given.output === undefined) {
+    const samples = release ?? (given.input === undefined ? undefined : dirname(given.input));
+    if (samples !== undefined && isRelease(samples)) return ['release', 'demo', samples, ...toFlags(given), ...positionals];
+  }
   if (mode === 'demo' && given.input === undefined) return ['demo', ...positionals];
-  const config = await configured();
-  const settable = [...MODES[mode], 'calibrator'];
-  const fallback = Object.entries(config).filter(([name]) => settable.includes(name) && !isSet(name, given));
-  const all = { ...Object.fromEntries(fallback), ...given };
-  if (mode === 'demo' && !isSet('model', all)) all.model = ['demo'];
-  const flags = Object.entries(all).flatMap(([name, value]) => [value].flat().flatMap((one) => [`--${name}`, one]));
-  return [commandOf(mode, all.input), ...flags, ...positionals];
+  const command = commandOf(mode, given.input);
+  const config = await configured(command, release, configuredArguments);
+  const replaced = (name) => isSet(name, given) || (name === 'calibrator' && isSet('model', given)); // it is of the model there
+  const fallback = [...config].filter(([name]) => !replaced(name)).flatMap(([, args]) => args);
+  const bundled = mode === 'demo' && !isSet('model', given) && !config.has('model') ? ['--model', 'demo'] : [];
+  return [command, ...fallback, ...bundled, ...toFlags(given), ...positionals];
 }
+
+const toFlags = (given) =>
+  Object.entries(given).flatMap(([name, value]) => [value].flat().flatMap((one) => [`--${name}`, one]));
 
 const isSet = (name, given) =>
   given[name] !== undefined || Boolean(process.env[`HPSV3_${name.toUpperCase().replaceAll('-', '_')}`]);
@@ -113,6 +117,6 @@ try {
     await runCli(import.meta.url);
   }
 } catch (error) {
-  console.error(`run_hpsv3: ${error.message}\nSee run_hpsv3 --help.`);
+  console.error(`run_hpsv3: ${error.message}\n${error.hint ?? 'See run_hpsv3 --help.'}`);
   process.exitCode = 2;
 }

@@ -35,6 +35,7 @@ export const ORDER = [
   'labelling',
   'profiling',
   'card',
+  'bundle',
   'lifecycle',
   'cli',
 ];
@@ -44,7 +45,7 @@ export const VERBS_OF = {
   card: ['evaluate'],
   demo: ['calibrate', 'card', 'ensemble', 'evaluate', 'export', 'init', 'quantize', 'score', 'verify'],
   report: ['card'],
-  serve: ['card'],
+  release: ['card'],
   train: ['export'],
   worker: ['score'],
 };

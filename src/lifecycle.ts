@@ -160,6 +160,30 @@ export {
 export { PROFILE_DEFAULTS, type ProfileOptions, profileModel } from './core/lifecycle/profile/profile.js';
 export { QUANTIZE_DEFAULTS, type QuantizeOptions } from './core/lifecycle/quantize/options.js';
 export { type CalibrationFacts, type QuantizeReport, quantizeModel } from './core/lifecycle/quantize/quantize.js';
+export { demoRelease, type ReleaseDemoOptions, type ReleaseDemoReport } from './core/lifecycle/release/demo.js';
+export { FETCH_DEFAULTS, type FetchOptions, type FetchReport, fetchRuntimes } from './core/lifecycle/release/fetch.js';
+export {
+  RELEASE_DEFAULTS,
+  type ReleasedArchive,
+  type ReleaseOptions,
+  type ReleaseReport,
+  releaseModels,
+} from './core/lifecycle/release/release.js';
+export {
+  type KeygenOptions,
+  type KeygenReport,
+  makeSigningKey,
+  type SignOptions,
+  type SignReport,
+  signRelease,
+} from './core/lifecycle/release/sign.js';
+export {
+  type ReleaseCheck,
+  type ReleaseFault,
+  type VerifyReleaseOptions,
+  type VerifyReleaseReport,
+  verifyRelease,
+} from './core/lifecycle/release/verify.js';
 export {
   REPORT_DEFAULTS,
   type RunReport,

@@ -44,11 +44,14 @@ export const ERROR_CODES = {
   RANK_LOST: { exit: 3 },
   CHECKSUM_MISMATCH: { exit: 3 },
   SELF_CHECK_FAILED: { exit: 3 },
+  SIGNATURE_INVALID: { exit: 3 },
   CARD_INCOMPLETE: { exit: 3 },
 
   ACCESS_DENIED: { exit: 4 },
   CREDENTIALS_INVALID: { exit: 4 },
 
+  ARCHIVE_CORRUPT: { exit: 5 },
+  ARCHIVE_UNSAFE: { exit: 5 },
   CHECKPOINT_CORRUPT: { exit: 5 },
   CHECKPOINT_UNSAFE: { exit: 5 },
   ONNX_CORRUPT: { exit: 5 },

@@ -1,5 +1,7 @@
 import { crc32 } from 'node:zlib';
+import { deflated } from './deflate.js';
 import type { ByteSink } from './sink.js';
+import type { ZipEntry } from './zip.js';
 
 const LOCAL_HEADER = 0x04034b50;
 const CENTRAL_HEADER = 0x02014b50;
@@ -22,15 +24,21 @@ const DOS_DATE = (1 << 5) | 1;
 const MAX_32 = 0xffffffff;
 const MAX_16 = 0xffff;
 
+const STORED = 0;
+const DEFLATED = 8;
+
 interface Written {
   readonly name: Uint8Array;
+  readonly method: number;
   readonly crc: number;
   readonly size: number;
+  readonly compressedSize: number;
   readonly headerOffset: number;
 }
 
 /**
- * Writes a zip of stored entries in one pass: the CRC of an entry follows its data, as in the files torch writes.
+ * Writes a zip in one pass: the CRC of an entry follows its data, as in the files torch writes. Entries are stored unless they are asked
+ * to be compressed.
  * The data of each entry start at a multiple of `alignment`.
  * @see PKWARE APPNOTE 6.3.10
  */
@@ -50,18 +58,43 @@ export class ZipWriter {
    * @param size - the bytes that `chunks` must come to: a size of 4 GiB or more has to be announced before the data
    * @throws RangeError if they come to another number
    */
-  async add(name: string, size: number, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    const entry = { name: Buffer.from(name), size, headerOffset: this.offset };
-    await this.sink.write(this.localHeader(entry));
+  async add(
+    name: string,
+    size: number,
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    { deflate = false }: { readonly deflate?: boolean } = {},
+  ): Promise<void> {
     let crc = 0;
     let done = 0;
-    for await (const chunk of chunks) {
-      crc = crc32(chunk, crc);
-      done += chunk.byteLength;
-      await this.sink.write(chunk);
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const chunk of chunks) {
+        crc = crc32(chunk, crc);
+        done += chunk.byteLength;
+        yield chunk;
+      }
     }
+    await this.entry(name, size, deflate ? deflated(counted()) : counted(), deflate, () => crc);
     if (done !== size) throw new RangeError(`${name}: ${done} bytes came, ${size} were due`);
-    const written = { ...entry, crc };
+  }
+
+  /** An entry of another archive, its data as they lie there. */
+  async copy({ name, size, crc32: crc, method }: ZipEntry, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.entry(name, size, chunks, method === 'deflate', () => crc);
+  }
+
+  private async entry(
+    path: string,
+    size: number,
+    data: AsyncIterable<Uint8Array>,
+    deflate: boolean,
+    crc: () => number,
+  ): Promise<void> {
+    const method = deflate ? DEFLATED : STORED;
+    const entry = { name: Buffer.from(path), method, size, headerOffset: this.offset };
+    await this.sink.write(this.localHeader(entry));
+    const start = this.offset;
+    for await (const chunk of data) await this.sink.write(chunk);
+    const written = { ...entry, crc: crc(), compressedSize: this.offset - start };
     await this.sink.write(dataDescriptor(written));
     this.written.push(written);
   }
@@ -79,7 +112,7 @@ export class ZipWriter {
     return this.sink.byteLength - this.start;
   }
 
-  private localHeader({ name, size, headerOffset }: Omit<Written, 'crc'>): Uint8Array {
+  private localHeader({ name, method, size, headerOffset }: Omit<Written, 'crc' | 'compressedSize'>): Uint8Array {
     const zip64 = size >= MAX_32 ? extraField(ZIP64_EXTRA, u64(size), u64(size)) : new Uint8Array();
     const unpadded = headerOffset + LOCAL_HEADER_BYTES + name.byteLength + zip64.byteLength + EXTRA_HEADER_BYTES;
     const padding = extraField(
@@ -89,7 +122,7 @@ export class ZipWriter {
     const shortSize = size >= MAX_32 ? MAX_32 : 0;
     return concat(
       u32(LOCAL_HEADER),
-      u16(VERSION_ZIP64, FLAGS, 0, 0, DOS_DATE),
+      u16(VERSION_ZIP64, FLAGS, method, 0, DOS_DATE),
       u32(0, shortSize, shortSize),
       u16(name.byteLength, zip64.byteLength + padding.byteLength),
       name,
@@ -99,20 +132,21 @@ export class ZipWriter {
   }
 }
 
-function dataDescriptor({ crc, size }: Written): Uint8Array {
-  return concat(u32(DATA_DESCRIPTOR, crc), size >= MAX_32 ? concat(u64(size), u64(size)) : u32(size, size));
+function dataDescriptor({ crc, size, compressedSize }: Written): Uint8Array {
+  const sizes = size >= MAX_32 ? concat(u64(compressedSize), u64(size)) : u32(compressedSize, size);
+  return concat(u32(DATA_DESCRIPTOR, crc), sizes);
 }
 
-function centralHeader({ name, crc, size, headerOffset }: Written): Uint8Array {
+function centralHeader({ name, method, crc, size, compressedSize, headerOffset }: Written): Uint8Array {
   const long: Uint8Array[] = [];
-  if (size >= MAX_32) long.push(u64(size), u64(size));
+  if (size >= MAX_32) long.push(u64(size), u64(compressedSize));
   if (headerOffset >= MAX_32) long.push(u64(headerOffset));
   const extra = long.length > 0 ? extraField(ZIP64_EXTRA, ...long) : new Uint8Array();
-  const shortSize = size >= MAX_32 ? MAX_32 : size;
+  const sizes = size >= MAX_32 ? [MAX_32, MAX_32] : [compressedSize, size];
   return concat(
     u32(CENTRAL_HEADER),
-    u16(VERSION_ZIP64, VERSION_ZIP64, FLAGS, 0, 0, DOS_DATE),
-    u32(crc, shortSize, shortSize),
+    u16(VERSION_ZIP64, VERSION_ZIP64, FLAGS, method, 0, DOS_DATE),
+    u32(crc, ...sizes),
     u16(name.byteLength, extra.byteLength, 0, 0, 0), // no comment, disk 0, no internal attributes
     u32(0, Math.min(headerOffset, MAX_32)),
     name,

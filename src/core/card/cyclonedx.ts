@@ -45,7 +45,8 @@ const SPDX: Readonly<Record<string, string>> = Object.fromEntries(
   ].map((id) => [id.toLowerCase(), id]),
 );
 
-const licenseOf = (license: string) => {
+/** A licence as CycloneDX has it: by its SPDX identifier where it has one, else by its name. */
+export const licenseOf = (license: string) => {
   const id = SPDX[license.toLowerCase()];
   return { license: id === undefined ? { name: license } : { id } };
 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { drawSvg } from '../../../src/core/card/charts/draw.js';
+import { readCardFacts } from '../../../src/core/card/read-card.js';
 import { chartsOf } from '../../../src/core/card/render-card.js';
-import { readCardFacts } from '../../../src/core/lifecycle/card/verify.js';
 import { canDrawText, rasterizeSvg } from '../../../src/core/media/rasterize.js';
 import { evaluated, HOSTILE_NAMES, makeCard } from '../../helpers/cards.js';
 import { tempFolder } from '../../helpers/temp.js';

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import type { CardFacts } from '../../../src/core/card/card-facts.js';
 import { renderCycloneDx } from '../../../src/core/card/cyclonedx.js';
 import { frontMatter, renderEvalResults, renderFrontMatter } from '../../../src/core/card/front-matter.js';
-import { readCardFacts } from '../../../src/core/lifecycle/card/verify.js';
+import { readCardFacts } from '../../../src/core/card/read-card.js';
 import { evaluated, HOSTILE_NAMES, makeCard, writeTexts } from '../../helpers/cards.js';
 import { cycloneDxErrors } from '../../helpers/cyclonedx.js';
 import { sharedFolder } from '../../helpers/temp.js';

@@ -1,6 +1,7 @@
 import { hashFile } from '../../bytes/hash.js';
 import { readCalibrator } from '../../calibration/read-calibrator.js';
 import type { CardFacts, EvaluationFacts } from '../../card/card-facts.js';
+import { cardFolder, readCardFacts } from '../../card/read-card.js';
 import { groupColumn } from '../../data/group-column.js';
 import { readJudgedScores, readScoresFor } from '../../data/judged-scores.js';
 import { DEFAULT_SEED, filled } from '../../defaults.js';
@@ -8,7 +9,7 @@ import { HpsError } from '../../errors.js';
 import { compareGroups, type GroupDelta, type JudgedModel } from '../../evaluation/group-deltas.js';
 import { predict } from '../../evaluation/predictions.js';
 import { type Run, startStage } from '../../run.js';
-import { cardFolder, locateFiles, pathsOf, readCardFacts } from './verify.js';
+import { locateFiles, pathsOf } from './verify.js';
 
 export interface DiffCardsOptions extends Run {
   /** Folders of two cards. */

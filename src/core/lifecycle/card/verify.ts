@@ -1,22 +1,23 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { basename, join, resolve, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
-import { type BoundFile, type CardFacts, cardDocument, type EvaluationFacts } from '../../card/card-facts.js';
+import { listFiles, parseSums, SUMS_FILE } from '../../bytes/sums.js';
+import type { BoundFile, CardFacts, EvaluationFacts } from '../../card/card-facts.js';
 import { isRecomputable } from '../../card/card-gaps.js';
 import { assembleSources, type LocatedFile } from '../../card/card-sources.js';
 import { type Difference, differencesOf, numbersIn } from '../../card/differences.js';
 import { evaluationSchema } from '../../card/documents.js';
 import { gatherFacts } from '../../card/gather-facts.js';
+import { cardFolder, readCardFacts } from '../../card/read-card.js';
 import { renderCard } from '../../card/render-card.js';
 import { type Filled, filled } from '../../defaults.js';
-import { readDocument } from '../../documents/define.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { type Run, startStage } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { evaluateFiles } from '../evaluate/evaluate.js';
-import { CARD_FILE, findByHash, listFiles, SUMS_FILE } from './write.js';
+import { findByHash } from './write.js';
 
 export interface VerifyCardOptions extends Run {
   /** A card's folder, or one that has it as `card`. */
@@ -104,31 +105,18 @@ export async function verifyModelCard(given: VerifyCardOptions): Promise<VerifyC
   };
 }
 
-/** The folder itself, or its `card`. @throws HpsError FILE_NOT_FOUND */
-export function cardFolder(folder: string): string {
-  const found = [folder, join(folder, 'card')].find((one) => existsSync(join(one, CARD_FILE)));
-  if (found !== undefined) return found;
-  throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: no ${CARD_FILE} in it`, {
-    hint: 'Give the folder that `hpsv3 modelcard` wrote.',
-    details: { file: CARD_FILE },
-  });
-}
-
-/** Reads the facts of a card. @throws HpsError CONFIG_INVALID for a document that breaks the schema; MADE_BY_NEWER */
-export const readCardFacts = (folder: string): CardFacts =>
-  readDocument(cardDocument, join(folder, CARD_FILE)).document;
-
 interface Located {
   readonly file: BoundFile;
   readonly at: string | null;
 }
 
-/** Where each bound file lies; null where it is nowhere. */
+/** Where each bound file lies: at its path, or by its hash in one of the folders; null where it is nowhere. */
 export async function locateFiles(facts: CardFacts, folder: string, folders: readonly string[]): Promise<Located[]> {
   return Promise.all(
     facts.files.map(async (file) => {
-      const at = file.path === null ? await findByHash(folders, file.name, file.sha256) : join(folder, file.path);
-      return { file, at: at !== null && existsSync(at) ? at : null };
+      const own = file.path === null ? null : join(folder, file.path);
+      if (own !== null && existsSync(own)) return { file, at: own };
+      return { file, at: await findByHash(folders, file.name, file.sha256) };
     }),
   );
 }
@@ -258,24 +246,12 @@ async function checkRenderings(facts: CardFacts, folder: string, notes: string[]
   });
 }
 
-const SUMS_LINE = /^(\\?)([0-9a-f]{64}) [ *](.+)$/;
-
 /** The hashes that SHA256SUMS states; null where it is not there or a line of it cannot be read. */
 async function readSums(folder: string): Promise<Map<string, string> | null> {
   const path = join(folder, SUMS_FILE);
   if (!existsSync(path)) return null;
   const { bytes } = readWhole(path, { limit: LIMITS.configBytes, what: 'a list of hashes', made: 'hpsv3 modelcard' });
-  const text = Buffer.from(bytes).toString();
-  const stated = new Map<string, string>();
-  for (const line of text.split('\n').filter((one) => one !== '')) {
-    const [, escaped, sha256, name] = SUMS_LINE.exec(line) ?? [];
-    if (sha256 === undefined) return null;
-    stated.set(
-      escaped ? name.replace(/\\(.)/g, (_, char) => ({ n: '\n', r: '\r' })[char as string] ?? char) : name,
-      sha256,
-    );
-  }
-  return stated;
+  return parseSums(Buffer.from(bytes).toString());
 }
 
 /** Files of a card whose hash is not the one in SHA256SUMS, those it does not name, and those that are gone. */

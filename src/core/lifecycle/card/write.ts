@@ -1,8 +1,9 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { withAtomicFolder } from '../../bytes/output-folder.js';
+import { formatSums, listFiles, SUMS_FILE } from '../../bytes/sums.js';
 import type { BoundFile, CardFacts, FileRole, Gap } from '../../card/card-facts.js';
 import { SECTIONS, type SectionId } from '../../card/card-gaps.js';
 import {
@@ -15,6 +16,7 @@ import {
 } from '../../card/card-sources.js';
 import { documentKind, type Evaluation, parseDocument } from '../../card/documents.js';
 import { gatherFacts } from '../../card/gather-facts.js';
+import { CARD_FILE } from '../../card/read-card.js';
 import { PICTURES_FOLDER, type RenderedCard, renderCard } from '../../card/render-card.js';
 import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
@@ -261,10 +263,6 @@ async function writeSingle(text: string, { out, force }: Settled, found: readonl
   return [basename(out)];
 }
 
-/** The file that tells a card's folder from others. */
-export const CARD_FILE = 'card.json';
-export const SUMS_FILE = 'SHA256SUMS';
-
 async function writeFolder(
   facts: CardFacts,
   rendered: RenderedCard,
@@ -302,23 +300,4 @@ async function copyBound({ name, sha256 }: BoundFile, from: string, to: string):
     hint: 'Wait until it is written completely, then try again.',
     details: { file: name },
   });
-}
-
-/** Files below a folder by their path in it, with `/`, sorted. */
-export const listFiles = (folder: string): string[] =>
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .sort();
-
-/** As coreutils' sha256sum writes and checks it: a name with a line break or backslash is escaped, and its line marked so. */
-export async function formatSums(folder: string, paths: readonly string[]): Promise<string> {
-  let lines = '';
-  for (const path of paths) {
-    if (path === SUMS_FILE) continue;
-    const { sha256 } = await hashFile(join(folder, path));
-    const escaped = path.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/\r/g, '\\r');
-    lines += `${escaped === path ? '' : '\\'}${sha256}  ${escaped}\n`;
-  }
-  return lines;
 }

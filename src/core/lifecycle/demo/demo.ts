@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
+import { formatSums, listFiles, SUMS_FILE } from '../../bytes/sums.js';
 import type { Run } from '../../run.js';
 import { TOOL } from '../../version.js';
-import { formatSums, listFiles, SUMS_FILE } from '../card/write.js';
 import { DemoJournal } from './journal.js';
 import { type DemoPlanOptions, type DemoStep, demoFolders, planDemo } from './plan.js';
 

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cardFolder, readCardFacts } from '../../card/read-card.js';
 import { HpsError, systemErrorCode } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { readTls, stopped, type Tls, urlOf } from '../../serving/http.js';
@@ -8,7 +9,6 @@ import { createLog, type LOG_LEVELS, type ServerLog } from '../../serving/log.js
 import type { FileSource } from '../../serving/model.js';
 import { type RewardServer, type ServerOptions, startServer } from '../../serving/server.js';
 import { readTokens } from '../../serving/tokens.js';
-import { cardFolder, readCardFacts } from '../card/verify.js';
 
 export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarning' | 'tokens' | 'tls' | 'models'> {
   readonly models: readonly FileSource[];
