@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { bundleDocument } from '../bundle/bundle-file.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
@@ -46,6 +47,7 @@ const errorSchema = z.strictObject({
 
 /** Every document and format that other programs may rely on. */
 export const PUBLISHED: readonly FormatDefinition[] = [
+  bundleDocument,
   calibratorDocument,
   cardDocument,
   dataTextFormat,
