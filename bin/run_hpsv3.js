@@ -80,7 +80,8 @@ async function toArgv() {
   if (release !== null) process.env.HPSV3_DATA_DIR ??= join(release, 'lib'); // where plugins of the user would be: it has none
   if (mode === 'demo' && given.model === undefined && given.output === undefined) {
     const samples = release ?? (given.input === undefined ? undefined : dirname(given.input));
-    if (samples !== undefined && isRelease(samples)) return ['release', 'demo', samples, ...toFlags(given), ...positionals];
+    if (samples !== undefined && isRelease(samples))
+      return ['release', 'demo', samples, ...toFlags(given), ...positionals];
   }
   if (mode === 'demo' && given.input === undefined) return ['demo', ...positionals];
   const command = commandOf(mode, given.input);

@@ -25,7 +25,9 @@ export async function configuredArguments(
   const name = basename(file);
   const root = parseYaml(await readTextFile(file, 'Check the path of the configuration.'), { name, hint: HINT });
   if (!isJsonObject(root)) throw invalid(name, 'must be a mapping of options to values');
-  const { commands } = JSON.parse(readFileSync(manifest, 'utf8')) as { commands: Record<string, { flags: JsonObject }> };
+  const { commands } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    commands: Record<string, { flags: JsonObject }>;
+  };
   const known = [...new Set(Object.values(commands).flatMap(({ flags }) => Object.keys(flags)))];
   const found = Object.entries(root).flatMap(([key, value]): [string, string[]][] => {
     const flag = key.replaceAll('_', '-');

@@ -116,7 +116,7 @@ describe('the configuration of a release', () => {
   it('names one model as a text, several as a list', () => {
     expect(configText({ models: ['weights/a.onnx'], calibrator: null })).toContain('model: weights/a.onnx\n');
     expect(configText({ models: ['weights/a.onnx', 'weights/b.onnx'], calibrator: null })).toContain(
-      '  model: \n    - weights/a.onnx\n    - weights/b.onnx\n',
+      'model: \n  - weights/a.onnx\n  - weights/b.onnx\n',
     );
   });
 });
