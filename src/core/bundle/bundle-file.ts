@@ -20,7 +20,7 @@ const sampleSchema = z.strictObject({
   model: sha256,
   logit: z.number(),
   score: z.number(),
-  winner: z.enum(['left', 'right', 'tie']).optional(),
+  winner: z.enum(['left', 'right', 'tie', 'undecided']).optional(),
 });
 export type SampleScore = z.infer<typeof sampleSchema>;
 
