@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CardFacts } from '../../src/core/card/card-facts.js';
-import { readCardFacts } from '../../src/core/lifecycle/card/verify.js';
+import { readCardFacts } from '../../src/core/card/read-card.js';
 
 /** A card as it is read: what it says in several places, that must agree. */
 interface Read {
