@@ -185,6 +185,7 @@ export const FLAG_WORDS = {
   'stop-below': 'Gain of decisions that is not worth more labels',
   strict: 'What is missing or worse is a failure',
   'strictly-monotone': 'No two scores get the same probability',
+  suite: 'Protocol of a benchmark',
   symmetric: 'Both orders of a pair are one judgement',
   task: 'Which of several calibrators is taken',
   threads: 'Threads that compute',

@@ -280,7 +280,7 @@ export type { DawidSkeneRater } from './core/data/dawid-skene.js';
 export type { DataFormat } from './core/data/formats.js';
 export type { UnmatchedIds } from './core/data/join.js';
 export type { JudgedRows } from './core/data/judged-scores.js';
-export type { LayoutChoice } from './core/data/layouts/apply.js';
+export type { LabelLayout, LayoutChoice } from './core/data/layouts/apply.js';
 export type { FieldMap } from './core/data/layouts/map.js';
 export type { OutputLayout } from './core/data/layouts/write.js';
 export type { ConsensusReport, ConvertReport, SplitReport } from './core/data/operations.js';
@@ -309,6 +309,7 @@ export type { Distribution, Distributions } from './core/evaluation/distribution
 export type { GroupDelta } from './core/evaluation/group-deltas.js';
 export type { GroupGap, GroupReport, GroupsReport, WorstGroup } from './core/evaluation/groups.js';
 export type { ReliabilityBin } from './core/evaluation/reliability.js';
+export type { SuiteReport, SuiteSection, SuiteSubset } from './core/evaluation/suite.js';
 export type { ExplanationDocument } from './core/explanation/document.js';
 export type { MethodId, MethodSettings } from './core/explanation/methods/method.js';
 export type { Budget } from './core/gate/budget.js';

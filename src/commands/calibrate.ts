@@ -1,6 +1,7 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { CALIBRATION_METHOD_IDS } from '../core/calibration/calibrator.js';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { layoutFlags } from '../core/cli/data-flags.js';
 import {
   allowNonfiniteFlag,
   budgetFlag,
@@ -93,6 +94,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     gate: gateFlag,
     budget: budgetFlag,
     'allow-nonfinite': allowNonfiniteFlag,
+    ...layoutFlags,
     config: configFlag,
     'allow-host': allowHostFlag,
     seed: seedFlag,
@@ -113,9 +115,9 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
 
   private check(
     calibrator: string,
-    { scores, labels, resamples, seed }: CalibrateFlags,
+    { scores, labels, layout, map, resamples, seed }: CalibrateFlags,
   ): Promise<CheckCalibratorReport> {
-    return this.follow((run) => checkCalibrator({ calibrator, scores, labels, resamples, seed, ...run }));
+    return this.follow((run) => checkCalibrator({ calibrator, scores, labels, layout, map, resamples, seed, ...run }));
   }
 
   private fit(flags: CalibrateFlags): Promise<CalibrateReport> {
@@ -129,6 +131,8 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       calibrateFiles({
         scores: flags.scores,
         labels: flags.labels,
+        layout: flags.layout,
+        map: flags.map,
         out,
         method: flags.method,
         symmetric: flags.symmetric,

@@ -1,5 +1,6 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { layoutFlags } from '../core/cli/data-flags.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
 import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
@@ -90,6 +91,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
     'external-data': Flags.boolean({ description: 'Weights in FILE.data beside the model; always so above 2 GiB' }),
     'allow-nonfinite': allowNonfiniteFlag,
     'allow-host': allowHostFlag,
+    ...layoutFlags,
     seed: seedFlag,
     force: forceFlag,
   };
@@ -110,6 +112,8 @@ one ONNX file, which is written only if it gives the average of its members.`;
       makeEnsemble({
         scores: flags.scores ?? [],
         labels: flags.labels,
+        layout: flags.layout,
+        map: flags.map,
         weights: howToWeigh(flags),
         decision: flags.decision,
         resamples: flags.resamples,

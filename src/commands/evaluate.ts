@@ -1,5 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { layoutFlags } from '../core/cli/data-flags.js';
 import { configFlag, forceFlag, outFlag, seedFlag, wholeNumbersFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
@@ -16,6 +18,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels parts/test.jsonl --calibrator c.json --by groups.source,groups.models',
     '<%= config.bin %> <%= command.id %> --scores new.jsonl --labels l.jsonl --baseline old.jsonl --out report.json',
+    '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels rewardbench.parquet --suite rewardbench',
     '<%= config.bin %> <%= command.id %> --scores int8.jsonl --labels l.jsonl --baseline float.jsonl --best-of 1,2,4',
   ];
   static override flags = {
@@ -47,6 +50,11 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       helpValue: '1,2,4',
       description: 'What the item is worth to raters that the scorer picks among so many of a prompt',
     }),
+    suite: Flags.string({
+      helpValue: 'FILE.yaml',
+      description:
+        'Protocol of a benchmark to report by, besides: a file, or rewardbench, rewardbench-2, hpdv3, imagereward',
+    }),
     out: outFlag({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
     resamples: Flags.integer({
@@ -54,6 +62,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       max: 100_000,
       description: 'Resamples of prompts for intervals; 2000, or fewer for over 200,000 rows',
     }),
+    ...layoutFlags,
     config: configFlag,
     'allow-host': allowHostFlag,
     seed: seedFlag,
@@ -68,10 +77,13 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       evaluateFiles({
         scores: flags.scores,
         labels: flags.labels,
+        layout: flags.layout,
+        map: flags.map,
         calibrator: flags.calibrator,
         by: flags.by?.split(',').map((name) => name.trim()),
         baseline: flags.baseline,
         bestOf: flags['best-of'],
+        suite: flags.suite === undefined ? undefined : suiteFile(flags.suite),
         out: flags.out,
         outScores: flags['out-scores'],
         minGroup: flags['min-group'],
@@ -87,3 +99,9 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
     return report;
   }
 }
+
+const SHIPPED = ['rewardbench', 'rewardbench-2', 'hpdv3', 'imagereward'];
+
+/** A suite by its path, or that of the package by its name. */
+const suiteFile = (given: string): string =>
+  SHIPPED.includes(given) ? fileURLToPath(new URL(`../../configs/suites/${given}.yaml`, import.meta.url)) : given;

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
+import { layoutFlags } from '../core/cli/data-flags.js';
 import {
   allowNonfiniteFlag,
   cacheFlag,
@@ -134,6 +135,7 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
     resume: Flags.boolean({ description: 'Resume the run in --run' }),
     gate: gateFlag,
     'allow-nonfinite': allowNonfiniteFlag,
+    ...layoutFlags,
     config: configFlag,
     ...rankFlags,
     'allow-host': allowHostFlag,
@@ -161,6 +163,8 @@ export default class Finetune extends HpsCommand<FinetuneReport> {
       finetuneModel({
         source,
         labels: flags.labels,
+        layout: flags.layout,
+        map: flags.map,
         validation: flags.val,
         old: flags.old,
         forget: flags.forget,

@@ -1,7 +1,14 @@
 import { basename } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { assertStdoutFree, fromFlag, outOfPipe, processStreams, toFlag } from '../../core/cli/data-flags.js';
+import {
+  assertStdoutFree,
+  fromFlag,
+  layoutFlags,
+  outOfPipe,
+  processStreams,
+  toFlag,
+} from '../../core/cli/data-flags.js';
 import { DEMO_MODALITIES } from '../../core/cli/demo-model.js';
 import { configFlag, forceFlag, inputFlag, outFlag } from '../../core/cli/flags.js';
 import { keepHeapSmall } from '../../core/cli/heap.js';
@@ -79,6 +86,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     abstain: abstainFlag,
     segments: segmentsFlag,
     ...profiledFlags,
+    ...layoutFlags,
     config: configFlag,
     force: forceFlag,
   };

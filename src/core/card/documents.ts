@@ -85,6 +85,31 @@ export const evaluationSchema = z.object({
       picks: z.array(pick),
     })
     .optional(),
+  suite: z
+    .object({
+      name: z.string(),
+      source: z.string().nullable(),
+      score: estimateSchema,
+      sections: z.array(
+        z.object({
+          name: z.string(),
+          weight: z.number(),
+          score: estimateSchema,
+          subsets: z.array(
+            z.object({
+              name: z.string(),
+              metric: z.string(),
+              rows: count,
+              prompts: count,
+              weight: z.number(),
+              score: estimateSchema,
+            }),
+          ),
+        }),
+      ),
+      missing: z.array(z.string()),
+    })
+    .optional(),
   reliability: z.object({ before: bins.nullable(), after: bins.nullable() }),
   distributions: z.object({
     of: z.enum(['probability-of-majority', 'prediction']),

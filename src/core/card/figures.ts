@@ -1,3 +1,4 @@
+import { formatCount } from '../bytes/format.js';
 import type { MetricComparison } from '../evaluation/baseline.js';
 import type { BestOfFigures } from '../evaluation/best-of.js';
 import type { Estimate } from '../stats/bootstrap.js';
@@ -41,6 +42,42 @@ export const comparisonRow = (
   holm === null ? '-' : holm.toPrecision(2),
   verdict,
 ];
+
+/** Of the table of a suite: the whole, sections, and their subsets. */
+export const SUITE_HEADERS = ['Part', 'Score', '95 % interval', 'Rows'];
+
+interface SuiteScores {
+  readonly name: string;
+  readonly score: Estimate;
+  readonly sections: readonly {
+    readonly name: string;
+    readonly score: Estimate;
+    readonly subsets: readonly { readonly name: string; readonly rows: number; readonly score: Estimate }[];
+  }[];
+}
+
+export function suiteRows({ name, score, sections }: SuiteScores): string[][] {
+  const row = (part: string, one: Estimate, rows: number) => [
+    part,
+    formatFigure(one.value),
+    formatInterval(one.ci),
+    formatCount(rows),
+  ];
+  const rowsOf = ({ subsets }: SuiteScores['sections'][number]) => subsets.reduce((sum, { rows }) => sum + rows, 0);
+  return [
+    row(
+      name,
+      score,
+      sections.reduce((sum, section) => sum + rowsOf(section), 0),
+    ),
+    ...sections.flatMap((section) => [
+      row(section.name, section.score, rowsOf(section)),
+      ...section.subsets
+        .filter((subset) => subset.name !== section.name)
+        .map((subset) => row(`- ${subset.name}`, subset.score, subset.rows)),
+    ]),
+  ];
+}
 
 /** Of the table of what picks among N items are worth. */
 export const BEST_OF_HEADERS = ['N', 'Prompts', 'Score of raters', 'Win rate', 'Regret', 'Gain captured'];

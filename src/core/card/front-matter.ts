@@ -59,10 +59,22 @@ export interface FrontMatter {
   readonly 'model-index'?: readonly [{ readonly name: string; readonly results: readonly HubResult[] }];
 }
 
-const hubMetrics = ({ report }: EvaluationFacts): HubMetric[] =>
-  Object.entries(report.overall).flatMap(([id, { value }]) =>
+const hubMetrics = ({ report }: EvaluationFacts): HubMetric[] => [
+  ...suiteMetrics(report.suite),
+  ...Object.entries(report.overall).flatMap(([id, { value }]) =>
     id in HUB_METRICS && value !== null ? [{ type: HUB_METRICS[id], name: metricOf(id).label, value }] : [],
+  ),
+];
+
+/** The whole of a suite, and its sections. */
+function suiteMetrics(suite: EvaluationFacts['report']['suite']): HubMetric[] {
+  if (!suite) return [];
+  const { name, score, sections } = suite;
+  const parts = sections.length > 1 ? sections.map((one) => [`${name}: ${one.name}`, one.score.value] as const) : [];
+  return [[name, score.value] as const, ...parts].flatMap(([label, value]) =>
+    value === null ? [] : [{ type: 'accuracy', name: label, value }],
   );
+}
 
 /** A word for what the Hub wants an identifier of. */
 const slug = (name: string): string =>
@@ -123,13 +135,14 @@ export function renderEvalResults(facts: CardFacts): string | null {
   const entries = facts.evaluations.flatMap((one) => {
     const data = one.dataset === null ? undefined : facts.datasets[one.dataset];
     const id = one.report.kind === 'pair' ? 'accuracy' : 'spearman';
-    const value = one.report.overall[id]?.value;
+    const { suite } = one.report;
+    const value = suite ? suite.score.value : one.report.overall[id]?.value;
     if (!data?.hub_id || !data.task_id || value === null || value === undefined) return [];
     return [
       {
         dataset: { id: data.hub_id, task_id: data.task_id, ...(data.revision ? { revision: data.revision } : {}) },
         value,
-        notes: `${metricOf(id).label}: ${metricOf(id).source}`,
+        notes: suite ? `${suite.name}, by its own protocol` : `${metricOf(id).label}: ${metricOf(id).source}`,
       },
     ];
   });

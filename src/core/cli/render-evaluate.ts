@@ -1,4 +1,4 @@
-import { BEST_OF_HEADERS, bestOfRow, comparisonRow } from '../card/figures.js';
+import { BEST_OF_HEADERS, bestOfRow, comparisonRow, SUITE_HEADERS, suiteRows } from '../card/figures.js';
 import type { EvaluateReport } from '../lifecycle/evaluate/evaluate.js';
 import { printable } from './format.js';
 import {
@@ -27,6 +27,7 @@ export function formatEvaluate(report: EvaluateReport): string {
     ...groupsOf(report),
     ...gapsOf(report),
     ...baselineOf(report),
+    ...suiteOf(report),
     ...bestOfOf(report),
     ...[report.out, report.outScores].flatMap((file) => (file === null ? [] : [`Written: ${printable(file)}`])),
   ].join('\n');
@@ -105,6 +106,10 @@ function baselineOf({ baseline }: EvaluateReport): string[] {
     formatTable(headers, rows, { width: terminalWidth() }),
     ...test,
   ];
+}
+
+function suiteOf({ suite }: EvaluateReport): string[] {
+  return suite ? ['', formatTable(SUITE_HEADERS, suiteRows(suite), { width: terminalWidth() })] : [];
 }
 
 function bestOfOf({ bestOf }: EvaluateReport): string[] {

@@ -9,6 +9,7 @@ import { checkDocument } from '../drift/document.js';
 import { referenceDocument } from '../drift/reference.js';
 import { stateDocument } from '../drift/state.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
+import { suiteFormat } from '../evaluation/suite-file.js';
 import { explanationDocument } from '../explanation/document.js';
 import { labelDocument } from '../labelling/folder.js';
 import { voteDocument } from '../labelling/vote.js';
@@ -72,6 +73,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   defineFormat('hpsv3/pair-row@1', pairRowSchema),
   defineFormat('hpsv3/absolute-row@1', absoluteRowSchema),
   defineFormat('hpsv3/score-row@1', scoreRowSchema),
+  suiteFormat,
   defineFormat('hpsv3/contract@1', contractSchema),
   defineFormat('hpsv3/config@1', configSchema),
   // what every command prints of a failure under --json

@@ -1,6 +1,7 @@
 import { withSource } from '../bytes/source.js';
 import { fileInput } from './input.js';
 import type { JoinedAbsolutes, JoinedPairs } from './join.js';
+import type { LabelLayout } from './layouts/apply.js';
 import { readRows } from './read-rows.js';
 import type { DataRow } from './rows.js';
 
@@ -15,12 +16,12 @@ export async function visitJudgedRows(
   labels: string,
   joined: JoinedPairs | JoinedAbsolutes,
   visit: (place: number, row: DataRow) => void | Promise<void>,
-  signal?: AbortSignal,
+  { signal, layout, map }: { readonly signal?: AbortSignal } & LabelLayout = {},
 ): Promise<void> {
   // Rows of the table are in the order of the file, and of an id the first with a judgement counts: the next one due is enough.
   let due = 0;
   await withSource(labels, async (source) => {
-    for await (const batch of readRows(fileInput(source, signal))) {
+    for await (const batch of readRows(fileInput(source, signal), { layout, map })) {
       for (const { row } of batch) {
         if (due === joined.count) return;
         if (row === undefined || row.kind !== joined.kind || !isJudged(row) || row.id !== joined.idAt(due)) continue;

@@ -4,6 +4,7 @@ import { HpsError } from '../errors.js';
 import { fileInput } from './input.js';
 import { type JoinedAbsolutes, type JoinedPairs, joinAbsolutes, joinPairs, type UnmatchedIds } from './join.js';
 import type { LabelTable } from './label-table.js';
+import type { LabelLayout } from './layouts/apply.js';
 import { readLabels } from './read-labels.js';
 import { readScores, type ScoreTable } from './read-scores.js';
 import { describeRefused, type RowsReport, rowsWarnings } from './row-counts.js';
@@ -44,7 +45,8 @@ export interface ReadJudgedOptions {
   readonly onRefused?: OnRefused;
 }
 
-export interface JudgedFiles {
+/** The files, and how the labels are laid out. */
+export interface JudgedFiles extends LabelLayout {
   readonly labels: string;
   readonly scores: string;
 }
@@ -76,10 +78,12 @@ export async function readJudgedScores(files: JudgedFiles, options: ReadJudgedOp
   return { joined, rows, labels: labels.table, modelSha256: modelOf(scores.table) };
 }
 
-async function readBoth({ labels, scores }: JudgedFiles, { signal, onRefused }: ReadJudgedOptions) {
+async function readBoth({ labels, scores, layout, map }: JudgedFiles, { signal, onRefused }: ReadJudgedOptions) {
   const refusedOf = (path: string) => ({ onBadRow: (row: BadRow) => onRefused?.(row, basename(path)) });
   return {
-    labels: await withSource(labels, (source) => readLabels(fileInput(source, signal), refusedOf(labels))),
+    labels: await withSource(labels, (source) =>
+      readLabels(fileInput(source, signal), { ...refusedOf(labels), layout, map }),
+    ),
     scores: await withSource(scores, (source) => readScores(fileInput(source, signal), refusedOf(scores))),
   };
 }

@@ -1,5 +1,6 @@
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { visitJudgedRows } from '../data/judged-items.js';
+import type { LabelLayout } from '../data/layouts/apply.js';
 import type { Item } from '../data/rows.js';
 import type { RatedItems } from '../stats/best-of.js';
 
@@ -21,7 +22,11 @@ export interface PairSides {
 }
 
 /** Reads which items the pairs are of. @throws HpsError as `readLabels` */
-export async function readPairSides(labels: string, joined: JoinedPairs, signal?: AbortSignal): Promise<PairSides> {
+export async function readPairSides(
+  labels: string,
+  joined: JoinedPairs,
+  reading: { readonly signal?: AbortSignal } & LabelLayout = {},
+): Promise<PairSides> {
   const [left, right] = [new Int32Array(joined.count), new Int32Array(joined.count)];
   const codes = new Map<string, number>();
   const codeOf = (cluster: number, item: Item): number => {
@@ -38,7 +43,7 @@ export async function readPairSides(labels: string, joined: JoinedPairs, signal?
       left[place] = codeOf(joined.cluster[place], row.left);
       right[place] = codeOf(joined.cluster[place], row.right);
     },
-    signal,
+    reading,
   );
   return { left, right };
 }

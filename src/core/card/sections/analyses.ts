@@ -12,6 +12,8 @@ import {
   formatInterval,
   formatMs,
   metricOf,
+  SUITE_HEADERS,
+  suiteRows,
 } from '../figures.js';
 import {
   abstentionWords,
@@ -61,6 +63,7 @@ export function evaluationBlocks(
     heading(3, facts.evaluations.length > 1 ? `${title} (${number})` : title),
     ...overall(report),
     ...baseline(report),
+    ...suite(report),
     ...bestOf(report),
     ...(report.groups.length === 0
       ? []
@@ -91,6 +94,19 @@ function overall({ overall: figures, ceiling, kind }: Evaluation): Block[] {
     rows.splice(1, 0, ['Agreement of a rater with another', formatFigure(ceiling.value), formatInterval(ceiling.ci)]);
   const of = kind === 'pair' ? 'pairs' : 'items';
   return table(`Overall figures of all judged ${of}`, ['Figure', 'Value', '95 % interval'], rows, [1, 2]);
+}
+
+function suite({ suite: report }: Evaluation): Block[] {
+  if (!report) return [];
+  const { name, source, missing } = report;
+  return [
+    heading(3, name),
+    paragraph(`By its own protocol${source === null ? '' : `: ${source}`}.`),
+    ...(missing.length === 0
+      ? []
+      : [note(`No row is of ${missing.join(', ')}: the whole compares with no published figure.`)]),
+    ...table(`Scores of ${name}`, SUITE_HEADERS, suiteRows(report), [1, 2, 3]),
+  ];
 }
 
 function bestOf({ bestOf: report }: Evaluation): Block[] {

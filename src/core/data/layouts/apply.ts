@@ -14,6 +14,9 @@ export interface LayoutChoice {
   readonly seed?: number;
 }
 
+/** How the labels of a command are laid out, whichever side stands left. */
+export type LabelLayout = Pick<LayoutChoice, 'layout' | 'map'>;
+
 /** A layout as it is used on one file. */
 export interface AppliedLayout {
   readonly layout: Layout;

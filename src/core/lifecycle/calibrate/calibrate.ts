@@ -16,6 +16,7 @@ import { SCALE_TASK, type ScoredItems, scoredItems } from '../../calibration/sca
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
@@ -29,7 +30,7 @@ import { type Run, runOf } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { Embedding } from './embed-calibrator.js';
 
-export interface CalibrateOptions extends Run {
+export interface CalibrateOptions extends Run, LabelLayout {
   /** Scores of one model. */
   readonly scores: string;
   /** Human labels of what was scored. */

@@ -10,13 +10,14 @@ import {
 } from '../../calibration/read-calibrator.js';
 import { STALENESS_CLUSTERS, type Staleness, testScaleStaleness, testStaleness } from '../../calibration/staleness.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { DEFAULT_SEED, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { predict } from '../../evaluation/predictions.js';
 import type { Run } from '../../run.js';
 
-export interface CheckCalibratorOptions extends Run {
+export interface CheckCalibratorOptions extends Run, LabelLayout {
   readonly calibrator: string;
   readonly scores: string;
   readonly labels: string;

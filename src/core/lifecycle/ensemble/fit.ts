@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { errorsOf, withErrorRows } from '../../data/row-files.js';
 import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
@@ -25,7 +26,7 @@ import type { Verdict } from '../../stats/paired.js';
 import { TOOL } from '../../version.js';
 import { byName, type InputRows, inputRows, readMembers, readPairLabels, type ScoreFile, usage } from './inputs.js';
 
-export interface MakeEnsembleOptions extends Run {
+export interface MakeEnsembleOptions extends Run, LabelLayout {
   readonly scores: readonly ScoreFile[];
   /** Required for a fit; with weights given by hand, what those are judged on. */
   readonly labels?: string;
@@ -106,7 +107,10 @@ async function makeLocally(given: MakeEnsembleOptions): Promise<MakeEnsembleRepo
       withOptionalOutput(outScores, outputs, async (scoresOutput) => {
         const reading = { signal: options.signal, onRefused: refused.add };
         const { members, reports } = await readMembers(scores, reading);
-        const judgements = labels === undefined ? null : await readPairLabels(labels, reading);
+        const judgements =
+          labels === undefined
+            ? null
+            : await readPairLabels(labels, { ...reading, layout: options.layout, map: options.map });
         const rows = inputRows(reports, judgements?.report ?? null, await refused.finish());
         const data = judgements && joinMembers(judgements.table, members);
         if (data?.count === 0) throw nothingJudged(labels!);

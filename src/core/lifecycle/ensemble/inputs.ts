@@ -3,6 +3,7 @@ import { withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { nothingRead, type ReadJudgedOptions } from '../../data/judged-scores.js';
 import type { PairLabelTable } from '../../data/label-table.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { readLabels } from '../../data/read-labels.js';
 import { readScores } from '../../data/read-scores.js';
 import type { RowsReport } from '../../data/row-counts.js';
@@ -48,9 +49,9 @@ export async function readMembers(
 /** Judged pairs; absolute rows are left out and counted. */
 export async function readPairLabels(
   path: string,
-  { signal, onRefused }: ReadJudgedOptions,
+  { signal, onRefused, layout, map }: ReadJudgedOptions & LabelLayout,
 ): Promise<{ table: PairLabelTable; report: RowsReport }> {
-  const options = { kind: 'pair' as const, onBadRow: (row: BadRow) => onRefused?.(row, basename(path)) };
+  const options = { kind: 'pair' as const, layout, map, onBadRow: (row: BadRow) => onRefused?.(row, basename(path)) };
   const { table, report } = await withSource(path, (source) => readLabels(fileInput(source, signal), options));
   refuseNothing(path, 'vote on a pair', report);
   if (table.kind !== 'pair') throw new TypeError('labels of pairs were asked for');

@@ -17,6 +17,7 @@ import {
   readScoresFor,
   rowWarnings,
 } from '../../data/judged-scores.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { type ScoreRow, winnerOf } from '../../data/rows.js';
@@ -32,6 +33,8 @@ import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { readPairSides } from '../../evaluation/prompt-items.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
+import { judgeSuite, type SuiteReport, suiteWarnings } from '../../evaluation/suite.js';
+import { readSuite } from '../../evaluation/suite-file.js';
 import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { type Run, runOf, startStage } from '../../run.js';
 import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
@@ -39,7 +42,7 @@ import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { weighted } from '../../stats/statistic.js';
 import { TOOL } from '../../version.js';
 
-export interface EvaluateOptions extends Run {
+export interface EvaluateOptions extends Run, LabelLayout {
   /** Scores of one model. */
   readonly scores: string;
   /** Human labels of what was scored. */
@@ -50,6 +53,8 @@ export interface EvaluateOptions extends Run {
   readonly by?: readonly string[];
   /** Scores of another model to compare with, row by row. */
   readonly baseline?: string;
+  /** A benchmark's protocol: a YAML file, see `suiteSchema`. */
+  readonly suite?: string;
   /** Numbers of items of a prompt: what the one that the scorer picks among as many is worth. */
   readonly bestOf?: readonly number[];
   /** The report as JSON. */
@@ -97,6 +102,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly baseline?: BaselineReport & { readonly file: string; readonly rows: RowsReport };
   /** What the items that the scorer picks are worth. */
   readonly bestOf?: BestOfReport;
+  /** A benchmark's own figures, by its protocol. */
+  readonly suite?: SuiteReport;
   /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
   readonly reliability: {
     readonly before: readonly ReliabilityBin[] | null;
@@ -140,7 +147,9 @@ export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
 function evaluateLocally(given: EvaluateOptions): Promise<EvaluateReport> {
   const options = filled(given, EVALUATE_DEFAULTS);
   const { out, outScores, force, labels, scores } = options;
-  const inputs = [labels, scores, options.calibrator, options.baseline].filter((path) => path !== undefined);
+  const inputs = [labels, scores, options.calibrator, options.baseline, options.suite].filter(
+    (path) => path !== undefined,
+  );
   const output = { force, inputs };
   // Both or neither: the report is moved into place when the scores are.
   return withErrorRows(errorsOf(out), output, (refused) =>
@@ -165,6 +174,7 @@ interface Evaluated {
 async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated> {
   const { seed } = options;
   const sizes = options.bestOf && bestOfSizes(options.bestOf);
+  const protocol = options.suite === undefined ? null : readSuite(options.suite);
   const inputs = hashInputs(options);
   inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
@@ -187,6 +197,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
   const compared = other && { ...other.stated, ...(await compareWithBaseline(joined, other.joined, bootstrap)) };
   if (sizes) startStage(options, 'Best of N');
   const bestOf = sizes && (await picks(options, joined, other?.joined, sizes, bootstrap));
+  const suite = protocol && (await scored(options, protocol, joined, bootstrap));
   const errors = await refused.finish();
   const rows: JudgedRows = {
     ...judged,
@@ -206,6 +217,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     ...groups,
     ...(compared ? { baseline: compared } : {}),
     ...(bestOf ? { bestOf } : {}),
+    ...(suite ? { suite } : {}),
     reliability: await reliability(joined, predictions, bootstrap),
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
@@ -224,12 +236,28 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
       ...rowWarnings(rows),
       ...(compared ? rowsWarnings('Baseline', compared.rows) : []),
       ...(bestOf ? bestOfWarnings(bestOf) : []),
+      ...(suite ? suiteWarnings(suite) : []),
       ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : []),
     ],
     out: options.out === undefined ? null : basename(options.out),
     outScores: options.outScores === undefined ? null : basename(options.outScores),
   };
   return { report, joined, predictions };
+}
+
+async function scored(
+  { labels, signal, layout, map }: Settled,
+  protocol: ReturnType<typeof readSuite>,
+  joined: JoinedPairs | JoinedAbsolutes,
+  { seed, ...bootstrap }: BootstrapOptions,
+): Promise<SuiteReport> {
+  if (joined.kind !== 'pair') {
+    throw new HpsError('USAGE', `${protocol.name} is a suite of pairs, the labels are scored items`, {
+      hint: 'Give labels of pairs.',
+    });
+  }
+  const sides = await readPairSides(labels, joined, { signal, layout, map });
+  return judgeSuite(protocol, joined, sides, { ...bootstrap, seed: `${seed}/suite` });
 }
 
 async function hashInputs(files: Settled): Promise<EvaluateReport['inputs']> {
@@ -294,13 +322,13 @@ async function readBaseline(
 }
 
 async function picks(
-  { labels, signal }: Settled,
+  { labels, signal, layout, map }: Settled,
   joined: JoinedPairs | JoinedAbsolutes,
   baseline: JoinedPairs | JoinedAbsolutes | undefined,
   sizes: readonly number[],
   { seed, ...bootstrap }: BootstrapOptions,
 ): Promise<BestOfReport> {
-  const sides = joined.kind === 'pair' ? await readPairSides(labels, joined, signal) : null;
+  const sides = joined.kind === 'pair' ? await readPairSides(labels, joined, { signal, layout, map }) : null;
   return judgeBestOf({ joined, sides, baseline }, sizes, { ...bootstrap, seed: `${seed}/best-of` });
 }
 

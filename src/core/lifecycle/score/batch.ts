@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { checkOutput, StagedOutput, withAtomicOutput } from '../../bytes/output.js';
 import type { DataFormat } from '../../data/formats.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { outputFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import { givenStreams, STANDARD_STREAM, type StandardStreams } from '../../data/row-files.js';
@@ -27,7 +28,7 @@ import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 import { withProfile } from './with-profile.js';
 
-export interface BatchOptions extends Run, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
+export interface BatchOptions extends Run, LabelLayout, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
   /** One for each modality in the input. */
   readonly models: readonly string[];
   readonly contract?: ScorerOptions['contract'];

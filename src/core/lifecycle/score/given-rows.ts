@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import type { DataFormat } from '../../data/formats.js';
 import { type ItemFiles, itemFilesOf } from '../../data/item-files.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { Shard } from '../../data/shard.js';
 import type { Modality } from '../../modality.js';
@@ -38,7 +39,7 @@ export function givenRows(input: string | readonly string[], mediaRoot: string |
   };
 }
 
-export interface ReadGivenOptions {
+export interface ReadGivenOptions extends LabelLayout {
   readonly from?: DataFormat;
   readonly shard?: Shard;
   readonly streams?: StandardStreams;
@@ -61,7 +62,7 @@ export async function withGivenRows<T>(
   progress: InputProgress,
   use: (rows: AsyncGenerator<InputRow>, extent: Extent) => Promise<T>,
 ): Promise<T> {
-  const { from, shard, streams, modalities, signal } = options;
+  const { from, shard, streams, modalities, signal, layout, map } = options;
   if (items) {
     const rows = readItemRows(items, { ...options, mediaRoot }, progress);
     return use(rows, { bytes: null, rows: readableItems(items, modalities).length });
@@ -70,7 +71,7 @@ export async function withGivenRows<T>(
     path!,
     streams,
     (data) =>
-      use(readInputRows(data, { format: from, shard }, progress), {
+      use(readInputRows(data, { format: from, shard, layout, map }, progress), {
         bytes: data.source?.byteLength ?? null,
         rows: null,
       }),

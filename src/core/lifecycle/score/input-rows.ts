@@ -3,6 +3,7 @@ import type { DataFormat } from '../../data/formats.js';
 import { IdSet } from '../../data/id-set.js';
 import type { DataInput } from '../../data/input.js';
 import { toPlainRow } from '../../data/jsonl.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { readRecognisedRows } from '../../data/read-rows.js';
 import { recogniseRows } from '../../data/recognise.js';
 import { repeatedId } from '../../data/row-counts.js';
@@ -22,7 +23,7 @@ export interface InputRow {
   readonly error?: ErrorRecord;
 }
 
-export interface ReadInputOptions {
+export interface ReadInputOptions extends LabelLayout {
   /** Without it, what the input's name says. */
   readonly format?: DataFormat;
   readonly shard?: Shard;
@@ -40,11 +41,11 @@ export interface InputProgress {
  */
 export async function* readInputRows(
   input: DataInput,
-  { format, shard }: ReadInputOptions,
+  { format, shard, layout, map }: ReadInputOptions,
   progress: InputProgress = { rows: 0, bytes: 0 },
 ): AsyncGenerator<InputRow> {
   const ids = new IdSet();
-  const rows = await recogniseRows(counted(input, progress), format);
+  const rows = await recogniseRows(counted(input, progress), format, { layout, map });
   if (shard && rows.layout?.layout.isMany) throw manyOfOne(input.name, rows.layout.layout.id);
   for await (const batch of readRecognisedRows(rows, { ignored: new Map(), votes: new VoteSpelling() })) {
     progress.rows += batch.length;

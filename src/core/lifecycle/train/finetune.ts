@@ -9,6 +9,7 @@ import { removeCalibrator } from '../../calibration/embed.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_DEVICE, DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
@@ -59,7 +60,7 @@ import { exportModel } from '../export/export.js';
 import { drawTrainingCurve } from './curve.js';
 import { type FinetuneSettings, finetuneSchedule } from './finetune-defaults.js';
 
-export interface FinetuneOptions extends Run {
+export interface FinetuneOptions extends Run, LabelLayout {
   /** A model of mode pair or item; or a checkpoint, which is exported first. */
   readonly source:
     | { readonly model: string }
@@ -469,7 +470,7 @@ class Finetuning {
       ?.dimValue;
     const read = async (paths: readonly string[]) =>
       readTrainingData({
-        sources: paths.flatMap((path) => labelSources(path, options.mediaRoot)),
+        sources: paths.flatMap((path) => labelSources(path, options.mediaRoot, options)),
         contracts: new Map([[modality, { inputs, tokenizer: metadataOf(source.model, TOKENIZER_KEY) ?? null }]]),
         balance: options.training.balance,
         scoreRange: options.training.score_range,

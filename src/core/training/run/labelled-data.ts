@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import type { OnRefused } from '../../data/judged-scores.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
 import { readRows } from '../../data/read-rows.js';
 import { RowCounts, type RowsReport, rowsWarnings } from '../../data/row-counts.js';
 import { type AbsoluteRow, type DataRow, humanScore, type PairRow } from '../../data/rows.js';
@@ -20,7 +21,7 @@ import { type Packed, packersOf } from './packed.js';
 import { cacheFile, readPrepared, writePrepared } from './prepared-cache.js';
 
 /** A file of labels, and the folder that its media paths are taken from. */
-export interface LabelSource {
+export interface LabelSource extends LabelLayout {
   readonly path: string;
   readonly mediaRoot: string;
 }
@@ -32,9 +33,9 @@ const FOLDER_FILES = ['labels.jsonl', 'absolute.jsonl'];
  * What a path given as training data stands for: a file of labels, or a folder with labels.jsonl, absolute.jsonl or both.
  * @throws HpsError FILE_NOT_FOUND
  */
-export function labelSources(path: string, mediaRoot?: string): LabelSource[] {
+export function labelSources(path: string, mediaRoot?: string, { layout, map }: LabelLayout = {}): LabelSource[] {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
-    return [{ path, mediaRoot: mediaRoot ?? dirname(resolve(path)) }];
+    return [{ path, mediaRoot: mediaRoot ?? dirname(resolve(path)), layout, map }];
   const files = FOLDER_FILES.map((name) => join(path, name)).filter((file) => existsSync(file));
   if (files.length > 0) return files.map((file) => ({ path: file, mediaRoot: mediaRoot ?? path }));
   throw new HpsError('FILE_NOT_FOUND', `${basename(path)}: has neither ${FOLDER_FILES.join(' nor ')}`, {
@@ -152,7 +153,7 @@ export async function readTrainingData(options: TrainingDataOptions): Promise<Tr
 }
 
 async function* labelledRows(
-  { path, mediaRoot }: LabelSource,
+  { path, mediaRoot, layout, map }: LabelSource,
   counts: RowCounts,
   skip: (reason: string) => void,
   signal: AbortSignal | undefined,
@@ -160,7 +161,7 @@ async function* labelledRows(
   const source = FileSource.open(path);
   try {
     const { ignored, votes } = counts;
-    for await (const batch of readRows(fileInput(source, signal), { ignored, votes })) {
+    for await (const batch of readRows(fileInput(source, signal), { ignored, votes, layout, map })) {
       for (const result of batch) {
         if (!result.row) counts.addBad(result);
         else if (!isLabelled(result.row)) skip('no label');
