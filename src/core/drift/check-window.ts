@@ -4,6 +4,7 @@ import { type Comparison, compareSamples } from './compare.js';
 import { type IdentityChange, identityChanges } from './identity.js';
 import type { CheckSettings } from './options.js';
 import { type DriftReference, sampleOf } from './reference.js';
+import type { Sample } from './sample.js';
 import { fitsScoreMap } from './score-map.js';
 import type { Rows, Window } from './window.js';
 
@@ -39,12 +40,15 @@ export async function checkWindow(
     ...scoreMapChange(reference.scoreMap, window.rows),
   ];
   if (identity.length > 0) return { identity, comparison: null, calibration: null };
-  const { sample } = window;
+  // Scores that follow from logits move with them: asking twice would only weaken the answers.
+  const sample = reference.scoreMap === null ? window.sample : without(window.sample, 'score');
   const { least, alpha, floors, seed } = settings;
   const tests = judged && testCalibration(judged, symmetric);
+  const stored = sampleOf(reference);
+  const before = reference.scoreMap === null ? stored : without(stored, 'score');
   const comparison =
     sample.rows >= least.rows && sample.clusters >= least.clusters
-      ? compareSamples(sampleOf(reference), sample, settings, tests && claimed ? [tests.pValue] : [])
+      ? compareSamples(before, sample, settings, tests && claimed ? [tests.pValue] : [])
       : null;
   if (!tests) return { identity, comparison, calibration: null };
   const holm = comparison?.others[0] ?? tests.pValue;
@@ -62,6 +66,11 @@ export async function checkWindow(
     },
   };
 }
+
+const without = (sample: Sample, feature: string): Sample => ({
+  ...sample,
+  features: new Map([...sample.features].filter(([name]) => name !== feature)),
+});
 
 /** Whether scores still follow from logits as they did: a calibrator that was swapped shows in a single row. */
 function scoreMapChange(scoreMap: DriftReference['scoreMap'], rows: Rows): IdentityChange[] {

@@ -122,7 +122,7 @@ export class WindowBuilder {
   add(fields: RowFields, line: number): void {
     const logit = this.logitOf(fields);
     const winner = fields.get('winner');
-    if (winner !== undefined && winner !== null) this.kind ??= 'pair';
+    if ((winner !== undefined && winner !== null) || fields.has('input_right')) this.kind ??= 'pair';
     const id = identifier(fields, 'id') ?? identifier(fields, 'request_id') ?? `row-${line}`;
     const context = this.contextOf(id);
     const key = typeof fields.get('key') === 'string' ? (fields.get('key') as string) : undefined;

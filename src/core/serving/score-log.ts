@@ -2,10 +2,10 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
+import { inputFacts } from '../samples/input-facts.js';
 import type { ItemInput } from '../samples/resolve.js';
 import type { Score } from '../scoring/result.js';
 import type { HPSv3Scorer, Sample } from '../scoring/scorer.js';
-import { inputFacts } from './input-facts.js';
 import type { ServerLog } from './log.js';
 
 const SCHEMA = 'hpsv3/served@1';

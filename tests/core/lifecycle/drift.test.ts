@@ -1,10 +1,13 @@
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/bytes/random.js';
+import { soundStatistics } from '../../../src/core/drift/input-statistics.js';
 import { type CheckDriftOptions, checkDrift } from '../../../src/core/lifecycle/drift/check.js';
 import { type FitDriftOptions, fitDrift } from '../../../src/core/lifecycle/drift/fit.js';
+import { encodeWav } from '../../../src/core/media/encode-wav.js';
 import { sigmoid } from '../../../src/core/stats/logistic.js';
 import { PROJECT } from '../../helpers/cli.js';
 import { sharedFolder } from '../../helpers/temp.js';
@@ -168,6 +171,57 @@ describe('what moved is named as what it is', () => {
     const own = (await fitAs({ scores: files[0] })) && join(folder, `ref${count - 1}.json`);
     expect((await check({ reference: own, scores: files[1] })).verdict).toBe('no-drift');
     expect((await check({ reference: own, scores: files[2] })).causes).toEqual(['content']);
+  });
+});
+
+describe('inputs that rows name', () => {
+  const random = new Random('pictures');
+
+  /** Pictures of blurred noise, saved as clients do; and scores that know nothing of them. */
+  async function pictures(name: string, quality: number): Promise<{ scores: string; input: string }> {
+    mkdirSync(join(folder, name));
+    const rows: object[] = [];
+    for (let i = 0; i < 60; i++) {
+      const raw = Buffer.from(Array.from({ length: 48 * 48 * 3 }, () => random.integer(0, 256)));
+      const image = sharp(raw, { raw: { width: 48, height: 48, channels: 3 } }).blur(1 + (i % 5) / 5);
+      writeFileSync(join(folder, name, `${i}.jpg`), await image.jpeg({ quality }).toBuffer());
+      rows.push({ id: `${name}${i}`, type: 'image', image: `${i}.jpg` });
+    }
+    const [scores, input] = [join(folder, name, 'scores.jsonl'), join(folder, name, 'rows.jsonl')];
+    writeFileSync(input, lines(rows));
+    writeFileSync(scores, lines(rows.map((_, i) => ({ id: `${name}${i}`, logit: random.normal() }))));
+    return { scores, input };
+  }
+
+  it('are looked at: pictures saved at quality 75 and not 95 are how inputs were prepared', async () => {
+    const own = join(folder, 'pictures.json');
+    const { features } = await fitDrift({ ...(await pictures('good', 95)), out: own });
+    for (const name of ['bytes', 'format', 'jpeg_quality', 'mean', 'std', 'sharpness', 'width'])
+      expect(features).toContain(`input.${name}`);
+    expect((await check({ reference: own, ...(await pictures('alike', 95)) })).verdict).toBe('no-drift');
+    const { causes, features: found } = await check({ reference: own, ...(await pictures('worse', 75)) });
+    expect(causes[0]).toBe('preprocessing');
+    expect(found.find(({ feature }) => feature === 'input.jpeg_quality')).toMatchObject({ moved: true, effect: 1 });
+  });
+
+  it('that cannot be read are missing, and counted', async () => {
+    const { scores, input } = await pictures('torn', 95);
+    writeFileSync(join(folder, 'torn', '0.jpg'), 'no picture');
+    const { warnings } = await fitDrift({ scores, input, out: join(folder, 'torn.json') });
+    expect(warnings.join()).toContain('The inputs of 1 rows could not be read');
+  });
+
+  it('are loud, clipped and of a length', () => {
+    const wav = encodeWav(
+      Float32Array.from({ length: 4000 }, (_, i) => (i % 2 ? 1 : -1)),
+      8000,
+    );
+    expect(soundStatistics(wav, 'a.wav')).toMatchObject({
+      seconds: 0.5,
+      sample_rate: 8000,
+      clipping: expect.closeTo(1, 1),
+    });
+    expect(soundStatistics(wav, 'a.wav').loudness).toBeCloseTo(0, 2);
   });
 });
 

@@ -1,10 +1,13 @@
+import { dirname, resolve } from 'node:path';
 import { withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import type { LabelTable } from '../../data/label-table.js';
 import { readLabels } from '../../data/read-labels.js';
 import { readRows } from '../../data/read-rows.js';
 import { type RowsReport, rowsWarnings } from '../../data/row-counts.js';
+import { inputStatistics } from '../../drift/input-statistics.js';
 import { type LogPosition, readLogWindow, readScoreWindow } from '../../drift/read-window.js';
+import type { FeatureValue } from '../../drift/sample.js';
 import {
   type ContextOf,
   contextOfLabels,
@@ -14,7 +17,7 @@ import {
   type WindowBuilder,
 } from '../../drift/window.js';
 import { HpsError } from '../../errors.js';
-import type { Run } from '../../run.js';
+import { counter, type Run } from '../../run.js';
 
 /** What both verbs of drift read beside scores. */
 export interface DriftInputs extends RowReading {
@@ -32,28 +35,62 @@ export interface Labelled {
   readonly labels: LabelTable | null;
   readonly report: RowsReport | null;
   readonly contextOf: ContextOf;
+  /** Rows of which an input could not be read. */
+  readonly unread: number;
 }
 
 /** Labels, and what is known of rows by their ids. */
-export async function readContext({ labels: path, input }: DriftInputs, { signal }: Run): Promise<Labelled> {
+export async function readContext({ labels: path, input }: DriftInputs, run: Run): Promise<Labelled> {
+  const { signal } = run;
   const labels = path === undefined ? null : await withSource(path, (source) => readLabels(fileInput(source, signal)));
   const ofLabels = labels ? contextOfLabels(labels.table) : () => undefined;
-  const ofRows = input === undefined ? new Map<string, RowContext>() : await readRowContext(input, signal);
+  const ofRows = input === undefined ? NO_ROWS : await readRowContext(input, run);
   return {
     labels: labels?.table ?? null,
     report: labels?.report ?? null,
-    contextOf: (id) => ofRows.get(id) ?? ofLabels(id),
+    contextOf: (id) => merged(ofLabels(id), ofRows.rows.get(id)),
+    unread: ofRows.unread,
   };
 }
 
-async function readRowContext(path: string, signal: AbortSignal | undefined): Promise<Map<string, RowContext>> {
-  const known = new Map<string, RowContext>();
+/** What labels and rows say together; labels alone have votes, and rows alone inputs. */
+function merged(label: RowContext | undefined, row: RowContext | undefined): RowContext | undefined {
+  return label && row
+    ? { ...label, groups: new Map([...label.groups, ...row.groups]), features: row.features }
+    : (row ?? label);
+}
+
+interface RowContexts {
+  readonly rows: ReadonlyMap<string, RowContext>;
+  /** Rows of which an input could not be read. */
+  readonly unread: number;
+}
+
+const NO_ROWS: RowContexts = { rows: new Map(), unread: 0 };
+
+async function readRowContext(path: string, run: Run): Promise<RowContexts> {
+  const rows = new Map<string, RowContext>();
+  const mediaRoot = dirname(resolve(path));
+  const count = counter(run, 'Reading inputs', 'rows');
+  let unread = 0;
   await withSource(path, async (source) => {
-    for await (const batch of readRows(fileInput(source, signal))) {
-      for (const { row } of batch) if (row) known.set(row.id, { cluster: row.promptId, groups: row.groups });
+    for await (const batch of readRows(fileInput(source, run.signal))) {
+      for (const { row } of batch) {
+        if (!row) continue;
+        const sides = row.kind === 'pair' ? [row.left, row.right] : [row.item];
+        const statistics = await Promise.all(sides.map((item) => inputStatistics(item, mediaRoot)));
+        if (statistics.includes(null)) unread++;
+        const features = new Map<string, FeatureValue>();
+        for (const name of new Set(statistics.flatMap((one) => [...(one?.keys() ?? [])]))) {
+          const cells = statistics.map((one) => one?.get(name) ?? null);
+          features.set(`input.${name}`, cells.length === 1 ? cells[0]! : cells);
+        }
+        rows.set(row.id, { cluster: row.promptId, groups: row.groups, features });
+        count();
+      }
     }
   });
-  return known;
+  return { rows, unread };
 }
 
 /** Where both are given, labels say what rows are. */
@@ -85,7 +122,7 @@ export async function readWindow(
 export function warningsOf(
   { clock, repeatedIds, ignored }: Window,
   refused: readonly string[],
-  { labels, report }: Labelled,
+  { labels, report, unread }: Labelled,
 ): string[] {
   const warnings = [...refused, ...(report ? rowsWarnings('Labels', report) : [])];
   if (clock.stepsBack > 0) {
@@ -97,6 +134,7 @@ export function warningsOf(
   if (repeatedIds > 0 && labels) {
     warnings.push(`${repeatedIds} rows repeat the id of an earlier one: labels are of the first.`);
   }
+  if (unread > 0) warnings.push(`The inputs of ${unread} rows could not be read: their figures are missing.`);
   if (ignored.size > 0) {
     const names = [...ignored.keys()].slice(0, 10).map((name) => JSON.stringify(name));
     warnings.push(`Columns that are not tested: ${names.join(', ')}. Name those that matter by \`feature\`.`);

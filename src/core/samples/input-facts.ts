@@ -1,5 +1,5 @@
-import { inlineMedia, isInline } from '../samples/inline-media.js';
-import type { ItemInput, MediaBytes } from '../samples/resolve.js';
+import { inlineMedia, isInline } from './inline-media.js';
+import type { ItemInput, MediaBytes } from './resolve.js';
 
 /** Figures of one input, as far as its first bytes tell. */
 export interface InputFacts {
