@@ -86,6 +86,7 @@ export const FLAG_WORDS = {
   json: 'The report is printed as JSON',
   key: 'State dict inside a checkpoint',
   kind: 'Whether rows are pairs or items',
+  label: 'The demo ends with its pairs on the page of the labeller',
   labels: 'Judgements of people',
   layout: "Whose way of laying out rows the input's is",
   left: 'The left item of a pair',

@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { outFlag, seedFlag } from '../core/cli/flags.js';
+import { LABEL_PORT } from '../core/cli/listen-flags.js';
 import { demoPrinter, formatDemo } from '../core/cli/render-demo.js';
+import { formatLabelling, formatLabels } from '../core/cli/render-label.js';
 import type { DemoReport } from '../core/lifecycle/demo/demo.js';
 import type { DemoCheckpoint, DemoStep } from '../core/lifecycle/demo/plan.js';
 
@@ -33,6 +35,7 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
       default: 480,
       description: 'Comparisons to draw in each modality',
     }),
+    label: Flags.boolean({ description: 'Then open the page of the labeller on the pictures that were compared' }),
     seed: seedFlag,
   };
 
@@ -60,7 +63,27 @@ Without the bundled checkpoints (or with --nano) the weights are random: then th
       () => 'The steps that are done are kept: run it again to go on.',
     );
     this.log(formatDemo(report));
+    if (flags.label) await this.label(flags.out, flags.seed);
     return report;
+  }
+
+  private async label(folder: string, seed: number): Promise<void> {
+    const { collectLabels } = await import('../core/lifecycle/label/label.js'); // brings fastify: only where it serves
+    const report = await this.follow(
+      (run) =>
+        collectLabels({
+          pairs: join(folder, 'data', 'image', 'labels.jsonl'),
+          out: join(folder, 'labelling'),
+          question: 'Which one looks less damaged?',
+          seed,
+          port: LABEL_PORT,
+          onListening: (address) => this.logToStderr(formatLabelling(address)),
+          ...run,
+        }),
+      () => 'Every vote that was taken is kept; the same command goes on.',
+      { finishes: true },
+    );
+    this.logToStderr(formatLabels(report));
   }
 
   /** Runs a command in this process, as if it had been typed. */

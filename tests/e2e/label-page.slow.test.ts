@@ -226,7 +226,7 @@ describe.skipIf(!hasChromium)('the page of the labeller, every kind of item and 
           // Another key for the first; the old one is dead then.
           await page.getByLabel('Key for: The first is better').focus();
           await page.keyboard.press('f');
-          await page.getByRole('button', { name: 'Close' }).click();
+          await page.getByRole('button', { name: 'Close', exact: true }).click();
           const before = await sidesOf(page);
           await page.keyboard.press('1');
           await page.waitForTimeout(100);

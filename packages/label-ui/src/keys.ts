@@ -64,7 +64,7 @@ export const keyName = (key: string): string => NAMES[key] ?? key.toUpperCase();
 export function actionOf(event: KeyboardEvent, settings: KeySettings): Action | null {
   if (!settings.enabled || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat)
     return null;
-  const target = event.target as Element | null;
+  const target = event.target instanceof Element ? event.target : null;
   if (target?.closest('input, textarea, select, [contenteditable], dialog')) return null;
   // Media have keys of their own, and Space and Enter press a button that has the focus.
   if (target?.closest('audio, video') && (event.key === ' ' || event.key.startsWith('Arrow'))) return null;

@@ -3,7 +3,7 @@ import { HpsCommand } from '../../core/cli/base-command.js';
 import { processStreams } from '../../core/cli/data-flags.js';
 import { configFlag, forceFlag, outFlag, seedFlag } from '../../core/cli/flags.js';
 import { shareFlag } from '../../core/cli/label-flags.js';
-import { listenFlags, portFlag, tlsOf } from '../../core/cli/listen-flags.js';
+import { LABEL_PORT, listenFlags, portFlag, tlsOf } from '../../core/cli/listen-flags.js';
 import { formatLabelling, formatLabels } from '../../core/cli/render-label.js';
 import { mediaRootFlag, remoteFlags, remoteOf } from '../../core/cli/scoring-flags.js';
 import type { LabelReport } from '../../core/lifecycle/label/label.js';
@@ -64,7 +64,7 @@ Whoever opens the page may take part, on this machine alone. With --raters or --
       description: 'Write page, pairs and media as one file instead; votes come back by `hpsv3 label merge`',
     }),
     ...listenFlags,
-    port: portFlag(8090),
+    port: portFlag(LABEL_PORT),
     'media-root': mediaRootFlag,
     ...remoteFlags,
     'log-level': Flags.option({ options: ['error', 'warn', 'info', 'debug'] as const, default: 'warn' as const })(),

@@ -24,5 +24,8 @@ export function tlsOf(flags: { readonly 'tls-cert'?: string; readonly 'tls-key'?
   return cert !== undefined && key !== undefined ? { cert, key } : undefined;
 }
 
+/** Of the labeller. */
+export const LABEL_PORT = 8090;
+
 export const portFlag = (port: number) =>
   Flags.integer({ default: port, min: 0, max: 65_535, description: 'Port to listen on; 0 takes a free one' });

@@ -503,7 +503,7 @@ it('asks the pairs of a queue, in its order, and writes how likely each was chos
     { id: 'p2', rank: 2, propensity: 1 },
     { id: 'nowhere', rank: 3 },
   ]);
-  const { client, session } = await open({ by, votesPerPair: 1 });
+  const { client, session, out } = await open({ by, votesPerPair: 1 });
   await client.join();
   const first = await client.vote('tie');
   const second = await client.vote('tie');
@@ -512,6 +512,14 @@ it('asks the pairs of a queue, in its order, and writes how likely each was chos
   const { figures, warnings } = await session.stop();
   expect(figures.pairs).toBe(2);
   expect(warnings.join(' ')).toContain('1 of 3 ids');
+  const propensities = () => lines(join(out, 'labels.jsonl')).map(({ id, propensity }) => [id, propensity]);
+  expect(propensities().sort()).toEqual([
+    ['p2', 1],
+    ['p7', 0.25],
+  ]);
+  await mergeLabels({ session: out, files: [] });
+  expect(propensities()).toHaveLength(2);
+  expect(propensities().sort()[1]).toEqual(['p7', 0.25]);
   await expect(open({ by: writeRows(join(folder, 'bad.jsonl'), [{ rank: 1 }]) })).rejects.toMatchObject({
     code: 'DATA_INVALID',
   });

@@ -279,10 +279,10 @@ async function openFolder(options: Settled, warn: (warning: string) => void) {
     throw new HpsError('USAGE', 'there are no pairs to label', { hint: 'Give `pairs` a file of rows.' });
   }
   assertUnchanged(before, pairs, new Set(votes.votes.filter(({ gold: isGold }) => !isGold).map(({ pair }) => pair)));
-  await writePairs(out, FILES.pairs, pairs);
+  const { order, rows } = await ordered(withPropensities(pairs, before), options.by, warn);
+  await writePairs(out, FILES.pairs, rows);
   if (gold.length > 0) await writePairs(out, FILES.gold, gold);
   await writeSettings(out, settings);
-  const { order, rows } = await ordered(pairs, options.by, warn);
   return { settings, pairs: rows, gold, order, votes };
 }
 
@@ -341,6 +341,12 @@ function readConsent({ consent }: Settled): LabelSettings['consent'] {
     hint: 'Give a text file.',
   });
   return consentOf(Buffer.from(bytes).toString('utf8').trim());
+}
+
+/** How likely a pair was to be asked stays with it, whatever queue comes after. */
+function withPropensities(pairs: readonly PairRow[], before: readonly PairRow[]): readonly PairRow[] {
+  const known = new Map(before.map(({ id, propensity }) => [id, propensity]));
+  return pairs.map((row) => ({ propensity: known.get(row.id), ...row }));
 }
 
 /** The pairs in the order of asking, and all of them with their propensities where a queue states those. */
