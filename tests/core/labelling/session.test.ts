@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/bytes/random.js';
 import type { PairRow } from '../../../src/core/data/rows.js';
 import { Assignment, differencesFor } from '../../../src/core/labelling/assignment.js';
+import { sessionFigures } from '../../../src/core/labelling/figures.js';
 import { ANSWERS, type Answer, Session, type SessionOptions } from '../../../src/core/labelling/session.js';
 import type { Vote } from '../../../src/core/labelling/vote.js';
 import { newVote, voteId } from '../../helpers/labelling.js';
@@ -260,6 +261,24 @@ it('comes to the same by its log as it was when it ended', () => {
   for (const rater of ['r0', 'r1', 'r2', 'r3']) {
     expect(again.ballots.by(rater)).toEqual(session.ballots.by(rater));
   }
+});
+
+it('flags who always takes the first within 60 votes, and nobody else', async () => {
+  const session = sessionOf({ pairs: rows(60), votesPerPair: 2 });
+  const seq = { n: 0 };
+  const random = new Random('fair');
+  for (let i = 0; i < 60; i++) {
+    vote(session, 'lazy', 'first', seq);
+    vote(session, 'fair', random.uniform() < 0.5 ? 'first' : 'second', seq);
+  }
+  const { raters, alpha } = await sessionFigures(session);
+  expect(raters.map(({ rater, sideBias }) => [rater, sideBias])).toEqual([
+    ['lazy', true],
+    ['fair', false],
+  ]);
+  expect(raters[0].firstShare.value).toBe(1);
+  expect(alpha.value).toBeLessThan(0.4);
+  expect(alpha.ci![0]).toBeLessThan(alpha.value!);
 });
 
 it('a pair that is withdrawn is asked of nobody', () => {
