@@ -1,5 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { COLOURS } from './draw.js';
+import { series } from './specs.js';
 
 export interface CurvePoint {
   readonly labels: number;
@@ -19,6 +20,7 @@ export function gainCurveSpec(
   { title, subtitle, y }: CurveTexts,
 ): TopLevelSpec {
   const names = ['chosen', 'at random'];
+  const { color, strokeDash } = series(names, [COLOURS.blue, COLOURS.vermillion]);
   const values = [chosen, atRandom].flatMap((points, i) => points.map((point) => ({ ...point, series: names[i] })));
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
@@ -30,18 +32,8 @@ export function gainCurveSpec(
     encoding: {
       x: { field: 'labels', type: 'quantitative', title: 'labels' },
       y: { field: 'value', type: 'quantitative', title: y },
-      color: { field: 'series', type: 'nominal', scale: { domain: names, range: [COLOURS.blue, COLOURS.vermillion] } },
-      strokeDash: {
-        field: 'series',
-        type: 'nominal',
-        scale: {
-          domain: names,
-          range: [
-            [1, 0],
-            [5, 4],
-          ],
-        },
-      },
+      color,
+      strokeDash,
     },
   } as TopLevelSpec;
 }

@@ -40,7 +40,7 @@ function apart(names: readonly string[]): string[] {
 }
 
 /** Dashes, dots and lines as well as colours: whoever sees no colours can tell the series apart. */
-const series = (names: readonly string[], colours: readonly string[]) => ({
+export const series = (names: readonly string[], colours: readonly string[]) => ({
   color: { field: 'series', type: 'nominal', scale: { domain: names, range: colours } },
   shape: { field: 'series', type: 'nominal', scale: { domain: names, range: ['circle', 'diamond'] } },
   strokeDash: {
