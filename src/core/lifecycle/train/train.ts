@@ -187,7 +187,7 @@ async function trainInto(options: Settled, refused: ErrorRows): Promise<TrainRep
     });
     const read = new Set(parameters.tensors().keys());
     await verifyUnread(checkpoint.tensors, read, options.signal); // they are written out with every state
-    const fingerprint = await fingerprintOf(options);
+    const fingerprint = await fingerprintOf(options, initial.files);
     const ranks = await joined(options.ranks, { meeting: meetingOf(out), fingerprint, ...options });
     const run = followedBy(ranks, options);
     const trainer = new Trainer({
@@ -442,12 +442,14 @@ async function writeModel(
   });
 }
 
-/** Identifies what a run was started with, so that a state is not put into another. */
-async function fingerprintOf({ config, seed, data, validation, checkpoint, mediaRoot }: Settled): Promise<string> {
+/** Identifies what a run was started with, so that a state is not put into another. @param checkpoint - files of the one it goes on from */
+async function fingerprintOf(
+  { config, seed, data, validation, mediaRoot }: Settled,
+  checkpoint: readonly string[],
+): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([config.model, identityOf(config.training), seed]));
   const labels = [...data, ...validation].flatMap((path) => labelSources(path, mediaRoot).map((source) => source.path));
-  for (const path of [...labels, ...(checkpoint === undefined ? [] : [checkpoint])])
-    hash.update((await hashFile(path)).sha256);
+  for (const path of [...labels, ...checkpoint]) hash.update((await hashFile(path)).sha256);
   return hash.digest('hex');
 }
 

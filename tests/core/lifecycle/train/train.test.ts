@@ -57,6 +57,25 @@ describe('trainModel', () => {
       expect(bytes(broken, 'run', file).equals(bytes(whole, 'run', file)), file).toBe(true);
   });
 
+  it('goes on from a model folder as from the file in it', async () => {
+    const [folder, other] = [tempFolder(), tempFolder()];
+    const short = { steps: 2, eval_every: 2, checkpoint_every: 2 };
+    await trainModel(tinyRun(folder, short));
+    const model = join(folder, 'model');
+    mkdirSync(model);
+    for (const [from, to] of [
+      ['checkpoint.safetensors', 'model.safetensors'],
+      ['config.json', 'config.json'],
+      ['tokenizer.json', 'tokenizer.json'],
+    ])
+      writeFileSync(join(model, to), bytes(folder, 'run', from));
+    const more = { out: join(other, 'a') };
+    const ofFolder = await trainModel({ ...tinyRun(other, short), ...more, checkpoint: model });
+    const ofFile = await trainModel({ ...tinyRun(other, short), checkpoint: join(model, 'model.safetensors') });
+    expect(ofFolder.checkpoint).toEqual(ofFile.checkpoint);
+    expect(bytes(other, 'a/state.safetensors').equals(bytes(other, 'run/state.safetensors'))).toBe(true);
+  });
+
   it('records what each part of a run was computed on, and no path or name of the machine', async () => {
     const folder = tempFolder();
     const path = join(folder, 'run', ENVIRONMENT_FILE);
