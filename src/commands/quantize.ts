@@ -25,7 +25,7 @@ export default class Quantize extends HpsCommand<QuantizeReport> {
   static override description =
     `Schemes: weight-only (int8 weights, a row depends on nothing but itself), dynamic (int8, scales from each batch: rows depend on
 their neighbours, so it needs --allow-batch-dependence), static (int8, ranges from calibration; the fastest), fp16, int4.
-auto tries them, keeps the layers that change decisions in float, and writes a table and FILE.pareto.svg of what it tried.
+auto tries them, keeps the layers that change decisions in float, and writes a table and FILE.pareto.svg and .png of what it tried.
 The opset of the model is kept. The target file changes only when the gate passed; otherwise the exit code is 3.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> model.onnx --out model-int8.onnx --scheme weight-only',

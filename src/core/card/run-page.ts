@@ -58,7 +58,7 @@ function lineOf({ kind, report }: FoundDocument): string {
         ? noCurveWords(report)
         : `${report.method}, fitted to ${formatCount(report.n)} rows`;
     case 'quantization':
-      return `${report.scheme}: ${report.ratio.toFixed(2)} times smaller, ${report.flips ?? 'unknown'} flips`;
+      return `${report.scheme}: ${report.ratio.toFixed(2)} times smaller, ${report.flips === null ? 'flips unknown' : `${report.flips} ${report.flips === 1 ? 'flip' : 'flips'}`}`;
     case 'export':
       return `${report.architecture}, ${formatCount(report.parameters)} parameters, ${formatBytes(report.bytes)}`;
     case 'ensemble':
@@ -314,7 +314,7 @@ export async function renderRunReport(
       ...howToUse(documents),
       heading(2, 'Reports of this run'),
       ...table(
-        'Reports of this run',
+        'Each with what it came to',
         ['Report', 'Of', 'Result'],
         documents.map((document) => [[{ code: document.path }], document.kind, lineOf(document)]),
       ),

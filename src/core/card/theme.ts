@@ -30,3 +30,11 @@ type Name = keyof typeof PALETTE;
 export const COLOURS = Object.fromEntries(Object.entries(PALETTE).map(([name, [light]]) => [name, light])) as {
   readonly [K in Name]: (typeof PALETTE)[K][0];
 };
+
+/** What gives a drawing its colours in the dark: the palette's, by the attributes that drawings carry. */
+export const DARK_STYLE = `<style>@media (prefers-color-scheme: dark){${Object.values(PALETTE)
+  .map(([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`)
+  .join('')}}</style>`;
+
+/** The face in an attribute. */
+export const FONT_ATTRIBUTE = FONT.replaceAll('"', "'");

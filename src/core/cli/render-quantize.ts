@@ -21,7 +21,7 @@ export function formatQuantize(report: QuantizeReport): string {
     ...beside.map((file) => [
       'beside',
       file,
-      file.endsWith('.svg') ? 'size, speed and flips of all that auto tried' : '',
+      /\.pareto\.(svg|png)$/.test(file) ? 'size, speed and flips of all that auto tried' : '',
     ]),
     ...(ratio === null ? [] : [['size', `${ratio.toFixed(2)} times smaller`, '']]),
     ...(latency === null

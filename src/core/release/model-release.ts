@@ -63,7 +63,7 @@ export interface PublishSteps<Report extends object> extends Run {
   /** Written as `NAME.report.json` beside the model, and returned. */
   report(released: ReleasedModel): Report | Promise<Report>;
   /** More small files beside the model, by what comes after its name. */
-  readonly beside?: Readonly<Record<string, string>>;
+  readonly beside?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /**
@@ -126,7 +126,9 @@ export class ModelRelease {
       steps.signal?.throwIfAborted();
       if (!gate.passed) throw gateFailed(name, gate);
       const report = await steps.report({ out: name, ...staged, gate, step: await settled(draft.lineage) });
-      for (const [suffix, text] of Object.entries(steps.beside ?? {})) await output.writeFile(`${name}${suffix}`, text);
+      for (const [suffix, content] of Object.entries(steps.beside ?? {})) {
+        await output.writeFile(`${name}${suffix}`, content);
+      }
       await this.reportFile.write(Buffer.from(formatReport(steps.schema, report)));
       await this.reportFile.finish();
       await output.commit();

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Drawing } from '../html.js';
-import { COLOURS, FONT, PALETTE, SMALLEST_TEXT } from '../theme.js';
+import { COLOURS, DARK_STYLE, FONT, SMALLEST_TEXT } from '../theme.js';
 
 /** Nothing a chart shows may come from elsewhere: its data are in the specification, or it is not drawn. */
 function denyingLoader() {
@@ -24,7 +24,7 @@ export { COLOURS };
 export type Layout = 'wide' | 'narrow';
 
 /** What a title may take of a drawing of each layout, in its pixels. */
-const TITLE_WIDTHS: Readonly<Record<Layout, number>> = { wide: 640, narrow: 330 };
+const TITLE_WIDTHS: Readonly<Record<Layout, number>> = { wide: 560, narrow: 330 };
 
 const CONFIG = {
   background: COLOURS.page,
@@ -76,11 +76,6 @@ const CONFIG = {
 
 /** One below the other: beside each other they are wider than a phone. */
 const NARROW_CONFIG = { ...CONFIG, padding: 6, legend: { ...CONFIG.legend, columns: 1 } };
-
-/** What gives a drawing its colours in the dark: the palette's, by the attributes that Vega writes. */
-const DARK = `<style>@media (prefers-color-scheme: dark){${Object.values(PALETTE)
-  .map(([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`)
-  .join('')}}</style>`;
 
 /** Widths of letters in units of the font size, by kind: Liberation Sans, which has those of Helvetica and Arial. */
 const WIDTHS: readonly (readonly [RegExp, number])[] = [
@@ -162,7 +157,7 @@ export async function drawSvg(spec: TopLevelSpec, layout: Layout = 'wide'): Prom
   try {
     const svg = await view.toSVG();
     if (loader.asked) throw new Error(REFUSAL);
-    return svg.replace(/^<svg[^>]*>/, (opening) => `${opening}${DARK}`);
+    return svg.replace(/^<svg[^>]*>/, (opening) => `${opening}${DARK_STYLE}`);
   } finally {
     view.finalize();
   }

@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
+import { paretoChart } from '../../card/charts/pareto.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { runGate } from '../../gate/gate.js';
 import type { GateReport } from '../../gate/report.js';
+import { drawSvg } from '../../media/encode-image.js';
 import type { LineageStep } from '../../onnx/manifest.js';
 import { type Coverage, type Equalization, probesSha256 } from '../../quantization/ranges/calibrate.js';
 import type { RangeMethodId } from '../../quantization/ranges/methods.js';
@@ -12,10 +14,9 @@ import { judgeChecks } from '../../quantization/schemes/checks.js';
 import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
 import type { Excluded } from '../../quantization/schemes/scheme.js';
 import { type AccuracyChange, compareAccuracy, type PairJudgement } from '../../quantization/search/accuracy.js';
-import { type SearchReport, searchQuantization } from '../../quantization/search/auto.js';
+import { type SearchReport, searchQuantization, type Trial } from '../../quantization/search/auto.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
 import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
-import { paretoChart } from '../../quantization/search/pareto-chart.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
@@ -54,6 +55,8 @@ export interface QuantizeReport {
   readonly warnings: readonly string[];
   /** What `auto` tried. */
   readonly search?: SearchReport;
+  /** Of the search: what the candidate was tried as. */
+  readonly trial?: Trial;
 }
 
 export interface CalibrationFacts {
@@ -79,7 +82,7 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
     if (!options.dryRun) {
       const { out, force, scheme } = options;
       const inputs = [...source.files, ...rowFiles(options)];
-      release = await ModelRelease.reserve(out, { force, inputs, suffixes: scheme === 'auto' ? [PARETO] : [] });
+      release = await ModelRelease.reserve(out, { force, inputs, suffixes: scheme === 'auto' ? PARETO : [] });
     }
     if (options.scheme === 'auto') return await quantizeBest(source, release, options);
     const { scheme } = options;
@@ -94,7 +97,7 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
 }
 
 /** What `auto` writes beside the model and its report, after its name. */
-const PARETO = '.pareto.svg';
+const PARETO = ['.pareto.svg', '.pareto.png'] as const;
 
 /** Stands where nothing is run: weight-only with the gate off. */
 const NO_ROWS: JudgedRows = {
@@ -123,7 +126,7 @@ async function quantizeBest(
   for (const { candidate, trial, calibrator } of finalists) {
     try {
       const chosen = { ...options, scheme: trial.scheme, ranges: calibrator };
-      return await publishCandidate(release, { source, candidate, rows, search }, chosen);
+      return await publishCandidate(release, { source, candidate, rows, search, trial }, chosen);
     } catch (error) {
       if (!(error instanceof HpsError && error.code === 'GATE_FAILED')) throw error;
       refusal ??= error;
@@ -182,12 +185,14 @@ interface Quantized {
   readonly candidate: Candidate;
   readonly rows: JudgedRows;
   readonly search?: SearchReport;
+  /** Of the search: what the candidate was tried as. */
+  readonly trial?: Trial;
 }
 
 /** @param release - null where nothing is to be written */
 async function publishCandidate(
   release: ModelRelease | null,
-  { source, candidate, rows, search }: Quantized,
+  { source, candidate, rows, search, trial }: Quantized,
   options: FixedOptions,
 ): Promise<QuantizeReport> {
   const calibration = calibrationFacts(candidate, rows);
@@ -199,7 +204,7 @@ async function publishCandidate(
   const facts = {
     scheme: options.scheme,
     out: basename(options.out),
-    beside: release === null ? [] : [REPORT_SUFFIX, ...(search ? [PARETO] : [])].map((suffix) => release.name + suffix),
+    beside: release === null ? [] : [REPORT_SUFFIX, ...(search ? PARETO : [])].map((suffix) => release.name + suffix),
     quantized: candidate.quantized.length,
     excluded: candidate.excluded,
     clipRates: clipRates(calibration),
@@ -247,10 +252,16 @@ async function publishCandidate(
           warnings: [...warnings, ...speedWarnings(latency), ...sizeWarnings(source.bytes, bytes)],
         };
       },
-      beside: search ? { [PARETO]: paretoChart(search.trials, source.bytes) } : {},
+      beside: search ? await drawTrials(search, source.bytes, trial ?? null) : {},
       ...runOf(options),
     },
   );
+}
+
+/** The picture of the search, by what comes after the model's name. */
+async function drawTrials({ trials }: SearchReport, floatBytes: number, written: Trial | null) {
+  const svg = paretoChart(trials, floatBytes, written);
+  return { [PARETO[0]]: svg, [PARETO[1]]: await drawSvg(svg) };
 }
 
 /** Of all files of a model. */

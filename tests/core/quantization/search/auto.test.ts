@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { paretoChart } from '../../../../src/core/card/charts/pareto.js';
 import { rowSets, selectProbes, splitRows } from '../../../../src/core/quantization/rows.js';
 import {
   type SearchOptions,
   type SearchReport,
   searchQuantization,
 } from '../../../../src/core/quantization/search/auto.js';
-import { paretoChart } from '../../../../src/core/quantization/search/pareto-chart.js';
 import { openSource } from '../../../../src/core/quantization/source.js';
 import { goldenModel } from '../../../helpers/models.js';
 import { rowsFor } from '../../../helpers/rows.js';
@@ -71,7 +71,12 @@ describe('searchQuantization', () => {
     expect(report.skipped).toContainEqual({ scheme: 'dynamic', why: 'its rows depend on their neighbours' });
     expect(report.trials.some(({ pareto }) => pareto)).toBe(true);
     expect(finalists.every(({ trial }) => trial.against === null && trial.heldOut.withinBudget)).toBe(true);
-    expect(paretoChart(report.trials, 25_000)).toMatch(/^<svg[\s\S]*weight-only[\s\S]*<\/svg>\n$/);
+    const [{ trial }] = finalists;
+    expect(report.trials).toContain(trial);
+    const chart = paretoChart(report.trials, 25_000, trial);
+    expect(chart).toMatch(/^<svg[\s\S]*weight-only[\s\S]*<\/svg>\n$/);
+    expect(chart.match(/>written</g)).toHaveLength(1);
+    expect(chart.match(/fill="none"/g)).toHaveLength(1); // the ring around it
   });
 
   it('refuses a budget that nothing keeps, with the table', async () => {

@@ -1,13 +1,13 @@
-import type { Kernel, Profile } from './schema.js';
+import type { Kernel, Profile } from '../../profiling/schema.js';
+import { COLOURS, DARK_STYLE, FONT_ATTRIBUTE } from '../theme.js';
 
 const WIDTH = 720;
 const HEIGHT = 440;
 const MARGIN = { left: 72, right: 24, top: 56, bottom: 56 };
-/** Okabe and Ito: told apart by every kind of colour vision. */
-const COMPUTE = '#0072b2';
-const MEMORY = '#d55e00';
-const INK = '#222';
-const GRID = '#ddd';
+const COMPUTE = COLOURS.blue;
+const MEMORY = COLOURS.vermillion;
+const INK = COLOURS.ink;
+const GRID = COLOURS.grid;
 /** Kernels that are named in the chart: more names would lie on each other. */
 const NAMED = 6;
 const BINS = 48;
@@ -15,13 +15,15 @@ const BINS = 48;
 const escapeXml = (text: string): string =>
   text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`).replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]/g, '?');
 
-function frame(title: string, xLabel: string, yLabel: string, parts: readonly string[]): string {
+/** @param below - height of what stands under the plot */
+function frame(title: string, xLabel: string, yLabel: string, parts: readonly string[], below = 0): string {
   const right = WIDTH - MARGIN.right;
   const bottom = HEIGHT - MARGIN.bottom;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="12" fill="${INK}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT + below}" width="${WIDTH}" height="${HEIGHT + below}" font-family="${FONT_ATTRIBUTE}" font-size="12" fill="${INK}">`,
+    DARK_STYLE,
     `<title>${escapeXml(title)}</title>`,
-    '<rect width="100%" height="100%" fill="#fff"/>',
+    `<rect width="100%" height="100%" fill="${COLOURS.page}"/>`,
     `<text x="${MARGIN.left}" y="24" font-size="15" font-weight="bold">${escapeXml(title)}</text>`,
     ...parts,
     `<path d="M${MARGIN.left} ${MARGIN.top}V${bottom}H${right}" fill="none" stroke="${INK}"/>`,
@@ -99,6 +101,7 @@ export function rooflineChart({ model, time, peaks }: Pick<Profile, 'model' | 't
     `multiply-accumulates a byte; ${(100 * share).toFixed(0)} % of the time is in these kernels`,
     'GMAC/s reached',
     [...grid, ...roofs, ...circles, ...numbers(points, x, y), legend(peaks)],
+    points.length === 0 ? 0 : LINE * Math.min(points.length, NAMED) + 8,
   );
 }
 
@@ -108,17 +111,34 @@ interface Point {
   readonly rate: number;
 }
 
-const HALO = 'stroke="#fff" stroke-width="3" paint-order="stroke"';
+const HALO = `stroke="${COLOURS.page}" stroke-width="3" paint-order="stroke"`;
+const LINE = 16;
 
-/** A number on each of the kernels with the most to recover, and their names in the corner where few kernels are. */
+/**
+ * A number at each of the kernels with the most to recover, those that would cover each other one below the other, with lines to their
+ * circles; their names under the plot, where there is nothing else.
+ */
 function numbers(points: readonly Point[], x: Scale, y: Scale): string[] {
-  const named = points.slice(0, NAMED);
-  return named.flatMap(({ kernel, intensity, rate }, i) => {
-    const name = kernel.name.length > 48 ? `…${kernel.name.slice(-47)}` : kernel.name;
-    const line = HEIGHT - MARGIN.bottom - 10 - 15 * (named.length - 1 - i);
+  const taken: { readonly x: number; readonly y: number }[] = [];
+  const bottom = HEIGHT - MARGIN.bottom - 4;
+  return points.slice(0, NAMED).flatMap(({ kernel, intensity, rate }, i) => {
+    const name = kernel.name.length > 64 ? `…${kernel.name.slice(-63)}` : kernel.name;
+    const exact = { x: x(intensity), y: y(rate) };
+    const at = { x: exact.x, y: exact.y };
+    const covers = (other: { readonly x: number; readonly y: number }): boolean =>
+      Math.abs(other.x - at.x) < LINE && Math.abs(other.y - at.y) < LINE;
+    while (taken.some(covers)) {
+      at.y += 2;
+      if (at.y > bottom) Object.assign(at, { x: at.x + LINE, y: exact.y });
+    }
+    taken.push(at);
+    const moved = at.x !== exact.x || at.y !== exact.y;
     return [
-      `<text x="${x(intensity).toFixed(1)}" y="${(y(rate) + 4).toFixed(1)}" font-weight="bold" text-anchor="middle" ${HALO}>${i + 1}</text>`,
-      `<text x="${WIDTH - MARGIN.right - 6}" y="${line}" font-size="11" text-anchor="end" ${HALO}>${i + 1}: ${escapeXml(name)}, ${kernel.ms.toPrecision(3)} ms, ${kernel.recoverableMs.toPrecision(2)} recoverable</text>`,
+      moved
+        ? `<path d="M${exact.x.toFixed(1)} ${exact.y.toFixed(1)}L${at.x.toFixed(1)} ${at.y.toFixed(1)}" stroke="${INK}"/>`
+        : '',
+      `<text x="${at.x.toFixed(1)}" y="${(at.y + 4).toFixed(1)}" font-weight="bold" text-anchor="middle" ${HALO}>${i + 1}</text>`,
+      `<text x="${MARGIN.left}" y="${HEIGHT + LINE * i + 8}">${i + 1}: ${escapeXml(name)}, ${kernel.ms.toPrecision(3)} ms, ${kernel.recoverableMs.toPrecision(2)} recoverable</text>`,
     ];
   });
 }
