@@ -14,6 +14,7 @@ import { settleArguments, withArgumentFlags } from './named-arguments.js';
 import { withFlags } from './option-names.js';
 import { installProcessGuards, markReported } from './process-guards.js';
 import { startProgress } from './progress.js';
+import { terminalWidth, wrapProse } from './table.js';
 
 type FlagOutput = Interfaces.OutputFlags<Interfaces.FlagInput>;
 type ArgOutput = Interfaces.OutputArgs<Interfaces.ArgInput>;
@@ -174,7 +175,7 @@ export abstract class HpsCommand<T> extends Command {
 
   override log(message = '', ...args: unknown[]): void {
     if (this.isFollower) return;
-    super.log(this.spelled(message), ...args);
+    super.log(wrapProse(this.spelled(message), terminalWidth()), ...args);
   }
 
   private ownFlags(): string[] {

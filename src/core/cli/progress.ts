@@ -23,7 +23,7 @@ export interface ProgressLine {
 }
 
 /**
- * Progress on standard error: stage, count, rate and remaining time, of bytes with a bar. One live line on a terminal, one plain
+ * Progress on standard error: stage, count, rate and remaining time, with a bar where there is a total. One live line on a terminal, one plain
  * line every ten seconds elsewhere. Escape codes are used only on a terminal that knows them (not `TERM=dumb`, not `NO_COLOR`).
  */
 export function startProgress(options: ProgressOptions = {}): ProgressLine {
@@ -72,7 +72,7 @@ function describe(progress: Progress, start: Start, time: number, columns: numbe
     detail ?? '',
   ];
   const words = parts.filter((part) => part !== '').join(', ');
-  if (columns === null || total === null || unit !== 'bytes') return `${stage}: ${words}`;
+  if (columns === null || total === null) return `${stage}: ${words}`;
   const whole = `${stage} ${bar(total > 0 ? done / total : 1)} ${words}`;
   return whole.length < columns ? whole : `${stage} ${words}`;
 }

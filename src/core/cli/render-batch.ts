@@ -4,11 +4,13 @@ import type { MergeReport } from '../lifecycle/score/merge-shards.js';
 import type { WorkerReport } from '../lifecycle/worker/worker.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
 
+const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+
 const written = (out: string | null, format: string): string =>
   out === null ? 'Nothing was written.' : `Written: ${printable(out)}, ${format}.`;
 
 const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>
-  failed === 0 ? [] : [`${formatCount(failed)} rows failed${codes}${errors ? `: see ${printable(errors)}` : ''}.`];
+  failed === 0 ? [] : [`${plural(failed, 'row')} failed${codes}${errors ? `: see ${printable(errors)}` : ''}.`];
 
 /** The text of `hpsv3 batch`. */
 export function formatBatch(report: BatchReport): string {
@@ -17,7 +19,7 @@ export function formatBatch(report: BatchReport): string {
   const codes = Object.entries(failedByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
   const ran = runtime.threads > 1 ? `${runtime.threads} threads` : `${sessions} session${sessions === 1 ? '' : 's'}`;
   return [
-    `${formatCount(rows - failed)} rows scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
+    `${plural(rows - failed, 'row')} scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
       `${formatDuration(1000 * seconds)}${rowsPerSecond === null ? '' : `, ${rowsPerSecond.toFixed(1)} rows/s`} on ${runtime.device}, ${ran}.`,
     ...failures(report, codes.length > 0 ? ` (${codes.join(', ')})` : ''),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),

@@ -10,6 +10,7 @@ import {
   formatRows,
   metricOf,
 } from './render-figures.js';
+import { styled } from './style.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 evaluate`. */
@@ -68,9 +69,8 @@ function groupsOf({ groups, kind, minGroup }: EvaluateReport): string[] {
 /** Gaps that are there after Holm's correction, and the worst groups. */
 function gapsOf({ gaps, worst }: EvaluateReport): string[] {
   const real = gaps.filter(({ holm }) => holm !== null && holm < 0.05);
-  const lines = worst.map(
-    ({ metric, by, value, estimate }) =>
-      `Worst ${metricOf(metric).label}: ${printable(by)} ${printable(value)}, ${formatEstimate(estimate)}`,
+  const lines = worst.map(({ metric, by, value, estimate }) =>
+    styled('bad', `Worst ${metricOf(metric).label}: ${printable(by)} ${printable(value)}, ${formatEstimate(estimate)}`),
   );
   if (gaps.length === 0) return lines.length > 0 ? ['', ...lines] : [];
   const table = real.map(({ by, value, metric, difference, holm }) => [

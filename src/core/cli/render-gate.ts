@@ -1,6 +1,7 @@
 import type { GateReport } from '../gate/report.js';
 import type { VerifyReport } from '../lifecycle/verify/verify.js';
 import { formatCount, printable } from './format.js';
+import { styled } from './style.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 verify`: what was compared, then the gate's answer. */
@@ -58,11 +59,11 @@ function describeMoved({ firstMoved, firstDivergence }: GateReport): string[] {
 
 function verdict({ passed, level, reference, comparedOn }: GateReport, source: string): string {
   if (level === 'off') return 'The gate was off: nothing was checked.';
-  if (!passed) return 'The gate failed.';
+  if (!passed) return styled('bad', 'The gate failed.');
   if (reference === 'none')
     return 'The model agrees with itself; it was compared with no other (give --golden to verify it).';
   const against = { golden: 'the golden outputs', source, members: 'the weighted average of its members' }[reference];
   const rows =
     comparedOn && `${formatCount(comparedOn.rows)} ${comparedOn.origin === 'probes' ? 'made-up' : 'given'} inputs`;
-  return `Verified against ${against}${rows ? `, on ${rows}` : ''}.`;
+  return styled('good', `Verified against ${against}${rows ? `, on ${rows}` : ''}.`);
 }

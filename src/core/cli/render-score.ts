@@ -1,5 +1,6 @@
 import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
+import { styled } from './style.js';
 
 /** The text of `hpsv3 score`: the answer, then what it rests on. */
 export function formatScore(report: ScoreReport): string {
@@ -19,7 +20,7 @@ function describePair(pair: Extract<ScoreReport, { winner: unknown }>): string {
   if (winner === 'undecided') {
     return `undecided: the margin is too small for the risk that the calibrator keeps (probability ${score.toFixed(3)} for the left)`;
   }
-  const answer = winner === 'tie' ? 'tie' : `${winner} is preferred`;
+  const answer = winner === 'tie' ? 'tie' : styled('good', `${winner} is preferred`);
   return `${answer}: probability ${probability.toFixed(3)}${calibrated ? sure : ' (uncalibrated)'}`;
 }
 

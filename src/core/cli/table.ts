@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { formatCount, printable } from './format.js';
+import { styled, styledCell } from './style.js';
 
 export type Cell = string | number | boolean | null | undefined;
 
@@ -38,7 +39,8 @@ export function truncate(text: string, width: number): string {
 }
 
 /**
- * Rows as aligned plain text under `headers`, without a trailing newline; numbers are set right, nothing is coloured.
+ * Rows as aligned text under `headers`, without a trailing newline; numbers are set right, headings are bold and verdicts coloured
+ * where there are colours.
  * Control characters in cells are spelt out, since names come from files.
  */
 export function formatTable(
@@ -57,13 +59,42 @@ export function formatTable(
   shrinkToFit(widths, rightAligned, options.width ?? Number.POSITIVE_INFINITY);
   const shorten = options.width === undefined ? (text: string) => text : truncate;
   return texts
-    .map((row) =>
+    .map((row, i) =>
       row
-        .map((text, column) => pad(shorten(text, widths[column]), widths[column], rightAligned[column]))
+        .map((text, column) => {
+          const short = shorten(text, widths[column]);
+          const shown = i === 0 ? styledHeading(short) : styledCell(short);
+          return pad(shown, widths[column], rightAligned[column]);
+        })
         .join(GAP)
         .trimEnd(),
     )
     .join('\n');
+}
+
+const styledHeading = (text: string): string => (text === '' ? text : styled('heading', text));
+
+/**
+ * Prose broken between words, so that a terminal does not break within them; lines with columns (two spaces in a row) stay as they are.
+ * @param width - undefined leaves all as it is
+ */
+export function wrapProse(text: string, width: number | undefined): string {
+  if (width === undefined) return text;
+  return text
+    .split('\n')
+    .map((line) => (displayWidth(line) <= width || /\S {2,}\S/.test(line) ? line : wrapLine(line, width)))
+    .join('\n');
+}
+
+function wrapLine(line: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of line.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(last) + 1 + displayWidth(word) <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join('\n');
 }
 
 /** Columns of the terminal on stdout, or undefined off a terminal, where nothing should be cut. */
