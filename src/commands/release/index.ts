@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { configFlag, forceFlag, quietFlag } from '../../core/cli/flags.js';
+import { configFlag, forceFlag, outFlag, quietFlag } from '../../core/cli/flags.js';
 import { runtimesFlag, sourceDateEpoch, targetFlag } from '../../core/cli/release-flags.js';
 import { formatRelease } from '../../core/cli/render-release.js';
 import { type ReleaseReport, releaseModels } from '../../core/lifecycle/release/release.js';
@@ -41,7 +41,7 @@ The card must be of one of the models and hold (\`hpsv3 modelcard verify\`), and
     'accept-license': Flags.boolean({
       description: 'Make it although a licence of weights or data does not plainly allow to pass it on',
     }),
-    out: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
+    out: outFlag({ required: true, helpValue: 'FOLDER', description: 'Folder to write' }),
     config: configFlag,
     force: forceFlag,
     quiet: quietFlag,

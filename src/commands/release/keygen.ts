@@ -1,13 +1,12 @@
-import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
-import { forceFlag } from '../../core/cli/flags.js';
+import { forceFlag, outFlag } from '../../core/cli/flags.js';
 import { type KeygenReport, makeSigningKey } from '../../core/lifecycle/release/sign.js';
 
 export default class ReleaseKeygen extends HpsCommand<KeygenReport> {
   static override summary = 'Make a key pair for signatures of releases: elliptic, on the curve P-256.';
   static override examples = ['<%= config.bin %> <%= command.id %> --out release.pem'];
   static override flags = {
-    out: Flags.string({
+    out: outFlag({
       required: true,
       helpValue: 'KEY.pem',
       description: 'File for the private key; the public one goes to KEY.pem.pub',
