@@ -54,6 +54,7 @@ const [CELL, LINE, MARGIN] = [8.4, 18, 16];
 
 /** Text with the codes of a terminal as SVG. */
 function svg(text, columns) {
+  const title = `<title>${escaped(text.split('\n')[0].slice(2))}</title>`;
   const lines = text.split('\n');
   const style = { fill: '#cdd9e5', bold: false, dim: false };
   const rows = lines.map((line, i) => {
@@ -67,7 +68,7 @@ function svg(text, columns) {
     return `<text x="${MARGIN}" y="${MARGIN + (i + 1) * LINE - 4}" xml:space="preserve">${spans.join('')}</text>`;
   });
   const [width, height] = [2 * MARGIN + columns * CELL, 2 * MARGIN + lines.length * LINE];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="monospace" font-size="14"><rect width="100%" height="100%" rx="8" fill="#22272e"/>\n${rows.join('\n')}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="monospace" font-size="14">${title}<rect width="100%" height="100%" rx="8" fill="#22272e"/>\n${rows.join('\n')}\n</svg>\n`;
 }
 
 function apply(style, code) {
