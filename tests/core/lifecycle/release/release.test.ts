@@ -1,0 +1,307 @@
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { unpack } from '../../../../src/core/bundle/archive.js';
+import { integrityOf } from '../../../../src/core/bundle/runtimes.js';
+import { TAR_END, tarHeader, tarPadding } from '../../../../src/core/bundle/tar.js';
+import { sha256Hex } from '../../../../src/core/bytes/hash.js';
+import { makeModelCard } from '../../../../src/core/lifecycle/card/write.js';
+import { demoRelease } from '../../../../src/core/lifecycle/release/demo.js';
+import { type ReleaseOptions, releaseModels } from '../../../../src/core/lifecycle/release/release.js';
+import { makeSigningKey, signRelease } from '../../../../src/core/lifecycle/release/sign.js';
+import { verifyRelease } from '../../../../src/core/lifecycle/release/verify.js';
+import { PROJECT } from '../../../helpers/cli.js';
+import { tinyModel } from '../../../helpers/scoring.js';
+import { sharedFolder } from '../../../helpers/temp.js';
+
+/** Made-up packages in the place of Node and the native libraries: small, and there without the network. */
+const made = vi.hoisted(() => ({
+  runtimes: {} as Record<string, unknown[]>,
+  onnxruntime: {} as Record<string, unknown[]>,
+}));
+vi.mock('../../../../src/core/bundle/runtimes-lock.js', async (original) => ({
+  ...(await original<object>()),
+  RUNTIMES: made.runtimes,
+  ONNXRUNTIME_FILES: made.onnxruntime,
+}));
+
+/** And of the program, which takes seconds to compress. */
+vi.mock('../../../../src/core/bundle/program.js', async (original) => ({
+  ...(await original<object>()),
+  readProgram: () => ({
+    files: [{ path: 'lib/app/bin/run_hpsv3.js', content: Buffer.from('// the program\n') }],
+    packages: [{ name: 'zod', version: '4.6.7', license: 'MIT', path: 'zod' }],
+    licenses: [],
+  }),
+}));
+
+const folder = sharedFolder();
+const at = (name: string) => join(folder, name);
+
+function npmTarball(files: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.entries(files).flatMap(([path, text]) => {
+    const bytes = Buffer.from(text);
+    return [
+      tarHeader({ path: `package/${path}`, mode: 0o644, size: bytes.length }, 0),
+      bytes,
+      tarPadding(bytes.length),
+    ];
+  });
+  return gzipSync(Buffer.concat([...parts, TAR_END]));
+}
+
+beforeAll(async () => {
+  mkdirSync(at('runtimes'));
+  const tarball = npmTarball({ 'bin/node': 'a program', LICENSE: 'terms' });
+  writeFileSync(at('runtimes/node-made-up-1.0.0.tgz'), tarball);
+  const locked = {
+    name: 'node-made-up',
+    version: '1.0.0',
+    integrity: integrityOf(tarball),
+    license: 'MIT',
+    files: [['bin/node', 'node']],
+    licenses: ['LICENSE'],
+  };
+  const library = 'README.md';
+  const sha256 = sha256Hex(readFileSync(`${PROJECT}node_modules/onnxruntime-node/${library}`));
+  for (const target of ['linux-x64', 'win-x64', 'linux-arm64', 'macos-arm64']) {
+    made.runtimes[target] = [locked];
+    made.onnxruntime[target] = [[library, sha256]];
+  }
+  writeFileSync(at('card.yaml'), 'name: made up\nlicense: Apache-2.0\n');
+  cpSync(await tinyModel(folder, 'text', 'item'), at('model.onnx'));
+  await makeModelCard({ model: at('model.onnx'), card: at('card.yaml'), out: at('card') });
+  await makeSigningKey({ out: at('key.pem') });
+  await release({ out: at('first'), targets: ['linux-x64', 'win-x64'], sign: at('key.pem') });
+  await unpack(at('first/hpsv3_release_linux_x86_64.tar.gz'), at('unpacked'));
+}, 120_000);
+
+const release = (options: Partial<ReleaseOptions>) =>
+  releaseModels({
+    models: [at('model.onnx')],
+    card: at('card'),
+    targets: ['linux-x64'],
+    runtimes: at('runtimes'),
+    out: at('out'),
+    force: true,
+    ...options,
+  });
+
+/** A copy of the release that was unpacked, to be changed. */
+let copies = 0;
+function copy(): string {
+  const to = at(`copy-${copies++}`);
+  cpSync(at('unpacked/hpsv3_release'), to, { recursive: true });
+  return to;
+}
+
+const publicKey = () => at('key.pem.pub');
+
+describe('a release', () => {
+  it('holds what the README of the user names, and what proves it', () => {
+    const files = readdirSync(at('unpacked/hpsv3_release'));
+    for (const name of [
+      ...[
+        'run_hpsv3',
+        'hpsv3_config.yaml',
+        'weights',
+        'sample_inputs.json',
+        'README_RELEASE.md',
+        'MODEL_CARD.md',
+        'card',
+      ],
+      ...['bundle.json', 'sbom.cdx.json', 'provenance.json', 'SHA256SUMS', 'model.sig', 'LICENSES', 'lib'],
+    ]) {
+      expect(files).toContain(name);
+    }
+    expect(readFileSync(at('unpacked/hpsv3_release/README_RELEASE.md'), 'utf8')).toContain('**Uncalibrated**');
+    const launcher = readFileSync(at('unpacked/hpsv3_release/run_hpsv3'), 'utf8');
+    expect(launcher).not.toContain('\r');
+  });
+
+  it('has launchers for Windows: a program of 64 bits, and lines that end as there', async () => {
+    await unpack(at('first/hpsv3_release_win64.zip'), at('windows'));
+    const program = readFileSync(at('windows/hpsv3_release/run_hpsv3.exe'));
+    expect(program.toString('latin1', 0, 2)).toBe('MZ');
+    const header = program.readUInt32LE(0x3c);
+    expect([program.toString('latin1', header, header + 4), program.readUInt16LE(header + 4)]).toEqual([
+      'PE\0\0',
+      0x8664,
+    ]);
+    const batch = readFileSync(at('windows/hpsv3_release/run_hpsv3.bat'), 'utf8');
+    expect(batch.split('\r\n')).toHaveLength(batch.split('\n').length);
+  });
+
+  it('is the same to the byte in another folder, with another umask and time zone', async () => {
+    const umask = process.umask(0o077);
+    vi.stubEnv('TZ', 'Asia/Kathmandu');
+    try {
+      await release({ out: at('second'), targets: ['linux-x64', 'win-x64'], sign: at('key.pem') });
+    } finally {
+      process.umask(umask);
+      vi.unstubAllEnvs();
+    }
+    for (const name of readdirSync(at('first'))) {
+      expect(readFileSync(at(`second/${name}`)).equals(readFileSync(at(`first/${name}`))), name).toBe(true);
+    }
+  }, 60_000);
+
+  it('passes as an archive and as a folder, and scores its samples as recorded', async () => {
+    for (const path of [at('first/hpsv3_release_linux_x86_64.tar.gz'), at('first/hpsv3_release_win64.zip'), copy()]) {
+      const { passed, signed, faults } = await verifyRelease({ path, publicKey: publicKey() });
+      expect({ passed, signed, faults }).toEqual({ passed: true, signed: true, faults: [] });
+    }
+    const demo = await demoRelease({ folder: copy() });
+    expect(demo).toMatchObject({ passed: true, bitwise: true });
+    expect(demo.samples.length).toBeGreaterThan(0);
+  });
+});
+
+describe('what is wrong with a release', () => {
+  const faultsOf = async (path: string, key: string | undefined = publicKey()) =>
+    (await verifyRelease({ path, publicKey: key })).faults.map(({ check, file }) => `${check}: ${file}`);
+
+  it('is every file that was changed, added or removed', async () => {
+    const path = copy();
+    appendFileSync(join(path, 'run_hpsv3'), '#');
+    writeFileSync(join(path, 'extra'), '');
+    rmSync(join(path, 'MODEL_CARD.md'));
+    const found = await faultsOf(path);
+    for (const check of ['sums', 'signature']) {
+      expect(found).toEqual(
+        expect.arrayContaining(['run_hpsv3', 'extra', 'MODEL_CARD.md'].map((file) => `${check}: ${file}`)),
+      );
+    }
+  });
+
+  it('is a link', async () => {
+    const path = copy();
+    symlinkSync('/etc/passwd', join(path, 'weights/link'));
+    expect(await faultsOf(path)).toContain('files: weights/link');
+  });
+
+  it('is a single bit of any file, with and without the key', async () => {
+    const path = copy();
+    const files = ['SHA256SUMS', 'model.sig', 'bundle.json', 'hpsv3_config.yaml', 'lib/node', 'weights/model.onnx'];
+    for (const [i, file] of files.entries()) {
+      const bytes = readFileSync(join(path, file));
+      const flipped = Buffer.from(bytes);
+      flipped[(7919 * (i + 1)) % bytes.length] ^= 1 << i;
+      writeFileSync(join(path, file), flipped);
+      for (const key of [publicKey(), undefined]) {
+        const { passed } = await verifyRelease({ path, publicKey: key });
+        expect(passed, file).toBe(false);
+      }
+      writeFileSync(join(path, file), bytes);
+    }
+    expect(await faultsOf(path)).toEqual([]);
+  }, 60_000);
+
+  it('is another archive than the one it was published as', async () => {
+    const list = at('moved/SHA256SUMS');
+    mkdirSync(at('moved'));
+    cpSync(at('first/hpsv3_release_linux_x86_64.tar.gz'), at('moved/hpsv3_release_linux_x86_64.tar.gz'));
+    writeFileSync(list, readFileSync(at('first/SHA256SUMS'), 'utf8').replace(/^./gm, 'a').replace(/^(.)./gm, '$1b'));
+    expect(await faultsOf(at('moved/hpsv3_release_linux_x86_64.tar.gz'))).toEqual(['archive: null']);
+  });
+
+  it('is the signature of another key, or none', async () => {
+    await makeSigningKey({ out: at('other.pem'), force: true });
+    expect(await faultsOf(copy(), at('other.pem.pub'))).toContain('signature: model.sig');
+    const path = copy();
+    rmSync(join(path, 'model.sig'));
+    expect(await faultsOf(path)).toContain('signature: model.sig');
+  });
+
+  it('is the card of another model, though everything was hashed and signed again', async () => {
+    const path = copy();
+    cpSync(at('model.onnx'), at('tampered.onnx'));
+    appendFileSync(at('tampered.onnx'), Buffer.from([0xa2, 0x06, 0x00])); // an unknown field: another file, the same model
+    const bundle = JSON.parse(readFileSync(join(path, 'bundle.json'), 'utf8'));
+    bundle.models[0].sha256 = sha256Hex(readFileSync(at('tampered.onnx')));
+    writeFileSync(join(path, 'bundle.json'), JSON.stringify(bundle));
+    cpSync(at('tampered.onnx'), join(path, 'weights/model.onnx'));
+    await signRelease({ folder: path, key: at('key.pem'), force: true });
+    expect(await faultsOf(path)).toContain('card: card/card.json');
+  });
+
+  it('is a score that is not the one recorded', async () => {
+    const path = copy();
+    const bundle = JSON.parse(readFileSync(join(path, 'bundle.json'), 'utf8'));
+    bundle.samples.scores[0].logit += 1e-9;
+    writeFileSync(join(path, 'bundle.json'), JSON.stringify(bundle));
+    await signRelease({ folder: path, key: at('key.pem'), force: true });
+    expect(await faultsOf(path)).toEqual(['samples: sample_inputs.json']);
+    expect((await demoRelease({ folder: path })).passed).toBe(false);
+  });
+});
+
+describe('what no release is made of', () => {
+  const refused = (options: Partial<ReleaseOptions>, code: string) =>
+    expect(release({ out: at('refused'), ...options })).rejects.toMatchObject({ code });
+
+  it('is runtimes that were not fetched, or have other bytes', async () => {
+    mkdirSync(at('empty'), { recursive: true });
+    await expect(release({ out: at('refused'), runtimes: at('empty') })).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+      exitCode: 2,
+      hint: expect.stringContaining('hpsv3 release fetch'),
+    });
+    writeFileSync(at('empty/node-made-up-1.0.0.tgz'), 'other');
+    await refused({ runtimes: at('empty') }, 'CHECKSUM_MISMATCH');
+    expect(existsSync(at('refused'))).toBe(false);
+  });
+
+  it('is a target without native parts, or an unknown one', async () => {
+    await refused({ targets: ['darwin-x64'] }, 'BACKEND_UNAVAILABLE');
+    await refused({ targets: ['plan9'] }, 'USAGE');
+  });
+
+  it('is the card of another model', async () => {
+    cpSync(at('model.onnx'), at('other.onnx'));
+    appendFileSync(at('other.onnx'), Buffer.from([0xa2, 0x06, 0x00]));
+    await refused({ models: [at('other.onnx')] }, 'MODELS_INCOMPARABLE');
+  });
+
+  it('is a model under terms that do not allow it, unless they are accepted', async () => {
+    writeFileSync(at('closed.yaml'), 'name: made up\nlicense: CC-BY-NC-4.0\n');
+    await makeModelCard({ model: at('model.onnx'), card: at('closed.yaml'), out: at('closed'), force: true });
+    await refused({ card: at('closed') }, 'ACCESS_DENIED');
+    const { warnings } = await release({ card: at('closed'), acceptLicense: true });
+    expect(warnings.join(' ')).toContain('CC-BY-NC-4.0');
+  });
+
+  it('is a calibrator file for several models, or a key that others can read', async () => {
+    await refused({ models: [at('model.onnx'), at('model.onnx')], calibrator: at('card.yaml') }, 'USAGE');
+    cpSync(at('key.pem'), at('open.pem'));
+    if (process.platform !== 'win32') {
+      chmodSync(at('open.pem'), 0o644);
+      await refused({ sign: at('open.pem') }, 'CREDENTIALS_INVALID');
+    }
+  });
+});
+
+describe('samples that are given', () => {
+  it('are taken along with their media, and score as recorded', async () => {
+    writeFileSync(at('rows.jsonl'), GIVEN_ROWS);
+    await release({ samples: at('rows.jsonl'), out: at('given-release') });
+    await unpack(at('given-release/hpsv3_release_linux_x86_64.tar.gz'), at('given-unpacked'));
+    const { passed, samples } = await demoRelease({ folder: at('given-unpacked/hpsv3_release') });
+    expect({ passed, n: samples.length }).toEqual({ passed: true, n: 2 });
+  });
+});
+
+const GIVEN_ROWS =
+  '{"id":"1","type":"pair","left":"a red fox","right":"asdf"}\n{"id":"2","type":"text","text":"a red fox"}\n';
