@@ -55,6 +55,15 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
       description:
         'Protocol of a benchmark to report by, besides: a file, or rewardbench, rewardbench-2, hpdv3, imagereward',
     }),
+    diagnose: Flags.boolean({
+      description:
+        'Look for what the score depends on beyond what raters do: length, format, side, resolution, loudness, …',
+    }),
+    'media-root': Flags.string({
+      helpValue: 'FOLDER',
+      description: 'Where paths of media in the labels start, for --diagnose; by default the folder of the labels',
+      dependsOn: ['diagnose'],
+    }),
     out: outFlag({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
     resamples: Flags.integer({
@@ -84,6 +93,8 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
         baseline: flags.baseline,
         bestOf: flags['best-of'],
         suite: flags.suite === undefined ? undefined : suiteFile(flags.suite),
+        diagnose: flags.diagnose,
+        mediaRoot: flags['media-root'],
         out: flags.out,
         outScores: flags['out-scores'],
         minGroup: flags['min-group'],

@@ -36,6 +36,32 @@ const pick = z.object({
   baseline: comparison.extend({ prompts: count }).optional(),
 });
 
+const bias = z.object({
+  id: z.string(),
+  more: z.string(),
+  less: z.string(),
+  unit: z.string(),
+  rows: count,
+  differing: count,
+  bias: estimateSchema,
+  pValue: z.number().nullable(),
+  holm: z.number().nullable(),
+  score: estimateSchema,
+  people: estimateSchema,
+  claim: z.string().nullable(),
+  unclear: z.string().nullable(),
+});
+
+const diagnosis = z.object({
+  level: z.number(),
+  rows: count,
+  clusters: count,
+  biases: z.array(bias),
+  lengthControlled: z.object({ accuracy: estimateSchema, longer: estimateSchema, shorter: estimateSchema }).nullable(),
+  media: z.boolean(),
+  unreadable: z.object({ count, examples: z.array(z.string()) }),
+});
+
 /** What `hpsv3 evaluate --out` writes. */
 export const evaluationSchema = z.object({
   kind: z.enum(['pair', 'absolute']),
@@ -110,6 +136,7 @@ export const evaluationSchema = z.object({
       missing: z.array(z.string()),
     })
     .optional(),
+  diagnosis: diagnosis.optional(),
   reliability: z.object({ before: bins.nullable(), after: bins.nullable() }),
   distributions: z.object({
     of: z.enum(['probability-of-majority', 'prediction']),
@@ -136,6 +163,7 @@ export const evaluationSchema = z.object({
   options: z.object({
     by: z.array(z.string()),
     bestOf: z.array(count).optional(),
+    diagnose: z.literal(true).optional(),
     resamples: count.nullable(),
     seed: count,
   }),

@@ -1,6 +1,7 @@
 import { formatCount } from '../bytes/format.js';
 import type { MetricComparison } from '../evaluation/baseline.js';
 import type { BestOfFigures } from '../evaluation/best-of.js';
+import type { BiasReport } from '../evaluation/diagnose.js';
 import type { Estimate } from '../stats/bootstrap.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 
@@ -93,4 +94,24 @@ export const bestOfRow = ({
   String(n),
   String(prompts),
   ...[humanScore, winRate, regret, captured].map(formatEstimate),
+];
+
+/** Of the table of what a score depends on beyond what people do. */
+export const BIAS_HEADERS = ['Trait', 'Differ', 'Score for more', 'People for more', 'Bias, logits a unit', 'p (Holm)'];
+
+export const biasRow = ({
+  id,
+  differing,
+  score,
+  people,
+  bias,
+  holm,
+  unclear,
+}: Omit<BiasReport, 'id'> & { readonly id: string }): string[] => [
+  id,
+  String(differing),
+  formatFigure(score.value),
+  formatFigure(people.value),
+  unclear ?? formatEstimate(bias),
+  holm === null ? '-' : holm.toPrecision(2),
 ];

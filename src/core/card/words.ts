@@ -1,5 +1,6 @@
 import { formatCount } from '../bytes/format.js';
 import type { Abstention } from '../calibration/abstention.js';
+import type { DiagnosisReport } from '../evaluation/diagnose.js';
 import type { CardFacts, EvaluationFacts, Meaning, ModelFacts } from './card-facts.js';
 import type { Evaluation } from './documents.js';
 import { formatFigure, formatInterval, metricOf } from './figures.js';
@@ -119,6 +120,28 @@ export function meaningWords({ logit, origin, probability, confidence, calibrate
       ? ''
       : ` It is at least ${formatFigure(confidence)} by the band, which the result calls confidence.`;
   return `The score of a pair is the calibrated probability that a rater prefers the left one. Take a pair logit of ${logit} (${example}): its probability is ${formatFigure(probability)}. Of 100 ratings of such pairs, about ${share} are expected to prefer the left and ${rest} the right.${band} Swapped sides give ${formatFigure(1 - probability)}.`;
+}
+
+/** What a score is swayed by, in sentences. */
+export function diagnosisWords({
+  biases,
+  level,
+  lengthControlled,
+}: Pick<DiagnosisReport, 'level' | 'lengthControlled'> & {
+  readonly biases: readonly { readonly id: string; readonly claim: string | null; readonly holm: number | null }[];
+}): string[] {
+  const claims = biases.flatMap(({ claim }) => (claim === null ? [] : [claim]));
+  const tested = biases.filter(({ holm }) => holm !== null);
+  const none =
+    tested.length === 0
+      ? 'Nothing could be said of what the score depends on beyond what people do.'
+      : `Of ${tested.map(({ id }) => id).join(', ')}, nothing sways the score beyond what people do (Holm's p from ${level} on). That is not proof that nothing does.`;
+  const controlled = lengthControlled
+    ? [
+        `Length-controlled accuracy, where votes for the longer and for the shorter one count half each: ${formatFigure(lengthControlled.accuracy.value)} ${formatInterval(lengthControlled.accuracy.ci)} (longer ${formatFigure(lengthControlled.longer.value)}, shorter ${formatFigure(lengthControlled.shorter.value)}).`,
+      ]
+    : [];
+  return [...(claims.length > 0 ? claims : [none]), ...controlled];
 }
 
 /** When not to decide, in a sentence. */

@@ -1,4 +1,13 @@
-import { BEST_OF_HEADERS, bestOfRow, comparisonRow, SUITE_HEADERS, suiteRows } from '../card/figures.js';
+import {
+  BEST_OF_HEADERS,
+  BIAS_HEADERS,
+  bestOfRow,
+  biasRow,
+  comparisonRow,
+  SUITE_HEADERS,
+  suiteRows,
+} from '../card/figures.js';
+import { diagnosisWords } from '../card/words.js';
 import type { EvaluateReport } from '../lifecycle/evaluate/evaluate.js';
 import { printable } from './format.js';
 import {
@@ -30,6 +39,7 @@ export function formatEvaluate(report: EvaluateReport): string {
     ...baselineOf(report),
     ...suiteOf(report),
     ...bestOfOf(report),
+    ...diagnosisOf(report),
     ...[report.out, report.outScores].flatMap((file) => (file === null ? [] : [`Written: ${printable(file)}`])),
   ].join('\n');
 }
@@ -126,4 +136,10 @@ function bestOfOf({ bestOf }: EvaluateReport): string[] {
   if (compared.length === 0) return lines;
   const headers = ['human score', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
   return [...lines, '', formatTable(headers, compared, { width: terminalWidth() })];
+}
+
+function diagnosisOf({ diagnosis }: EvaluateReport): string[] {
+  if (!diagnosis) return [];
+  const rows = diagnosis.biases.map(biasRow);
+  return ['', ...diagnosisWords(diagnosis), formatTable(BIAS_HEADERS, rows, { width: terminalWidth() })];
 }

@@ -5,7 +5,9 @@ import type { CardFacts, EvaluationFacts } from '../card-facts.js';
 import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
 import {
   BEST_OF_HEADERS,
+  BIAS_HEADERS,
   bestOfRow,
+  biasRow,
   comparisonRow,
   formatEstimate,
   formatFigure,
@@ -18,6 +20,7 @@ import {
 import {
   abstentionWords,
   dataName,
+  diagnosisWords,
   formatP,
   gapStands,
   gapSummary,
@@ -65,6 +68,7 @@ export function evaluationBlocks(
     ...baseline(report),
     ...suite(report),
     ...bestOf(report),
+    ...diagnosisBlocks(report),
     ...(report.groups.length === 0
       ? []
       : [
@@ -106,6 +110,27 @@ function suite({ suite: report }: Evaluation): Block[] {
       ? []
       : [note(`No row is of ${missing.join(', ')}: the whole compares with no published figure.`)]),
     ...table(`Scores of ${name}`, SUITE_HEADERS, suiteRows(report), [1, 2, 3]),
+  ];
+}
+
+function diagnosisBlocks({ diagnosis }: Evaluation): Block[] {
+  if (!diagnosis) return [];
+  const { biases, level, unreadable } = diagnosis;
+  return [
+    heading(3, 'What sways the score'),
+    ...diagnosisWords(diagnosis).map((sentence) => paragraph(sentence)),
+    ...table(
+      `Dependence on what should not matter, once the votes are given; claimed where Holm's p is under ${level}`,
+      BIAS_HEADERS,
+      biases.map(biasRow),
+      [1, 2, 3, 4, 5],
+    ),
+    paragraph(
+      `Units: ${biases.map(({ id, unit }) => `${id}, ${unit}`).join('; ')}. A bias is the number of logits a unit that the votes would take off the score again.`,
+    ),
+    ...(unreadable.count > 0
+      ? [note(`${formatCount(unreadable.count)} media files could not be read: nothing of them is diagnosed.`)]
+      : []),
   ];
 }
 

@@ -181,6 +181,7 @@ async function recompute(
         ...paths,
         by: options.by,
         bestOf: options.bestOf,
+        diagnose: isOfLabelsAlone(one.report),
         minGroup,
         resamples: options.resamples ?? undefined,
         seed: options.seed,
@@ -207,11 +208,18 @@ async function recompute(
  * a floor, also without these.
  */
 function comparable(report: EvaluationFacts['report'], stated: EvaluationFacts['report']): object {
-  const { inputs, tool, baseline, ...rest } = report;
+  const { inputs, tool, baseline, diagnosis, ...rest } = report;
   const { file, ...against } = baseline ?? {};
-  const figures = { ...rest, baseline: against };
+  // What was measured in media is in none of the bound files.
+  const { diagnose: _, ...options } = rest.options;
+  const own = isOfLabelsAlone(stated) ? { ...rest, diagnosis } : { ...rest, options };
+  const figures = { ...own, baseline: against };
   return stated.fittedOnTheseLabels === undefined ? without(figures, OF_LATER_REPORTS) : figures;
 }
+
+/** Whether a report has a diagnosis that scores and labels give again. */
+const isOfLabelsAlone = ({ diagnosis }: EvaluationFacts['report']): boolean =>
+  diagnosis !== undefined && !diagnosis.media && diagnosis.unreadable.count === 0;
 
 const OF_LATER_REPORTS: ReadonlySet<string> = new Set(['fittedOnTheseLabels', 'pValue', 'holm']);
 

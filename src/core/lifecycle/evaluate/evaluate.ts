@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { withOptionalOutput } from '../../bytes/output.js';
 import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
@@ -27,6 +27,7 @@ import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type BestOfReport, bestOfSizes, bestOfWarnings, judgeBestOf } from '../../evaluation/best-of.js';
+import { type DiagnosisReport, diagnose, diagnosisWarnings } from '../../evaluation/diagnose.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
 import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
 import { allRows, judge } from '../../evaluation/judged-statistics.js';
@@ -57,6 +58,10 @@ export interface EvaluateOptions extends Run, LabelLayout {
   readonly suite?: string;
   /** Numbers of items of a prompt: what the one that the scorer picks among as many is worth. */
   readonly bestOf?: readonly number[];
+  /** Look for what the score depends on beyond what people do: length, format, side, resolution and the like. */
+  readonly diagnose?: boolean;
+  /** Folder that paths of media in the labels are taken from, for `diagnose`; that of the labels by default. */
+  readonly mediaRoot?: string;
   /** The report as JSON. */
   readonly out?: string;
   /** Probabilities row by row, as JSONL. */
@@ -104,6 +109,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly bestOf?: BestOfReport;
   /** A benchmark's own figures, by its protocol. */
   readonly suite?: SuiteReport;
+  /** What the score depends on that it should not. */
+  readonly diagnosis?: DiagnosisReport;
   /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
   readonly reliability: {
     readonly before: readonly ReliabilityBin[] | null;
@@ -123,6 +130,7 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly options: {
     readonly by: readonly string[];
     readonly bestOf?: readonly number[];
+    readonly diagnose?: true;
     readonly resamples: number | null;
     readonly seed: number;
   };
@@ -198,6 +206,8 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
   if (sizes) startStage(options, 'Best of N');
   const bestOf = sizes && (await picks(options, joined, other?.joined, sizes, bootstrap));
   const suite = protocol && (await scored(options, protocol, joined, bootstrap));
+  if (options.diagnose) startStage(options, 'Diagnosis');
+  const diagnosis = options.diagnose && (await diagnose(joined, { ...bootstrap, ...placesOf(options) }));
   const errors = await refused.finish();
   const rows: JudgedRows = {
     ...judged,
@@ -218,6 +228,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     ...(compared ? { baseline: compared } : {}),
     ...(bestOf ? { bestOf } : {}),
     ...(suite ? { suite } : {}),
+    ...(diagnosis ? { diagnosis } : {}),
     reliability: await reliability(joined, predictions, bootstrap),
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
@@ -226,6 +237,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     options: {
       by: columns.map(({ name }) => name),
       ...(sizes ? { bestOf: sizes } : {}),
+      ...(options.diagnose ? { diagnose: true } : {}),
       resamples: options.resamples ?? null,
       seed,
     },
@@ -237,6 +249,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
       ...(compared ? rowsWarnings('Baseline', compared.rows) : []),
       ...(bestOf ? bestOfWarnings(bestOf) : []),
       ...(suite ? suiteWarnings(suite) : []),
+      ...(diagnosis ? diagnosisWarnings(diagnosis) : []),
       ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : []),
     ],
     out: options.out === undefined ? null : basename(options.out),
@@ -320,6 +333,13 @@ async function readBaseline(
   }
   return { joined, stated: { file, rows: report } };
 }
+
+const placesOf = ({ labels, mediaRoot = dirname(resolve(labels)), layout, map }: Settled) => ({
+  labels,
+  mediaRoot,
+  layout,
+  map,
+});
 
 async function picks(
   { labels, signal, layout, map }: Settled,
