@@ -1,10 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { contractedModel } from '../core/cli/contracted-model.js';
-import { budgetFlag, comparisonGateFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
+import { budgetFlag, comparisonGateFlag, forceFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatVerify } from '../core/cli/render-gate.js';
-import { contractFlag } from '../core/cli/scoring-flags.js';
+import { contractFlag, deviceFlag } from '../core/cli/scoring-flags.js';
 import { type VerifyReport, verifyModels } from '../core/lifecycle/verify/verify.js';
 
 export default class Verify extends HpsCommand<VerifyReport> {
@@ -13,6 +13,8 @@ export default class Verify extends HpsCommand<VerifyReport> {
   static override examples = [
     '<%= config.bin %> <%= command.id %> float.onnx int8.onnx --budget flips=0.5%,kendall=0.99',
     '<%= config.bin %> <%= command.id %> model.onnx --golden golden.safetensors',
+    '<%= config.bin %> <%= command.id %> model.onnx --record samples.json',
+    '<%= config.bin %> <%= command.id %> model.onnx --recorded samples.json --threads 4',
     '<%= config.bin %> <%= command.id %> old.onnx new.onnx --inputs samples.safetensors --json',
   ];
   static override args = {
@@ -33,12 +35,28 @@ export default class Verify extends HpsCommand<VerifyReport> {
       description: 'Inputs to compare on (safetensors) instead of seeded probes',
     }),
     contract: contractFlag,
+    recorded: Flags.string({
+      helpValue: 'FILE.json',
+      description:
+        'Scores of this model that were recorded elsewhere (--record): the runtime, device and threads here must give them',
+    }),
+    record: Flags.string({
+      helpValue: 'FILE.json',
+      description: 'Write the scores of seeded inputs as they are here, for --recorded elsewhere',
+    }),
+    device: deviceFlag(),
+    threads: Flags.integer({
+      min: 1,
+      max: 1024,
+      description: 'Threads inside one operator, for --recorded and --record; the cores by default',
+    }),
     atol: toleranceFlag,
     budget: budgetFlag,
     gate: comparisonGateFlag,
     quick: Flags.boolean({ hidden: true, description: 'The same as --gate quick', exclusive: ['gate'] }),
     'allow-host': allowHostFlag,
     seed: seedFlag,
+    force: forceFlag,
   };
 
   protected override readonly report = 'verification';
@@ -52,6 +70,11 @@ export default class Verify extends HpsCommand<VerifyReport> {
         model,
         other,
         golden: flags.golden,
+        recorded: flags.recorded,
+        record: flags.record,
+        device: flags.device,
+        threads: flags.threads,
+        force: flags.force,
         inputs: flags.inputs,
         atol: flags.atol,
         budget: flags.budget,

@@ -187,7 +187,7 @@ const check = z.object({ name: z.string(), passed: z.boolean(), detail: z.string
 const gate = z.object({
   passed: z.boolean(),
   level: z.enum(['off', 'quick', 'full']),
-  reference: z.enum(['golden', 'source', 'members', 'none']),
+  reference: z.enum(['golden', 'source', 'members', 'recorded', 'none']),
   pairs: count.nullable(),
   flips: count.nullable(),
   flipRate: z.number().nullable(),

@@ -14,6 +14,7 @@ export function formatVerify(report: VerifyReport): string {
     ...(orderBias === undefined ? [] : [`order bias ${orderBias.toPrecision(3)}`]),
   ];
   const subject = models.map(printable).join(' and ');
+  if (report.record !== undefined) return `${subject}: ${report.notes.join(' ')}\nWritten: ${printable(report.record)}`;
   const lines = [
     `${subject}${figures.length > 0 ? `: ${figures.join(', ')}` : ''}`,
     ...(orderBias === undefined ? [] : [ORDER_BIAS]),
@@ -62,7 +63,12 @@ function verdict({ passed, level, reference, comparedOn }: GateReport, source: s
   if (!passed) return styled('bad', 'The gate failed.');
   if (reference === 'none')
     return 'The model agrees with itself; it was compared with no other (give --golden to verify it).';
-  const against = { golden: 'the golden outputs', source, members: 'the weighted average of its members' }[reference];
+  const against = {
+    golden: 'the golden outputs',
+    source,
+    members: 'the weighted average of its members',
+    recorded: 'the recorded scores',
+  }[reference];
   const rows =
     comparedOn && `${formatCount(comparedOn.rows)} ${comparedOn.origin === 'probes' ? 'made-up' : 'given'} inputs`;
   return styled('good', `Verified against ${against}${rows ? `, on ${rows}` : ''}.`);

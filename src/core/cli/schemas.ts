@@ -11,6 +11,7 @@ import { stateDocument } from '../drift/state.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { suiteFormat } from '../evaluation/suite-file.js';
 import { explanationDocument } from '../explanation/document.js';
+import { recordedDocument } from '../gate/recorded.js';
 import { labelDocument } from '../labelling/folder.js';
 import { voteDocument } from '../labelling/vote.js';
 import { journalDocument } from '../lifecycle/score/journal.js';
@@ -62,6 +63,7 @@ export const PUBLISHED: readonly FormatDefinition[] = [
   labelDocument,
   manifestDocument,
   profileDocument,
+  recordedDocument,
   scoresDocument,
   selectionDocument,
   selectReplayDocument,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   DRAWN_PATCHES,
   drawAudio,
@@ -17,6 +18,7 @@ import { isTextual } from '../onnx/manifest-names.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { castValue, concatRows, float32Value, type TensorValue } from '../runtime/value.js';
 import { formatShape, numel } from '../tensor/shape.js';
+import { bytesOf } from '../tensor/values.js';
 
 /** Inputs of `rows` samples, each value with the samples along its first dimension (a scalar input is the same for all). */
 export interface Probes {
@@ -216,3 +218,13 @@ const GUESSED_PIXELS = {
   mean: [0.5, 0.5, 0.5] as [number, number, number],
   std: [0.25, 0.25, 0.25] as [number, number, number],
 };
+
+/** SHA-256 of the rows themselves: names, types, shapes and bytes, in the order of the names. */
+export function probesSha256({ feeds }: Probes): string {
+  const hash = createHash('sha256');
+  for (const [name, { dtype, shape, data }] of [...feeds].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(JSON.stringify([name, dtype, shape]));
+    hash.update(bytesOf(data));
+  }
+  return hash.digest('hex');
+}

@@ -13,7 +13,7 @@ export interface GateReport {
   readonly passed: boolean;
   readonly level: GateLevel;
   /** What the model was compared with; `none` is never called verified. */
-  readonly reference: 'golden' | 'source' | 'members' | 'none';
+  readonly reference: 'golden' | 'source' | 'members' | 'recorded' | 'none';
   /** The rows it was compared on with other models: how many, and whether they are the user's or made up. Absent where with none. */
   readonly comparedOn?: { readonly rows: number; readonly origin: 'inputs' | 'probes' };
   readonly budget: Budget;

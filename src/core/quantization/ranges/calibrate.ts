@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Probes } from '../../gate/probes.js';
 import { range } from '../../gate/rows.js';
 import type { OnnxModel } from '../../onnx/model.js';
-import { bytesOf } from '../../tensor/values.js';
 import { type ChannelClass, channelClasses } from '../channels.js';
 import { selectProbes } from '../rows.js';
 import { removeGains } from '../schemes/gains.js';
@@ -185,16 +183,6 @@ function fullRangeWarnings(calibrator: RangeMethodId, full: readonly string[]): 
   return [
     `${calibrator} chose the full range for ${full.length} value(s), as min-max would: ${some}${full.length > 3 ? ', …' : ''}.`,
   ];
-}
-
-/** SHA-256 of the rows themselves: names, types, shapes and bytes, in the order of the names. */
-export function probesSha256({ feeds }: Probes): string {
-  const hash = createHash('sha256');
-  for (const [name, { dtype, shape, data }] of [...feeds].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    hash.update(JSON.stringify([name, dtype, shape]));
-    hash.update(bytesOf(data));
-  }
-  return hash.digest('hex');
 }
 
 /** The two sides of a pair compute the same from shared weights: `right/…` is put to `left/…`. */
