@@ -74,6 +74,14 @@ const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: s
   ],
   'pair-row': [() => ({ id: '1', type: 'pair', left: 'a', right: 'b', labels: [1, 0, 0.5] }), 'id'],
   profile: [() => JSON.parse(packed('card/files/profile.json')), 'sweep'],
+  recorded: [
+    () => ({
+      ...{ schema: 'hpsv3/recorded@1', model: { file: 'm.onnx', sha256 }, seed: '0', rows: 1, inputsSha256: sha256 },
+      runtime: { version: '1', device: 'cpu', threads: null, optimization: 'all', machine: 'linux-x64' },
+      ...{ output: 'pair_logit', kind: 'pair', scores: [0.5], tool: 'hpsv3 0.1.0' },
+    }),
+    'scores',
+  ],
   'score-row': [() => ({ id: '1', logit: 1.3, winner: 'left' }), 'logit'],
   scores: [
     () => ({
