@@ -144,6 +144,36 @@ export function diagnosisWords({
   return [...(claims.length > 0 ? claims : [none]), ...controlled];
 }
 
+/** The group that rows of the shipped probes have: what stands beside an honest item. */
+const ATTACK_GROUP = 'attack';
+
+/** How often what should fool nobody is ranked above an honest item; empty for an evaluation without probes. */
+export function probeWords({ kind, groups, distributions, minGroup }: Evaluation): string[] {
+  const attacks = groups.filter(({ by }) => by === ATTACK_GROUP);
+  if (kind !== 'pair' || attacks.length === 0) return [];
+  const told = attacks.flatMap(({ value, n, metrics }) => {
+    const accuracy = metrics?.['accuracy']?.value ?? null;
+    if (accuracy === null) return [];
+    const middle = distributions.rows.find((one) => one.by === ATTACK_GROUP && one.value === value)?.quantiles[2];
+    return [{ value, n, fooled: 1 - accuracy, honest: middle ?? null }];
+  });
+  const few = attacks.length - told.length;
+  const hidden = few > 0 ? [`${few} attacks have fewer than ${minGroup} rows and are not shown.`] : [];
+  if (told.length === 0) return hidden;
+  const rows = told.reduce((sum, { n }) => sum + n, 0);
+  const share = told.reduce((sum, { n, fooled }) => sum + n * fooled, 0) / rows;
+  const each = [...told]
+    .sort((a, b) => b.fooled - a.fooled)
+    .map(({ value, fooled, honest }) => {
+      const by = honest === null ? '' : ` (median probability of the honest one ${formatFigure(honest)})`;
+      return `${value} ${percent(fooled)}${by}`;
+    });
+  return [
+    `Of ${formatCount(rows)} probes that should fool nobody, ${percent(share)} are ranked above the honest item of their prompt: ${each.join(', ')}.`,
+    ...hidden,
+  ];
+}
+
 /** When not to decide, in a sentence. */
 export function abstentionWords({ risk, confidence, margin, coverage, error, clusters }: Abstention): string {
   const promise = `at most ${percent(risk)} of the votes against the decision, on as many new prompts with ${percent(confidence)} confidence`;

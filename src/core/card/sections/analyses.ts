@@ -26,6 +26,7 @@ import {
   gapSummary,
   LEADING,
   percent,
+  probeWords,
   threadsWords,
   worstGroups,
 } from '../words.js';
@@ -64,6 +65,7 @@ export function evaluationBlocks(
   const crossed = report.groups.filter((group) => !single.includes(group));
   return [
     heading(3, facts.evaluations.length > 1 ? `${title} (${number})` : title),
+    ...probeWords(report).map((sentence) => paragraph([{ strong: 'Probes.' }, ` ${sentence}`])),
     ...overall(report),
     ...baseline(report),
     ...suite(report),
