@@ -166,6 +166,8 @@ function partOf(item: string, modality: DataRow['modality']): Exclude<Item, stri
   if (first === 'image' || (first === undefined && IMAGES.has(ending))) return { image: item };
   if (first === 'audio' || (first === undefined && SOUNDS.has(ending))) return { audio: item };
   if (first === 'video' || (first === undefined && CLIPS.has(ending))) return { video: item };
+  // Labels of scores that are had elsewhere often name items instead of holding them: the length of a name says nothing.
+  if (first === undefined && !/\s/.test(item)) return {};
   return { text: item };
 }
 

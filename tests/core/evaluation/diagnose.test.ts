@@ -154,6 +154,21 @@ describe('a diagnosis', () => {
     expect(diagnosis.lengthControlled).toBeNull();
   });
 
+  it('does not take the names of items for texts', async () => {
+    const folder = tempFolder();
+    const rows = Array.from({ length: 120 }, (_, i) => ({
+      id: `${i}`,
+      type: 'pair',
+      left: `p${i}_longer-model-name`,
+      right: `p${i}_model`,
+      labels: [i % 2],
+    }));
+    writeFileSync(join(folder, 'l.jsonl'), jsonLines(rows));
+    writeFileSync(join(folder, 's.jsonl'), jsonLines(rows.map(({ id, labels }) => ({ id, logit: labels[0] - 0.4 }))));
+    const { biases } = await diagnoseFiles({ labels: join(folder, 'l.jsonl'), scores: join(folder, 's.jsonl') });
+    expect(biases.map(({ id }) => id)).toEqual(['position']);
+  });
+
   it.each([
     ['too few rows', { prompts: 12 }, /^too few rows: 36 in 12 prompts/],
     [
