@@ -1,6 +1,6 @@
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
-import type { LabelLayout } from '../data/layouts/apply.js';
 import { visitJudgedRows } from '../data/judged-items.js';
+import type { LabelLayout } from '../data/layouts/apply.js';
 import { type BootstrapOptions, type Estimate, estimateOf, replicate } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
 import { twoSidedP } from '../stats/normal.js';
