@@ -122,7 +122,8 @@ const weights: Rule = ({ facts: { model, quantization }, rows }) => {
 /** Who judged is told in the data set's own words; nobody is called human by us. */
 const raters: Rule = ({ facts, markdown }) => {
   const own = JSON.stringify([facts.text, facts.datasets, facts.name]);
-  const body = markdown.slice(markdown.indexOf('\n# '));
+  // What is not stated is of people whom a model may harm, not of raters.
+  const body = markdown.slice(markdown.indexOf('\n# ')).replace(/^> \*\*Not stated:.*$/gm, '');
   return [
     ...facts.evaluations.flatMap(({ dataset }) => {
       const words = dataset === null ? undefined : facts.datasets[dataset].raters;
