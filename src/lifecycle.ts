@@ -8,6 +8,12 @@
  * const { after } = await calibrateFiles({ scores: 'scores.jsonl', labels: 'labels.jsonl', out: 'calibrator.json' });
  */
 
+export type { Abstention } from './core/calibration/abstention.js';
+export type { BestOfFigures, BestOfReport } from './core/evaluation/best-of.js';
+export type { BiasReport, DiagnosisReport } from './core/evaluation/diagnose.js';
+export type { PromptItems } from './core/evaluation/prompt-items.js';
+export type { TraitId } from './core/evaluation/traits.js';
+export type { RecordedScores, Skew } from './core/gate/recorded.js';
 export {
   CALIBRATE_DEFAULTS,
   type CalibrateOptions,
@@ -235,6 +241,8 @@ export {
   verifyModels,
 } from './core/lifecycle/verify/verify.js';
 export { runWorker, WORKER_DEFAULTS, type WorkerOptions, type WorkerReport } from './core/lifecycle/worker/worker.js';
+export type { RatedItems } from './core/stats/best-of.js';
+export type { Clusters } from './core/stats/statistic.js';
 export {
   type ModalityReport,
   SYNTH_DEFAULTS,

@@ -45,7 +45,7 @@ const fields = z
 /** Scores of seeded inputs as they were where the file was made: what another runtime, device or thread count is held to. */
 export const recordedDocument = defineDocument('hpsv3/recorded@1', fields, {
   what: 'recorded scores',
-  made: 'hpsv3 verify --record',
+  made: 'hpsv3 verify',
   limit: LIMITS.configBytes,
 });
 export type RecordedScores = DocumentOf<typeof recordedDocument>;
@@ -165,7 +165,7 @@ export async function compareRecorded(
 
 const incomparable = (file: string, rule: string): HpsError =>
   new HpsError('MODELS_INCOMPARABLE', `${file}: ${rule}`, {
-    hint: 'Give the scores that were recorded of this file, or record them again: `hpsv3 verify --record`.',
+    hint: 'Give the scores that were recorded of this file, or record them again with `record`.',
     details: { file },
   });
 

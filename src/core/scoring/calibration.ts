@@ -96,8 +96,8 @@ export function abstentionMargin(calibrator: ScoringCalibrator | null, file: str
     : 'no calibrator says under which margin to abstain';
   throw new HpsError('USAGE', `${file}: \`abstain\` cannot be kept: ${why}`, {
     hint: known
-      ? 'Label more prompts, or fit one with a larger risk: `hpsv3 calibrate --risk`.'
-      : 'Fit one with `hpsv3 calibrate --risk 0.1`, and give it as `calibrator` or put it into the model.',
+      ? 'Label more prompts, or fit one with a larger `risk`.'
+      : 'Fit one with a `risk`, and give it as `calibrator` or put it into the model.',
     details: { file, ...(known && { risk: known.risk }) },
   });
 }
