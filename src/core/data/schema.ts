@@ -150,6 +150,7 @@ const shorthandRow = z
 /** One item and its score, from one or several raters. */
 export const absoluteRowSchema = z
   .union([fullAbsoluteRow, shorthandRow])
+  .refine((row) => ROW_TYPES.get(typeOf(row) ?? '')?.kind === 'absolute', 'the row has a side of a pair')
   .refine((row) => row.score == null || row.label == null, 'label must not stand beside score')
   .refine((row) => hasRaterPerJudgement(row.raters, row.ratings?.length ?? 0), {
     path: ['raters'],
