@@ -33,7 +33,7 @@ const sha256 = 'a'.repeat(64);
 
 /** A document or row of each, which is one by both forms of its schema, and is none without the key that is named. */
 const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: string]>> = {
-  'absolute-row': [() => ({ id: '2', type: 'abs', item: 'text', content: 'A sunrise.', score: 0.7 }), 'type'],
+  'absolute-row': [() => ({ id: '2', type: 'abs', item: 'text', content: 'A sunrise.', score: 0.7 }), 'content'],
   'batch-journal': [() => ({ schema: 'hpsv3/batch-journal@1', identity: { models: sha256, shard: null } }), 'identity'],
   calibrator: [() => JSON.parse(packed('calibrator.json')), 'parameters'],
   card: [() => JSON.parse(packed('card/card.json')), 'evaluations'],
@@ -95,16 +95,22 @@ const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: s
     }),
     'settings',
   ],
+  suite: [() => example('configs/suites/hpdv3.yaml'), 'metric'],
 };
 
 /** Documents whose own tests hold what is written to their schema. */
 const ELSEWHERE: readonly string[] = [
+  'bundle',
   'drift-check',
   'drift-reference',
   'drift-state',
   'explanation',
+  'label-session',
+  'selection',
+  'selection-replay',
   'tokens',
   'training-state',
+  'vote',
 ];
 
 let exported = '';
