@@ -95,7 +95,7 @@ const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: s
     }),
     'settings',
   ],
-  suite: [() => example('configs/suites/hpdv3.yaml'), 'metric'],
+  suite: [() => example('configs/suites/hpdv3.yaml'), 'name'],
 };
 
 /** Documents whose own tests hold what is written to their schema. */
