@@ -25,6 +25,7 @@ export {
   type ScorerOptions,
 } from './core/scoring/scorer.js';
 export { createServer, readTokenFile } from './core/serving/create-server.js';
+export type { HttpLimits, Tls } from './core/serving/http.js';
 export type { ServerLog } from './core/serving/log.js';
 export type { FileSource as ModelFileSource, LoadOptions, ModelSource } from './core/serving/model.js';
 export type { RewardServer, ServerLimits, ServerOptions } from './core/serving/server.js';

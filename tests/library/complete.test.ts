@@ -25,7 +25,8 @@ describe('the library and the command line', () => {
     const without = commands.filter(
       (file) => !/override readonly report = /.test(readFileSync(`${PROJECT}src/commands/${file}`, 'utf8')),
     );
-    // Profiles and selections are documents with schemas of their own, and the worker prints no report.
-    expect(without.sort()).toEqual(['profile.ts', 'select/index.ts', 'select/replay.ts', 'worker.ts']);
+    // Checks for drift, profiles and selections are documents with schemas of their own, and the worker prints no report.
+    const documents = ['drift/check.ts', 'profile.ts', 'select/index.ts', 'select/replay.ts'];
+    expect(without.sort()).toEqual([...documents, 'worker.ts']);
   });
 });

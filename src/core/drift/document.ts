@@ -67,6 +67,7 @@ const calibrationSchema = z.strictObject({
 });
 
 const fields = z.strictObject({
+  out: z.string().optional().describe('Where it lies: printed, and not written'),
   verdict: z.enum(VERDICTS),
   /** What moved, causes before what follows from them; the first is what the verdict names. */
   causes: z.array(cause),

@@ -19,6 +19,7 @@ const scale = z.strictObject({
 export const selectionDocument = defineDocument(
   'hpsv3/selection@1',
   z.strictObject({
+    out: z.string().optional().describe('Where it lies: printed, and not written'),
     tool: z.string(),
     method: z.enum(SELECTION_METHODS),
     seed: z.int(),
@@ -84,6 +85,7 @@ const replayed = z.strictObject({ labels: z.number().nullable(), ci: interval, c
 export const selectReplayDocument = defineDocument(
   'hpsv3/selection-replay@1',
   z.strictObject({
+    out: z.string().nullable().optional().describe('Where it lies: printed, and not written'),
     tool: z.string(),
     method: z.enum(SELECTION_METHODS),
     metric: z.enum(REPLAY_METRICS),

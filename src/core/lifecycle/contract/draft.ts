@@ -178,7 +178,7 @@ function textInput(length: number | string | undefined): DraftedInput {
     },
     questions: [
       'How many tokens are in the vocabulary (vocabSize), which id fills up (pad), and how many tokens are read at most (maxTokens)?',
-      'Where is its tokenizer.json? Put it into the model: hpsv3 contract embed MODEL --contract FILE --tokenizer tokenizer.json --out model.onnx.',
+      'Where is its tokenizer.json? Put it into the model with `hpsv3 contract embed`.',
     ],
   };
 }

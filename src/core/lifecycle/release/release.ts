@@ -150,7 +150,7 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
 
 const oneCalibrator = (): HpsError =>
   new HpsError('USAGE', 'a calibrator file goes with one model', {
-    hint: 'Put calibrators into their models: `hpsv3 calibrate --embed`.',
+    hint: 'Put calibrators into their models: `hpsv3 calibrate` has `embed` for it.',
   });
 
 interface ReleasedCard {
@@ -168,7 +168,7 @@ async function checkedCard(options: Settled, warn: (warning: string) => void): P
   const described = facts.model?.sha256;
   if (described === undefined || !hashes.includes(described)) {
     throw new HpsError('MODELS_INCOMPARABLE', `${basename(options.card)}: is the card of another model`, {
-      hint: 'Make a card of this model: `hpsv3 modelcard --model MODEL.onnx`.',
+      hint: 'Make a card of this model with `hpsv3 modelcard`.',
       details: { card: described ?? null, models: hashes },
     });
   }
