@@ -46,6 +46,7 @@ const PROGRESS = 'progress';
 /** What the tensor `progress` of a state holds, as the bytes of JSON; the others are the vectors of each slab of parameters. */
 export const trainingStateDocument = defineDocument(
   'hpsv3/training-state@1',
+  // in the order in which a run that was not resumed has them: both write the same bytes
   z.strictObject({
     step: count.describe('Steps done'),
     pairsPerRun: positive.describe('Pairs of one run of the graph'),
@@ -54,8 +55,8 @@ export const trainingStateDocument = defineDocument(
     since: z
       .strictObject({ steps: count, sums: z.record(z.string(), z.number().nullable()) })
       .describe('Sums over the steps since the last line of the log; null where one is not finite'),
-    lossScale: z.strictObject({ scale: z.number().positive(), good: count }).optional(),
     fingerprint: z.string().describe('sha256 of what the run was started with'),
+    lossScale: z.strictObject({ scale: z.number().positive(), good: count }).optional(),
     updates: z.record(z.string(), count).describe('Updates of each slab'),
   }),
   { what: 'the state of a training run', made: 'hpsv3 train', code: 'CHECKPOINT_CORRUPT', unmarked: true },
