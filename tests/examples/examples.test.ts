@@ -109,6 +109,6 @@ describe('the worked examples of docs/tasks.md', () => {
       force: false,
     });
     expect(groups.map(({ value }) => value).sort()).toEqual(['coherence', 'grammar']);
-    expect(guide).toContain('--per-group task');
+    expect(guide).toContain('--by task');
   });
 });
