@@ -8,7 +8,7 @@ import { tempFolder } from '../helpers/temp.js';
 
 it('walks from checkpoints to a model card that holds, keeps what is done, and shows commands that can be typed', async () => {
   const cwd = tempFolder();
-  const demo = () => hpsv3(['demo', '--nano', '--pairs', '80', '--out', 'made', '--json'], { cwd });
+  const demo = () => hpsv3(['demo', '--nano', '--pairs', '160', '--out', 'made', '--json'], { cwd });
   const { code, stdout, stderr } = await demo();
   expect(stderr).toContain('$ hpsv3 export');
   expect(code, stderr).toBe(0);
