@@ -167,7 +167,7 @@ for (const [i, picture] of PICTURES.entries()) {
     await (await image)
       .flatten({ background: 'white' })
       .removeAlpha()
-      .png({ compressionLevel: 9, palette: name === 'noise' ? false : true })
+      .png({ compressionLevel: 9, palette: name !== 'noise' })
       .toFile(join(out, 'pictures', `${i}-${name}.png`));
     return `pictures/${i}-${name}.png`;
   };
