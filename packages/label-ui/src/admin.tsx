@@ -1,11 +1,11 @@
 import { render } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { adminBackend, httpBackend, type RaterFigures, type SessionFigures, takeToken } from './backend.js';
+import { type AdminFigures, adminBackend, httpBackend, type RaterFigures, takeToken } from './backend.js';
 
 const POLL_MS = 5000;
 
 function Admin() {
-  const [figures, setFigures] = useState<SessionFigures | null>(null);
+  const [figures, setFigures] = useState<AdminFigures | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const [link, setLink] = useState<string | null>(null);
   const token = useRef(takeToken());
@@ -71,7 +71,7 @@ function Admin() {
   );
 }
 
-function Figures({ figures }: { figures: SessionFigures }) {
+function Figures({ figures }: { figures: AdminFigures }) {
   const { pairs, done, withdrawn, votes, due, alpha, byGroup, raters } = figures;
   return (
     <>

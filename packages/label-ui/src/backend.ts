@@ -1,32 +1,16 @@
 /** What the page asks for, and of whom: the server, or the file that it is packed in. */
+import type {
+  AdminFigures,
+  Answer,
+  RaterFigures,
+  SentVote,
+  ShownPart,
+  ShownQuestion,
+  ShownSide,
+  Work,
+} from '../../../src/core/labelling/wire.js';
 
-export type Answer = 'first' | 'second' | 'tie' | 'both_bad' | 'skip';
-
-export type ShownPart =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'messages'; readonly messages: readonly { readonly role: string; readonly content: string }[] }
-  | { readonly kind: 'image' | 'audio' | 'video'; readonly media: string };
-
-export interface ShownSide {
-  readonly parts: readonly ShownPart[];
-  readonly sha256: string;
-}
-
-export interface Question {
-  readonly ticket: string;
-  readonly question: string;
-  readonly prompt: string | null;
-  readonly first: ShownSide;
-  readonly second: ShownSide;
-}
-
-export interface Work {
-  readonly questions: readonly Question[];
-  readonly done: number;
-  readonly due: number;
-  readonly paused: boolean;
-  readonly canUndo: boolean;
-}
+export type { AdminFigures, Answer, RaterFigures, SentVote, ShownPart, ShownQuestion as Question, ShownSide, Work };
 
 export interface Me {
   readonly rater: string | null;
@@ -35,17 +19,6 @@ export interface Me {
   readonly open: boolean;
   /** What is still to be agreed to. */
   readonly consent: { readonly version: string; readonly text: string } | null;
-}
-
-export interface SentVote {
-  readonly vote: string;
-  readonly ticket: string;
-  readonly answer: Answer;
-  readonly shown: readonly [string, string];
-  readonly ms: number;
-  readonly visible_ms: number;
-  readonly media_ready_ms: number;
-  readonly ui: string;
 }
 
 export interface Backend {
@@ -108,39 +81,12 @@ export const httpBackend: Backend = {
 };
 
 export interface AdminBackend {
-  figures(): Promise<SessionFigures>;
+  figures(): Promise<AdminFigures>;
   invite(): Promise<string>;
 }
 
-export interface RaterFigures {
-  readonly rater: string;
-  readonly votes: number;
-  readonly labels: number;
-  readonly choices: Readonly<Record<string, number>>;
-  readonly firstShare: { readonly value: number | null; readonly ci: readonly [number, number] | null };
-  readonly sideBias: boolean;
-  readonly gold: { readonly right: number; readonly wrong: number; readonly eValue: number };
-  readonly paused: boolean;
-  readonly repeats: { readonly same: number; readonly of: number };
-  readonly medianSeconds: number | null;
-  readonly outliers: number;
-}
-
-export interface SessionFigures {
-  readonly pairs: number;
-  readonly done: number;
-  readonly withdrawn: number;
-  readonly votes: number;
-  readonly due: number;
-  readonly alpha: { readonly value: number | null; readonly ci: readonly [number, number] | null };
-  readonly byGroup: readonly { group: string; value: string; pairs: number; alpha: number | null }[];
-  readonly raters: readonly RaterFigures[];
-  readonly canInvite: boolean;
-  readonly files: readonly string[];
-}
-
 export const adminBackend: AdminBackend = {
-  figures: () => ask<SessionFigures>('/admin/api/figures'),
+  figures: () => ask<AdminFigures>('/admin/api/figures'),
   invite: async () => (await ask<{ token: string }>('/admin/api/invite', {})).token,
 };
 

@@ -105,40 +105,25 @@ function Part(props: SideProps & { readonly part: ShownPart; readonly label: str
     case 'image':
       return <Picture {...props} src={mediaUrl(part.media)} />;
     case 'audio':
+    case 'video': {
+      const Player = part.kind;
       return (
-        // biome-ignore lint/a11y/useMediaCaption: there are none of what raters compare
-        <audio
+        <Player
           controls
           preload="auto"
+          playsInline={part.kind === 'video'}
           aria-label={label}
           src={mediaUrl(part.media)}
-          onLoadedData={(event) => {
+          onLoadedData={(event: { readonly currentTarget: HTMLMediaElement }) => {
             void matchLoudness(event.currentTarget);
             onLoaded();
           }}
           onError={onBroken}
-          onPlay={(event) => alone(event.currentTarget)}
+          onPlay={(event: { readonly currentTarget: HTMLMediaElement }) => alone(event.currentTarget)}
           onEnded={() => onPlayed(name)}
         />
       );
-    case 'video':
-      return (
-        // biome-ignore lint/a11y/useMediaCaption: as above
-        <video
-          controls
-          preload="auto"
-          playsInline
-          aria-label={label}
-          src={mediaUrl(part.media)}
-          onLoadedData={(event) => {
-            void matchLoudness(event.currentTarget);
-            onLoaded();
-          }}
-          onError={onBroken}
-          onPlay={(event) => alone(event.currentTarget)}
-          onEnded={() => onPlayed(name)}
-        />
-      );
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { formatCount } from '../bytes/format.js';
-import type { SessionFigures } from '../labelling/figures.js';
+import type { SessionFigures } from '../labelling/wire.js';
 import type { ForgetRaterReport } from '../lifecycle/label/forget.js';
 import type { LabelAddress, LabelReport } from '../lifecycle/label/label.js';
 import type { MergeLabelsReport } from '../lifecycle/label/merge.js';

@@ -1,43 +1,12 @@
 import { HpsError } from '../errors.js';
 import type { Consent } from './consent.js';
 import { promptOf, questionOf } from './pairs.js';
-import type { Answer, Question, Session } from './session.js';
-import type { Shelf, ShownPair, ShownSide } from './shelf.js';
+import type { Question, Session } from './session.js';
+import type { Shelf, ShownPair } from './shelf.js';
 import { otherSide } from './tickets.js';
 import type { NewVote, Vote } from './vote.js';
 import type { VoteLog } from './vote-log.js';
-
-/** A vote as a page sends it. */
-export interface SentVote {
-  readonly vote: string;
-  readonly ticket: string;
-  readonly answer: Answer;
-  /** Of what stood first and second when the vote was cast, as the page had it. */
-  readonly shown: readonly [first: string, second: string];
-  readonly ms: number;
-  readonly visible_ms: number;
-  readonly media_ready_ms: number;
-  readonly ui: string;
-}
-
-/** A question as a page shows it: nothing in it tells left from right, gold from other pairs, or one model from another. */
-export interface ShownQuestion {
-  readonly ticket: string;
-  readonly question: string;
-  readonly prompt: string | null;
-  readonly first: ShownSide;
-  readonly second: ShownSide;
-}
-
-export interface Work {
-  readonly questions: readonly ShownQuestion[];
-  /** Votes of this rater that stand. */
-  readonly done: number;
-  /** Votes that are still due from whoever takes part. */
-  readonly due: number;
-  readonly paused: boolean;
-  readonly canUndo: boolean;
-}
+import type { SentVote, ShownQuestion, Work } from './wire.js';
 
 export interface Acknowledged {
   readonly vote: string;

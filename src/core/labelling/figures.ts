@@ -2,50 +2,13 @@ import { Random } from '../bytes/random.js';
 import { krippendorffAlpha } from '../data/agreement.js';
 import { turns } from '../run.js';
 import { drawClusters, type Estimate, percentileInterval } from '../stats/bootstrap.js';
-import { type Interval, wilsonInterval } from '../stats/interval.js';
+import { wilsonInterval } from '../stats/interval.js';
 import { quantileOfSorted } from '../stats/quantile.js';
 import { kindOf, type Standing } from './ballots.js';
 import { SIDE_ALARM, sideEValue } from './sequential.js';
 import type { Session } from './session.js';
 import { type Choice, LABELS } from './vote.js';
-
-export interface RaterFigures {
-  readonly rater: string;
-  /** Votes that stand, by what they say; skips are not among `labels`. */
-  readonly votes: number;
-  readonly labels: number;
-  readonly choices: Readonly<Record<Choice, number>>;
-  /** Of votes for a side, how often it was the first. */
-  readonly firstShare: { readonly value: number | null; readonly ci: Interval | null };
-  /** The bet against one half, and whether it has won so much that the rater goes by place. */
-  readonly sideEValue: number;
-  readonly sideBias: boolean;
-  readonly gold: { readonly right: number; readonly wrong: number; readonly eValue: number };
-  /** Asked nothing more, since answers on gold were worse than they should. Its votes are kept. */
-  readonly paused: boolean;
-  /** Of pairs that were judged twice with the sides swapped, how often the answer was the same. */
-  readonly repeats: { readonly same: number; readonly of: number };
-  /** Seconds from the pair to the vote: median, and votes further than 3 median deviations from it by their logarithms. */
-  readonly medianSeconds: number | null;
-  readonly outliers: number;
-}
-
-export interface SessionFigures {
-  readonly pairs: number;
-  readonly done: number;
-  readonly withdrawn: number;
-  readonly votes: number;
-  readonly due: number;
-  /** Krippendorff's, nominal, ties a third value: as `hpsv3 data stats` has it of the export. Interval by bootstrap over pairs. */
-  readonly alpha: Estimate;
-  readonly byGroup: readonly {
-    readonly group: string;
-    readonly value: string;
-    readonly pairs: number;
-    readonly alpha: number | null;
-  }[];
-  readonly raters: readonly RaterFigures[];
-}
+import type { RaterFigures, SessionFigures } from './wire.js';
 
 const RESAMPLES = 400;
 const MOST_GROUPS = 50;

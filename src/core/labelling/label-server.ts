@@ -23,9 +23,9 @@ import type { Consent } from './consent.js';
 import { type Desk, type Refusal, VoteRefused } from './desk.js';
 import { CONTENT_SECURITY_POLICY, PAGES, pageFile } from './page.js';
 import type { Raters, Visitor } from './raters.js';
-import { ANSWERS } from './session.js';
 import type { Shelf } from './shelf.js';
 import { VOTE_ID } from './vote.js';
+import { type AdminFigures, ANSWERS } from './wire.js';
 
 export interface LabelServerOptions {
   readonly desk: Desk;
@@ -43,7 +43,7 @@ export interface LabelServerOptions {
 }
 
 export interface AdminDesk {
-  figures(): Promise<object>;
+  figures(): Promise<AdminFigures>;
   /** Makes an invitation for a rater. @returns its secret */
   invite(): Promise<string>;
   /** A file of what was collected; null where there is none of this name. */

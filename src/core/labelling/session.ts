@@ -6,6 +6,7 @@ import { goldAnswer } from './pairs.js';
 import { AccuracyTest, GOLD_ALARM } from './sequential.js';
 import { drawFirst, otherSide, pairDigest, type Task, Tickets } from './tickets.js';
 import { type Choice, LABELS, type NewVote, type Side, type Vote } from './vote.js';
+import type { Answer } from './wire.js';
 
 export interface SessionOptions {
   /** In the order of asking. */
@@ -30,10 +31,6 @@ export interface Question {
   readonly kind: Kind;
   readonly ticket: string;
 }
-
-/** What a rater may say of what is shown. */
-export const ANSWERS = ['first', 'second', 'tie', 'both_bad', 'skip'] as const;
-export type Answer = (typeof ANSWERS)[number];
 
 /** Votes between a question and its repetition: few are remembered for longer. */
 const REPEAT_AFTER = 10;

@@ -14,20 +14,9 @@ import { sniffVideo } from '../media/video/format.js';
 import { ITEM_PARTS, type ItemPart, partsOf } from '../modality.js';
 import { resolveItem } from '../samples/resolve.js';
 import { modalityOf } from '../samples/row-modality.js';
+import type { ShownPart, ShownSide } from './wire.js';
 
 export type MediaPart = Exclude<ItemPart, 'text'>;
-
-/** One thing that a page shows of a side. */
-export type ShownPart =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'messages'; readonly messages: readonly Turn[] }
-  | { readonly kind: MediaPart /** SHA-256 of its bytes. */; readonly media: string };
-
-export interface ShownSide {
-  readonly parts: readonly ShownPart[];
-  /** Of all that is shown. */
-  readonly sha256: string;
-}
 
 export interface ShownPair {
   readonly left: ShownSide;

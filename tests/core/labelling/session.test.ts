@@ -3,8 +3,9 @@ import { Random } from '../../../src/core/bytes/random.js';
 import type { PairRow } from '../../../src/core/data/rows.js';
 import { Assignment, differencesFor } from '../../../src/core/labelling/assignment.js';
 import { sessionFigures } from '../../../src/core/labelling/figures.js';
-import { ANSWERS, type Answer, Session, type SessionOptions } from '../../../src/core/labelling/session.js';
+import { Session, type SessionOptions } from '../../../src/core/labelling/session.js';
 import type { Vote } from '../../../src/core/labelling/vote.js';
+import { ANSWERS, type Answer } from '../../../src/core/labelling/wire.js';
 import { newVote, voteId } from '../../helpers/labelling.js';
 
 const KEY = new Uint8Array(32);

@@ -12,7 +12,7 @@ import { HpsError } from '../../errors.js';
 import { consentOf } from '../../labelling/consent.js';
 import { Desk } from '../../labelling/desk.js';
 import { EXPORT_TYPES, EXPORTS, type ExportName, judgedPairs, writeExport } from '../../labelling/exports.js';
-import { type SessionFigures, sessionFigures } from '../../labelling/figures.js';
+import { sessionFigures } from '../../labelling/figures.js';
 import {
   FILES,
   type LabelSettings,
@@ -34,6 +34,7 @@ import { Raters } from '../../labelling/raters.js';
 import { Session } from '../../labelling/session.js';
 import { Shelf } from '../../labelling/shelf.js';
 import { readVotes, VoteLog } from '../../labelling/vote-log.js';
+import type { SessionFigures } from '../../labelling/wire.js';
 import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import type { Run } from '../../run.js';

@@ -3,12 +3,13 @@ import { FileSource } from '../../bytes/source.js';
 import { readJsonLines } from '../../data/json-lines.js';
 import { HpsError } from '../../errors.js';
 import { EXPORTS } from '../../labelling/exports.js';
-import { type SessionFigures, sessionFigures } from '../../labelling/figures.js';
+import { sessionFigures } from '../../labelling/figures.js';
 import { FILES, type LeftOutByFile, writeExports, writeFolderFile } from '../../labelling/folder.js';
 import { goldAnswer } from '../../labelling/pairs.js';
 import { Shelf, type ShownPair } from '../../labelling/shelf.js';
 import { type NewVote, offlineVoteSchema } from '../../labelling/vote.js';
 import { formatVotes, readVotes } from '../../labelling/vote-log.js';
+import type { SessionFigures } from '../../labelling/wire.js';
 import { type ExistingSession, sessionOf, withSession } from './existing.js';
 
 export interface MergeLabelsOptions {

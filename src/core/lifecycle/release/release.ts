@@ -115,19 +115,10 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
   const content = await readContent(options, warn);
   return withAtomicFolder(options.out, { force: options.force, marker: SUMS_FILE }, async (folder) => {
     const archives: ReleasedArchive[] = [];
-    for (const { target, natives, files, licenses } of parts) {
+    for (const part of parts) {
+      const { target } = part;
       startStage(options, `Packing ${target.archive}`);
-      const all = await assemble({
-        target,
-        natives,
-        files,
-        licenses,
-        program,
-        content,
-        card,
-        options,
-        signed: key !== null,
-      });
+      const all = await assemble({ ...part, program, content, card, options, signed: key !== null });
       const sealed = key === null ? all : [...all, await signatureFile(all, key)];
       const complete = [...sealed, await sumsOf(sealed)];
       archives.push({
