@@ -21,5 +21,5 @@ export const remoteFilesOf = (flags: {
   readonly 'hub-cache'?: boolean;
 }): RemoteFileOptions => ({
   hosts: flags['allow-host'],
-  cache: flags['hub-cache'],
+  hubCache: flags['hub-cache'],
 });

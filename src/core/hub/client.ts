@@ -198,7 +198,7 @@ export class Client {
       `${name}: ${unreachable ? 'its host cannot be reached' : 'does not come whole'} (${code ?? 'the connection was cut'})`,
       {
         hint: unreachable
-          ? 'Check the network and the address; what `cache` fetched before can be used with HF_HUB_OFFLINE=1.'
+          ? 'Check the network and the address; what `hubCache` fetched before can be used with HF_HUB_OFFLINE=1.'
           : 'Run the command again, or download the file and give its path.',
         details: { file: name, ...(code === undefined ? {} : { cause: code }), unreachable },
         cause: error,

@@ -116,7 +116,7 @@ export class Mounts implements Sources, RemoteHost {
   }
 
   get caches(): boolean {
-    return this.options.remote?.cache === true;
+    return this.options.remote?.hubCache === true;
   }
 
   report(): RemoteReport {
@@ -402,7 +402,7 @@ class CachedReader implements FileReader {
 
 function offline({ repo }: HubAddress): HpsError {
   return new HpsError('REMOTE_FAILED', `${repo}: HF_HUB_OFFLINE is set, and the cache has nothing of this revision`, {
-    hint: 'Take HF_HUB_OFFLINE away, or fetch it with `cache` first.',
+    hint: 'Take HF_HUB_OFFLINE away, or fetch it with `hubCache` first.',
     details: { repo },
   });
 }

@@ -8,7 +8,7 @@ export interface RemoteFileOptions {
   /** Whether any other host may have an IP address; by default public unicast ones only. */
   readonly isAddressAllowed?: (address: string) => boolean;
   /** Files of the Hub that are read are fetched whole, into the cache of huggingface_hub on this machine. */
-  readonly cache?: boolean;
+  readonly hubCache?: boolean;
   /** Variables that say how the Hub and buckets are reached; those of the process by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }

@@ -316,7 +316,7 @@ describe('the token', () => {
 describe('the cache of huggingface_hub', () => {
   it('is written in its layout, and read without the Hub', async () => {
     const variables = env();
-    const first = await exported('hf://org/model@v1.0', { env: variables, cache: true });
+    const first = await exported('hf://org/model@v1.0', { env: variables, hubCache: true });
     const repository = join(variables.HF_HOME, 'hub', 'models--org--model');
     const file = join(repository, 'snapshots', COMMIT, 'model.safetensors');
     const content = readFileSync(join(MODEL, 'model.safetensors'));
@@ -343,7 +343,7 @@ describe('the cache of huggingface_hub', () => {
     const partial = join(blobs, `${createHash('sha256').update(content).digest('hex')}.incomplete`);
     mkdirSync(blobs, { recursive: true });
     writeFileSync(partial, content.subarray(0, 9000));
-    const { report } = await exported('hf://org/model', { env: variables, cache: true });
+    const { report } = await exported('hf://org/model', { env: variables, hubCache: true });
     const model = report.remote!.files.find(({ address }) => address.endsWith('model.safetensors'));
     expect(model!.fetchedBytes).toBe(content.byteLength - 9000);
 
@@ -351,13 +351,15 @@ describe('the cache of huggingface_hub', () => {
     const other = partial.replace(variables.HF_HOME, others.HF_HOME);
     mkdirSync(join(other, '..'), { recursive: true });
     writeFileSync(other, content.subarray(1, 9001));
-    expect(await failure('hf://org/model', { env: others, cache: true })).toMatchObject({ code: 'CHECKSUM_MISMATCH' });
-    expect((await exported('hf://org/model', { env: others, cache: true })).report.sha256).toBe(report.sha256);
+    expect(await failure('hf://org/model', { env: others, hubCache: true })).toMatchObject({
+      code: 'CHECKSUM_MISMATCH',
+    });
+    expect((await exported('hf://org/model', { env: others, hubCache: true })).report.sha256).toBe(report.sha256);
   });
 
   it('is not believed where a blob is not what its name says', async () => {
     const variables = env();
-    await exported('hf://org/model', { env: variables, cache: true });
+    await exported('hf://org/model', { env: variables, hubCache: true });
     const file = join(variables.HF_HOME, 'hub', 'models--org--model', 'snapshots', COMMIT, 'model.safetensors');
     const bytes = readFileSync(file);
     bytes[bytes.byteLength - 3] ^= 1;
