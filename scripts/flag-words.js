@@ -98,6 +98,7 @@ export const FLAG_WORDS = {
   lora: 'Rank of the factors that adapt matrices',
   lr: 'Peak learning rate',
   map: 'Columns that fields are read from',
+  mark: 'Rows are marked of which an auxiliary head says so',
   match: 'Which tensors, by their names',
   'max-body': 'Largest body of a request',
   'max-connections': 'Most connections open at a time',

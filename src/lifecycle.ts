@@ -297,9 +297,12 @@ export type { ConsensusReport, ConvertReport, SplitReport } from './core/data/op
 export type { RowsReport } from './core/data/row-counts.js';
 export type { StandardStreams, WrittenRows } from './core/data/row-files.js';
 export type {
+  Auxiliary,
+  AuxScores,
   BadRow,
   BadRowCode,
   Item,
+  PairAuxScores,
   PairRow,
   Turn,
   Winner,

@@ -4,6 +4,7 @@ import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cl
 import { formatScore } from '../core/cli/render-score.js';
 import {
   abstainFlag,
+  markFlag,
   mediaRootFlag,
   modalityOfSample,
   readContract,
@@ -37,6 +38,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     ...remoteFlags,
     ...scoringFlags,
     abstain: abstainFlag,
+    mark: markFlag,
     segments: segmentsFlag,
     config: configFlag,
     force: forceFlag,
@@ -61,6 +63,7 @@ export default class Score extends HpsCommand<ScoreReport> {
         remote: remoteOf(flags),
         calibrator,
         abstain: flags.abstain,
+        marks: flags.mark,
         contract,
         device,
         threads,

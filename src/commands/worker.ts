@@ -6,6 +6,7 @@ import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatWorker } from '../core/cli/render-batch.js';
 import {
   abstainFlag,
+  markFlag,
   mediaRootOfPipeFlag,
   profiledFlags,
   readContract,
@@ -39,6 +40,7 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
     ...remoteFlags,
     ...scoringFlags,
     abstain: abstainFlag,
+    mark: markFlag,
     ...profiledFlags,
     config: configFlag,
   };
@@ -60,6 +62,7 @@ It ends with its input. SIGTERM lets it answer what it has read, to the end of t
           embed,
           calibrator,
           abstain: flags.abstain,
+          marks: flags.mark,
           device,
           threads,
           contract,

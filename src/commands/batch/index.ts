@@ -15,6 +15,7 @@ import { keepHeapSmall } from '../../core/cli/heap.js';
 import { formatBatch } from '../../core/cli/render-batch.js';
 import {
   abstainFlag,
+  markFlag,
   mediaRootFlag,
   profiledFlags,
   readContract,
@@ -84,6 +85,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     ...remoteFlags,
     ...scoringFlags,
     abstain: abstainFlag,
+    mark: markFlag,
     segments: segmentsFlag,
     ...profiledFlags,
     ...layoutFlags,
@@ -114,6 +116,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
       'retry-errors': retryErrors,
       contract,
       segments,
+      mark,
       quiet,
       ...rest
     } = flags;
@@ -126,6 +129,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         ...modelsAndRows(models, input),
         out,
         batchSize,
+        marks: mark,
         retryErrors,
         segmentBytes: segments ? SEGMENT_BYTES : undefined,
         mediaRoot,

@@ -7,6 +7,7 @@ import { formatServing } from '../../core/cli/render-serve.js';
 import {
   abstainFlag,
   batchSizeFlag,
+  markFlag,
   readContract,
   remoteFlags,
   remoteOf,
@@ -48,6 +49,7 @@ export default class Serve extends HpsCommand<ServeReport> {
     ...remoteFlags,
     ...scoringFlags,
     abstain: abstainFlag,
+    mark: markFlag,
     'batch-size': batchSizeFlag,
     workers: Flags.integer({
       default: 1,
@@ -148,6 +150,7 @@ export default class Serve extends HpsCommand<ServeReport> {
           remote: remoteOf(flags),
           contract,
           abstain: flags.abstain,
+          marks: flags.mark,
           device,
           threads,
           optimization,

@@ -22,9 +22,15 @@ export function formatBatch(report: BatchReport): string {
     `${plural(rows - failed, 'row')} scored${resumed > 0 ? `, ${formatCount(resumed)} of all before this run` : ''}: ` +
       `${formatDuration(1000 * seconds)}${rowsPerSecond === null ? '' : `, ${rowsPerSecond.toFixed(1)} rows/s`} on ${runtime.device}, ${ran}.`,
     ...failures(report, codes.length > 0 ? ` (${codes.join(', ')})` : ''),
+    ...(report.marked ? [describeMarked(report.marked)] : []),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
     ...(out === null && failed < rows ? [] : [written(out, format)]), // standard output speaks for itself
   ].join('\n');
+}
+
+function describeMarked({ rows, by }: NonNullable<BatchReport['marked']>): string {
+  const each = Object.entries(by).map(([mark, count]) => `${mark} in ${formatCount(count)}`);
+  return `${plural(rows, 'row')} marked: ${each.join(', ')}.`;
 }
 
 /** The text of `hpsv3 batch merge`. */

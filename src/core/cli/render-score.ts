@@ -1,3 +1,4 @@
+import type { AuxScores } from '../data/rows.js';
 import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
 import { styled } from './style.js';
@@ -8,9 +9,20 @@ export function formatScore(report: ScoreReport): string {
   return [
     'winner' in report ? describePair(report) : describeItem(report),
     `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}${runtime.threads > 1 ? `, ${runtime.threads} threads` : ''}`,
+    ...describeAux(report),
     ...(decision ? [DECISIONS[decision]] : []),
     ...(truncated ? ['The end of a text was left out: it is longer than the model reads.'] : []),
   ].join('\n');
+}
+
+/** What auxiliary heads say, one line an item, and which marks hold. */
+function describeAux({ aux, marks = [] }: ScoreReport): string[] {
+  const items: [string, AuxScores][] = aux === undefined ? [] : 'left' in aux ? Object.entries(aux) : [['', aux]];
+  const lines = items.map(([side, said]) => {
+    const each = (Object.entries(said) as [string, number][]).map(([head, value]) => `${head} ${value.toFixed(3)}`);
+    return `${side === '' ? '' : `${side}: `}${each.join(', ')}`;
+  });
+  return [...lines, ...marks.map((mark) => styled('bad', `marked: ${mark}`))];
 }
 
 function describePair(pair: Extract<ScoreReport, { winner: unknown }>): string {

@@ -97,6 +97,14 @@ export const abstainFlag = Flags.boolean({
     'Answer undecided where the margin is too small for the risk of the calibrator (`hpsv3 calibrate --risk`)',
 });
 
+/** Of commands whose results have auxiliary scores. */
+export const markFlag = Flags.string({
+  multiple: true,
+  multipleNonGreedy: true,
+  helpValue: 'CONDITION',
+  description: "Mark the rows of which an auxiliary head says so, as 'toxicity>0.5'; can be given several times",
+});
+
 /** For models that do not fit into memory. */
 export const segmentsFlag = Flags.boolean({
   description: 'Run a model that does not fit into memory in segments: every batch reads all its weights',

@@ -3,7 +3,9 @@ import { ITEM_PARTS, type ItemPart, MODALITIES, type Modality, partsOf } from '.
 import { parseRowValue, quote, type RowFields, type RowValue } from './row-json.js';
 import {
   type AbsoluteRow,
+  AUXILIARY,
   type AuxLabels,
+  type AuxScores,
   type DataRow,
   type Item,
   type PairRow,
@@ -66,7 +68,7 @@ const SCORE_FIELDS = new Set([
   ...['id', 'logit', 'score', 'winner', 'confidence'],
   ...['calibrated', 'calibrated_value', 'calibratedBy', 'calibrated_by'],
   ...['mu', 'sigma', 'left_sigma', 'right_sigma'],
-  ...['disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
+  ...['aux', 'marks', 'disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
 ]);
 
 /**
@@ -134,6 +136,8 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     sigma: optionalNumber(fields, 'sigma'),
     left_sigma: optionalNumber(fields, 'left_sigma'),
     right_sigma: optionalNumber(fields, 'right_sigma'),
+    aux: parseAuxScores(fields),
+    marks: parseMarks(fields),
     disagreement: optionalNumber(fields, 'disagreement'),
     task: optionalString(fields, 'task'),
     truncated: optionalFlag(fields, 'truncated') || undefined,
@@ -165,6 +169,33 @@ function parseCalibrated(fields: RowFields): number | boolean | undefined {
       ? optionalFlag(fields, 'calibrated')
       : optionalNumber(fields, 'calibrated'))
   );
+}
+
+/** In a table the sides of a pair are part of the columns' names: `aux.left.toxicity`. */
+function parseAuxScores(fields: RowFields): ScoreRow['aux'] {
+  const aux = fieldValue(fields, 'aux');
+  if (aux === undefined) return undefined;
+  const members = (of: RowValue, start: string): AuxScores => {
+    if (!(of instanceof Map)) throw invalid('aux', 'must be an object', of);
+    return compact<AuxScores>(
+      Object.fromEntries(AUXILIARY.map((name) => [name, optionalNumber(of, `${start}${name}`, `aux.${name}`)])),
+    );
+  };
+  if (!(aux instanceof Map)) throw invalid('aux', 'must be an object', aux);
+  const names = [...aux.keys()];
+  if (names.some((name) => name === 'left' || name === 'right')) {
+    return { left: members(aux.get('left') ?? null, ''), right: members(aux.get('right') ?? null, '') };
+  }
+  if (!names.some((name) => name.includes('.'))) return members(aux, '');
+  return { left: members(aux, 'left.'), right: members(aux, 'right.') };
+}
+
+/** A list, or in a table one text. */
+function parseMarks(fields: RowFields): readonly string[] | undefined {
+  const marks = fieldValue(fields, 'marks');
+  if (marks === undefined) return undefined;
+  const list = typeof marks === 'string' ? marks.split(' ') : boundedList(marks, 'marks');
+  return list.map((mark) => (typeof mark === 'string' ? mark : fail('marks', 'each must be a text', mark)));
 }
 
 function parseRuntime(fields: RowFields): ScoreRow['runtime'] {

@@ -36,6 +36,10 @@ export interface PairRow extends RowBase {
   readonly preference?: true;
 }
 
+/** The auxiliary heads of a model, by the names of their outputs and of their labels. */
+export const AUXILIARY = ['quality', 'fluency', 'toxicity'] as const;
+export type Auxiliary = (typeof AUXILIARY)[number];
+
 /** Targets of the auxiliary heads. */
 export interface AuxLabels {
   /** Class 0 … C-1. */
@@ -53,6 +57,22 @@ export interface AbsoluteRow extends RowBase {
   /** One a rater, on the raters' own scale. Empty when there are none. */
   readonly ratings: readonly number[];
   readonly aux?: AuxLabels;
+}
+
+/** What the auxiliary heads say of an item; a head that the model lacks is absent. */
+export interface AuxScores {
+  /** Class on average by the probabilities of the classes: 0 (worst) … C - 1 (best). */
+  readonly quality?: number;
+  /** Probability that the item is fluent. */
+  readonly fluency?: number;
+  /** Probability that the item is toxic. */
+  readonly toxicity?: number;
+}
+
+/** What the auxiliary heads say of the items of a pair. */
+export interface PairAuxScores {
+  readonly left: AuxScores;
+  readonly right: AuxScores;
 }
 
 export type DataRow = PairRow | AbsoluteRow;
@@ -84,6 +104,10 @@ export interface ScoreRow {
   readonly sigma?: number;
   readonly left_sigma?: number;
   readonly right_sigma?: number;
+  /** Of a model with auxiliary heads. */
+  readonly aux?: AuxScores | PairAuxScores;
+  /** The marks that hold of the item, or of an item of the pair; absent where none does. */
+  readonly marks?: readonly string[];
   /** Of the members of an ensemble. */
   readonly disagreement?: number;
   readonly task?: string;

@@ -161,6 +161,12 @@ export const absoluteRowSchema = z
     'modality contradicts type or item',
   );
 
+const auxScores = z.looseObject({
+  quality: optional(number).describe('Class on average by the probabilities of the classes'),
+  fluency: optional(number).describe('Probability'),
+  toxicity: optional(number).describe('Probability'),
+});
+
 /** What `hpsv3 batch` and `ensemble` write and the fitting commands read. */
 export const scoreRowSchema = z.looseObject({
   id: identifier,
@@ -176,6 +182,12 @@ export const scoreRowSchema = z.looseObject({
   sigma: optional(number).describe('Standard deviation that the model gives an item'),
   left_sigma: optional(number),
   right_sigma: optional(number),
+  aux: optional(z.union([z.strictObject({ left: auxScores, right: auxScores }), auxScores])).describe(
+    'What auxiliary heads say, of a pair for both sides',
+  ),
+  marks: optional(z.union([z.array(z.string()), z.string()])).describe(
+    'Marks that hold; in tables with spaces between',
+  ),
   disagreement: optional(number),
   task: optional(z.string()),
   truncated: optional(z.union([z.boolean(), z.enum(['true', 'false'])])),

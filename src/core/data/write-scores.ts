@@ -3,12 +3,23 @@ import type { WrittenFile } from '../bytes/sink.js';
 import type { TableCell } from './flat.js';
 import type { DataFormat } from './formats.js';
 import type { ParquetColumn } from './parquet.js';
-import type { ScoreRow } from './rows.js';
+import { AUXILIARY, type Auxiliary, type ScoreRow } from './rows.js';
 import { createTableWriter, type RowSink, type RowWriter } from './write-rows.js';
 
 /** A column of a table of scores. */
 interface ScoreColumn extends ParquetColumn {
   readonly of: (row: ScoreRow) => TableCell | undefined;
+}
+
+/** Where a column of an auxiliary score is in a row: of an item, or of a side of a pair. */
+const AUX_SIDES = ['', 'left.', 'right.'] as const;
+
+const auxColumn = (head: Auxiliary, side: (typeof AUX_SIDES)[number]): string => `aux.${side}${head}`;
+
+function auxOf({ aux }: ScoreRow, head: Auxiliary, side: (typeof AUX_SIDES)[number]): number | undefined {
+  if (!aux) return undefined;
+  if (side === '') return 'left' in aux ? undefined : aux[head];
+  return 'left' in aux ? aux[side === 'left.' ? 'left' : 'right'][head] : undefined;
 }
 
 const COLUMNS: readonly ScoreColumn[] = [
@@ -32,6 +43,12 @@ const COLUMNS: readonly ScoreColumn[] = [
   { name: 'sigma', type: 'DOUBLE', of: ({ sigma }) => sigma },
   { name: 'left_sigma', type: 'DOUBLE', of: ({ left_sigma }) => left_sigma },
   { name: 'right_sigma', type: 'DOUBLE', of: ({ right_sigma }) => right_sigma },
+  ...AUX_SIDES.flatMap((side) =>
+    AUXILIARY.map((head): ScoreColumn => {
+      return { name: auxColumn(head, side), type: 'DOUBLE', of: (row) => auxOf(row, head, side) };
+    }),
+  ),
+  { name: 'marks', type: 'STRING', of: ({ marks }) => marks?.join(' ') },
   { name: 'disagreement', type: 'DOUBLE', of: ({ disagreement }) => disagreement },
   { name: 'task', type: 'STRING', of: ({ task }) => task },
   { name: 'truncated', type: 'BOOLEAN', of: ({ truncated, model }) => truncated ?? (model ? false : null) },
@@ -43,10 +60,16 @@ const COLUMNS: readonly ScoreColumn[] = [
   { name: 'runtime.optimization', type: 'STRING', of: ({ runtime }) => runtime?.optimization },
 ];
 
-/** Columns of what one model says, whether or not a row has anything in each; `runtime` is what rows of 0.1.0 had. */
+/** Columns of what every model says, whether or not a row has anything in each; `runtime` is what rows of 0.1.0 had. */
 const MODEL_COLUMNS = COLUMNS.map(({ name }) => name).filter(
-  (name) => name !== 'disagreement' && !name.startsWith('runtime.'),
+  (name) => !['disagreement', 'marks'].includes(name) && !/^(?:runtime|aux)\./.test(name),
 );
+
+/** Those of models with auxiliary heads, and of marked rows, besides. */
+export function modelColumns(heads: readonly Auxiliary[], areMarked: boolean): string[] {
+  const aux = heads.flatMap((head) => AUX_SIDES.map((side) => auxColumn(head, side)));
+  return [...MODEL_COLUMNS, ...aux, ...(areMarked ? ['marks'] : [])];
+}
 
 /** Collects the columns that the scores of a file need. */
 export class ScoreColumnSet {
@@ -61,7 +84,7 @@ export class ScoreColumnSet {
   }
 }
 
-/** @param names - for CSV and Parquet: what `ScoreColumnSet` found in the rows to come; by default all that a model says */
+/** @param names - for CSV and Parquet: what `ScoreColumnSet` found in the rows to come; by default what every model says */
 export function createScoreWriter(
   sink: RowSink,
   format: DataFormat,
@@ -91,7 +114,7 @@ export async function writeScoreFile(
 /** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
 const FIELDS = [
   ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy'],
-  ...['mu', 'sigma', 'left_sigma', 'right_sigma', 'disagreement'],
+  ...['mu', 'sigma', 'left_sigma', 'right_sigma', 'aux', ...AUXILIARY, 'left', 'right', 'marks', 'disagreement'],
   ...['task', 'truncated', 'row', 'model', 'runtime'],
   ...['version', 'device', 'threads', 'optimization'],
 ];

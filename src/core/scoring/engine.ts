@@ -1,9 +1,11 @@
+import type { AuxScores, PairAuxScores } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import type { PreparedItem, Preparer } from '../media/preparer.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { floatsOf, type TensorValue } from '../runtime/value.js';
 import type { ForeignScore } from '../samples/contract.js';
 import type { ResolvedItem } from '../samples/resolve.js';
+import { meanClass } from './auxiliary.js';
 import { encoderRows, padText } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
@@ -34,6 +36,8 @@ export interface Utility {
   readonly calibratedBy?: CalibratedBy;
   /** Standard deviation that the model itself gives the logit; absent for a model that gives none. */
   readonly sigma?: number;
+  /** Absent for a model without auxiliary heads. */
+  readonly aux?: AuxScores;
 }
 
 /** What the model says of two items. */
@@ -42,6 +46,8 @@ export interface Comparison {
   readonly logit: number;
   /** Of the logits of both sides; absent for a model that gives none. */
   readonly sigmas?: readonly [number, number];
+  /** Absent for a model without auxiliary heads. */
+  readonly aux?: PairAuxScores;
 }
 
 /** What an engine is for, and who follows it. */
@@ -103,6 +109,7 @@ export class Engine {
       return {
         logit: finite(ofLeft.logit - ofRight.logit),
         ...(sigmas ? { sigmas: [ofLeft.sigma, ofRight.sigma] } : {}),
+        ...(ofLeft.aux && ofRight.aux ? { aux: { left: ofLeft.aux, right: ofRight.aux } } : {}),
       };
     }
     const outputs = await this.head.run(join(left.features, right.features));
@@ -190,7 +197,14 @@ export class Engine {
         ? { calibrated: finite(floatsOf(calibrated)[0]), calibratedBy: 'checkpoint' }
         : { calibrated: false }),
       ...(features.has('sigma') ? { sigma: finite(scalar(features, 'sigma')) } : {}),
+      ...(this.model.auxiliary.length > 0 ? { aux: this.auxOf(features) } : {}),
     };
+  }
+
+  private auxOf(features: Row): AuxScores {
+    return Object.fromEntries(
+      this.model.auxiliary.map((head) => [head, finite(meanClass(floatsOf(features.get(head)!)))]),
+    );
   }
 }
 

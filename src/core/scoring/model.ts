@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
+import type { Auxiliary } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { checkModel } from '../onnx/check.js';
@@ -19,6 +20,7 @@ import { SegmentedSession } from '../runtime/segmented.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { SessionPool } from '../runtime/session-pool.js';
 import { contractOf, type ScoringContract } from '../samples/contract.js';
+import { headsOf } from './auxiliary.js';
 
 /** What decides the digits of a score beside the model and its inputs. */
 export interface RuntimeInfo {
@@ -60,6 +62,8 @@ export interface ScoringModel {
   readonly encoder: SessionPool | null;
   /** Features of two items to a decision; null for an item file. */
   readonly head: SessionPool | null;
+  /** Heads beside the preference, of a file of items: not of another tool's, whose outputs may mean anything. */
+  readonly auxiliary: readonly Auxiliary[];
   /** Ends the process of the sessions, once they have answered. */
   close(): Promise<void>;
 }
@@ -113,6 +117,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
       mixesRows: mixesRows(model),
       encoder: isItem || pools.length === 2 ? pools[0] : null,
       head: isItem ? null : pools[pools.length - 1],
+      auxiliary: isItem && !contract.score ? headsOf(pools[0].outputs) : [],
       close,
     };
   } catch (error) {

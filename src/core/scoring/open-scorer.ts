@@ -6,6 +6,7 @@ import { type ContractFile, parseContract } from '../samples/contract.js';
 import { openPreparerPool } from '../samples/preparer-pool.js';
 import { abstentionMargin, embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
 import { Engine, type EngineOptions } from './engine.js';
+import { type Mark, marksFor } from './marks.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
 
@@ -17,6 +18,7 @@ export interface OpenScorerOptions extends EngineOptions {
   readonly segmentBytes?: number;
   readonly calibrator?: string;
   readonly abstain?: boolean;
+  readonly marks?: readonly string[];
   readonly contract?: ContractFile;
   readonly remote?: RemoteOptions | RemoteStore;
   readonly onWarning?: (warning: string) => void;
@@ -29,6 +31,8 @@ export interface ScorerParts {
   readonly calibrator: ScoringCalibrator | null;
   /** Pair logits of a smaller size are not decided; null where every one is. */
   readonly margin: number | null;
+  /** What results are marked by. */
+  readonly marks: readonly Mark[];
   readonly remote: RemoteStore | undefined;
   /** Closed with the scorer; null where it is the caller's, or there is none. */
   readonly ownRemote: RemoteStore | null;
@@ -58,6 +62,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
       onWarning?.(`${file} is uncalibrated: its probabilities are the sigmoid of the logit, without confidence.`);
     }
     const margin = options.abstain ? abstentionMargin(calibrator, file) : null;
+    const marks = marksFor(options.marks ?? [], model);
     const { inputs } = contract;
     const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
     return {
@@ -65,6 +70,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
       engine: new Engine(model, preparer, options),
       calibrator,
       margin,
+      marks,
       remote: ownRemote ?? (remote as RemoteStore | undefined),
       ownRemote,
       window: windowRows(inputs, batchSize, model.encoder?.most ?? 1),

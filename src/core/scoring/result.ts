@@ -1,5 +1,5 @@
 import type { Calibrated } from '../calibration/calibrator.js';
-import { type Winner, winnerOf } from '../data/rows.js';
+import { type AuxScores, type PairAuxScores, type Winner, winnerOf } from '../data/rows.js';
 import { sigmoid } from '../stats/logistic.js';
 
 interface ScoreBase {
@@ -8,6 +8,8 @@ interface ScoreBase {
   /** sha256 of the model file. */
   readonly model: string;
   readonly task?: string;
+  /** The marks that hold of the item, or of an item of the pair; absent where none does, or none was asked for. */
+  readonly marks?: readonly string[];
   /** Present where the end of a text was left out. */
   readonly truncated?: true;
 }
@@ -23,6 +25,8 @@ export interface PairScore extends ScoreBase {
   /** Standard deviations that the model itself gives the logits of both sides; they change no other figure. */
   readonly left_sigma?: number;
   readonly right_sigma?: number;
+  /** What the auxiliary heads say of both items; absent for a model without them. */
+  readonly aux?: PairAuxScores;
 }
 
 /**
@@ -41,23 +45,31 @@ export interface ItemScore extends ScoreBase {
   /** Mean and standard deviation of a model that gives both: `mu` is the logit. */
   readonly mu?: number;
   readonly sigma?: number;
+  /** What the auxiliary heads say of it; absent for a model without them. */
+  readonly aux?: AuxScores;
 }
 
 export type Score = PairScore | ItemScore;
 
 /** What both kinds of score take over from their surroundings. */
-export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'truncated'>;
+export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'marks' | 'truncated'>;
 
 /**
- * @param comparison - the pair logit, the spread of both sides where the model gives it, and the size under which it decides nothing
+ * @param comparison - the pair logit, the spread and the auxiliary scores of both sides where the model gives them, and the size under which it decides nothing
  * @param calibrated - null where there is no calibrator: the probability is then the sigmoid of the logit
  */
 export function pairScore(
   {
     logit,
     sigmas,
+    aux,
     margin = null,
-  }: { readonly logit: number; readonly sigmas?: readonly [number, number]; readonly margin?: number | null },
+  }: {
+    readonly logit: number;
+    readonly sigmas?: readonly [number, number];
+    readonly aux?: PairAuxScores;
+    readonly margin?: number | null;
+  },
   calibrated: Calibrated | null,
   facts: ScoreFacts,
 ): PairScore {
@@ -69,6 +81,7 @@ export function pairScore(
     logit,
     calibrated: calibrated !== null,
     ...(sigmas ? { left_sigma: sigmas[0], right_sigma: sigmas[1] } : {}),
+    ...(aux ? { aux } : {}),
     ...facts,
   };
 }

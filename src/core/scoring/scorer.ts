@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Auxiliary, AuxScores } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { ContractInput } from '../onnx/manifest.js';
@@ -9,6 +10,7 @@ import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/res
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
 import type { Encoded, Engine, TensorInterface, Work } from './engine.js';
 import { inOrder } from './in-order.js';
+import { type Mark, marksOf } from './marks.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
@@ -44,6 +46,8 @@ export interface ScorerOptions {
   readonly calibrator?: string;
   /** Answers `undecided` for pairs under the margin that the calibrator was fitted to keep a risk by. */
   readonly abstain?: boolean;
+  /** Conditions on what auxiliary heads say, as `toxicity>0.5`: results have those that hold as `marks`. */
+  readonly marks?: readonly string[];
   /** What the inputs of a model without manifest mean: the content of a contract file. */
   readonly contract?: ContractFile;
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own; null refuses them all. */
@@ -99,6 +103,7 @@ export class HPSv3Scorer {
   private readonly engine: Engine;
   private readonly calibrator: ScoringCalibrator | null;
   private readonly margin: number | null;
+  private readonly marks: readonly Mark[];
   private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>;
   private readonly ownRemote: RemoteStore | null;
   private toldOfFileName = false;
@@ -116,6 +121,7 @@ export class HPSv3Scorer {
     this.engine = parts.engine;
     this.calibrator = parts.calibrator;
     this.margin = parts.margin;
+    this.marks = parts.marks;
     this.places = { mediaRoot, remote: parts.remote };
     this.ownRemote = parts.ownRemote;
     this.window = parts.window;
@@ -125,7 +131,7 @@ export class HPSv3Scorer {
   /**
    * @throws HpsError FILE_NOT_FOUND, ONNX_CORRUPT, ONNX_UNSAFE or ONNX_UNSUPPORTED for the model; BACKEND_UNAVAILABLE for a
    *   device that is not there; CONFIG_INVALID for a contract; MODELS_INCOMPARABLE for a calibrator of another decision; USAGE for
-   *   `abstain` without a calibrator that says when
+   *   `abstain` without a calibrator that says when, and for marks of heads that the model lacks
    */
   static async load(path: string, options: ScorerOptions = {}): Promise<HPSv3Scorer> {
     const { batchSize = 1 } = options;
@@ -154,6 +160,16 @@ export class HPSv3Scorer {
   /** Whether pairs under the calibrator's margin are left undecided. */
   get abstains(): boolean {
     return this.margin !== null;
+  }
+
+  /** The auxiliary heads that its results have scores of. */
+  get auxiliary(): readonly Auxiliary[] {
+    return this.model.auxiliary;
+  }
+
+  /** The conditions that results are marked by. */
+  get markedBy(): readonly string[] {
+    return this.marks.map(({ text }) => text);
   }
 
   /** What decides the digits of its scores beside the model and the samples. */
@@ -189,7 +205,8 @@ export class HPSv3Scorer {
     const sides = [await this.encode(left, sample), await rightEncoded] as const;
     const compared = await this.engine.compare(sides[0], sides[1]);
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
-    return pairScore({ ...compared, margin: this.margin }, calibrated, this.facts(sides, sample));
+    const items = compared.aux ? [compared.aux.left, compared.aux.right] : [];
+    return pairScore({ ...compared, margin: this.margin }, calibrated, this.facts(sides, items, sample));
   }
 
   /**
@@ -198,11 +215,12 @@ export class HPSv3Scorer {
    */
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
     const encoded = await this.encode(item, options);
-    const { logit, utility: score, sigma, ...own } = await this.engine.utility(encoded);
+    const { logit, utility: score, sigma, aux, ...own } = await this.engine.utility(encoded);
     const applied = this.calibrator?.apply('absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
-    return { score, logit, ...calibrated, ...spread, ...this.facts([encoded], options) };
+    const items = aux ? [aux] : [];
+    return { score, logit, ...calibrated, ...spread, ...(aux && { aux }), ...this.facts([encoded], items, options) };
   }
 
   /**
@@ -296,10 +314,12 @@ export class HPSv3Scorer {
     this.onWarning?.(`"${text}" is the name of a file, and is scored as a text: the model reads no files.`);
   }
 
-  private facts(encoded: readonly Encoded[], { task }: RowGroups): ScoreFacts {
+  private facts(encoded: readonly Encoded[], aux: readonly AuxScores[], { task }: RowGroups): ScoreFacts {
+    const marks = marksOf(this.marks, aux);
     return {
       model: this.model.sha256,
       ...(task === undefined ? {} : { task }),
+      ...(marks.length > 0 ? { marks } : {}),
       ...(encoded.some(({ truncated }) => truncated) ? { truncated: true as const } : {}),
     };
   }

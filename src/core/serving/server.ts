@@ -116,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
     if (shadow) {
       const second = await Generation.load(
         { name: 'shadow', file: shadow.file },
-        { ...settings, workers: 1, abstain: false },
+        { ...settings, workers: 1, abstain: false, marks: [] },
         told,
       );
       const judge = new Shadow(second, shadow.share, metrics, log);

@@ -8,7 +8,6 @@ import { refuseEmpty } from '../../data/row-counts.js';
 import { givenStreams, STANDARD_STREAM, type StandardStreams } from '../../data/row-files.js';
 import type { ScoreRow } from '../../data/rows.js';
 import type { Shard } from '../../data/shard.js';
-import { createScoreWriter } from '../../data/write-scores.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
@@ -24,7 +23,14 @@ import { type Extent, type GivenRows, givenRows, withGivenRows } from './given-r
 import type { InputProgress, InputRow } from './input-rows.js';
 import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
 import { loadScorers } from './load-scorers.js';
-import { formatManifest, MANIFEST_SUFFIX, type ScoresManifest, settingsOf } from './manifest.js';
+import {
+  formatManifest,
+  MANIFEST_SUFFIX,
+  type ScoreSettings,
+  type ScoresManifest,
+  scoreWriterFor,
+  settingsOf,
+} from './manifest.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 import { withProfile } from './with-profile.js';
 
@@ -84,6 +90,8 @@ export interface BatchReport {
   readonly resumed: number;
   /** Rows whose context no model input reads. */
   readonly contextIgnored: number;
+  /** Scored rows that each mark holds of, and that any does; absent without `marks`. */
+  readonly marked?: { readonly rows: number; readonly by: Readonly<Record<string, number>> };
   readonly shard: Shard | null;
   readonly models: readonly { readonly file: string; readonly sha256: string; readonly modality: string }[];
   readonly runtime: RuntimeInfo;
@@ -202,6 +210,8 @@ class BatchRun {
   scored = 0;
   private resumed = 0;
   private contextIgnored = 0;
+  private markedRows = 0;
+  private readonly marked = new Map<string, number>();
   private extent: Extent = { bytes: null, rows: null };
 
   constructor(
@@ -212,12 +222,18 @@ class BatchRun {
     private readonly remote: string | null,
     /** Of what concerns more than one row. */
     private readonly onWarning: (warning: string) => void,
-  ) {}
+  ) {
+    for (const mark of scorers[0].markedBy) this.marked.set(mark, 0);
+  }
 
   get figures() {
     const { rows, failed, resumed, contextIgnored } = this;
     const byCode = [...this.failedByCode].sort(([a], [b]) => (a < b ? -1 : 1));
-    return { rows, failed, failedByCode: Object.fromEntries(byCode), resumed, contextIgnored };
+    const marked = { rows: this.markedRows, by: Object.fromEntries(this.marked) };
+    return {
+      ...{ rows, failed, failedByCode: Object.fromEntries(byCode), resumed, contextIgnored },
+      ...(this.marked.size > 0 ? { marked } : {}),
+    };
   }
 
   /** All that decides the output. */
@@ -233,6 +249,7 @@ class BatchRun {
       contract: contract ? JSON.stringify(contract.value) : null,
       batchSize,
       ...(this.options.abstain ? { abstain: 'margin' } : {}),
+      ...(this.marked.size > 0 ? { marks: [...this.marked.keys()].join(' ') } : {}),
       shard: shard ? `${shard.index}/${shard.count}` : null,
       format: outputFormat(out, to),
       files: models.length,
@@ -242,11 +259,15 @@ class BatchRun {
     };
   }
 
+  get settings(): ScoreSettings {
+    return settingsOf(this.scorers, this.options);
+  }
+
   /** What stands beside the output, whose hash and format are given. */
   manifestOf(written: Pick<ScoresManifest, 'sha256' | 'format'>): string {
-    const { rows, failed, scorers, options } = this;
-    const { shard = null } = options;
-    return formatManifest({ ...written, rows: rows - failed, failed, shard, settings: settingsOf(scorers, options) });
+    const { rows, failed, settings } = this;
+    const { shard = null } = this.options;
+    return formatManifest({ ...written, rows: rows - failed, failed, shard, settings });
   }
 
   /** Scores the rows that `select` leaves of all, and gives them to `take` in order. */
@@ -321,6 +342,7 @@ class BatchRun {
         if (row.row?.id !== next.value.id) throw changedInput(this.given.name, row.line);
         this.rows++;
         this.resumed++;
+        this.countMarks(next.value);
         next = await scored.next();
       }
     }
@@ -328,14 +350,22 @@ class BatchRun {
   }
 
   /** Counts a finished run as this one's, nothing being left to do. */
-  takeOver({ rows, failed }: Pick<ScoresManifest, 'rows' | 'failed'>): void {
+  async takeOver(finished: FinishedRun): Promise<void> {
+    const { rows, failed } = finished.manifest;
     this.rows = rows + failed;
     this.failed = failed;
     this.resumed = this.rows;
+    if (this.marked.size > 0) for await (const score of finished.scores()) this.countMarks(score);
   }
 
-  private count({ error }: JournalEntry): void {
+  private countMarks({ marks = [] }: Pick<ScoreRow, 'marks'>): void {
+    if (marks.length > 0) this.markedRows++;
+    for (const mark of marks) this.marked.set(mark, (this.marked.get(mark) ?? 0) + 1);
+  }
+
+  private count({ score, error }: JournalEntry): void {
     this.rows++;
+    if (score) this.countMarks(score);
     if (!error) return;
     this.failed++;
     this.failedByCode.set(error.code, (this.failedByCode.get(error.code) ?? 0) + 1);
@@ -370,7 +400,7 @@ async function writtenBy(
   if (!outputs) return toStream(run, format);
   if (!finished) return toFile(run, outputs, format);
   if (run.options.retryErrors) return retry(run, outputs, format, finished);
-  run.takeOver(finished.manifest);
+  await run.takeOver(finished);
   return finished.files;
 }
 
@@ -384,7 +414,7 @@ async function retry(run: BatchRun, outputs: Outputs, format: DataFormat, finish
     (rows) => run.withoutScored(rows, finished.scores()),
   );
   const sink = await outputs.scores.create();
-  const writer = createScoreWriter(sink, format);
+  const writer = scoreWriterFor(run.settings, sink, format);
   const gained = tried.flatMap(({ score }) => (score ? [score] : []))[Symbol.iterator]();
   let next = gained.next();
   for await (const score of finished.scores()) {
@@ -424,7 +454,7 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
     return { out: null, sha256: null, errors, manifest: null };
   }
   const sink = await outputs.scores.create();
-  const writer = createScoreWriter(sink, format);
+  const writer = scoreWriterFor(run.settings, sink, format);
   for await (const { score } of readJournal(path)) if (score) await writer.write(withoutRuntime(score));
   await writer.finish();
   const { name, sha256 } = await sink.finish();
@@ -452,7 +482,7 @@ async function writeErrors(
 /** Without a file there is nothing to go on with: results go out as they come. */
 async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
   const { errors, force, streams } = run.options;
-  const writer = createScoreWriter(givenStreams(streams).stdout, format);
+  const writer = scoreWriterFor(run.settings, givenStreams(streams).stdout, format);
   const score = async (onError: (error: ErrorRecord) => Promise<void>): Promise<void> => {
     await run.score(async ({ score, error }) => {
       if (score) await writer.write(withoutRuntime(score));

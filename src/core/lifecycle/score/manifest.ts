@@ -2,6 +2,10 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import * as z from 'zod';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
+import type { DataFormat } from '../../data/formats.js';
+import { AUXILIARY, type ScoreRow } from '../../data/rows.js';
+import type { RowSink, RowWriter } from '../../data/write-rows.js';
+import { createScoreWriter, modelColumns } from '../../data/write-scores.js';
 import { type DocumentOf, defineDocument, formatDocument, readDocument } from '../../documents/define.js';
 import { count, positive, sha256 } from '../../documents/parts.js';
 import { HpsError } from '../../errors.js';
@@ -26,11 +30,13 @@ const settingsSchema = z.strictObject({
       modality: z.string().nullable(),
       preprocessing: sha256.nullable().describe('Of how media become inputs'),
       runtime: runtimeSchema,
+      auxiliary: z.array(z.enum(AUXILIARY)).optional().describe('@2. Heads whose scores stand in the rows'),
     }),
   ),
   calibrator: sha256.nullable().describe('Of the calibrator file; null where the models carry their own, or none'),
   contract: sha256.nullable().describe('Of what the contract of a model without manifest says, as JSON'),
   batchSize: positive.nullable(),
+  marks: z.array(z.string()).optional().describe('@2. Conditions on auxiliary scores that rows are marked by'),
   abstain: z.literal(true).optional().describe('@2. Where pairs under the margin of the calibrator are undecided'),
 });
 
@@ -66,21 +72,36 @@ export function settingsOf(
 ): ScoreSettings {
   return {
     tool: TOOL,
-    models: scorers.map(({ sha256: model, modality, preprocessingSha256, runtime }) => ({
+    models: scorers.map(({ sha256: model, modality, preprocessingSha256, runtime, auxiliary }) => ({
       sha256: model,
       modality,
       preprocessing: preprocessingSha256,
       runtime,
+      ...(auxiliary.length > 0 && { auxiliary: [...auxiliary] }),
     })),
     calibrator: scorers[0].calibratorSha256,
     contract: contract ? sha256Hex(Buffer.from(JSON.stringify(contract.value))) : null,
     batchSize,
+    ...(scorers[0].markedBy.length > 0 && { marks: [...scorers[0].markedBy] }),
     ...(scorers.some(({ abstains }) => abstains) && { abstain: true as const }),
   };
 }
 
 export const formatManifest = (manifest: Omit<ScoresManifest, 'schema'>): string =>
-  formatDocument({ schema: manifest.settings.abstain ? scoresDocument.id : 'hpsv3/scores@1', ...manifest });
+  formatDocument({ schema: isNewer(manifest.settings) ? scoresDocument.id : 'hpsv3/scores@1', ...manifest });
+
+const isNewer = ({ abstain, marks, models }: ScoreSettings): boolean =>
+  abstain !== undefined || marks !== undefined || models.some(({ auxiliary }) => auxiliary);
+
+/** A writer of the scores that such models give. */
+export function scoreWriterFor(
+  { models, marks }: ScoreSettings,
+  sink: RowSink,
+  format: DataFormat,
+): RowWriter<ScoreRow> {
+  const heads = AUXILIARY.filter((head) => models.some(({ auxiliary }) => auxiliary?.includes(head)));
+  return createScoreWriter(sink, format, modelColumns(heads, marks !== undefined));
+}
 
 /**
  * The manifest beside a file of scores, once it is known to be of that file; null where there is none.

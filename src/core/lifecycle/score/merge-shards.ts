@@ -10,13 +10,12 @@ import { readScoreRows } from '../../data/read-rows.js';
 import { outputFormat, recogniseRows } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import type { ScoreRow } from '../../data/rows.js';
-import { createScoreWriter } from '../../data/write-scores.js';
 import { filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { choiceOf } from '../../scoring/row-sample.js';
 import { readInputRows } from './input-rows.js';
-import { formatManifest, MANIFEST_SUFFIX, runtimeSchema } from './manifest.js';
+import { formatManifest, MANIFEST_SUFFIX, runtimeSchema, scoreWriterFor } from './manifest.js';
 import { type ErrorRecord, formatErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';
 import { SharedSettings } from './shared-settings.js';
 
@@ -68,7 +67,7 @@ export async function mergeShards(given: MergeOptions): Promise<MergeReport> {
     const failures = await StagedOutput.open(errors, { force, inputs });
     try {
       const sink = await scores.create();
-      const writer = createScoreWriter(sink, format);
+      const writer = scoreWriterFor(settings.agreed, sink, format);
       const errorSink = await failures.create();
       let rows = 0;
       let failed = 0;

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Auxiliary } from '../../data/rows.js';
 import { partsOf } from '../../modality.js';
 import type { ValueInfo } from '../../runtime/session.js';
 import { concatRows, type TensorValue, takeRows } from '../../runtime/value.js';
@@ -149,7 +150,7 @@ function metadata({ model, isRaw, name }: Target): object {
   const { scorer } = model;
   const { inputs, outputs } = isRaw
     ? rawTensors(scorer.tensors)
-    : { inputs: mediaInputs(scorer.modality), outputs: OUTPUTS };
+    : { inputs: mediaInputs(scorer.modality), outputs: outputsOf(scorer) };
   return { name, versions: [scorer.sha256], platform: 'hpsv3', inputs, outputs, sha256: scorer.sha256 };
 }
 
@@ -167,7 +168,14 @@ const rawTensors = ({ inputs, outputs }: { inputs: readonly ValueInfo[]; outputs
 const mediaInputs = (modality: Generation['scorer']['modality']) =>
   partsOf(modality).flatMap((part) => [part, `left_${part}`, `right_${part}`].map((name) => described(name, 'BYTES')));
 
-const OUTPUTS = [described('score', 'FP32'), described('logit', 'FP32'), described('winner', 'BYTES')];
+/** Of a model with auxiliary heads their scores, too: of items under the head's name, of pairs for each side. */
+const outputsOf = ({ auxiliary }: Generation['scorer']) => [
+  ...['score', 'logit'].map((name) => described(name, 'FP32')),
+  described('winner', 'BYTES'),
+  ...[...auxiliary, ...sidesOf(auxiliary)].map((name) => described(name, 'FP32')),
+];
+
+const sidesOf = (names: readonly string[]): string[] => names.flatMap((name) => [`left_${name}`, `right_${name}`]);
 
 async function infer(call: Call): Promise<Answer> {
   const target = targetOf(call);
@@ -222,7 +230,22 @@ async function scoreOutputs(
     { name: 'score', datatype: 'FP32', shape: [rows], data: scores.map(({ score }) => score) },
     { name: 'logit', datatype: 'FP32', shape: [rows], data: scores.map(({ logit }) => logit) },
     { name: 'winner', datatype: 'BYTES', shape: [rows], data: scores.map(winnerOf) },
+    ...auxOutputs(model.scorer.auxiliary, scores),
   ];
+}
+
+/** All rows of a request are of one kind: items, or pairs. */
+function auxOutputs(heads: readonly Auxiliary[], scores: readonly Score[]): OutputTensor[] {
+  return heads.flatMap((head) => {
+    const values = scores.map(({ aux = {} }) =>
+      'left' in aux
+        ? { [`left_${head}`]: aux.left[head]!, [`right_${head}`]: aux.right[head]! }
+        : { [head]: aux[head]! },
+    );
+    return Object.keys(values[0]).map((name): OutputTensor => {
+      return { name, datatype: 'FP32', shape: [scores.length], data: values.map((value) => value[name]) };
+    });
+  });
 }
 
 const winnerOf = (score: Score): string => ('winner' in score ? score.winner : '');

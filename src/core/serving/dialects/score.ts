@@ -7,7 +7,7 @@ import { forEachLine, readLineBlocks } from '../../data/lines.js';
 import { parseDataRow } from '../../data/parse-row.js';
 import { idOf, type RowFields, type RowValue } from '../../data/row-json.js';
 import { type DataRow, RowError, WINNERS } from '../../data/rows.js';
-import { absoluteRowSchema, pairRowSchema } from '../../data/schema.js';
+import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../../data/schema.js';
 import { inOrder } from '../../scoring/in-order.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
@@ -30,6 +30,8 @@ const scoreSchema = z
     confidence: z.number().nullable().optional(),
     logit: z.number(),
     calibrated: z.union([z.boolean(), z.number()]),
+    aux: scoreRowSchema.shape.aux,
+    marks: z.array(z.string()).optional().describe('Marks of the server that hold'),
     model: z.string().describe('sha256 of the model file'),
     request_id: z.string(),
   })

@@ -1,5 +1,6 @@
 import { Emitter } from '../../autodiff/emitter.js';
 import type { BoundGraph, Operand } from '../../autodiff/types.js';
+import { AUXILIARY, type Auxiliary } from '../../data/rows.js';
 import { intAttribute, type NodeProto } from '../../onnx/model.js';
 
 /** How much each loss counts; one of weight 0 is left out of the graph. */
@@ -50,9 +51,6 @@ export const TARGETS = {
   scoreWeight: 'score_weight',
   class: (name: string): string => `${name}_target`,
 } as const;
-
-export const AUXILIARY = ['quality', 'fluency', 'toxicity'] as const;
-export type Auxiliary = (typeof AUXILIARY)[number];
 
 /** Appends the losses to a forward pass over P pairs. */
 export function addLosses(bound: BoundGraph, request: LossRequest): LossGraph {

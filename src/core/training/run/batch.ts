@@ -1,9 +1,10 @@
 import { Random } from '../../bytes/random.js';
+import { AUXILIARY, type Auxiliary } from '../../data/rows.js';
 import type { ContractInput } from '../../onnx/manifest.js';
 import { isTextual } from '../../onnx/manifest-names.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { BRANCHES, MASK, MIXING } from '../graph/loss-model.js';
-import { AUXILIARY, type Auxiliary, TARGETS } from '../graph/losses.js';
+import { TARGETS } from '../graph/losses.js';
 import { dropRates } from '../graph/residual.js';
 import type { TrainingConfig } from './config.js';
 import { StratifiedCycle } from './cycle.js';

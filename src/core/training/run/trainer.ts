@@ -1,4 +1,5 @@
 import type { BoundGraph } from '../../autodiff/types.js';
+import { AUXILIARY, type Auxiliary } from '../../data/rows.js';
 import { HpsError } from '../../errors.js';
 import type { Modality } from '../../onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
@@ -7,7 +8,7 @@ import { openResidentSession } from '../engines/resident.js';
 import type { ForwardModel } from '../graph/forward.js';
 import { LOSS_SCALE, LossScale, type LossScaleState } from '../graph/half-precision.js';
 import { buildLossModel, embeddingWidth } from '../graph/loss-model.js';
-import { AUXILIARY, type Auxiliary, type LossWeights } from '../graph/losses.js';
+import type { LossWeights } from '../graph/losses.js';
 import { residualBranches } from '../graph/residual.js';
 import { type LossSums, sumAlong } from '../ranks/chain.js';
 import type { RankGroup } from '../ranks/group.js';
