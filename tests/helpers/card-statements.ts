@@ -121,7 +121,7 @@ const weights: Rule = ({ facts: { model, quantization }, rows }) => {
 
 /** Who judged is told in the data set's own words; nobody is called human by us. */
 const raters: Rule = ({ facts, markdown }) => {
-  const own = JSON.stringify([facts.text, facts.datasets, facts.name]);
+  const own = JSON.stringify([facts.text, facts.datasets, facts.name, facts.examples]);
   // What is not stated is of people whom a model may harm, not of raters.
   const body = markdown.slice(markdown.indexOf('\n# ')).replace(/^> \*\*Not stated:.*$/gm, '');
   return [

@@ -26,7 +26,10 @@ interface Smoother {
   readonly last: number;
 }
 
-function smootherOf(sigma: number): Smoother {
+/** One a bandwidth, at most `BANDWIDTHS`: they hang on nothing else, and every statistic of a report asks for the same few. */
+const SMOOTHERS = new Map<number, Smoother & { readonly density: Float64Array }>();
+
+function smootherOf(sigma: number): Smoother & { readonly density: Float64Array } {
   const gridPoints = Math.floor(Math.max(GRID_INTERVALS, Math.round(20 / sigma)) / 2) + 1;
   const kernel = new Float64Array(gridPoints);
   for (let i = 0; i < gridPoints; i++) {
@@ -36,7 +39,9 @@ function smootherOf(sigma: number): Smoother {
   const half = Math.floor(gridPoints / 2);
   const reach = Math.ceil(KERNEL_REACH * sigma * (gridPoints - 1));
   const [first, last] = [Math.max(0, half - reach), Math.min(gridPoints - 1, half + reach)];
-  return { gridPoints, meshPoints: Math.max(Math.round(10 / sigma), MESH_POINTS), kernel, first, last };
+  const meshPoints = Math.max(Math.round(10 / sigma), MESH_POINTS);
+  const smoother = { gridPoints, meshPoints, kernel, first, last };
+  return { ...smoother, density: densityOfVote(smoother) };
 }
 
 /** Row weights on a regular grid of [0, 1], each split between its two neighbours. */
@@ -65,21 +70,45 @@ function reflect(grid: Float64Array): Float64Array {
 const meshPosition = (k: number, { meshPoints, gridPoints }: Smoother): number =>
   (k / (meshPoints - 1)) * (gridPoints - 1);
 
-/** Sum of the absolute smoothed grid over `meshPoints` regular points, between grid points by linear interpolation. */
-function absoluteSum(grid: Float64Array, smoother: Smoother): number {
-  const { gridPoints, meshPoints } = smoother;
+/** What is not 0 in a reflected grid: most of it is, where rows are few or share their probabilities. */
+interface Sparse {
+  readonly points: Int32Array;
+  readonly values: Float64Array;
+}
+
+function sparse(grid: Float64Array): Sparse {
   const extended = reflect(grid);
+  const points = new Int32Array(extended.length);
+  let count = 0;
+  for (let i = 0; i < extended.length; i++) if (extended[i] !== 0) points[count++] = i;
+  const held = points.subarray(0, count);
+  return { points: held, values: Float64Array.from(held, (point) => extended[point]) };
+}
+
+/** Sum of the absolute smoothed grid over `meshPoints` regular points, between grid points by linear interpolation. */
+function absoluteSum(extended: Sparse, smoother: Smoother): number {
+  const { gridPoints, meshPoints, first, last } = smoother;
+  const { points } = extended;
   const offset = Math.floor(gridPoints / 2) + gridPoints - 1;
   let sum = 0;
   let index = -2;
   let left = 0;
   let right = 0;
+  // What the kernel reaches: both ends move on with its centre.
+  let from = 0;
+  let to = 0;
+  const smoothed = (at: number): number => {
+    const centre = at + offset;
+    while (from < points.length && points[from] < centre - last) from++;
+    while (to < points.length && points[to] <= centre - first) to++;
+    return convolveAt(extended, centre, from, to, smoother);
+  };
   for (let k = 0; k < meshPoints; k++) {
     const position = meshPosition(k, smoother);
     const at = Math.min(Math.trunc(position), gridPoints - 2);
     if (at !== index) {
-      left = at === index + 1 ? right : convolveAt(extended, at + offset, smoother);
-      right = convolveAt(extended, at + 1 + offset, smoother);
+      left = at === index + 1 ? right : smoothed(at);
+      right = smoothed(at + 1);
       index = at;
     }
     sum += Math.abs(left * (1 - (position - at)) + right * (position - at));
@@ -110,20 +139,26 @@ function densityOfVote(smoother: Smoother): Float64Array {
   });
 }
 
-/** Sum of kernel[i] values[centre - i] over i from `first` to `last`; four sums at a time, since one waits for each addition. */
-function convolveAt(values: Float64Array, centre: number, { kernel, first, last }: Smoother): number {
+/** Sum of kernel[centre - point] value over points `from` to `to`; four sums at a time, since one waits for each addition. */
+function convolveAt(
+  { points, values }: Sparse,
+  centre: number,
+  from: number,
+  to: number,
+  { kernel }: Smoother,
+): number {
   let a = 0;
   let b = 0;
   let c = 0;
   let d = 0;
-  let i = first;
-  for (; i + 3 <= last; i += 4) {
-    a += kernel[i] * values[centre - i];
-    b += kernel[i + 1] * values[centre - i - 1];
-    c += kernel[i + 2] * values[centre - i - 2];
-    d += kernel[i + 3] * values[centre - i - 3];
+  let i = from;
+  for (; i + 3 < to; i += 4) {
+    a += kernel[centre - points[i]] * values[i];
+    b += kernel[centre - points[i + 1]] * values[i + 1];
+    c += kernel[centre - points[i + 2]] * values[i + 2];
+    d += kernel[centre - points[i + 3]] * values[i + 3];
   }
-  for (; i <= last; i++) a += kernel[i] * values[centre - i];
+  for (; i < to; i++) a += kernel[centre - points[i]] * values[i];
   return a + b + c + d;
 }
 
@@ -141,18 +176,14 @@ export function prepareSmoothEce(probabilities: Float64Array, outcomes: Outcomes
   const { positive, negative } = outcomes;
   const votes = new Float64Array(probabilities.length);
   const residuals = new Float64Array(probabilities.length);
-  const smoothers = new Map<number, Smoother & { readonly density: Float64Array }>();
-  const grids = new Map<number, { readonly votes: Float64Array; readonly residuals: Float64Array }>();
+  const grids = new Map<number, { readonly votes: Float64Array; readonly residuals: Sparse }>();
 
   const errorAt = (sigma: number): number => {
-    const smoother = getOrMake(smoothers, sigma, () => {
-      const made = smootherOf(sigma);
-      return { ...made, density: densityOfVote(made) };
-    });
+    const smoother = getOrMake(SMOOTHERS, sigma, () => smootherOf(sigma));
     const { gridPoints, meshPoints, density } = smoother;
     const grid = getOrMake(grids, gridPoints, () => ({
       votes: toGrid(probabilities, votes, gridPoints),
-      residuals: toGrid(probabilities, residuals, gridPoints),
+      residuals: sparse(toGrid(probabilities, residuals, gridPoints)),
     }));
     let total = meshPoints * DENSITY_FLOOR;
     for (let i = 0; i < gridPoints; i++) total += grid.votes[i] * density[i];
