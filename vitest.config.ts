@@ -17,6 +17,7 @@ const NOT_UNIT = new Set([
   'core/card/charts.test.ts',
   'core/onnx/read.test.ts',
   'scripts/damage.test.ts',
+  'scripts/gpu-check.test.ts',
   'core/onnx/onnx-proto.test.ts',
 ]);
 
@@ -45,7 +46,7 @@ export const shared = {
     // A core each on the smallest machine.
     maxWorkers: 2,
     // Commands run in the process of their test, from what was built: loaded as Node loads it, and what they print is caught there.
-    server: { deps: { external: [/\/dist\//] } },
+    server: { deps: { external: [new RegExp(`${root.replaceAll(/[^\w/]/g, '\\$&')}dist/`)] } },
     disableConsoleIntercept: true,
   },
 };

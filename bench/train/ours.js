@@ -1,7 +1,8 @@
-// Training steps of our engine: node ours.js CHECKPOINT MODALITY PAIRS STEPS THREADS. Prints {seconds, loss}: the median of a step, the last loss.
+// Training steps of our engine: node ours.js CHECKPOINT MODALITY PAIRS STEPS THREADS [DEVICE]. Prints {seconds, losses}: the median of a step, the loss of each.
 import { chooseArchitecture } from '../../dist/core/architectures/registry.js';
 import { Random } from '../../dist/core/bytes/random.js';
 import { openCheckpoint } from '../../dist/core/checkpoint/open.js';
+import { parseDevice } from '../../dist/core/runtime/device.js';
 import { onnxruntimeEngine } from '../../dist/core/training/engines/onnxruntime.js';
 import { buildForward } from '../../dist/core/training/graph/forward.js';
 import { trainingConfigSchema } from '../../dist/core/training/run/config.js';
@@ -11,6 +12,7 @@ import { median } from '../measure.js';
 
 const [path, modality] = process.argv.slice(2);
 const [pairs, steps, threads] = process.argv.slice(4).map(Number);
+const device = parseDevice(process.argv[7] ?? 'cpu');
 const WARMUP = 2;
 const TOKENS = 64;
 
@@ -60,7 +62,7 @@ const examples = Array.from({ length: pairs }, (_, i) => ({
 }));
 const trainer = new Trainer({
   engine: onnxruntimeEngine,
-  device: { kind: 'cpu' },
+  device,
   threads,
   config,
   seed: 0,
@@ -71,11 +73,12 @@ const trainer = new Trainer({
   maskToken: null,
 });
 const times = [];
-let loss = 0;
+const losses = [];
 for (let step = -WARMUP; step < steps; step++) {
   const started = performance.now();
-  loss = (await trainer.runSteps(1))[0].losses.get('loss');
+  const [report] = await trainer.runSteps(1);
+  losses.push(report.losses.get('loss'));
   if (step >= 0) times.push((performance.now() - started) / 1000);
 }
-console.log(JSON.stringify({ seconds: median(times), loss }));
+console.log(JSON.stringify({ seconds: median(times), losses }));
 process.exit(0);

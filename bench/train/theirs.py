@@ -1,4 +1,4 @@
-"""The same training step in PyTorch: theirs.py REFERENCE_FOLDER CHECKPOINT CONFIG.json MODALITY PAIRS STEPS THREADS
+"""The same training step in PyTorch: theirs.py REFERENCE_FOLDER CHECKPOINT CONFIG.json MODALITY PAIRS STEPS THREADS [DEVICE]
 
 The reference model in evaluation mode (batch norms keep their statistics, as ours do), the same losses, clipping and AdamW.
 Prints {seconds, loss}: the median of a step, the last loss."""
@@ -11,7 +11,8 @@ import torch
 from torch.nn.functional import softplus
 
 folder, checkpoint, config_path, modality = sys.argv[1:5]
-pairs, steps, threads = map(int, sys.argv[5:])
+pairs, steps, threads = map(int, sys.argv[5:8])
+device = sys.argv[8] if len(sys.argv) > 8 else "cpu"
 sys.path.insert(0, folder)
 import hpsv3_torch as ref
 
@@ -25,11 +26,13 @@ model = ref.HPSv3(config).eval()
 from safetensors.torch import load_file
 
 model.load_state_dict(load_file(checkpoint))
+model.to(device)
 if modality == "text":
     ids = torch.randint(5, 500, (2 * pairs, TOKENS))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 else:
     inputs = {"pixel_values": torch.randn(2 * pairs, 3, config.image_size, config.image_size)}
+inputs = {name: value.to(device) for name, value in inputs.items()}
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01)
 
 

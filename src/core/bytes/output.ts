@@ -43,9 +43,9 @@ export class StagedOutput {
       const parent = folderOf(path);
       const staging = stagingName(name);
       const folder = join(parent, staging);
-      await fileSystem.mkdir(folder);
-      registerStaging(folder);
+      registerStaging(folder); // before it is there: another output of this process may sweep the parent at any moment
       try {
+        await fileSystem.mkdir(folder);
         refuseSecondWriter(name, sweepStaging(parent, name, staging));
         checkTarget(join(parent, name), options); // after the sweep, which may put a file back
       } catch (error) {

@@ -291,6 +291,15 @@ describe('paths that cannot be written', () => {
 });
 
 describe('several processes', () => {
+  it('lets one process begin many files of a folder at once', async () => {
+    const folder = temporaryFolder();
+    const names = Array.from({ length: 20 }, (_, i) => `f${i}`);
+    await Promise.all(
+      names.map((name) => withAtomicOutput(join(folder, name), {}, (output) => output.writeFile(name, name))),
+    );
+    expect(readdirSync(folder).sort()).toEqual(names.sort());
+  });
+
   it('refuses a second writer of the same file, not of another', async () => {
     const folder = temporaryFolder();
     const first = await StagedOutput.open(join(folder, 'f'));
