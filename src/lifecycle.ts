@@ -321,6 +321,7 @@ export type { Disagreement } from './core/ensemble/fit.js';
 export type { MergedModel } from './core/ensemble/merge.js';
 export type { Coverage as EnsembleCoverage, MemberCoverage } from './core/ensemble/rows.js';
 export type { ErrorCode, HpsError, HpsErrorOptions } from './core/errors.js';
+export type { AuxReport, HeadReport } from './core/evaluation/auxiliary.js';
 export type { BaselineReport, MetricComparison } from './core/evaluation/baseline.js';
 export type { Distribution, Distributions } from './core/evaluation/distributions.js';
 export type { GroupDelta } from './core/evaluation/group-deltas.js';

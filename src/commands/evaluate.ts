@@ -13,7 +13,8 @@ export default class Evaluate extends HpsCommand<EvaluateReport> {
   static override summary = 'Judge a model by human labels: overall, by group, and against a baseline, with intervals.';
   static override description =
     `Accuracy counts votes: a zero logit and a tie vote count one half. Calibration errors are of both orders of every pair.
-Intervals resample prompts, not rows. Groups of fewer than --min-group rows are shown as suppressed.`;
+Intervals resample prompts, not rows. Groups of fewer than --min-group rows are shown as suppressed.
+Where labels and scores have aux, the quality, fluency and toxicity heads of the model are judged by it, too.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels parts/test.jsonl --calibrator c.json --by groups.source,groups.models',

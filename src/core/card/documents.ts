@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
+import { AUXILIARY } from '../data/rows.js';
 import { schemaOf } from '../documents/define.js';
 import { count, interval, sha256 } from '../documents/parts.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
@@ -135,6 +136,12 @@ export const evaluationSchema = z.object({
       ),
       missing: z.array(z.string()),
     })
+    .optional(),
+  aux: z
+    .partialRecord(
+      z.enum(AUXILIARY),
+      z.object({ n: count, clusters: count, positives: z.number().optional(), metrics: figures }),
+    )
     .optional(),
   diagnosis: diagnosis.optional(),
   reliability: z.object({ before: bins.nullable(), after: bins.nullable() }),

@@ -1,4 +1,5 @@
 import { formatCount } from '../bytes/format.js';
+import type { AuxReport } from '../evaluation/auxiliary.js';
 import type { MetricComparison } from '../evaluation/baseline.js';
 import type { BestOfFigures } from '../evaluation/best-of.js';
 import type { BiasReport } from '../evaluation/diagnose.js';
@@ -115,3 +116,21 @@ export const biasRow = ({
   unclear ?? formatEstimate(bias),
   holm === null ? '-' : holm.toPrecision(2),
 ];
+
+export const HEAD_HEADERS = ['Head', 'Items', 'Figure', 'Value', '95 % interval'];
+
+/** Figures of auxiliary heads, one a row; the first of a head names it. */
+export const headRows = (aux: AuxReport): string[][] =>
+  Object.entries(aux).flatMap(([head, { n, positives, metrics }]) =>
+    Object.entries(metrics).map(([id, { value, ci }], i) => [
+      i === 0 ? head : '',
+      i === 0
+        ? `${formatCount(n)}${positives === undefined ? '' : `, ${(100 * positives).toFixed(0)} % ${POSITIVE[head]}`}`
+        : '',
+      metricOf(id).label,
+      formatFigure(value),
+      formatInterval(ci),
+    ]),
+  );
+
+const POSITIVE: Readonly<Record<string, string>> = { fluency: 'fluent', toxicity: 'toxic' };

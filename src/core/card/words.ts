@@ -144,6 +144,10 @@ export function diagnosisWords({
   return [...(claims.length > 0 ? claims : [none]), ...controlled];
 }
 
+/** What the figures of auxiliary heads are of. */
+export const HEAD_WORDS =
+  'What the heads beside the preference say, against labels of the same name: of fluency and toxicity the probability (accuracy decides at one half), of quality the number of the class on average.';
+
 /** The group that rows of the shipped probes have: what stands beside an honest item. */
 const ATTACK_GROUP = 'attack';
 

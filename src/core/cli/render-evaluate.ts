@@ -4,6 +4,8 @@ import {
   bestOfRow,
   biasRow,
   comparisonRow,
+  HEAD_HEADERS,
+  headRows,
   SUITE_HEADERS,
   suiteRows,
 } from '../card/figures.js';
@@ -39,6 +41,7 @@ export function formatEvaluate(report: EvaluateReport): string {
     ...baselineOf(report),
     ...suiteOf(report),
     ...bestOfOf(report),
+    ...headsOf(report),
     ...diagnosisOf(report),
     ...[report.out, report.outScores].flatMap((file) => (file === null ? [] : [`Written: ${printable(file)}`])),
   ].join('\n');
@@ -136,6 +139,10 @@ function bestOfOf({ bestOf }: EvaluateReport): string[] {
   if (compared.length === 0) return lines;
   const headers = ['human score', 'model', 'baseline', 'difference', '95 % interval', 'p (Holm)', 'verdict'];
   return [...lines, '', formatTable(headers, compared, { width: terminalWidth() })];
+}
+
+function headsOf({ aux }: EvaluateReport): string[] {
+  return aux ? ['', formatTable(HEAD_HEADERS, headRows(aux), { width: terminalWidth() })] : [];
 }
 
 function diagnosisOf({ diagnosis }: EvaluateReport): string[] {

@@ -13,6 +13,8 @@ import {
   formatFigure,
   formatInterval,
   formatMs,
+  HEAD_HEADERS,
+  headRows,
   metricOf,
   SUITE_HEADERS,
   suiteRows,
@@ -24,6 +26,7 @@ import {
   formatP,
   gapStands,
   gapSummary,
+  HEAD_WORDS,
   LEADING,
   percent,
   probeWords,
@@ -70,6 +73,7 @@ export function evaluationBlocks(
     ...baseline(report),
     ...suite(report),
     ...bestOf(report),
+    ...headBlocks(report),
     ...diagnosisBlocks(report),
     ...(report.groups.length === 0
       ? []
@@ -112,6 +116,15 @@ function suite({ suite: report }: Evaluation): Block[] {
       ? []
       : [note(`No row is of ${missing.join(', ')}: the whole compares with no published figure.`)]),
     ...table(`Scores of ${name}`, SUITE_HEADERS, suiteRows(report), [1, 2, 3]),
+  ];
+}
+
+function headBlocks({ aux }: Evaluation): Block[] {
+  if (!aux) return [];
+  return [
+    heading(3, 'Auxiliary heads'),
+    paragraph(HEAD_WORDS),
+    ...table('Figures of the auxiliary heads', HEAD_HEADERS, headRows(aux), [1, 3, 4]),
   ];
 }
 

@@ -25,6 +25,7 @@ import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
+import { type AuxReport, type JudgedHeads, judgeHeads } from '../../evaluation/auxiliary.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type BestOfReport, bestOfSizes, bestOfWarnings, judgeBestOf } from '../../evaluation/best-of.js';
 import { type DiagnosisReport, diagnose, diagnosisWarnings } from '../../evaluation/diagnose.js';
@@ -109,6 +110,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
   readonly bestOf?: BestOfReport;
   /** A benchmark's own figures, by its protocol. */
   readonly suite?: SuiteReport;
+  /** What the model's auxiliary heads are worth, where labels and scores have `aux`. */
+  readonly aux?: AuxReport;
   /** What the score depends on that it should not. */
   readonly diagnosis?: DiagnosisReport;
   /** What the model says against what raters said: of the raw scores, where these are predictions, and of the calibrated ones. */
@@ -206,6 +209,9 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
   if (sizes) startStage(options, 'Best of N');
   const bestOf = sizes && (await picks(options, joined, other?.joined, sizes, bootstrap));
   const suite = protocol && (await scored(options, protocol, joined, bootstrap));
+  // Only items have labels of heads, and a file of pairs without any need not be read once more.
+  const mayHaveAux = joined.kind === 'absolute' || judged.labels.otherKind > 0;
+  const aux = mayHaveAux ? await judgeHeads(options, { ...bootstrap, seed: `${seed}/aux` }) : null;
   if (options.diagnose) startStage(options, 'Diagnosis');
   const diagnosis = options.diagnose && (await diagnose(joined, { ...bootstrap, ...placesOf(options) }));
   const errors = await refused.finish();
@@ -228,6 +234,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     ...(compared ? { baseline: compared } : {}),
     ...(bestOf ? { bestOf } : {}),
     ...(suite ? { suite } : {}),
+    ...(aux && Object.keys(aux.heads).length > 0 ? { aux: aux.heads } : {}),
     ...(diagnosis ? { diagnosis } : {}),
     reliability: await reliability(joined, predictions, bootstrap),
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
@@ -250,6 +257,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
       ...(bestOf ? bestOfWarnings(bestOf) : []),
       ...(suite ? suiteWarnings(suite) : []),
       ...(diagnosis ? diagnosisWarnings(diagnosis) : []),
+      ...(aux ? unscoredWarnings(aux) : []),
       ...(fittedOnTheseLabels ? [FITTED_ON_THESE_LABELS] : []),
     ],
     out: options.out === undefined ? null : basename(options.out),
@@ -257,6 +265,11 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
   };
   return { report, joined, predictions };
 }
+
+const unscoredWarnings = ({ unscored }: JudgedHeads): string[] =>
+  Object.entries(unscored).map(
+    ([head, count]) => `${count} items have a label ${head} and no score of such a head: they judge nothing.`,
+  );
 
 async function scored(
   { labels, signal, layout, map }: Settled,
