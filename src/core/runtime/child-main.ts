@@ -7,6 +7,7 @@ import type { Device } from './device.js';
 import { received } from './exchange.js';
 import type { ModelReply, ModelRequest, Numbered } from './messages.js';
 import { loadRuntime, openSession } from './ort.js';
+import { assertOutputBytes } from './outputs.js';
 import type { Session } from './session.js';
 import { cycleOf, turnsOf } from './turns.js';
 import { floatsOf, type TensorValue } from './value.js';
@@ -47,7 +48,7 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
     count(request.session, outputs, request.count);
     return { kind: 'ran', outputs: new Map(), runMs };
   }
-  refuseHugeOutputs(outputs, request.outputBytes);
+  assertOutputBytes(outputs, request.outputBytes);
   return { kind: 'ran', outputs, runMs };
 }
 
@@ -55,10 +56,12 @@ async function open({
   session: index,
   path,
   options,
+  wire,
 }: Extract<ModelRequest, { kind: 'open' }>): Promise<ModelReply['result']> {
   const missing: Device[] = [];
   const session = await openWorkerSession(path, { ...options, onFallback: (device) => missing.push(device) });
-  sessions.set(index, session);
+  if (wire === undefined) sessions.set(index, session);
+  else session.listen(wire);
   const { inputs, outputs, loadMs, device } = session;
   return { kind: 'loaded', inputs, outputs, loadMs, device, missing };
 }
@@ -99,17 +102,6 @@ async function timeInTurn({ trials, rounds, budgetMs }: Extract<ModelRequest, { 
 /** Arrays in a message begin wherever it put them; those of a caller are aligned, and kernels read them faster. */
 const copied = (feeds: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> =>
   new Map(Array.from(feeds, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
-
-/** Nothing watches the parent's memory: what it receives must be bounded here. */
-function refuseHugeOutputs(outputs: ReadonlyMap<string, TensorValue>, limit: number): void {
-  let bytes = 0;
-  for (const { data } of outputs.values()) bytes += data.byteLength;
-  if (bytes <= limit) return;
-  throw new HpsError('MODEL_OUT_OF_MEMORY', `the outputs take ${bytes} bytes, over the limit of ${limit}`, {
-    hint: 'Do not use a model whose outputs are this large.',
-    details: { bytes, limit },
-  });
-}
 
 function failure(error: unknown): ModelReply['result'] {
   if (!(error instanceof HpsError)) throw error;

@@ -1,7 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Exchange } from './exchange.js';
+import { MOST_WIRES, wireFd } from './wire.js';
 
 /** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
 const CHILD_ENTRY = fileURLToPath(
@@ -11,11 +14,16 @@ const CHILD_ENTRY = fileURLToPath(
   ),
 );
 
-/** A process, and the file that large values reach it by; null where there is none. */
 export interface StartedChild {
   readonly child: ChildProcess;
+  /** The file that large values reach it by; null where there is none. */
   readonly exchange: Exchange | null;
+  /** Sockets to the threads of its sessions, one each; none on Windows, where no thread can wait for what such a one brings. */
+  readonly wires: readonly Socket[];
 }
+
+/** A session for each core, and one of a pair's head beside them. */
+const WIRES = process.platform === 'win32' ? 0 : Math.min(availableParallelism() + 1, MOST_WIRES);
 
 /** A process that was started before it was asked for. */
 let ahead: StartedChild | undefined;
@@ -53,7 +61,7 @@ function startChild(role?: 'ahead'): StartedChild {
   const child = fork(CHILD_ENTRY, [String(process.pid), ...(role ? [role] : [])], {
     // Views of typed arrays, 64-bit integers and maps pass; JSON would lose them.
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc', ...(exchange ? [exchange.fd] : [])],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc', exchange?.fd ?? 'ignore', ...new Array<'pipe'>(WIRES).fill('pipe')],
     execArgv: [],
     // The caller's own folder may have been deleted: no thread would start in it.
     cwd: dirname(CHILD_ENTRY),
@@ -61,5 +69,7 @@ function startChild(role?: 'ahead'): StartedChild {
   });
   child.once('exit', () => exchange?.close());
   child.once('error', () => exchange?.close());
-  return { child, exchange };
+  const wires = Array.from({ length: WIRES }, (_, wire) => child.stdio[wireFd(wire)] as Socket | null);
+  for (const wire of wires) wire?.on('error', () => undefined).unref(); // what is written to a process that died: its exit says so
+  return { child, exchange, wires: wires.filter((wire) => wire !== null && wire !== undefined) };
 }

@@ -1,20 +1,22 @@
 import type { ChildProcess } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { BinCounts } from '../tensor/bins.js';
 import { takeChild } from './child-start.js';
 import type { Device } from './device.js';
-import type { Exchange } from './exchange.js';
+import type { Exchange, SentValues } from './exchange.js';
 import { Lane } from './lane.js';
 import { WEIGHT_COPIES } from './memory.js';
-import type { ModelReply, ModelRequest, Numbered, ThreadOptions } from './messages.js';
+import type { ModelReply, ModelRequest, Numbered, ThreadOptions, WireReply, WireRequest } from './messages.js';
 import { explainedBytes, explainedMs } from './model-limits.js';
 import { processorMs, residentBytes } from './process-facts.js';
 import type { Session, SessionOptions } from './session.js';
 import { cycleOf } from './turns.js';
 import type { TensorValue } from './value.js';
+import { encodeFrame, FrameReader } from './wire.js';
 
 export interface ModelLimits {
   /**
@@ -83,6 +85,7 @@ const DEVICE = { bytes: 4 * 2 ** 30, times: 10 } as const;
 const RUNS_AHEAD = 2;
 
 type Answer = Exclude<ModelReply['result'], { kind: 'failed' }>;
+type Ran = Extract<Answer, { kind: 'ran' }>;
 
 /** What one request may take until it is answered. */
 interface Budget {
@@ -106,6 +109,9 @@ export class ModelProcess {
   rssBytes = 0;
   private readonly child: ChildProcess;
   private readonly exchange: Exchange | null;
+  private readonly wires: readonly Socket[];
+  /** Places of wires that no session has. */
+  private readonly freeWires: number[];
   private readonly exited: Promise<void>;
   /** By the number of the request. */
   private readonly pending = new Map<number, Pending>();
@@ -121,13 +127,14 @@ export class ModelProcess {
   private readonly explained: number[] = [];
   private elsewhere = false;
   private file = 'model';
-  /** When the last answer came, and what processor time the process had taken then. */
-  private progress = { at: 0, processorMs: 0 };
+  /** When the last answer came, and what processor time the process had taken when the limits were looked at next. */
+  private progress: { readonly at: number; processorMs: number | null } = { at: 0, processorMs: null };
   private readonly memoryBytes: number;
   private readonly runMs: number;
   private readonly processorMs: number;
   private readonly outputBytes: number;
   private timer: NodeJS.Timeout | undefined;
+  private isReferenced = true;
 
   constructor(private readonly options: ModelProcessOptions = {}) {
     const { limits = {}, signal } = options;
@@ -135,7 +142,8 @@ export class ModelProcess {
     this.runMs = limits.runMs ?? LIMITS.modelRunMs;
     this.processorMs = limits.processorMs ?? Number.POSITIVE_INFINITY;
     this.outputBytes = limits.outputBytes ?? LIMITS.modelOutputBytes;
-    ({ child: this.child, exchange: this.exchange } = takeChild());
+    ({ child: this.child, exchange: this.exchange, wires: this.wires } = takeChild());
+    this.freeWires = this.wires.map((_, wire) => wire);
     this.exited = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
         this.end(crashed(this.file, code, signal));
@@ -150,7 +158,7 @@ export class ModelProcess {
         resolve();
       });
     });
-    this.child.on('message', (reply: Numbered<ModelReply>) => this.settle(reply));
+    this.child.on('message', (reply: Numbered<ModelReply>) => this.take(reply));
     if (options.background) this.unref();
     signal?.addEventListener('abort', this.onAbort, { once: true });
     if (signal?.aborted) this.onAbort();
@@ -211,19 +219,32 @@ export class ModelProcess {
     this.file = basename(path);
     this.fileBytes = Math.max(this.fileBytes, fileBytes);
     this.elsewhere ||= options.device.kind !== 'cpu';
-    const loaded = await this.request({ kind: 'open', session, path: resolve(path), options: rest });
+    const wire = this.freeWires.shift();
+    const loaded = await this.request({ kind: 'open', session, path: resolve(path), options: rest, wire }).catch(
+      (error) => {
+        if (wire !== undefined) this.freeWires.unshift(wire);
+        throw error;
+      },
+    );
     if (loaded.kind !== 'loaded') throw new TypeError(`${loaded.kind} answers an opening`);
     const { inputs, outputs, loadMs, device, missing = [] } = loaded;
     for (const [i, absent] of missing.entries()) onFallback?.(absent, missing[i + 1] ?? device!);
     const lane = new Lane(RUNS_AHEAD);
+    if (wire !== undefined) this.listen(this.wires[wire]);
     return {
       inputs,
       outputs,
       loadMs,
       device: device!,
-      run: async (feeds) => (await this.run(session, feeds, lane)).outputs,
+      run: async (feeds) =>
+        (
+          await (wire === undefined
+            ? this.run(session, feeds, lane)
+            : this.runOver(this.wires[wire], { session, feeds, lane }))
+        ).outputs,
       release: async () => {
-        await this.request({ kind: 'release', session }, { lane });
+        if (wire === undefined) await this.request({ kind: 'release', session }, { lane });
+        else await this.inTurn(lane, () => this.ask(overWire(this.wires[wire], { kind: 'release' }), this.budget()));
       },
     };
   }
@@ -266,20 +287,39 @@ export class ModelProcess {
     await this.exited;
   }
 
-  private async run(
-    session: number,
-    feeds: Feeds,
-    lane: Lane,
-    count?: readonly string[],
-  ): Promise<Extract<Answer, { kind: 'ran' }>> {
+  private async run(session: number, feeds: Feeds, lane: Lane, count?: readonly string[]): Promise<Ran> {
     this.explain(session, feeds);
     const { outputBytes } = this;
     const ran = await this.request(
       { kind: 'run', session, feeds, outputBytes, count },
       { lane, budget: this.budget(feeds) },
     );
-    if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
-    return ran;
+    return assertRan(ran);
+  }
+
+  /** As `run`, for a session whose thread has a wire. */
+  private runOver(wire: Socket, { session, feeds, lane }: WiredRun): Promise<Ran> {
+    this.explain(session, feeds);
+    const { outputBytes } = this;
+    return this.inTurn(lane, async () => {
+      const put = this.exchange?.put(feeds);
+      try {
+        const send = overWire(wire, { kind: 'run', outputBytes }, put?.sent ?? feeds);
+        return assertRan(await this.ask(send, this.budget(feeds)));
+      } finally {
+        put?.release();
+      }
+    });
+  }
+
+  private listen(wire: Socket): void {
+    const reader = new FrameReader<WireReply>();
+    wire.on('data', (piece: Uint8Array) => {
+      for (const { id, head, values } of reader.push(piece)) {
+        this.settle(id, head.kind === 'ran' ? { ...head, outputs: values as Map<string, TensorValue> } : head);
+      }
+    });
+    wire.unref(); // the process itself keeps the program alive while something is asked of it
   }
 
   private explain(session: number, feeds: Feeds): void {
@@ -297,20 +337,32 @@ export class ModelProcess {
     message: ModelRequest,
     { lane = this.lane, budget = this.budget() }: { readonly lane?: Lane; readonly budget?: Budget } = {},
   ): Promise<Answer> {
+    return this.inTurn(lane, async () => {
+      const put = message.kind === 'run' ? this.exchange?.put(message.feeds as Feeds) : undefined;
+      const sent = put ? ({ ...message, feeds: put.sent } as ModelRequest) : message;
+      try {
+        // A failed send is followed by the exit, which rejects.
+        return await this.ask(
+          (id) => this.child.send({ id, message: sent } satisfies Numbered<ModelRequest>, () => {}),
+          budget,
+        );
+      } finally {
+        put?.release();
+      }
+    });
+  }
+
+  private async inTurn<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
     await lane.enter();
-    const put = message.kind === 'run' ? this.exchange?.put(message.feeds as Feeds) : undefined;
     try {
-      const result = await this.ask(put ? ({ ...message, feeds: put.sent } as ModelRequest) : message, budget);
-      if (result.kind !== 'failed') return result;
-      throw new HpsError(result.code, result.message, { hint: result.hint, details: result.details });
+      return await work();
     } finally {
-      put?.release();
       lane.leave();
     }
   }
 
-  private ask(message: ModelRequest, budget: Budget): Promise<ModelReply['result']> {
-    return new Promise((resolve, reject) => {
+  private async ask(send: (id: number) => void, budget: Budget): Promise<Answer> {
+    const result = await new Promise<ModelReply['result']>((resolve, reject) => {
       if (this.ended) {
         reject(this.ended);
         return;
@@ -318,14 +370,19 @@ export class ModelProcess {
       if (this.pending.size === 0) this.watch();
       const id = this.requests++;
       this.pending.set(id, { ...budget, resolve, reject });
-      // A failed send is followed by the exit, which rejects.
-      this.child.send({ id, message } satisfies Numbered<ModelRequest>, () => {});
+      send(id);
     });
+    if (result.kind !== 'failed') return result;
+    throw new HpsError(result.code, result.message, { hint: result.hint, details: result.details });
   }
 
-  private settle({ id, message: { result, peakRssBytes, rssBytes } }: Numbered<ModelReply>): void {
+  private take({ id, message: { result, peakRssBytes, rssBytes } }: Numbered<ModelReply>): void {
     this.rssBytes = rssBytes;
     this.peakRssBytes = Math.max(this.peakRssBytes, peakRssBytes);
+    this.settle(id, result);
+  }
+
+  private settle(id: number, result: ModelReply['result']): void {
     const waiting = this.pending.get(id);
     this.pending.delete(id);
     if (this.pending.size > 0) this.noteProgress();
@@ -337,23 +394,24 @@ export class ModelProcess {
   private watch(): void {
     this.noteProgress();
     this.timer ??= setInterval(() => this.checkLimits(), POLL_MS).unref();
+    if (this.isReferenced) return;
+    this.isReferenced = true;
     this.child.ref();
     this.child.channel?.ref();
   }
 
   private rest(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
     if (this.options.background) this.unref();
   }
 
   private unref(): void {
+    this.isReferenced = false;
     this.child.unref();
     this.child.channel?.unref();
   }
 
   private noteProgress(): void {
-    this.progress = { at: performance.now(), processorMs: this.takenMs() };
+    this.progress = { at: performance.now(), processorMs: null };
   }
 
   /** Zero where nothing tells, or nothing asks. */
@@ -362,14 +420,22 @@ export class ModelProcess {
   }
 
   private checkLimits(): void {
+    if (this.pending.size === 0) {
+      clearInterval(this.timer); // not with the last answer: the next request may come at once
+      this.timer = undefined;
+      return;
+    }
     if (LINUX) this.checkMemory();
+    const { progress } = this;
+    const takenMs = this.takenMs();
+    progress.processorMs ??= takenMs;
     let [wallMs, processorMs] = [0, 0];
     for (const budget of this.pending.values()) {
       wallMs += budget.wallMs;
       processorMs += budget.processorMs;
     }
-    if (performance.now() - this.progress.at > wallMs) this.kill(timedOut(this.file, wallMs, ''));
-    else if (this.takenMs() - this.progress.processorMs > processorMs)
+    if (performance.now() - progress.at > wallMs) this.kill(timedOut(this.file, wallMs, ''));
+    else if (takenMs - progress.processorMs > processorMs)
       this.kill(timedOut(this.file, processorMs, ' of a processor'));
   }
 
@@ -400,6 +466,23 @@ export class ModelProcess {
     for (const { reject } of this.pending.values()) reject(reason);
     this.pending.clear();
   }
+}
+
+interface WiredRun {
+  readonly session: number;
+  readonly feeds: Feeds;
+  readonly lane: Lane;
+}
+
+/** What sends a request over a wire. */
+const overWire =
+  (wire: Socket, head: WireRequest, values: SentValues = new Map()) =>
+  (id: number): void =>
+    void wire.write(encodeFrame({ id, head, values }));
+
+function assertRan(answer: Answer): Ran {
+  if (answer.kind !== 'ran') throw new TypeError(`${answer.kind} answers a run`);
+  return answer;
 }
 
 /** Runs `use` with a process that is ended afterwards, however it ends. */

@@ -13,8 +13,14 @@ export type ModelRequest =
   /** Loads the runtime itself. */
   | { readonly kind: 'prepare' }
   | { readonly kind: 'load'; readonly session: number; readonly path: string; readonly options: SessionOptions }
-  /** As `load`, with the session in a thread of its own. */
-  | { readonly kind: 'open'; readonly session: number; readonly path: string; readonly options: ThreadOptions }
+  /** As `load`, with the session in a thread of its own, which from then on listens to a wire alone where one is given. */
+  | {
+      readonly kind: 'open';
+      readonly session: number;
+      readonly path: string;
+      readonly options: ThreadOptions;
+      readonly wire?: number;
+    }
   | {
       readonly kind: 'run';
       readonly session: number;
@@ -37,7 +43,17 @@ export type ModelRequest =
 export type WorkerRequest =
   | { readonly kind: 'load'; readonly path: string; readonly options: SessionOptions }
   | { readonly kind: 'run'; readonly feeds: ReadonlyMap<string, TensorValue> }
+  /** Answers what comes over a wire, and nothing else, until a release does or the wire ends. */
+  | { readonly kind: 'listen'; readonly wire: number }
   | { readonly kind: 'release' };
+
+/** What a session's thread is asked over its wire, beside the values. */
+export type WireRequest = { readonly kind: 'run'; readonly outputBytes: number } | { readonly kind: 'release' };
+
+/** What it answers, beside the outputs of a run. */
+export type WireReply =
+  | { readonly kind: 'ran'; readonly runMs: number }
+  | Extract<ModelReply['result'], { readonly kind: 'released' | 'failed' }>;
 
 /** `SessionOptions` with a choice of devices. */
 export interface ThreadOptions extends Omit<SessionOptions, 'device'> {

@@ -28,6 +28,8 @@ export interface WorkerSession extends Session {
    * larger buffer takes the whole buffer with it.
    */
   run(feeds: ReadonlyMap<string, TensorValue>): Promise<Map<string, TensorValue>>;
+  /** Answers what comes over a wire of this process from now on, and nothing else; where the thread ends otherwise, so does the process. */
+  listen(wire: number): void;
 }
 
 export interface WorkerOptions extends Omit<SessionOptions, 'device'> {
@@ -85,6 +87,13 @@ class SessionThread {
         const ran = await this.request({ kind: 'run', feeds });
         if (ran.kind !== 'ran') throw new TypeError(`${ran.kind} answers a run`);
         return ran.outputs;
+      },
+      listen: (wire) => {
+        this.ended = new HpsError('INTERRUPTED', `${this.file}: is asked over its wire`);
+        this.worker.on('error', (cause) => {
+          throw cause;
+        });
+        this.worker.postMessage({ kind: 'listen', wire } satisfies WorkerRequest);
       },
       release: async () => {
         if (this.ended) return;

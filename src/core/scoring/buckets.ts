@@ -3,10 +3,12 @@ import { isTextual } from '../onnx/manifest-names.js';
 import type { TensorValue } from '../runtime/value.js';
 
 /**
- * Token counts that texts are padded to. The next size is at most twice the last: a text never costs more than four
- * times its own attention, and a model sees few shapes.
+ * Token counts that texts are padded to. Between 16 and 1024 the next size is at most half as much again as the last: a text costs
+ * little more than its own length would, and a model sees few shapes.
  */
-const TOKEN_BUCKETS: readonly number[] = [8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192];
+const TOKEN_BUCKETS: readonly number[] = [
+  8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192,
+];
 
 /** The padded length of a text: a function of its own length alone, so that no neighbour changes its score. */
 export function tokenBucket(tokens: number, maxTokens: number): number {
