@@ -267,9 +267,10 @@ class FastifyServer implements RewardServer {
       handler: async (request, reply) => {
         const streams = /^application\/(x-)?(ndjson|jsonl)/i.test(request.headers['content-type'] ?? '');
         const streaming = streams ? sharing.find(({ route }) => route.stream) : undefined;
+        const began = performance.now();
         const call = this.begin(request, reply, streaming ? null : this.deadlineOf(request));
         let owner = streaming ?? sharing[0];
-        reply.raw.once('close', () => this.finished(call, reply, owner));
+        reply.raw.once('close', () => this.finished(call, reply, { ...owner, ms: performance.now() - began }));
         try {
           call.client = this.clientOf(request, owner.route);
           if (streaming) return await send(await streaming.route.stream!(call), request.id, reply);
@@ -325,11 +326,11 @@ class FastifyServer implements RewardServer {
     return this.parts.tokens.check(request.raw, scope, (request.params as { token?: string }).token);
   }
 
-  private finished(call: Call, reply: FastifyReply, { dialect, route }: Owned): void {
+  private finished(call: Call, reply: FastifyReply, { dialect, route, ms }: Owned & { readonly ms: number }): void {
     // A client that keeps its connection for more would keep a server that takes no more.
     if (this.closing) setImmediate(() => this.app.server.closeIdleConnections());
-    const { statusCode, elapsedTime, request } = reply;
-    this.serving.metrics.request(dialect.id, statusCode, elapsedTime / 1000);
+    const { statusCode, request } = reply;
+    this.serving.metrics.request(dialect.id, statusCode, ms / 1000);
     if (route.scope === 'admin') this.noteModels();
     const facts = {
       request_id: call.id,
@@ -339,7 +340,7 @@ class FastifyServer implements RewardServer {
       method: request.method,
       path: redactedPath(request.url),
       status: statusCode,
-      ms: Math.round(10 * elapsedTime) / 10,
+      ms: Math.round(10 * ms) / 10,
     };
     if (route.scope === null && statusCode < 400)
       this.serving.log.debug(facts, 'request'); // probes come every few seconds

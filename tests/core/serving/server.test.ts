@@ -166,6 +166,8 @@ describe('metrics', () => {
     expect(text).toMatch(/^hpsv3_requests_total\{dialect="score",code="200"\} \d+$/m);
     expect(text).toMatch(/^hpsv3_rows_total\{modality="text",task="other",outcome="ok"\} \d+$/m);
     expect(text).toMatch(/^hpsv3_stage_duration_seconds_count\{stage="encode"\} \d+$/m);
+    const seconds = /^hpsv3_request_duration_seconds_sum\{dialect="score"\} (\S+)$/m.exec(text)?.[1];
+    expect(Number(seconds)).toBeGreaterThan(0);
     expect(text).toMatch(/^hpsv3_queue_rows 0$/m);
     const open = await server.inject({
       url: '/metrics',
