@@ -90,7 +90,7 @@ export const FLAG_WORDS = {
   kind: 'Whether rows are pairs or items',
   label: 'The demo ends with its pairs on the page of the labeller',
   labels: 'Judgements of people',
-  layout: "Whose way of laying out rows the input's is",
+  layout: "Whose way of laying out rows or files it is: the input's rows, a release's files",
   left: 'The left item of a pair',
   log: 'Folder of logged answers',
   'log-level': 'How much is logged',

@@ -270,6 +270,7 @@ export type { FamilySource } from './core/architectures/family-file.js';
 export type { HeadFile, HeadReading } from './core/architectures/head-file.js';
 export type { LinearLayer } from './core/architectures/score-head/chain.js';
 export type { SampleScore } from './core/bundle/bundle-file.js';
+export type { ReleaseLayout } from './core/bundle/layouts.js';
 export type { ComparedSample, SampleComparison } from './core/bundle/samples.js';
 export type { JsonObject, JsonValue } from './core/bytes/json.js';
 export type { ByteSink, WrittenFile } from './core/bytes/sink.js';

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, outFlag, quietFlag } from '../../core/cli/flags.js';
-import { runtimesFlag, sourceDateEpoch, targetFlag } from '../../core/cli/release-flags.js';
+import { archiveRuntimesFlag, releaseLayoutFlag, sourceDateEpoch, targetFlag } from '../../core/cli/release-flags.js';
 import { formatRelease } from '../../core/cli/render-release.js';
 import { type ReleaseReport, releaseModels } from '../../core/lifecycle/release/release.js';
 
@@ -12,11 +12,14 @@ export default class Release extends HpsCommand<ReleaseReport> {
 licences, a bill of materials, provenance, checksums and, with --sign, a signature of OpenSSF Model Signing. All targets are made on this
 machine from packages that \`hpsv3 release fetch\` puts into --runtimes once; nothing here opens the network. The same input gives the same
 bytes: files get the date of SOURCE_DATE_EPOCH, else 1980-01-01.
+With --layout huggingface or triton, --out is a folder of the model, unchanged, that @huggingface/transformers and optimum load, or a model
+repository of Triton; LOADING.md in it says how, and what does not load.
 The card must be of one of the models and hold (\`hpsv3 modelcard verify\`), and its licences must allow to pass it on.`;
   static override examples = [
     '<%= config.bin %> release fetch --runtimes runtimes',
     '<%= config.bin %> <%= command.id %> --model model.onnx --card card --runtimes runtimes --sign release.pem --out dist',
     '<%= config.bin %> <%= command.id %> --model model.onnx --card card --runtimes runtimes --target linux-x64,win-x64 --out dist',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --card card --layout huggingface --out hub',
   ];
   static override flags = {
     model: Flags.string({
@@ -32,7 +35,8 @@ The card must be of one of the models and hold (\`hpsv3 modelcard verify\`), and
     }),
     card: Flags.string({ required: true, helpValue: 'FOLDER', description: 'Card of the model (`hpsv3 modelcard`)' }),
     target: targetFlag,
-    runtimes: runtimesFlag,
+    runtimes: archiveRuntimesFlag,
+    layout: releaseLayoutFlag,
     samples: Flags.string({
       helpValue: 'ROWS',
       description: 'Rows that show the release, with their media; made up without it',
@@ -58,6 +62,7 @@ The card must be of one of the models and hold (\`hpsv3 modelcard verify\`), and
         card: flags.card,
         targets: flags.target,
         runtimes: flags.runtimes,
+        layout: flags.layout,
         samples: flags.samples,
         sign: flags.sign,
         acceptLicense: flags['accept-license'],

@@ -5,7 +5,9 @@ import { formatBytes, printable } from './format.js';
 import { formatTable, terminalWidth } from './table.js';
 
 /** The text of `hpsv3 release`. */
-export function formatRelease({ out, archives, samples, signed }: ReleaseReport): string {
+export function formatRelease({ out, layout, archives, files, samples, signed }: ReleaseReport): string {
+  if (layout !== 'archive')
+    return [...files, '', signed ? 'signed' : 'not signed', `Written: ${printable(out)}`].join('\n');
   const rows = archives.map(({ archive, bytes, files, sha256 }) => [
     archive,
     formatBytes(bytes),

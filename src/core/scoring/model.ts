@@ -283,7 +283,8 @@ const spinning = ({ inputs }: ScoringContract): Readonly<Record<string, string>>
 /** Operators that choose the scale of a value by all of it, and so of a batch by all its rows: DynamicQuantizeLinear and its fused forms. */
 const MEASURES_BATCH = /^DynamicQuantize/;
 
-function mixesRows({ graph, functions }: OnnxModel): boolean {
+/** Whether rows of one batch change each other. */
+export function mixesRows({ graph, functions }: OnnxModel): boolean {
   const mixes = (nodes: readonly NodeProto[]): boolean =>
     nodes.some((node) => MEASURES_BATCH.test(node.opType) || [...subgraphsOf(node)].some((inner) => mixes(inner.node)));
   return mixes(graph.node) || (functions ?? []).some(({ node }) => mixes(node));

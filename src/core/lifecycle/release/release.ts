@@ -11,8 +11,8 @@ import {
   WEIGHTS_FOLDER,
 } from '../../bundle/bundle-file.js';
 import { launchersOf } from '../../bundle/launchers.js';
+import type { ReleaseLayout } from '../../bundle/layouts.js';
 import { BOM_FILE, bomText, PROVENANCE_FILE, provenanceText } from '../../bundle/materials.js';
-import { isIgnored, SIGNATURE_FILE, signResources } from '../../bundle/model-signing.js';
 import { onnxruntimeFolder, type Program, readProgram } from '../../bundle/program.js';
 import { onnxruntimeParts, openRuntime, type Runtime } from '../../bundle/runtimes.js';
 import { RUNTIMES } from '../../bundle/runtimes-lock.js';
@@ -21,15 +21,15 @@ import { readPrivateKey } from '../../bundle/signing-keys.js';
 import { type Target, targetsOf } from '../../bundle/targets.js';
 import { termsProblems, termsSentence } from '../../bundle/terms.js';
 import { CONFIG_FILE, configText, README_FILE, readmeText } from '../../bundle/texts.js';
-import { hashFile, sha256Hex } from '../../bytes/hash.js';
+import { hashFile } from '../../bytes/hash.js';
 import { isJsonObject, type JsonObject, parseJson } from '../../bytes/json.js';
 import { withAtomicFolder } from '../../bytes/output-folder.js';
 import { FileSink } from '../../bytes/sink.js';
-import { formatSums, listFiles, SUMS_FILE, sumsLine } from '../../bytes/sums.js';
+import { formatSums, SUMS_FILE } from '../../bytes/sums.js';
 import { withTemporaryFolder } from '../../bytes/temporary-folder.js';
 import type { CardFacts } from '../../card/card-facts.js';
 import { externalDataOf } from '../../card/card-sources.js';
-import { CARD_FILE, cardFolder, readCardFacts } from '../../card/read-card.js';
+import { CARD_FILE } from '../../card/read-card.js';
 import { type Filled, filled } from '../../defaults.js';
 import { formatDocument } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
@@ -37,8 +37,9 @@ import { LIMITS } from '../../limits.js';
 import { type Run, startStage } from '../../run.js';
 import { HPSv3Scorer } from '../../scoring/scorer.js';
 import { TOOL } from '../../version.js';
-import { verifyModelCard } from '../card/verify.js';
-import { UNSIGNED } from './sign.js';
+import { writeLayout } from './layout.js';
+import { checkedCard, type ReleasedCard } from './released-card.js';
+import { sealed } from './seal.js';
 
 export interface ReleaseOptions extends Run {
   readonly models: readonly string[];
@@ -47,8 +48,10 @@ export interface ReleaseOptions extends Run {
   /** Folder of the model's card. */
   readonly card: string;
   readonly targets: readonly string[];
-  /** Folder that `fetchRuntimes` filled. */
-  readonly runtimes: string;
+  /** Folder that `fetchRuntimes` filled; archives need it. */
+  readonly runtimes?: string;
+  /** Archives, or a folder that another program loads: `huggingface`, `triton`. Such a folder holds one model, and neither runner nor samples. */
+  readonly layout?: ReleaseLayout;
   /** Rows that show the release; made up by default. */
   readonly samples?: string;
   /** Private key for the signature. */
@@ -65,6 +68,7 @@ export interface ReleaseOptions extends Run {
 const EPOCH = 315_532_800;
 
 export const RELEASE_DEFAULTS = {
+  layout: 'archive',
   acceptLicense: false,
   epoch: EPOCH,
   force: false,
@@ -84,7 +88,10 @@ export interface ReleasedArchive {
 export interface ReleaseReport {
   /** Base name of the folder. */
   readonly out: string;
+  readonly layout: ReleaseLayout;
   readonly archives: readonly ReleasedArchive[];
+  /** Of the folder of a layout, by their paths in it; none where archives were made. */
+  readonly files: readonly string[];
   readonly samples: number;
   readonly signed: boolean;
   readonly warnings: readonly string[];
@@ -108,9 +115,20 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
     warnings.push(warning);
     options.onWarning?.(warning);
   };
+  const { layout, runtimes } = options;
+  if (layout !== 'archive') {
+    assertOneModel(options);
+    const [model] = options.models;
+    const card = await checkedCard(options, warn);
+    startStage(options, 'Writing the folder');
+    const { out, force } = options;
+    const files = await writeLayout({ layout, model, card, key, out, force, onWarning: warn });
+    return { out: basename(resolve(out)), layout, archives: [], files, samples: 0, signed: key !== null, warnings };
+  }
+  if (runtimes === undefined) throw noRuntimes();
   const card = await checkedCard(options, warn);
   const program = readProgram();
-  const parts = targets.map((target) => ({ target, ...readTarget(options.runtimes, target) }));
+  const parts = targets.map((target) => ({ target, ...readTarget(runtimes, target) }));
   startStage(options, 'Scoring samples');
   const content = await readContent(options, warn);
   return withAtomicFolder(options.out, { force: options.force, marker: SUMS_FILE }, async (folder) => {
@@ -119,8 +137,7 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
       const { target } = part;
       startStage(options, `Packing ${target.archive}`);
       const all = await assemble({ ...part, program, content, card, options, signed: key !== null });
-      const sealed = key === null ? all : [...all, await signatureFile(all, key)];
-      const complete = [...sealed, await sumsOf(sealed)];
+      const complete = await sealed(all, key, 'hpsv3_release');
       archives.push({
         target: target.id,
         files: complete.length,
@@ -131,7 +148,9 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
     writeFileSync(join(folder, SUMS_FILE), await formatSums(folder, names));
     return {
       out: basename(resolve(options.out)),
+      layout,
       archives,
+      files: [],
       samples: content.scores.length,
       signed: key !== null,
       warnings,
@@ -139,57 +158,25 @@ export async function releaseModels(given: ReleaseOptions): Promise<ReleaseRepor
   });
 }
 
+/** @throws HpsError USAGE for what a folder of one model has no place for */
+function assertOneModel({ layout, models, calibrator, samples }: Settled): void {
+  const none = models.length > 1 ? 'several models' : calibrator ? 'a calibrator file' : samples ? 'samples' : null;
+  if (none === null) return;
+  throw new HpsError('USAGE', `the layout ${layout} has no place for ${none}`, {
+    hint: 'Give one model; `hpsv3 calibrate` has `embed` for its calibrator.',
+    details: { layout },
+  });
+}
+
+const noRuntimes = (): HpsError =>
+  new HpsError('USAGE', 'archives need a folder of runtimes', {
+    hint: 'Run `hpsv3 release fetch`, which downloads what releases are made of, once, and give its folder (`runtimes`).',
+  });
+
 const oneCalibrator = (): HpsError =>
   new HpsError('USAGE', 'a calibrator file goes with one model', {
     hint: 'Put calibrators into their models: `hpsv3 calibrate` has `embed` for it.',
   });
-
-interface ReleasedCard {
-  readonly folder: string;
-  readonly facts: CardFacts;
-  readonly files: readonly string[];
-}
-
-/** The card, once it is known to hold, to be of one of the models, and to allow a release. */
-async function checkedCard(options: Settled, warn: (warning: string) => void): Promise<ReleasedCard> {
-  startStage(options, 'Checking the card');
-  const folder = cardFolder(options.card);
-  const facts = readCardFacts(folder);
-  const hashes = await Promise.all(options.models.map(async (path) => (await hashFile(path)).sha256));
-  const described = facts.model?.sha256;
-  if (described === undefined || !hashes.includes(described)) {
-    throw new HpsError('MODELS_INCOMPARABLE', `${basename(options.card)}: is the card of another model`, {
-      hint: 'Make a card of this model with `hpsv3 modelcard`.',
-      details: { card: described ?? null, models: hashes },
-    });
-  }
-  const folders = [...new Set(options.models.map((path) => dirname(resolve(path))))];
-  const { passed, differences, changed, renderings } = await verifyModelCard({
-    folder,
-    files: folders,
-    recompute: false,
-    signal: options.signal,
-  });
-  if (!passed) {
-    const first = differences[0]?.at ?? changed[0] ?? renderings[0] ?? 'a file it is bound to';
-    throw new HpsError('GATE_FAILED', `${basename(options.card)}: the card does not hold (${first})`, {
-      hint: 'See `hpsv3 modelcard verify`, and make it again.',
-      details: { differences: differences.length, changed, renderings },
-    });
-  }
-  const problems = termsProblems(facts);
-  if (problems.length > 0 && !options.acceptLicense) {
-    throw new HpsError('ACCESS_DENIED', `a release may not be allowed: ${problems.map(termsSentence).join('; ')}`, {
-      hint: 'Read the terms; where they let you pass it on, set `acceptLicense`.',
-      details: { problems },
-    });
-  }
-  for (const problem of problems) warn(`Made although ${termsSentence(problem)}: see that its terms are kept.`);
-  for (const [i, sha256] of hashes.entries()) {
-    if (sha256 !== described) warn(`The card does not describe ${basename(options.models[i])}.`);
-  }
-  return { folder, facts, files: listFiles(folder) };
-}
 
 /** The native parts of a target. */
 function readTarget(folder: string, target: Target): Runtime {
@@ -343,25 +330,6 @@ function readJson(path: string): JsonObject {
 const dedupe = (files: readonly BundleFile[]): BundleFile[] => [
   ...new Map(files.map((file) => [file.path, file])).values(),
 ];
-
-async function signatureFile(
-  files: readonly BundleFile[],
-  key: ReturnType<typeof readPrivateKey>,
-): Promise<BundleFile> {
-  const signed = files.filter(({ path }) => !isIgnored(path, UNSIGNED));
-  const resources = await Promise.all(signed.map(async (file) => ({ name: file.path, digest: await hashOf(file) })));
-  const text = signResources(resources, { name: 'hpsv3_release', key, ignored: UNSIGNED });
-  return { path: SIGNATURE_FILE, content: Buffer.from(text) };
-}
-
-async function sumsOf(files: readonly BundleFile[]): Promise<BundleFile> {
-  const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const lines = await Promise.all(sorted.map(async (file) => sumsLine(await hashOf(file), file.path)));
-  return { path: SUMS_FILE, content: Buffer.from(lines.join('')) };
-}
-
-const hashOf = async ({ content }: BundleFile): Promise<string> =>
-  content instanceof Uint8Array ? sha256Hex(content) : (await hashFile(content.file)).sha256;
 
 async function pack(folder: string, target: Target, files: readonly BundleFile[], epoch: number) {
   const path = join(folder, target.archive);
