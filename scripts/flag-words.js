@@ -198,6 +198,7 @@ export const FLAG_WORDS = {
   symmetric: 'Both orders of a pair are one judgement',
   target: 'Systems that a release is for',
   task: 'Which of several calibrators is taken',
+  tensors: 'Tensors are listed one by one',
   threads: 'Threads that compute',
   times: 'How long votes took',
   'tls-cert': 'Certificate of the server',

@@ -6,11 +6,12 @@ import { formatInspect } from '../core/cli/render-inspect.js';
 import { type InspectReport, inspectFile } from '../core/lifecycle/inspect/inspect.js';
 
 export default class Inspect extends HpsCommand<InspectReport> {
-  static override summary = 'List what a checkpoint or an .onnx file holds, from its headers alone.';
+  static override summary = 'Tell what a model reads and gives, or what a checkpoint holds, from its headers alone.';
   static override examples = [
     '<%= config.bin %> <%= command.id %> checkpoint.pt',
     '<%= config.bin %> <%= command.id %> model.safetensors --match "head.*" --stats',
-    '<%= config.bin %> <%= command.id %> model.onnx --json',
+    '<%= config.bin %> <%= command.id %> model.onnx',
+    '<%= config.bin %> <%= command.id %> checkpoint.pt --tensors --json',
     '<%= config.bin %> <%= command.id %> hf://org/name',
   ];
   static override args = {
@@ -21,8 +22,11 @@ export default class Inspect extends HpsCommand<InspectReport> {
     }),
   };
   static override flags = {
-    match: Flags.string({ helpValue: 'GLOB', description: 'Only tensors whose name matches this glob' }),
-    stats: Flags.boolean({ description: 'Read the listed tensors and show minimum, maximum, mean, deviation' }),
+    tensors: Flags.boolean({ description: 'List the tensors, too; --json always has them' }),
+    match: Flags.string({ helpValue: 'GLOB', description: 'List the tensors whose name matches this glob' }),
+    stats: Flags.boolean({
+      description: 'List the tensors with minimum, maximum, mean and deviation, which reads them',
+    }),
     key: Flags.string({
       helpValue: 'PATH',
       description:
@@ -47,7 +51,7 @@ export default class Inspect extends HpsCommand<InspectReport> {
         ...run,
       }),
     );
-    this.log(formatInspect(report));
+    this.log(formatInspect(report, flags.tensors || flags.stats || flags.match !== undefined));
     return report;
   }
 }

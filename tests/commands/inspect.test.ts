@@ -41,6 +41,12 @@ describe('hpsv3 inspect', () => {
     expect(stdout.match(/head\.pair\d\.bias/g)).toEqual(['head.pair1.bias', 'head.pair2.bias']);
   });
 
+  it('sums a checkpoint up by its parts, and a model without manifest by what to do', async () => {
+    expect((await hpsv3(['inspect', PICO.checkpoint])).stdout).toMatch(/^visual +\d+ +[\d,]+\n/m);
+    const { stdout } = await hpsv3(['inspect', goldenModel('runtime', 'mlp')]);
+    expect(stdout).toContain('`hpsv3 contract init');
+  });
+
   it('takes no glob for a regular expression', async () => {
     expect((await inspect(PICO.checkpoint, { match: '(.*)+$' })).tensors).toEqual([]);
     expect((await inspect(PICO.checkpoint, { match: 'head.abs1.weigh[t]' })).tensors).toEqual([]);
@@ -101,6 +107,12 @@ describe('hpsv3 inspect', () => {
       'right_attention_mask',
     ]);
     const text = (await hpsv3(['inspect', out])).stdout;
+    const places = ['left_input_ids', 'pair_logit', 'lineage', '--tensors lists'].map((word) => text.indexOf(word));
+    expect(places, text).toEqual([...places].sort((a, b) => a - b));
+    expect(text).toMatch(/^left_input_ids .*\n {4}at most \d+ tokens/m);
+    expect(text).toMatch(/^pair_logit .*\n {4}Log-odds that left is preferred/m);
+    expect(text).not.toContain('.weight');
+    expect((await hpsv3(['inspect', out, '--tensors'])).stdout).toMatch(/^text\.bert\S+\.weight +FLOAT /m);
     expect(text).toMatch(/^lineage\s+export by hpsv3 .* from checkpoint\.safetensors \([0-9a-f]{12}\)$/m);
   });
 

@@ -86,6 +86,16 @@ export function wrapProse(text: string, width: number | undefined): string {
     .join('\n');
 }
 
+/** Prose on lines of its own below a heading or a row. */
+export function indentedProse(text: string, indent: number, width: number | undefined): string {
+  const margin = ' '.repeat(indent);
+  const wrapped = wrapProse(text, width === undefined ? undefined : width - indent);
+  return wrapped
+    .split('\n')
+    .map((line) => `${margin}${line}`)
+    .join('\n');
+}
+
 function wrapLine(line: string, width: number): string {
   const lines: string[] = [];
   for (const word of line.split(' ')) {

@@ -1,8 +1,8 @@
 import { formatBytes, formatCount, formatHash } from '../../bytes/format.js';
 import { ITEM_PARTS, PARTS } from '../../modality.js';
-import type { ContractInput } from '../../onnx/manifest.js';
 import { type Block, code, facts as factTable, heading, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, ModelFacts } from '../card-facts.js';
+import { preprocessWords } from '../preprocess-words.js';
 import { meaningWords, weightsWords } from '../words.js';
 import { maybe, section } from './maker.js';
 
@@ -111,41 +111,6 @@ function contractBlocks({ inputs, outputs }: ModelFacts): Block[] {
       ]),
     ),
   ];
-}
-
-type ImageContract = Extract<ContractInput['preprocess'], { kind: 'image' }>;
-
-function preprocessWords({ preprocess: how }: ContractInput): string {
-  switch (how.kind) {
-    case 'image':
-    case 'video': {
-      const { kernel, arithmetic } = how.resize;
-      const crop = how.crop ? `, centre crop ${how.crop.join('×')}` : '';
-      const pad = how.pad ? `, centred on ${how.pad.fill} ${how.pad.size.join('×')}` : '';
-      const frames = how.kind === 'video' ? `${how.frames} frames evenly, each ` : '';
-      return `${frames}RGB, resized to ${sizeWords(how.resize)} (${kernel}${arithmetic ? ', on floats' : ''})${crop}${pad}, × ${Number(how.scale.toPrecision(6))}, less mean [${how.mean.join(', ')}], over std [${how.std.join(', ')}], ${how.layout}`;
-    }
-    case 'text':
-      return `at most ${how.maxTokens} tokens of ${formatCount(how.vocabSize)}, padded with ${how.pad}; ${how.tokenizer ? 'the tokenizer is inside the file' : 'no tokenizer inside the file'}`;
-    case 'image-grid':
-      return 'frames, rows and columns of patches of the picture';
-    case 'text-mask':
-      return 'attention mask of the text';
-    case 'text-types':
-      return 'which of two texts each token belongs to';
-    case 'audio':
-      return `${how.mono ? 'mono, ' : ''}${formatCount(how.sampleRate)} Hz, ${formatCount(how.minSamples)} to ${formatCount(how.maxSamples)} samples, range ${how.range.join(' to ')}${how.normalize ? ', then zero mean and unit variance' : ''}`;
-    case 'embedding':
-      return `embedding of ${how.encoder ?? "the model's own encoder"}, normalised: ${how.normalize}`;
-  }
-}
-
-function sizeWords({ exact, shorterSide, longestSide, pixels }: ImageContract['resize']): string {
-  if (exact) return exact.join('×');
-  if (shorterSide) return `shorter side ${shorterSide}`;
-  if (longestSide) return `longer side ${longestSide}`;
-  if (pixels) return `multiples of ${pixels.factor}, ${formatCount(pixels.min)} to ${formatCount(pixels.max)} pixels`;
-  return 'as it is';
 }
 
 /** How to run it, in five lines each. */
