@@ -4,7 +4,12 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
 
-export const SOURCES = ['tensor/bins.wat', 'training/update/optimizer.wat', 'quantization/kernels/int8.wat'];
+export const SOURCES = [
+  'tensor/bins.wat',
+  'tensor/transpose.wat',
+  'training/update/optimizer.wat',
+  'quantization/kernels/int8.wat',
+];
 
 const inCore = (path) => new URL(`../src/core/${path}`, import.meta.url);
 export const targetOf = (source) => inCore(source.replace(/\.wat$/, '-wasm.ts'));

@@ -1,14 +1,21 @@
 import { bfloat16ToFloat16, bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../bytes/half.js';
+import { openWasm, type WasmMemory } from '../bytes/wasm.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from './dtype.js';
 import { formatShape, numel } from './shape.js';
 import type { Tensor } from './tensor.js';
+import { TRANSPOSE_WASM } from './transpose-wasm.js';
 import { aligned, asFloat32, asUint16, bytesOf, toFloat32 } from './values.js';
 
-/** Rows scattered together: 32 float32 fill two cache lines of the output. */
-const TILE_ROWS = 32;
-/** Elements between the rows of a tile, so that a power of two of columns does not put a whole column into one cache set. */
-const TILE_PADDING = 16;
+/** Rows scattered together: 64 elements of two bytes fill two cache lines of the output. */
+const TILE_ROWS = 64;
+/** Bytes between the rows of a tile, so that a power of two of columns does not put a whole column into one cache set. */
+const TILE_PADDING = 64;
+
+/** Rows of a tile. */
+const tileRows = (rows: number): number => Math.min(rows, TILE_ROWS);
+
+const tileStride = (columns: number, size: number): number => columns * size + TILE_PADDING;
 
 /** Columns are transposed in strips of at most this many output bytes; a larger tensor is streamed once per strip. */
 const STRIP_BYTES = 128 * 1024 * 1024;
@@ -74,62 +81,77 @@ export function transposeMatrix(tensor: Tensor): Tensor {
     shape: [columns, rows],
     async *chunks() {
       const columnsPerStrip = Math.min(columns, Math.max(1, Math.floor(STRIP_BYTES / Math.max(1, rows * size))));
-      const buffer = takeBuffer(columnsPerStrip * rows * size);
+      const transposer = takeTransposer(tileRows(rows) * tileStride(columns, size) + columnsPerStrip * rows * size);
       try {
         for (let from = 0; from < columns; from += columnsPerStrip) {
-          const strip = await transposeStrip(tensor, from, Math.min(columns, from + columnsPerStrip), buffer);
+          const strip = await transposeStrip(tensor, from, Math.min(columns, from + columnsPerStrip), transposer);
           for (let at = 0; at < strip.byteLength; at += LIMITS.chunkBytes)
             yield strip.subarray(at, at + LIMITS.chunkBytes);
         }
       } finally {
-        spareBuffer = buffer;
+        spare = transposer;
       }
     },
   };
 }
 
-/** The buffer of the last matrix, for the next one: fresh pages cost as much as the transposing itself. */
-let spareBuffer: ArrayBuffer | undefined;
-
-function takeBuffer(byteLength: number): ArrayBuffer {
-  const spare = spareBuffer;
-  spareBuffer = undefined;
-  return spare && spare.byteLength >= byteLength ? spare : new ArrayBuffer(byteLength);
+/** What transpose.wat exports: places and distances in bytes, counts of elements. */
+interface Transposer {
+  readonly memory: WasmMemory;
+  transpose16: Transpose;
+  transpose32: Transpose;
 }
 
-/** Columns `from` to `to` of a matrix, as the rows of a new one in `buffer`. */
-async function transposeStrip(tensor: Tensor, from: number, to: number, buffer: ArrayBuffer): Promise<Uint8Array> {
-  const Bits = DTYPES[tensor.dtype].bytes === 4 ? Uint32Array : Uint16Array;
+type Transpose = (from: number, stride: number, columns: number, rows: number, to: number, pitch: number) => void;
+
+/** The memory of the last matrix, for the next one: fresh pages cost as much as the transposing itself. */
+let spare: Transposer | undefined;
+
+const PAGE_BYTES = 65_536;
+
+function takeTransposer(byteLength: number): Transposer {
+  const transposer = spare ?? openWasm<Transposer>(TRANSPOSE_WASM);
+  spare = undefined;
+  const missing = byteLength - transposer.memory.buffer.byteLength;
+  if (missing > 0) transposer.memory.grow(Math.ceil(missing / PAGE_BYTES));
+  return transposer;
+}
+
+/** Columns `from` to `to` of a matrix, as the rows of a new one: in the transposer's memory, behind a tile of rows at its begin. */
+async function transposeStrip(
+  tensor: Tensor,
+  from: number,
+  to: number,
+  { memory, transpose16, transpose32 }: Transposer,
+): Promise<Uint8Array> {
+  const size = DTYPES[tensor.dtype].bytes;
+  const transpose = size === 4 ? transpose32 : transpose16;
   const [rows, columns] = tensor.shape;
-  const stride = columns + TILE_PADDING;
-  const strip = new Bits(buffer, 0, (to - from) * rows);
-  const tile = new Bits(TILE_ROWS * stride);
-  let [row, column, firstRow] = [0, 0, 0]; // where the next element goes in the tile, and the tile in the matrix
+  const stride = tileStride(columns, size);
+  const width = columns * size;
+  const tile = new Uint8Array(memory.buffer, 0, tileRows(rows) * stride);
+  const strip = new Uint8Array(memory.buffer, tile.byteLength, (to - from) * rows * size);
+  let [row, filled, firstRow] = [0, 0, 0]; // where the next byte goes in the tile, and the tile in the matrix
 
   const scatter = (): void => {
-    for (let c = from; c < to; c++) {
-      const target = (c - from) * rows + firstRow;
-      for (let r = 0; r < row; r++) strip[target + r] = tile[r * stride + c];
-    }
+    transpose(from * size, stride, to - from, row, strip.byteOffset + firstRow * size, rows * size);
     firstRow += row;
     row = 0;
   };
 
   for await (const chunk of tensor.chunks()) {
-    const view = aligned(chunk, Bits.BYTES_PER_ELEMENT);
-    const values = new Bits(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength / Bits.BYTES_PER_ELEMENT);
-    for (let at = 0; at < values.length; ) {
-      const piece = values.subarray(at, at + columns - column);
-      tile.set(piece, row * stride + column);
-      at += piece.length;
-      column += piece.length;
-      if (column < columns) break; // the chunk ends inside a row
-      column = 0;
-      if (++row === TILE_ROWS) scatter();
+    for (let at = 0; at < chunk.byteLength; ) {
+      const piece = chunk.subarray(at, at + width - filled);
+      tile.set(piece, row * stride + filled);
+      at += piece.byteLength;
+      filled += piece.byteLength;
+      if (filled < width) break; // the chunk ends inside a row
+      filled = 0;
+      if (++row === tileRows(rows)) scatter();
     }
   }
   scatter();
-  return bytesOf(strip);
+  return strip;
 }
 
 /** The same bytes under another name or shape of as many elements. */
@@ -200,9 +222,19 @@ export function hasNonFinite(
     dtype === 'F32'
       ? new Int32Array(view.buffer, view.byteOffset, view.byteLength / 4)
       : new Uint16Array(view.buffer, view.byteOffset, view.byteLength / 2);
-  for (let i = 0; i < bits.length; i++) {
-    if ((bits[i] & exponent) === exponent && !(allowMinusInfinity && bits[i] === minusInfinity)) return true;
-  }
+  const has = dtype === 'F32' ? hasExponent32 : hasExponent16;
+  if (!has(bits, exponent)) return false;
+  return !allowMinusInfinity || bits.some((value) => (value & exponent) === exponent && value !== minusInfinity);
+}
+
+// One loop for each kind of array: a loop that has seen both takes four times as long.
+function hasExponent32(bits: Int32Array | Uint16Array, exponent: number): boolean {
+  for (let i = 0; i < bits.length; i++) if ((bits[i] & exponent) === exponent) return true;
+  return false;
+}
+
+function hasExponent16(bits: Int32Array | Uint16Array, exponent: number): boolean {
+  for (let i = 0; i < bits.length; i++) if ((bits[i] & exponent) === exponent) return true;
   return false;
 }
 
