@@ -21,7 +21,7 @@ const route = (url: string): Route => ({
 
 /**
  * What diffusion trainers send to a reward server (flow_grpo, verl-omni, DDPO-pytorch): a pickle of
- * `{"images": [bytes], "prompts": [str]}`, answered by one of `{"outputs": [float], "scores": [float]}`, which are logits.
+ * `{"images": [bytes], "prompts": [str]}`, the prompts only where the model reads them, answered by one of `{"outputs": [float], "scores": [float]}`, which are logits.
  * A client that can set no header carries its token in the path.
  */
 export const pickleDialect: Dialect = {
@@ -43,10 +43,12 @@ async function reward(call: Call): Promise<Answer> {
   const parts = partsOf(generation.scorer.modality);
   if (parts[0] !== 'image')
     throw new RequestError('REQUEST_INVALID', `the model reads ${parts.join(' and ')}, and pickles carry images`);
+  if (!prompts && parts.includes('text'))
+    throw new RequestError('REQUEST_INVALID', 'prompts is missing, and the model reads them');
   const items = images.map(
     (bytes, i): ItemSample => ({
-      item: { image: mediaNamed(bytes, `image ${i + 1}`), text: prompts[i] },
-      context: prompts[i],
+      item: { image: mediaNamed(bytes, `image ${i + 1}`), text: prompts?.[i] },
+      context: prompts?.[i],
     }),
   );
   const logits = (await scoreItems(generation, items, call)).map(({ logit }) => logit);
@@ -61,7 +63,7 @@ async function reward(call: Call): Promise<Answer> {
   });
 }
 
-function readRequest(bytes: Uint8Array): { images: Uint8Array[]; prompts: string[] } {
+function readRequest(bytes: Uint8Array): { images: Uint8Array[]; prompts: string[] | null } {
   if (bytes.length === 0) throw new RequestError('REQUEST_INVALID', 'the body is empty');
   const cursor = new ByteCursor(bytes, 'the body');
   const value = unpickle(cursor, new NumpyVocabulary('the body'));
@@ -69,26 +71,28 @@ function readRequest(bytes: Uint8Array): { images: Uint8Array[]; prompts: string
     throw new RequestError('REQUEST_INVALID', 'something follows the end of the pickle');
   if (!(value instanceof PickleDict))
     throw new RequestError('REQUEST_INVALID', 'the pickle is no dict of images and prompts');
-  const images = elementsOf(value, 'images').map((image, i) => {
+  const images = elementsOf(value, 'images')?.map((image, i) => {
     if (image instanceof Uint8Array) return image;
     throw new RequestError('REQUEST_INVALID', `images[${i}] is not bytes of a file`);
   });
-  const prompts = elementsOf(value, 'prompts').map((prompt, i) => {
+  const prompts = elementsOf(value, 'prompts')?.map((prompt, i) => {
     if (typeof prompt === 'string') return prompt;
     throw new RequestError('REQUEST_INVALID', `prompts[${i}] is not a string`);
   });
-  if (images.length === 0) throw new RequestError('REQUEST_INVALID', 'images is empty');
-  if (images.length !== prompts.length) {
+  if (!images || images.length === 0) throw new RequestError('REQUEST_INVALID', 'images is missing, or empty');
+  if (prompts && images.length !== prompts.length) {
     throw new RequestError('REQUEST_INVALID', `${images.length} images and ${prompts.length} prompts`);
   }
-  return { images, prompts };
+  return { images, prompts: prompts ?? null };
 }
 
-function elementsOf(request: PickleDict, key: string): readonly PickleValue[] {
+/** Undefined where there is none of that name. */
+function elementsOf(request: PickleDict, key: string): readonly PickleValue[] | undefined {
   const value = request.entries.get(key);
+  if (value === undefined) return undefined;
   if (value instanceof PickleList || value instanceof PickleTuple) return value.items;
   if (value instanceof NumpyArray) return value.elements();
-  throw new RequestError('REQUEST_INVALID', `${key} is missing, or no list`);
+  throw new RequestError('REQUEST_INVALID', `${key} is no list`);
 }
 
 function pickled(write: (out: PickleWriter) => void): Pick<Answer, 'type' | 'body'> {
