@@ -1,10 +1,11 @@
 import { copyFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createServer } from '../../../src/core/serving/create-server.js';
 import type { RewardServer } from '../../../src/core/serving/server.js';
 import { newToken } from '../../../src/core/serving/tokens.js';
+import { goldenModel } from '../../helpers/models.js';
 import { tinyModel } from '../../helpers/scoring.js';
 import { sharedFolder } from '../../helpers/temp.js';
 
@@ -205,5 +206,20 @@ describe('reload and rollback', () => {
     ]);
     expect((await server.inject('/readyz')).statusCode).toBe(200);
     expect((await ask(bearer(admin))).statusCode).toBe(200);
+  });
+
+  it('never serves a model whose scores depend on their neighbours, and keeps the old one', async () => {
+    const [good, mixing] = ['item', 'item-batch-mean'].map((name) => goldenModel('gate', name));
+    await expect(createServer({ models: [{ name: 'hpsv3', file: mixing }] })).rejects.toMatchObject({
+      code: 'SELF_CHECK_FAILED',
+    });
+    const own = await createServer({ models: [{ name: 'hpsv3', file: good }], modelFolder: dirname(mixing) });
+    const before = own.models;
+    const payload = { file: 'item-batch-mean.onnx', gate: 'off' };
+    const answer = await own.inject({ method: 'POST', url: '/admin/models/reload', payload });
+    expect([answer.statusCode, answer.json().code]).toEqual([400, 'SELF_CHECK_FAILED']);
+    expect(own.models).toEqual(before);
+    expect((await own.inject('/readyz')).statusCode).toBe(200);
+    await own.close();
   });
 });
