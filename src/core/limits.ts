@@ -92,6 +92,8 @@ export const LIMITS = {
   columns: 10_000,
   /** Votes on one row, and `label1…` columns of a CSV. */
   votes: 1024,
+  /** Pictures of one item: more are not looked at together. */
+  imagesPerItem: 16,
   /** Items of one prompt that votes connect: `select` keeps a covariance of every two, and changes them all with each vote. */
   comparedItems: 1024,
   /** Parquet: bytes of the footer (some 30,000 column chunks), bytes of an inflated page, its values, rows times columns of a row group. */

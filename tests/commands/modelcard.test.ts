@@ -12,6 +12,7 @@ import { contradictions } from '../helpers/card-statements.js';
 import { evaluated, evaluateIn, HOSTILE_NAMES, jsonLines, makeCard, readJson, writeTexts } from '../helpers/cards.js';
 import { hpsv3 } from '../helpers/cli.js';
 import { cycloneDxErrors } from '../helpers/cyclonedx.js';
+import { withoutPixels } from '../helpers/drawings.js';
 import type { Row } from '../helpers/judged.js';
 import { exportFile } from '../helpers/pico.js';
 import { hasShared, SHARED } from '../helpers/shared.js';
@@ -447,6 +448,7 @@ describe.skipIf(!hasShared)('a card of real judgements (skipped without the shar
     );
     expect(cycloneDxErrors(readJson(join(into, 'card/bom.cdx.json')))).toEqual([]);
     expect(contradictions(join(into, 'card'))).toEqual([]);
+    expect(withoutPixels(join(into, 'card'))).toEqual([]);
     const { passed, bound } = await verify(into);
     expect(passed).toBe(true);
     expect(bound.map(({ role }) => role)).toEqual(['evaluation', 'scores', 'labels', 'calibrator']);

@@ -5,6 +5,7 @@ import { HpsError } from '../../src/core/errors.js';
 import { reportRun } from '../../src/core/lifecycle/report/run-report.js';
 import { evaluated } from '../helpers/cards.js';
 import { hpsv3 } from '../helpers/cli.js';
+import { withoutPixels } from '../helpers/drawings.js';
 import { exportFile } from '../helpers/pico.js';
 import { tempFolder } from '../helpers/temp.js';
 
@@ -26,6 +27,7 @@ describe('hpsv3 report', () => {
     expect(skipped.map(({ path }: { path: string }) => path)).toEqual(['broken.json', 'other.json']);
     const summary = join(folder, 'summary');
     expect(readdirSync(summary).sort()).toEqual(['README.md', 'index.html', 'pictures', 'summary.json']);
+    expect(withoutPixels(summary)).toEqual([]);
     const markdown = readFileSync(join(summary, 'README.md'), 'utf8');
     for (const text of ['models/m.onnx.report.json', 'By group', 'pictures/groups-2.svg', '## Not read'])
       expect(markdown).toContain(text);

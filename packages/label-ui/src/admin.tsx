@@ -32,7 +32,12 @@ function Admin() {
       <p role="status" class="failure">
         {failure && `${failure}.`}
       </p>
-      {figures && <Figures figures={figures} />}
+      {figures && (
+        <Figures
+          figures={figures}
+          resume={(rater) => void adminBackend.resume(rater).then(load, (error) => setFailure(error.message))}
+        />
+      )}
       {figures?.canInvite && (
         <p>
           <button
@@ -71,7 +76,7 @@ function Admin() {
   );
 }
 
-function Figures({ figures }: { figures: AdminFigures }) {
+function Figures({ figures, resume }: { figures: AdminFigures; resume: (rater: string) => void }) {
   const { pairs, done, withdrawn, votes, due, alpha, byGroup, raters } = figures;
   return (
     <>
@@ -101,7 +106,12 @@ function Figures({ figures }: { figures: AdminFigures }) {
           </thead>
           <tbody>
             {raters.map((rater) => (
-              <Rater key={rater.rater} rater={rater} most={Math.max(...raters.map((each) => each.votes))} />
+              <Rater
+                key={rater.rater}
+                rater={rater}
+                most={Math.max(...raters.map((each) => each.votes))}
+                resume={() => resume(rater.rater)}
+              />
             ))}
           </tbody>
         </table>
@@ -143,7 +153,7 @@ const Figure = ({ name, value }: { name: string; value: string }) => (
   </div>
 );
 
-function Rater({ rater, most }: { rater: RaterFigures; most: number }) {
+function Rater({ rater, most, resume }: { rater: RaterFigures; most: number; resume: () => void }) {
   const { firstShare, gold, repeats, medianSeconds, outliers, sideBias, paused } = rater;
   const flags = [sideBias && 'goes by place', paused && 'paused: gold', outliers > 0 && `${outliers} odd times`]
     .filter(Boolean)
@@ -160,7 +170,17 @@ function Rater({ rater, most }: { rater: RaterFigures; most: number }) {
       <td>{gold.right + gold.wrong === 0 ? '–' : `${gold.right} of ${gold.right + gold.wrong}`}</td>
       <td>{repeats.of === 0 ? '–' : `${repeats.same} of ${repeats.of}`}</td>
       <td>{medianSeconds === null ? '–' : `${medianSeconds.toFixed(1)} s`}</td>
-      <td class={sideBias || paused ? 'flag' : ''}>{flags || 'none'}</td>
+      <td class={sideBias || paused ? 'flag' : ''}>
+        {flags || 'none'}
+        {paused && (
+          <>
+            {' '}
+            <button type="button" onClick={resume} aria-label={`Let ${rater.rater} go on`}>
+              Let go on
+            </button>
+          </>
+        )}
+      </td>
     </tr>
   );
 }

@@ -83,11 +83,14 @@ export const httpBackend: Backend = {
 export interface AdminBackend {
   figures(): Promise<AdminFigures>;
   invite(): Promise<string>;
+  /** Lets a rater go on who was paused. */
+  resume(rater: string): Promise<void>;
 }
 
 export const adminBackend: AdminBackend = {
   figures: () => ask<AdminFigures>('/admin/api/figures'),
   invite: async () => (await ask<{ token: string }>('/admin/api/invite', {})).token,
+  resume: (rater) => ask('/admin/api/resume', { rater }),
 };
 
 /** A secret in the address, behind the #: it is sent to the server once and never logged. */

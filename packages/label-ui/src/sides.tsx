@@ -64,7 +64,7 @@ interface SideProps extends SidesProps {
 
 function Side(props: SideProps) {
   const { name, side } = props;
-  const images = side.parts.filter(({ kind }) => kind === 'image').length;
+  const images = side.parts.filter(({ kind }) => kind === 'image');
   return (
     <section class="side" aria-label={name} data-sha256={side.sha256}>
       <h2>{name}</h2>
@@ -72,7 +72,7 @@ function Side(props: SideProps) {
         <Part
           key={i}
           part={part}
-          label={`${name} ${part.kind}${part.kind === 'image' && images > 1 ? ` ${i + 1}` : ''}`}
+          label={`${name} ${part.kind}${images.length > 1 && part.kind === 'image' ? ` ${images.indexOf(part) + 1}` : ''}`}
           {...props}
         />
       ))}

@@ -3,9 +3,9 @@ import { CAUSE_WORDS } from '../drift/causes.js';
 import type { CheckDocument } from '../drift/document.js';
 import { evidence } from '../drift/verdict.js';
 import { type Block, facts, heading, list, note, type Page, paragraph, table } from './blocks.js';
-import { drawSvg } from './charts/draw.js';
 import { driftCharts } from './charts/drift.js';
 import { renderHtml } from './html.js';
+import { drawAll } from './render-card.js';
 
 const VERDICTS: Readonly<Record<CheckDocument['verdict'], string>> = {
   'no-drift': 'No drift',
@@ -17,8 +17,7 @@ const VERDICTS: Readonly<Record<CheckDocument['verdict'], string>> = {
 /** A check as a page: the verdict, then what moved and by how much, then all that was asked. */
 export async function driftPage(document: CheckDocument): Promise<string> {
   const charts = driftCharts(document);
-  const pictures = new Map<string, string>();
-  for (const { name, spec } of charts) pictures.set(name, await drawSvg(spec));
+  const { drawings } = await drawAll(charts);
   const { verdict, causes, reasons, warnings, alpha } = document;
   const page: Page = {
     title: causes.length > 0 && verdict === 'drift' ? `Drift: ${CAUSE_WORDS[causes[0]]}` : VERDICTS[verdict],
@@ -38,7 +37,7 @@ export async function driftPage(document: CheckDocument): Promise<string> {
       ),
     ],
   };
-  return renderHtml(page, { picture: (name) => pictures.get(name) ?? null });
+  return renderHtml(page, { picture: (name) => drawings.get(name) ?? null });
 }
 
 const span = ({ from, to }: { readonly from: string | null; readonly to: string | null }): string | null =>

@@ -6,6 +6,7 @@ import { type Picture, shareOf } from '../explanation/pictures.js';
 import { namedUnits } from '../explanation/units.js';
 import { type Block, facts, type HeatWord, heading, note, type Page, paragraph, table } from './blocks.js';
 import { renderHtml } from './html.js';
+import { inDarkToo } from './theme.js';
 
 /** What the page shows of one map. */
 export interface ShownMap {
@@ -110,7 +111,7 @@ function sampleBlocks(
     ...maps.flatMap(({ map, picture, limit }, i): Block[] => {
       const title = `${SIDES[map.part.side]} ${map.part.kind}`;
       const name = `${number}-${i}`;
-      if (picture) pictures.set(name, picture.svg);
+      if (picture) pictures.set(name, inDarkToo(picture.svg));
       return [
         heading(single ? 2 : 3, single ? title : `${title} of row ${sample.id}`),
         ...(picture ? [{ kind: 'picture' as const, name, alt: picture.alt }] : []),

@@ -36,5 +36,8 @@ export const DARK_STYLE = `<style>@media (prefers-color-scheme: dark){${Object.v
   .map(([light, dark]) => `[fill="${light}"]{fill:${dark}}[stroke="${light}"]{stroke:${dark}}`)
   .join('')}}</style>`;
 
+/** A drawing in the colours of the palette, which is also one for the dark. */
+export const inDarkToo = (svg: string): string => svg.replace(/^<svg[^>]*>/, (opening) => `${opening}${DARK_STYLE}`);
+
 /** The face in an attribute. */
 export const FONT_ATTRIBUTE = FONT.replaceAll('"', "'");

@@ -186,6 +186,7 @@ function putItem(put: (name: string, value: FlatCell | undefined) => void, name:
   else {
     for (const part of ITEM_PARTS) put(`${name}.${part}`, item[part]);
     put(`${name}.messages`, item.messages && JSON.stringify(item.messages));
+    put(`${name}.images`, item.images && JSON.stringify(item.images));
   }
 }
 

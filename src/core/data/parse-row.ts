@@ -378,10 +378,16 @@ function item(fields: RowFields, field: string): Item {
   if (Array.isArray(value)) return { messages: turns(value, field) };
   const parts = value instanceof Map ? withoutNulls(value) : undefined;
   if (!parts || parts.size === 0)
-    throw invalid(field, `must be a string, an object of ${ITEM_PARTS.join(', ')}, or a list of messages`, value);
+    throw invalid(
+      field,
+      `must be a string, an object of ${ITEM_PARTS.join(', ')}, images, or a list of messages`,
+      value,
+    );
   const messages = parts.get('messages');
   if (messages !== undefined && parts.size === 1) return { messages: turns(messages, `${field}.messages`) };
+  if (parts.has('images') && parts.has('image')) throw invalid(field, 'must not have image beside images', value);
   const contents = Array.from(parts, ([part, content]) => {
+    if (part === 'images') return [part, pictures(content, `${field}.images`)] as const;
     if (!ITEM_PARTS.includes(part as ItemPart))
       throw invalid(`${field}.${part}`, `is not one of ${ITEM_PARTS.join(', ')}`, content);
     return [part, partContent(content, part, `${field}.${part}`)] as const;
@@ -395,6 +401,14 @@ function partContent(value: RowValue, part: string, field: string): string {
   if (typeof inline === 'string' && inline !== '') return `data:;base64,${inline}`;
   if (typeof value === 'string' && value !== '') return value;
   throw invalid(field, 'must be a string that is not empty', value);
+}
+
+/** Several pictures of one item; a column of a table holds them as JSON. */
+function pictures(value: RowValue, field: string): string[] {
+  const list = typeof value === 'string' ? parseRowValue(value) : value;
+  if (!Array.isArray(list) || list.length === 0 || list.length > LIMITS.imagesPerItem)
+    throw invalid(field, `must be a list of 1 to ${LIMITS.imagesPerItem} images`, value);
+  return list.map((one: RowValue, i) => partContent(one, 'image', `${field}[${i}]`));
 }
 
 /** `[{"role":…,"content":…},…]`; a column of a table holds it as JSON. */

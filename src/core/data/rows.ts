@@ -7,8 +7,12 @@ export interface Turn {
   readonly content: string;
 }
 
-/** A path, an address, or inline text; with several inputs, one of these for each part; or a conversation. */
-export type Item = string | Readonly<Partial<Record<ItemPart, string>> & { readonly messages?: readonly Turn[] }>;
+/** A path, an address, or inline text; with several inputs, one of these for each part; or a conversation; or several pictures, for people to judge. */
+export type Item =
+  | string
+  | Readonly<
+      Partial<Record<ItemPart, string>> & { readonly messages?: readonly Turn[]; readonly images?: readonly string[] }
+    >;
 
 interface RowBase {
   /** As in the file; an integer id becomes its digits. */

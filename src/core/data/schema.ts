@@ -34,15 +34,24 @@ const modality = z.enum([...new Set(MODALITIES.flatMap((name) => [name, name.rep
 ]);
 
 const text = optional(z.string().min(1));
-const media = optional(
-  z.union([
-    z.string().min(1),
-    z.strictObject({ base64: z.string().min(1) }).describe('The bytes themselves, instead of a path'),
-  ]),
+const medium = z.union([
+  z.string().min(1),
+  z.strictObject({ base64: z.string().min(1) }).describe('The bytes themselves, instead of a path'),
+]);
+const media = optional(medium);
+/** A column of a table holds them as JSON. */
+const images = optional(
+  z
+    .union([z.array(medium).min(1).max(LIMITS.imagesPerItem), z.string().min(2)])
+    .describe('Several pictures of one item, which people judge together'),
 );
 const itemParts = z
-  .strictObject({ image: media, text, audio: media, video: media })
-  .refine((parts) => ITEM_PARTS.some((part) => parts[part] != null), 'must have at least one part');
+  .strictObject({ image: media, text, audio: media, video: media, images })
+  .refine(
+    (parts) => parts.images != null || ITEM_PARTS.some((part) => parts[part] != null),
+    'must have at least one part',
+  )
+  .refine(({ image, images }) => image == null || images == null, 'must not have image beside images');
 const turns = z.array(z.looseObject({ role: z.string().min(1), content: z.string() })).min(1);
 /** A column of a table holds a conversation as JSON. */
 const conversation = z.strictObject({ messages: z.union([turns, z.string().min(2)]) });

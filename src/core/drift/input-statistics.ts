@@ -37,9 +37,10 @@ export async function inputStatistics(item: Item, mediaRoot: string): Promise<In
 
 function partsOf(item: Item): (readonly [ItemPart, string])[] {
   if (typeof item !== 'string') {
-    const { messages, ...parts } = item;
+    const { messages, images = [], ...parts } = item;
     const turns = messages ? [['text', messages.map(({ content }) => content).join('\n')] as const] : [];
-    return [...(Object.entries(parts) as [ItemPart, string][]), ...turns];
+    const pictures = images.map((image) => ['image', image] as const);
+    return [...(Object.entries(parts) as [ItemPart, string][]), ...pictures, ...turns];
   }
   if (isInline(item)) return [['image', item]];
   const part = (Object.keys(PARTS) as ItemPart[]).find((one) => PARTS[one].endings?.test(item));

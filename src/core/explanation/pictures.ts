@@ -11,14 +11,18 @@ export interface Picture {
   readonly alt: string;
 }
 
+/** Drawings are as wide as a phone, whose letters are then as large as they are drawn. */
+const WIDTH = 340;
+const GAP = 12;
 /** Longer side of a picture in the drawing. */
-const SIDE = 320;
-const GAP = 16;
-const FONT = 'font-family="DejaVu Sans, Liberation Sans, sans-serif" font-size="12" fill="#1b1b1f"';
+const SIDE = (WIDTH - GAP) / 2;
+const FONT = `font-family="Helvetica, Arial, 'Liberation Sans', sans-serif" font-size="12" fill="#1b1b1f"`;
 /** How much of the picture shows through where nothing is attributed. */
 const OPACITY = 0.85;
 /** A clip's frames that are shown. */
 const SHOWN_FRAMES = 3;
+/** What the number of a frame takes. */
+const NUMBER = 22;
 
 /**
  * A map over what the model saw; null for a text, which a page shows as text.
@@ -47,7 +51,7 @@ async function drawImage(map: PartMap, limit: number): Promise<Picture> {
   const [w, h] = fitted(width, height);
   const picture = await embedded(seen, width, height);
   const overlay = await embedded(overlaid(map, limit, seen, width, height), width, height);
-  const svg = drawing(2 * w + GAP, h + 64, [
+  const svg = drawing(WIDTH, h + 50, [
     image(picture, 0, 0, w, h),
     image(overlay, w + GAP, 0, w, h),
     ...legend(map, limit, h + 18),
@@ -115,7 +119,7 @@ const drawing = (width: number, height: number, parts: readonly string[]): strin
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 ${width + 16} ${height + 16}" width="${width + 16}" height="${height + 16}"><rect x="-8" y="-8" width="${width + 16}" height="${height + 16}" fill="#ffffff"/>${parts.join('')}</svg>`;
 
 const STEPS = 64;
-const LEGEND = 256;
+const LEGEND = 224;
 
 /** The scale with its numbers. */
 function legend({ signed }: PartMap, limit: number, y: number): string[] {
@@ -134,7 +138,7 @@ function legend({ signed }: PartMap, limit: number, y: number): string[] {
   ];
 }
 
-const SOUND = { width: 640, height: 128 } as const;
+const SOUND = { width: WIDTH, height: 96 } as const;
 
 /** The spectrogram of a sound, and its map under it on the same axes. */
 async function drawSound(map: PartMap, limit: number): Promise<Picture> {
@@ -152,11 +156,11 @@ async function drawSound(map: PartMap, limit: number): Promise<Picture> {
   const { width, height } = SOUND;
   const seconds = map.part.inputs.get(map.part.input.name)!.data.length / rateOf(map.part);
   const lower = height + 40;
-  const svg = drawing(width, lower + height + 84, [
+  const svg = drawing(width, lower + height + 56, [
     text('Sound, decibels below its loudest (80 to 0)', 0, 10),
     image(own, 0, 18, width, height),
     text(
-      `Map: 0 Hz below, ${Math.round(rateOf(map.part) / 2)} Hz above; ${seconds.toFixed(2)} s from left to right`,
+      `Map: 0 to ${Math.round(rateOf(map.part) / 2)} Hz upwards, ${seconds.toFixed(2)} s from left to right`,
       0,
       lower,
     ),
@@ -194,16 +198,18 @@ async function drawClip(map: PartMap, limit: number): Promise<Picture> {
     .toSorted((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
     .slice(0, SHOWN_FRAMES)
     .toSorted((a, b) => a.frame - b.frame);
-  const [w, h] = fitted(width, height).map((side) => Math.round(side * 0.6));
-  const bars = { width: Math.max(SHOWN_FRAMES * (w + GAP), 480), height: 120 };
+  const [w, h] = fitted(width, height).map((side) => Math.round((side * (WIDTH / SHOWN_FRAMES - GAP)) / SIDE));
+  const bars = { width: WIDTH, height: 96 };
   const step = bars.width / values.length;
+  /** Numbers of frames that have room. */
+  const numbered = Math.ceil(NUMBER / step);
   const middle = map.signed ? bars.height / 2 : bars.height;
   const parts = values.flatMap((weight, i) => {
     const length = (Math.abs(weight) / largest) * (map.signed ? bars.height / 2 : bars.height);
     const fill = hexOf(colourOf(map.signed ? Math.sign(weight) * 0.7 : 0.3, map.signed));
     return [
       `<rect x="${i * step + step * 0.15}" y="${weight < 0 && map.signed ? middle : middle - length}" width="${step * 0.7}" height="${length}" fill="${fill}"/>`,
-      text(`${i + 1}`, (i + 0.5) * step, bars.height + 14, 'middle'),
+      i % numbered === 0 ? text(`${i + 1}`, (i + 0.5) * step, bars.height + 14, 'middle') : '',
     ];
   });
   const perFrame = map.map.shape.length === 3 ? map.map.values.length / frames : 0;
@@ -223,7 +229,7 @@ async function drawClip(map: PartMap, limit: number): Promise<Picture> {
       ].join('');
     }),
   );
-  const svg = drawing(bars.width, bars.height + h + 110, [
+  const svg = drawing(bars.width, bars.height + h + 94, [
     `<line x1="0" x2="${bars.width}" y1="${middle}" y2="${middle}" stroke="#54545c" stroke-width="1"/>`,
     ...parts,
     ...shown,

@@ -24,7 +24,7 @@ import { type Desk, type Refusal, VoteRefused } from './desk.js';
 import { CONTENT_SECURITY_POLICY, PAGES, pageFile } from './page.js';
 import type { Raters, Visitor } from './raters.js';
 import type { Shelf } from './shelf.js';
-import { VOTE_ID } from './vote.js';
+import { RATER_ID, VOTE_ID } from './vote.js';
 import { type AdminFigures, ANSWERS } from './wire.js';
 
 export interface LabelServerOptions {
@@ -46,6 +46,8 @@ export interface AdminDesk {
   figures(): Promise<AdminFigures>;
   /** Makes an invitation for a rater. @returns its secret */
   invite(): Promise<string>;
+  /** Lets a rater go on who was paused for its answers on gold. @returns whether it was paused */
+  resume(rater: string): Promise<boolean>;
   /** A file of what was collected; null where there is none of this name. */
   download(name: string): Promise<{ readonly type: string; readonly body: string } | null>;
 }
@@ -66,6 +68,7 @@ const voteBody = z.strictObject({
 });
 const undoBody = z.strictObject({ vote: z.string().regex(VOTE_ID) });
 const joinBody = z.strictObject({ token: z.string().max(128).nullable(), consent: z.string().max(32).nullable() });
+const resumeBody = z.strictObject({ rater: z.string().regex(RATER_ID) });
 const consentBody = z.strictObject({ consent: z.string().max(32) });
 
 const REFUSAL_STATUS: Readonly<Record<Refusal, number>> = {
@@ -110,6 +113,11 @@ export class LabelServer {
     this.route('GET', '/m/:sha256', 'any', (request) => this.media(request));
     this.route('GET', '/admin/api/figures', 'admin', async () => ({ body: await options.admin.figures() }));
     this.route('POST', '/admin/api/invite', 'admin', async () => ({ body: { token: await options.admin.invite() } }));
+    this.route('POST', '/admin/api/resume', 'admin', async (request) => {
+      const { rater } = parseAs(resumeBody, await jsonOf(request));
+      if (!(await options.admin.resume(rater))) throw new RequestError('NOT_FOUND', 'no rater of this name is paused');
+      return { body: { rater } };
+    });
     this.route('GET', '/admin/files/:name', 'admin', (request) => this.download(request));
     this.app.setNotFoundHandler((request, reply) =>
       this.fail(

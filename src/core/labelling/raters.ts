@@ -31,6 +31,12 @@ const eventSchema = z.discriminatedUnion('event', [
     cookie_sha256: sha256,
   }),
   z.strictObject({ event: z.literal('consent'), rater: z.string().regex(RATER_ID), consent: z.string() }),
+  z.strictObject({
+    event: z.literal('resume'),
+    rater: z.string().regex(RATER_ID),
+    /** Number of the last vote whose answer on gold does not count against the rater any more. */
+    seq: z.int().min(0),
+  }),
 ]);
 export type RaterEvent = z.infer<typeof eventSchema>;
 
@@ -79,6 +85,7 @@ export class Raters {
   private readonly invitations = new Map<string, Extract<RaterEvent, { event: 'invite' }>>();
   private readonly cookies = new Map<string, Visitor>();
   private readonly consents = new Map<string, string>();
+  private readonly resumptions = new Map<string, number>();
   private readonly names = new Set<string>();
 
   private constructor(
@@ -141,6 +148,13 @@ export class Raters {
     if (this.consents.get(rater) !== consent) await this.add({ event: 'consent', rater, consent });
   }
 
+  /** Raters who were paused and may go on, each with the last vote whose answer on gold does not count any more. */
+  get resumed(): ReadonlyMap<string, number> {
+    return this.resumptions;
+  }
+
+  resume = (rater: string, seq: number): Promise<void> => this.add({ event: 'resume', rater, seq });
+
   close(): Promise<void> {
     return this.log.close();
   }
@@ -168,6 +182,7 @@ export class Raters {
     if ('rater' in event && event.rater !== null) this.names.add(event.rater);
     if (event.event === 'invite') this.invitations.set(event.token_sha256, event);
     else if (event.event === 'consent') this.consents.set(event.rater, event.consent);
+    else if (event.event === 'resume') this.resumptions.set(event.rater, event.seq);
     else {
       if (event.token_sha256 !== null) this.invitations.delete(event.token_sha256);
       this.cookies.set(event.cookie_sha256, { role: event.role, rater: event.rater });

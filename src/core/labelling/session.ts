@@ -48,6 +48,7 @@ export class Session {
   private readonly held = new Map<string, Question[]>();
   private readonly withdrawnPairs = new Map<string, string>();
   private readonly tests = new Map<string, AccuracyTest>();
+  private readonly resumed = new Map<string, number>();
 
   constructor(readonly options: SessionOptions) {
     const { pairs, gold = [], key, votesPerPair, raters, leaseMs, now } = options;
@@ -145,6 +146,12 @@ export class Session {
   /** Whether the rater's answers on gold are worse than they should, so that it is asked nothing more. */
   isPaused = (rater: string): boolean => (this.tests.get(rater)?.eValue ?? 0) >= GOLD_ALARM;
 
+  /** Lets a rater who was paused go on: answers on gold up to the vote of that number count no more. */
+  resume(rater: string, seq: number): void {
+    this.resumed.set(rater, seq);
+    this.tests.set(rater, this.testOf(rater));
+  }
+
   goldOf = (rater: string): AccuracyTest => this.tests.get(rater) ?? new AccuracyTest();
   /** The side that is right on a gold pair. */
   answerOf(pair: string): Side | null {
@@ -223,8 +230,9 @@ export class Session {
 
   private testOf(rater: string): AccuracyTest {
     const test = new AccuracyTest();
+    const since = this.resumed.get(rater) ?? -1;
     for (const vote of this.ballots.by(rater)) {
-      const answer = kindOf(vote) === 'gold' ? this.answerOf(vote.pair) : null;
+      const answer = kindOf(vote) === 'gold' && vote.seq > since ? this.answerOf(vote.pair) : null;
       if (answer !== null && LABELS[vote.choice] !== null) test.add(vote.choice === answer);
     }
     return test;

@@ -146,7 +146,9 @@ type Content = [part: 'messages', content: readonly Turn[]] | [part: ItemPart, c
 function contentsOf(item: Item, row: PairRow): Content[] {
   if (typeof item === 'string') return [[partsOf(modalityOf(row))[0], item]];
   if (item.messages) return [['messages', item.messages]];
-  return ITEM_PARTS.flatMap((part): Content[] => (item[part] === undefined ? [] : [[part, item[part]]]));
+  const pictures = (item.images ?? []).map((image): Content => ['image', image]);
+  const parts = ITEM_PARTS.flatMap((part): Content[] => (item[part] === undefined ? [] : [[part, item[part]]]));
+  return [...pictures, ...parts];
 }
 
 const hashOf = (parts: readonly ShownPart[]): string => {

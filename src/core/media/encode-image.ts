@@ -1,6 +1,5 @@
 import type { Sharp } from 'sharp';
 import type { Pixels } from './image/pixels.js';
-import { withDrawings } from './rasterize.js';
 
 /** The picture as a PNG file: what is read back is equal. */
 export const encodePng = async (pixels: Pixels): Promise<Uint8Array> => (await open(pixels)).png().toBuffer();
@@ -11,11 +10,6 @@ export const encodePng = async (pixels: Pixels): Promise<Uint8Array> => (await o
  */
 export const encodeJpeg = async (pixels: Pixels, quality: number): Promise<Uint8Array> =>
   (await open(pixels)).jpeg({ quality, chromaSubsampling: '4:2:0', mozjpeg: false }).toBuffer();
-
-/** A drawing as a PNG file, at twice its stated size for sharp text. */
-export async function drawSvg(svg: string): Promise<Uint8Array> {
-  return withDrawings((sharp) => sharp(Buffer.from(svg), { density: 144 }).png().toBuffer()); // SVG pixels are 1/72 inch there
-}
 
 async function open({ width, height, data }: Pixels): Promise<Sharp> {
   const { default: sharp } = await import('sharp');

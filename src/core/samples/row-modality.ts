@@ -8,7 +8,9 @@ export function guessModality(row: DataRow): Modality {
   const item = row.kind === 'pair' ? row.left : row.item;
   const media = ITEM_PARTS.filter((part) => part !== 'text');
   const shown = media.find((part) =>
-    typeof item === 'string' ? PARTS[part].endings?.test(item) : item[part] !== undefined,
+    typeof item === 'string'
+      ? PARTS[part].endings?.test(item)
+      : item[part] !== undefined || (part === 'image' && item.images !== undefined),
   );
   return shown ?? 'text';
 }

@@ -438,6 +438,66 @@ describe('media', () => {
   });
 });
 
+it('shows several pictures of an item beside those of the other, in their order', async () => {
+  const folder = tempFolder();
+  const colours = ['red', 'green', 'blue', 'black'];
+  for (const colour of colours) writeFileSync(join(folder, `${colour}.png`), await png(colour));
+  const sides = [
+    { images: ['red.png', 'green.png'], text: 'two views' },
+    { images: ['blue.png', 'black.png', 'red.png'] },
+  ];
+  const rows = [
+    { id: '1', type: 'pair', left: sides[0], right: sides[1] },
+    { id: 'broken', type: 'pair', left: sides[0], right: { images: ['red.png', 'none.png'] } },
+  ];
+  const pairs = writeRows(join(folder, 'pairs.jsonl'), rows);
+  const { session, client, out } = await open({ votesPerPair: 1, pairs, out: join(folder, 'session') });
+  await client.join();
+  const [{ first, second }, ...others] = (await client.ask('/api/work')).body.questions;
+  expect(others).toEqual([]); // one picture of the other pair is missing
+  const kinds = [first, second].map(({ parts }) => parts.map(({ kind }: { kind: string }) => kind).join(' '));
+  expect(kinds.sort()).toEqual(['image image image', 'image image text']);
+  const [two, three] = [first, second].sort((a, b) => a.parts[2].kind.length - b.parts[2].kind.length);
+  expect(two.parts[2]).toEqual({ kind: 'text', text: 'two views' });
+  expect(three.parts[2].media).toBe(two.parts[0].media);
+  expect((await client.vote('first')).status).toBe(200);
+  const { withdrawn } = await session.stop();
+  expect(Object.keys(withdrawn)).toEqual(['broken']);
+  // As they were given, in a file of lines and in a table.
+  expect(lines(join(out, 'labels.jsonl'))[0]).toMatchObject({ left: sides[0], right: sides[1] });
+  expect(await labelsIn(join(out, 'labels.csv'))).toMatchObject({ bad: 0, rows: [{ id: '1' }] });
+});
+
+it('an administrator lets a rater go on who was paused, and a restart does not pause it again', async () => {
+  const gold = Array.from({ length: 12 }, (_, i) => ({
+    ...{ id: `g${i}`, type: 'pair', left: `good ${i}`, right: `bad ${i}`, labels: [1, 1] },
+  }));
+  const folder = tempFolder();
+  const options = { gold: writeRows(join(folder, 'gold.jsonl'), gold), goldShare: 0.9, votesPerPair: 1 };
+  const { session, client, out, pairs } = await open(options);
+  await client.join();
+  const work = async () => (await client.ask('/api/work')).body;
+  for (let i = 0; i < 40 && !(await work()).paused; i++) {
+    const [{ first }] = (await work()).questions;
+    await client.vote(first.parts[0].text.startsWith('good') ? 'second' : 'first');
+  }
+  expect(await work()).toMatchObject({ paused: true, questions: [] });
+  const admin = new Client(session.url);
+  await admin.join(session.admin);
+  expect((await client.ask('/admin/api/resume', { rater: 'r1' })).status).toBe(403);
+  expect((await admin.ask('/admin/api/resume', { rater: 'nobody' })).status).toBe(404);
+  expect((await admin.ask('/admin/api/resume', { rater: 'r1' })).status).toBe(200);
+  expect((await admin.ask('/admin/api/resume', { rater: 'r1' })).status).toBe(404);
+  expect(await work()).toMatchObject({ paused: false });
+  expect((await work()).questions.length).toBeGreaterThan(0);
+  const { cookie } = client;
+  await session.stop();
+  const again = await open({ ...options, out, pairs });
+  again.client.cookie = cookie;
+  expect((await again.client.ask('/api/work')).body).toMatchObject({ paused: false });
+  expect((await again.session.stop()).figures.raters[0]).toMatchObject({ paused: false, gold: { wrong: 0 } });
+});
+
 it('forgets a rater: no name, no time of day, no way in; the votes still count', async () => {
   const { session, client, out } = await open({ votesPerPair: 2 });
   const other = new Client(session.url);

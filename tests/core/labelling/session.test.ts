@@ -282,6 +282,19 @@ it('flags who always takes the first within 60 votes, and nobody else', async ()
   expect(alpha.ci![0]).toBeLessThan(alpha.value!);
 });
 
+it('knows the last word by its number, whatever the clock said meanwhile', () => {
+  const session = sessionOf({ pairs: rows(2), votesPerPair: 1 });
+  const years = ['2038-01-19T03:14:08.000Z', '2026-10-25T02:30:00.000Z', '1970-01-01T00:00:00.000Z'];
+  const choices = ['left', 'right', 'tie'] as const;
+  let before: string | null = null;
+  years.forEach((at, i) => {
+    const { vote: id, ...about } = newVote({ pair: 'p0', rater: 'a', at, choice: choices[i], replaces: before });
+    session.apply({ schema: 'hpsv3/vote@1', seq: i + 1, prev: '', vote: id, ...about });
+    before = id;
+  });
+  expect(session.ballots.labelsOf('p0').map(({ choice }) => choice)).toEqual(['tie']);
+});
+
 it('a pair that is withdrawn is asked of nobody', () => {
   const session = sessionOf({ pairs: rows(3), votesPerPair: 1 });
   const [{ row: shown }] = session.questions('a');

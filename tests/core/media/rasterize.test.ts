@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import { drawSvg } from '../../../src/core/media/encode-image.js';
 import { decodeImage, loadSharp } from '../../../src/core/media/image/decode.js';
 import { rasterizeSvg } from '../../../src/core/media/rasterize.js';
 
@@ -10,7 +9,6 @@ it('draws in a process that decodes pictures too, and leaves its loader of drawi
   const png = await rasterizeSvg(SVG);
   await decodeImage(png, 'drawn.png');
   expect(await Promise.all([rasterizeSvg(SVG), rasterizeSvg(SVG)])).toEqual([png, png]);
-  expect((await drawSvg(SVG)).byteLength).toBeGreaterThan(50);
   const sharp = await loadSharp();
   await expect(sharp(Buffer.from(SVG)).toBuffer()).rejects.toThrow('unsupported image format');
 });

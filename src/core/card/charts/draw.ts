@@ -1,6 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Drawing } from '../html.js';
-import { COLOURS, DARK_STYLE, FONT, SMALLEST_TEXT } from '../theme.js';
+import { COLOURS, FONT, inDarkToo, SMALLEST_TEXT } from '../theme.js';
+import { textWidth, wrapped } from './text.js';
 
 /** Nothing a chart shows may come from elsewhere: its data are in the specification, or it is not drawn. */
 function denyingLoader() {
@@ -77,32 +78,6 @@ const CONFIG = {
 /** One below the other: beside each other they are wider than a phone. */
 const NARROW_CONFIG = { ...CONFIG, padding: 6, legend: { ...CONFIG.legend, columns: 1 } };
 
-/** Widths of letters in units of the font size, by kind: Liberation Sans, which has those of Helvetica and Arial. */
-const WIDTHS: readonly (readonly [RegExp, number])[] = [
-  [/[ijl|.,:;'!IJftr()[\]/\\ ]/, 0.31],
-  [/[mwMW@%—…]/, 0.88],
-  [/[A-Z&]/, 0.69],
-];
-const OTHER_WIDTH = 0.56;
-
-/** Without a canvas Vega takes every letter for a wide one, and leaves room that nothing fills. */
-export function textWidth({ fontSize = 11 }: { readonly fontSize?: number }, text: unknown): number {
-  let width = 0;
-  for (const char of String(text ?? '')) width += WIDTHS.find(([kind]) => kind.test(char))?.[1] ?? OTHER_WIDTH;
-  return Math.ceil(width * fontSize);
-}
-
-/** Text in lines of at most that many pixels, broken at blanks. */
-function wrapped(text: string, pixels: number, fontSize: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const longer = lines.length === 0 ? word : `${lines[lines.length - 1]} ${word}`;
-    if (lines.length > 0 && textWidth({ fontSize }, longer) <= pixels) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines;
-}
-
 /** A title that is no wider than its drawing. */
 function wrappedTitle(title: TopLevelSpec['title'], pixels: number): TopLevelSpec['title'] {
   if (typeof title !== 'object' || Array.isArray(title) || typeof title.text !== 'string') return title;
@@ -157,7 +132,7 @@ export async function drawSvg(spec: TopLevelSpec, layout: Layout = 'wide'): Prom
   try {
     const svg = await view.toSVG();
     if (loader.asked) throw new Error(REFUSAL);
-    return svg.replace(/^<svg[^>]*>/, (opening) => `${opening}${DARK_STYLE}`);
+    return inDarkToo(svg);
   } finally {
     view.finalize();
   }

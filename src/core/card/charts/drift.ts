@@ -1,7 +1,7 @@
-import type { TopLevelSpec } from 'vega-lite';
 import type { CheckDocument } from '../../drift/document.js';
-import { COLOURS } from './draw.js';
-import { type Chart, SCHEMA, shown, WIDTH } from './specs.js';
+import { type Chart, COLOURS, inBoth, type Layout } from './draw.js';
+import { besideNames, PLOT, SCHEMA } from './specs.js';
+import { shown } from './text.js';
 
 /** Questions in one chart, at most: the rest stands in the table. */
 const MOST = 30;
@@ -17,7 +17,7 @@ function effectsChart({ features }: CheckDocument): Chart[] {
   const [yes, no] = ['moved', 'did not move by as much as counts'];
   const rows = features
     .map(({ feature, group, effect, floor, moved }) => ({
-      name: shown(group ? `${feature} in ${group}` : feature),
+      name: group ? `${feature} in ${group}` : feature,
       times: floor > 0 ? effect / floor : effect,
       series: moved ? yes : no,
     }))
@@ -31,21 +31,23 @@ function effectsChart({ features }: CheckDocument): Chart[] {
     axis: { values: [0, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000].filter((tick) => tick <= Math.max(2, rows[0].times)) },
   };
   const y = { field: 'name', type: 'nominal', sort: null, title: null, axis: { labelLimit: 900 } };
+  const named = (layout: Layout) =>
+    rows.map((row) => ({ ...row, name: shown(row.name, layout === 'wide' ? undefined : 22) }));
   return [
     {
       name: 'effects',
       alt: `How far each feature moved, in units of the least that counts: ${rows.filter(({ series }) => series === yes).length} of ${features.length} moved.`,
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: {
           text: 'What moved, and by how much',
           subtitle: 'Right of the dashed line an effect is large enough to count',
         },
-        width: WIDTH,
+        width: layout === 'wide' ? PLOT.wide : besideNames(named(layout).map(({ name }) => name)),
         height: { step: 22 },
         layer: [
           {
-            data: { values: rows },
+            data: { values: named(layout) },
             mark: { type: 'bar', height: 12 },
             encoding: {
               y,
@@ -63,7 +65,7 @@ function effectsChart({ features }: CheckDocument): Chart[] {
             encoding: { x: { field: 'at', type: 'quantitative' } },
           },
         ],
-      } as unknown as TopLevelSpec,
+      })),
     },
   ];
 }
@@ -74,8 +76,8 @@ function timelineChart({ timeline, features, window }: CheckDocument): Chart[] {
   const logit = features.find(({ feature, group }) => feature === 'logit' && group === null)?.reference;
   const reference = logit && 'mean' in logit ? logit.mean : null;
   const timed = window.from !== null && timeline.every(({ from }) => from !== null);
-  const panel = (field: 'logit' | 'accuracy', title: string, level: number | null) => ({
-    width: WIDTH,
+  const panel = (layout: Layout, field: 'logit' | 'accuracy', title: string, level: number | null) => ({
+    width: PLOT[layout],
     height: 130,
     layer: [
       {
@@ -104,17 +106,17 @@ function timelineChart({ timeline, features, window }: CheckDocument): Chart[] {
     {
       name: 'timeline',
       alt: `Mean logit${accuracy ? ' and expected accuracy' : ''} along the window, in ${timeline.length} stretches of equally many rows; the dashed line is the mean of the reference.`,
-      spec: {
+      ...inBoth((layout) => ({
         $schema: SCHEMA,
         title: {
           text: 'Along the window',
           subtitle: 'Stretches of equally many rows; dashed: the mean of the reference',
         },
         vconcat: [
-          panel('logit', 'Mean logit', reference),
-          ...(accuracy ? [panel('accuracy', 'Expected accuracy', null)] : []),
+          panel(layout, 'logit', 'Mean logit', reference),
+          ...(accuracy ? [panel(layout, 'accuracy', 'Expected accuracy', null)] : []),
         ],
-      } as unknown as TopLevelSpec,
+      })),
     },
   ];
 }

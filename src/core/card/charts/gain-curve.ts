@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { COLOURS } from './draw.js';
-import { series } from './specs.js';
+import { PLOT, SCHEMA, series } from './specs.js';
 
 export interface CurvePoint {
   readonly labels: number;
@@ -13,7 +13,7 @@ export interface CurveTexts {
   readonly y: string;
 }
 
-/** Two curves over the number of labels: what was chosen, and chance. */
+/** Two curves over the number of labels: what was chosen, and chance. A file of its own, drawn for a phone. */
 export function gainCurveSpec(
   chosen: readonly CurvePoint[],
   atRandom: readonly CurvePoint[],
@@ -23,17 +23,17 @@ export function gainCurveSpec(
   const { color, strokeDash } = series(names, [COLOURS.blue, COLOURS.vermillion]);
   const values = [chosen, atRandom].flatMap((points, i) => points.map((point) => ({ ...point, series: names[i] })));
   return {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    $schema: SCHEMA,
     title: { text: title, subtitle },
-    width: 520,
-    height: 260,
+    width: PLOT.narrow,
+    height: 200,
     data: { values },
-    mark: { type: 'line' },
+    mark: { type: 'line', strokeWidth: 2 },
     encoding: {
       x: { field: 'labels', type: 'quantitative', title: 'labels' },
       y: { field: 'value', type: 'quantitative', title: y },
       color,
-      strokeDash,
+      strokeDash: { ...strokeDash, legend: { symbolType: 'stroke', symbolStrokeWidth: 2, symbolSize: 400 } },
     },
   } as TopLevelSpec;
 }

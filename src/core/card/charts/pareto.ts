@@ -1,16 +1,14 @@
 import type { Trial } from '../../quantization/search/auto.js';
-import { COLOURS, DARK_STYLE, FONT_ATTRIBUTE } from '../theme.js';
+import { COLOURS } from '../theme.js';
+import { drawing, fixed, LINE, type Place, paragraph, SIDE, text, titled, WIDTH } from './by-hand.js';
 
-const WIDTH = 720;
-const PLOT = { left: 56, top: 50, width: 632, height: 260 };
-const ROW = 18;
+const PLOT = { left: 46, top: 66, width: WIDTH - 46 - 24, height: 220 };
 const MAY_BE_WRITTEN = COLOURS.green;
 const NOT = COLOURS.grey;
-const COLUMNS = { number: 24, name: 48, bytes: 288, speed: 352, flips: 420, kendall: 490, verdict: 506 } as const;
 
 /**
  * Size against speed as SVG: one numbered circle a trial, green where it may be written, filled where no other is better in
- * everything, at its true place, over a table of the same numbers; a second ring is around the one that was written. The cross is the
+ * everything, at its true place, over a list of the same numbers; a second ring is around the one that was written. The cross is the
  * float model. Equal trials give equal bytes.
  */
 export function paretoChart(trials: readonly Trial[], floatBytes: number, written: Trial | null): string {
@@ -18,30 +16,23 @@ export function paretoChart(trials: readonly Trial[], floatBytes: number, writte
   const speeds = axis(Math.max(1, ...trials.map(({ speed }) => speed)));
   const x = (bytes: number): number => PLOT.left + (bytes / sizes.end) * PLOT.width;
   const y = (speed: number): number => PLOT.top + (1 - speed / speeds.end) * PLOT.height;
-  const height = PLOT.top + PLOT.height + 64 + ROW * (trials.length + 2);
-  const places = apart(trials.map(({ bytes, speed }) => ({ x: x(bytes), y: y(speed) })));
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="${FONT_ATTRIBUTE}" font-size="12" fill="${COLOURS.ink}">`,
-    DARK_STYLE,
-    `<rect width="${WIDTH}" height="${height}" fill="${COLOURS.page}"/>`,
-    text(PLOT.left, 22, 'Size and speed of what was tried', 'font-size="14" font-weight="bold"'),
+  const circles = trials.map(({ bytes, speed }) => ({ x: x(bytes), y: y(speed) }));
+  const places = apart(circles);
+  const title = 'Size and speed of what was tried';
+  const listed = list(trials, PLOT.top + PLOT.height + 60, written);
+  return drawing(listed.below, title, [
+    ...titled(title).parts,
     ...sizes.ticks.map((bytes) => tick(x(bytes), PLOT.top + PLOT.height, formatSize(bytes, sizes.end))),
     ...speeds.ticks.map((speed) => level(y(speed), `${Number(speed.toPrecision(6))}`)),
     text(PLOT.left + PLOT.width, PLOT.top + PLOT.height + 34, `size in ${unitOf(sizes.end).name}`, 'text-anchor="end"'),
-    text(PLOT.left, PLOT.top - 6, 'speed, in times the float model’s'),
+    text(SIDE, PLOT.top - 14, 'speed, in times the float model’s'),
     `<path d="M${PLOT.left} ${fixed(y(1))}h${PLOT.width}" stroke="${COLOURS.ink}" stroke-dasharray="4 4"/>`,
     `<path d="M${fixed(x(floatBytes))} ${fixed(y(1))}m-5-5l10 10m0-10l-10 10" stroke="${COLOURS.ink}" stroke-width="2"/>`,
     text(x(floatBytes) - 10, y(1) - 10, 'float', 'text-anchor="end"'),
-    ...trials.map((trial) => mark(trial, { x: x(trial.bytes), y: y(trial.speed) }, trial === written)),
-    ...trials.map((trial, i) => numberOf(i + 1, { x: x(trial.bytes), y: y(trial.speed) }, places[i], trial)),
-    ...table(trials, PLOT.top + PLOT.height + 64, written),
-    '</svg>\n',
-  ].join('\n');
-}
-
-interface Place {
-  readonly x: number;
-  readonly y: number;
+    ...trials.map((trial, i) => mark(trial, circles[i], trial === written)),
+    ...trials.map((trial, i) => numberOf(i + 1, circles[i], places[i], trial)),
+    ...listed.parts,
+  ]);
 }
 
 const RADIUS = 6;
@@ -84,45 +75,35 @@ function numberOf(number: number, circle: Place, place: Place, { against }: Tria
   return `${line}${text(place.x, place.y + 4, `${number}`, `text-anchor="middle" fill="${colour}"`)}`;
 }
 
-function table(trials: readonly Trial[], top: number, written: Trial | null): string[] {
-  const right = 'text-anchor="end"';
-  const line = (y: number, cells: readonly (readonly [number, string, string?])[], style = ''): string =>
-    cells.map(([x, content, anchor = '']) => text(x, y, content, `${anchor} ${style}`)).join('');
-  const head = [
-    [COLUMNS.name, 'trial'],
-    [COLUMNS.bytes, 'size', right],
-    [COLUMNS.speed, 'speed', right],
-    [COLUMNS.flips, 'flips', right],
-    [COLUMNS.kendall, 'Kendall', right],
-    [COLUMNS.verdict, '(on held-out rows)'],
-  ] as const;
-  return [
-    line(top, head, 'font-weight="bold"'),
-    ...trials.map((trial, i) =>
-      line(
-        top + ROW * (i + 1),
-        [
-          [COLUMNS.number, `${i + 1}`],
-          [COLUMNS.name, nameOf(trial)],
-          [COLUMNS.bytes, `${formatSize(trial.bytes, trial.bytes)} ${unitOf(trial.bytes).name}`, right],
-          [COLUMNS.speed, `${trial.speed.toFixed(2)} x`, right],
-          [COLUMNS.flips, `${(100 * trial.heldOut.flipRate).toFixed(2)} %`, right],
-          [COLUMNS.kendall, trial.heldOut.kendall?.toFixed(3) ?? '–', right],
-          [COLUMNS.verdict, trial === written ? 'written' : (trial.against ?? 'may be written')],
-        ],
-        `fill="${trial.against === null ? MAY_BE_WRITTEN : NOT}"`,
-      ),
-    ),
-  ];
+/** What each trial is, its numbers on the held-out rows, and what became of it: one below the other, as wide as a phone. */
+function list(trials: readonly Trial[], top: number, written: Trial | null): { parts: string[]; below: number } {
+  const parts: string[] = [];
+  let y = top;
+  trials.forEach((trial, i) => {
+    const size = `${formatSize(trial.bytes, trial.bytes)} ${unitOf(trial.bytes).name}`;
+    const flips = `${(100 * trial.heldOut.flipRate).toFixed(2)} % flips`;
+    const kendall = trial.heldOut.kendall === null ? [] : [`Kendall ${trial.heldOut.kendall.toFixed(3)}`];
+    const figures = [size, `${trial.speed.toFixed(2)} x`, flips, ...kendall].join(', ');
+    const verdict = trial === written ? 'written' : (trial.against ?? 'may be written');
+    const colour = `fill="${trial.against === null ? MAY_BE_WRITTEN : NOT}"`;
+    parts.push(text(SIDE + 16, y, `${i + 1}`, `text-anchor="end" ${colour}`));
+    for (const [line, style] of [
+      [nameOf(trial), 'font-weight="bold" '],
+      [`${figures}: ${verdict}`, ''],
+    ]) {
+      const written = paragraph(SIDE + 24, y, line, `${style}${colour}`);
+      parts.push(...written.parts);
+      y = written.below;
+    }
+    y += LINE / 2;
+  });
+  return { parts, below: y };
 }
 
 const nameOf = ({ scheme, calibrator, keptFloat }: Trial): string =>
-  [scheme, calibrator, keptFloat > 0 ? `(${keptFloat} layers float)` : null].filter(Boolean).join(' ');
-
-const fixed = (value: number): string => value.toFixed(1);
-
-const text = (x: number, y: number, content: string, style = ''): string =>
-  `<text x="${fixed(x)}" y="${fixed(y)}" ${style}>${content}</text>`;
+  [scheme, calibrator, keptFloat > 0 ? `(${keptFloat} ${keptFloat === 1 ? 'layer' : 'layers'} float)` : null]
+    .filter(Boolean)
+    .join(' ');
 
 const tick = (x: number, y: number, label: string): string =>
   `<path d="M${fixed(x)} ${y}v4" stroke="${COLOURS.ink}"/>${text(x, y + 17, label, 'text-anchor="middle"')}`;

@@ -1,36 +1,53 @@
 import type { Kernel, Profile } from '../../profiling/schema.js';
-import { COLOURS, DARK_STYLE, FONT_ATTRIBUTE } from '../theme.js';
+import { COLOURS } from '../theme.js';
+import { drawing, escapeXml, fixed, HALO, LINE, type Place, paragraph, SIDE, text, titled, WIDTH } from './by-hand.js';
+import { shown } from './text.js';
 
-const WIDTH = 720;
-const HEIGHT = 440;
-const MARGIN = { left: 72, right: 24, top: 56, bottom: 56 };
+const LEFT = 60;
+const RIGHT = WIDTH - 16;
+const HEIGHT = 250;
 const COMPUTE = COLOURS.blue;
 const MEMORY = COLOURS.vermillion;
 const INK = COLOURS.ink;
 const GRID = COLOURS.grid;
 /** Kernels that are named in the chart: more names would lie on each other. */
 const NAMED = 6;
-const BINS = 48;
+const BINS = 40;
 
-const escapeXml = (text: string): string =>
-  text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`).replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]/g, '?');
+/** Where the plot is, in the drawing. */
+interface Area {
+  readonly top: number;
+  readonly bottom: number;
+}
 
-/** @param below - height of what stands under the plot */
-function frame(title: string, xLabel: string, yLabel: string, parts: readonly string[], below = 0): string {
-  const right = WIDTH - MARGIN.right;
-  const bottom = HEIGHT - MARGIN.bottom;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT + below}" width="${WIDTH}" height="${HEIGHT + below}" font-family="${FONT_ATTRIBUTE}" font-size="12" fill="${INK}">`,
-    DARK_STYLE,
-    `<title>${escapeXml(title)}</title>`,
-    `<rect width="100%" height="100%" fill="${COLOURS.page}"/>`,
-    `<text x="${MARGIN.left}" y="24" font-size="15" font-weight="bold">${escapeXml(title)}</text>`,
-    ...parts,
-    `<path d="M${MARGIN.left} ${MARGIN.top}V${bottom}H${right}" fill="none" stroke="${INK}"/>`,
-    `<text x="${(MARGIN.left + right) / 2}" y="${HEIGHT - 12}" text-anchor="middle">${escapeXml(xLabel)}</text>`,
-    `<text x="18" y="${(MARGIN.top + bottom) / 2}" text-anchor="middle" transform="rotate(-90 18 ${(MARGIN.top + bottom) / 2})">${escapeXml(yLabel)}</text>`,
-    '</svg>\n',
-  ].join('\n');
+interface Labels {
+  readonly title: string;
+  readonly x: string;
+  readonly y: string;
+}
+
+/** Drawings one below the other: the title, what is said of the plot, the plot with its axes, and what stands under it. */
+function framed(
+  labels: Labels,
+  above: (y: number) => { parts: string[]; below: number },
+  plot: (area: Area) => readonly string[],
+  under: (y: number) => { parts: string[]; below: number },
+): string {
+  const title = titled(labels.title);
+  const notes = above(title.below);
+  const top = notes.below;
+  const bottom = top + HEIGHT;
+  const listed = under(bottom + 58);
+  const middle = (top + bottom) / 2;
+  return drawing(listed.below, labels.title, [
+    ...title.parts,
+    ...notes.parts,
+    ...plot({ top, bottom }),
+    `<path d="M${LEFT} ${top}V${bottom}H${RIGHT}" fill="none" stroke="${INK}"/>`,
+    text((LEFT + RIGHT) / 2, bottom + 36, labels.x, 'text-anchor="middle"'),
+    text(16, middle, labels.y, `text-anchor="middle" transform="rotate(-90 16 ${middle})"`),
+    ...listed.parts,
+  ]);
 }
 
 type Scale = (value: number) => number;
@@ -38,11 +55,11 @@ type Scale = (value: number) => number;
 const xOf =
   (low: number, high: number, of: Scale = (x) => x): Scale =>
   (value) =>
-    MARGIN.left + ((of(value) - of(low)) / (of(high) - of(low))) * (WIDTH - MARGIN.left - MARGIN.right);
+    LEFT + ((of(value) - of(low)) / (of(high) - of(low))) * (RIGHT - LEFT);
 const yOf =
-  (low: number, high: number, of: Scale = (y) => y): Scale =>
+  ({ top, bottom }: Area, low: number, high: number, of: Scale = (y) => y): Scale =>
   (value) =>
-    HEIGHT - MARGIN.bottom - ((of(value) - of(low)) / (of(high) - of(low))) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+    bottom - ((of(value) - of(low)) / (of(high) - of(low))) * (bottom - top);
 
 /** Powers of ten from at most `low` to at least `high`. */
 function decades(low: number, high: number): number[] {
@@ -72,36 +89,43 @@ export function rooflineChart({ model, time, peaks }: Pick<Profile, 'model' | 't
     Math.max(roof, ...points.map(({ rate }) => rate)),
   );
   const x = xOf(xs[0], xs[xs.length - 1], Math.log10);
-  const y = yOf(ys[0], ys[ys.length - 1], Math.log10);
-  const grid = [
-    ...xs.map(
-      (v) =>
-        `<path d="M${x(v).toFixed(1)} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}" stroke="${GRID}"/><text x="${x(v).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 16}" text-anchor="middle">${power(v)}</text>`,
-    ),
-    ...ys.map(
-      (v) =>
-        `<path d="M${MARGIN.left} ${y(v).toFixed(1)}H${WIDTH - MARGIN.right}" stroke="${GRID}"/><text x="${MARGIN.left - 6}" y="${(y(v) + 4).toFixed(1)}" text-anchor="end">${power(v)}</text>`,
-    ),
-  ];
   const rates = [peaks.macsPerSecond, peaks.integerMacsPerSecond].filter((rate) => rate !== null);
-  const roofs = rates.map((macsPerSecond) => {
-    const rate = macsPerSecond / 1e9;
-    const start = Math.max(xs[0], ys[0] / bandwidth);
-    return `<path d="M${x(start).toFixed(1)} ${y(start * bandwidth).toFixed(1)}L${x(rate / bandwidth).toFixed(1)} ${y(rate).toFixed(1)}H${x(xs[xs.length - 1]).toFixed(1)}" fill="none" stroke="${INK}" stroke-width="2"/>`;
-  });
   const largest = Math.max(...kernels.map(({ ms }) => ms), 1e-9);
-  const circles = points.map(({ kernel, intensity, rate }) => {
-    const radius = 3 + 13 * Math.sqrt(kernel.ms / largest);
-    const colour = kernel.bound === 'compute' ? COMPUTE : MEMORY;
-    return `<circle cx="${x(intensity).toFixed(1)}" cy="${y(rate).toFixed(1)}" r="${radius.toFixed(1)}" fill="${colour}" fill-opacity="0.4" stroke="${colour}"><title>${escapeXml(`${kernel.name} (${kernel.operator}): ${kernel.ms.toFixed(3)} ms`)}</title></circle>`;
-  });
   const share = kernels.reduce((sum, { ms }) => sum + ms, 0) / time.wallMs;
-  return frame(
-    `Roofline of ${model.file}`,
-    `multiply-accumulates a byte; ${(100 * share).toFixed(0)} % of the time is in these kernels`,
-    'GMAC/s reached',
-    [...grid, ...roofs, ...circles, ...numbers(points, x, y), legend(peaks)],
-    points.length === 0 ? 0 : LINE * Math.min(points.length, NAMED) + 8,
+  // As many powers as have room.
+  const every = Math.ceil(xs.length / 7);
+  const plot = (area: Area): string[] => {
+    const y = yOf(area, ys[0], ys[ys.length - 1], Math.log10);
+    return [
+      ...xs.map((v, i) => {
+        const label = i % every === 0 ? text(x(v), area.bottom + 16, power(v), 'text-anchor="middle"') : '';
+        return `<path d="M${fixed(x(v))} ${area.top}V${area.bottom}" stroke="${GRID}"/>${label}`;
+      }),
+      ...ys.map(
+        (v) =>
+          `<path d="M${LEFT} ${fixed(y(v))}H${RIGHT}" stroke="${GRID}"/>${text(LEFT - 6, y(v) + 4, power(v), 'text-anchor="end"')}`,
+      ),
+      ...rates.map((macsPerSecond) => {
+        const rate = macsPerSecond / 1e9;
+        const start = Math.max(xs[0], ys[0] / bandwidth);
+        return `<path d="M${fixed(x(start))} ${fixed(y(start * bandwidth))}L${fixed(x(rate / bandwidth))} ${fixed(y(rate))}H${fixed(x(xs[xs.length - 1]))}" fill="none" stroke="${INK}" stroke-width="2"/>`;
+      }),
+      ...points.map(({ kernel, intensity, rate }) => {
+        const radius = 3 + 11 * Math.sqrt(kernel.ms / largest);
+        const colour = kernel.bound === 'compute' ? COMPUTE : MEMORY;
+        return `<circle cx="${fixed(x(intensity))}" cy="${fixed(y(rate))}" r="${fixed(radius)}" fill="${colour}" fill-opacity="0.4" stroke="${colour}"><title>${escapeXml(`${kernel.name} (${kernel.operator}): ${kernel.ms.toFixed(3)} ms`)}</title></circle>`;
+      }),
+      ...numbers(
+        points.slice(0, NAMED).map(({ intensity, rate }) => ({ x: x(intensity), y: y(rate) })),
+        area,
+      ),
+    ];
+  };
+  return framed(
+    { title: `Roofline of ${shown(model.file, 32)}`, x: 'multiply-accumulates a byte', y: 'GMAC/s reached' },
+    (y) => legend(peaks, share, y),
+    plot,
+    (y) => names(points.slice(0, NAMED), y),
   );
 }
 
@@ -111,45 +135,60 @@ interface Point {
   readonly rate: number;
 }
 
-const HALO = `stroke="${COLOURS.page}" stroke-width="3" paint-order="stroke"`;
-const LINE = 16;
-
-/**
- * A number at each of the kernels with the most to recover, those that would cover each other one below the other, with lines to their
- * circles; their names under the plot, where there is nothing else.
- */
-function numbers(points: readonly Point[], x: Scale, y: Scale): string[] {
-  const taken: { readonly x: number; readonly y: number }[] = [];
-  const bottom = HEIGHT - MARGIN.bottom - 4;
-  return points.slice(0, NAMED).flatMap(({ kernel, intensity, rate }, i) => {
-    const name = kernel.name.length > 64 ? `…${kernel.name.slice(-63)}` : kernel.name;
-    const exact = { x: x(intensity), y: y(rate) };
-    const at = { x: exact.x, y: exact.y };
-    const covers = (other: { readonly x: number; readonly y: number }): boolean =>
-      Math.abs(other.x - at.x) < LINE && Math.abs(other.y - at.y) < LINE;
+/** A number at each circle, those that would cover each other moved apart, with lines to their circles. */
+function numbers(circles: readonly Place[], { bottom }: Area): string[] {
+  const taken: Place[] = [];
+  return circles.flatMap((exact, i) => {
+    const at = { x: Math.min(exact.x, RIGHT - LINE / 2), y: exact.y };
+    const covers = (other: Place): boolean => Math.abs(other.x - at.x) < LINE && Math.abs(other.y - at.y) < LINE;
+    // Downwards, then a column to the side where there is room.
+    const aside = exact.x > (LEFT + RIGHT) / 2 ? -LINE : LINE;
     while (taken.some(covers)) {
       at.y += 2;
-      if (at.y > bottom) Object.assign(at, { x: at.x + LINE, y: exact.y });
+      if (at.y > bottom - 4) Object.assign(at, { x: at.x + aside, y: exact.y });
     }
     taken.push(at);
-    const moved = at.x !== exact.x || at.y !== exact.y;
-    return [
-      moved
-        ? `<path d="M${exact.x.toFixed(1)} ${exact.y.toFixed(1)}L${at.x.toFixed(1)} ${at.y.toFixed(1)}" stroke="${INK}"/>`
-        : '',
-      `<text x="${at.x.toFixed(1)}" y="${(at.y + 4).toFixed(1)}" font-weight="bold" text-anchor="middle" ${HALO}>${i + 1}</text>`,
-      `<text x="${MARGIN.left}" y="${HEIGHT + LINE * i + 8}">${i + 1}: ${escapeXml(name)}, ${kernel.ms.toPrecision(3)} ms, ${kernel.recoverableMs.toPrecision(2)} recoverable</text>`,
-    ];
+    const line =
+      at.x === exact.x && at.y === exact.y
+        ? ''
+        : `<path d="M${fixed(exact.x)} ${fixed(exact.y)}L${fixed(at.x)} ${fixed(at.y)}" stroke="${INK}"/>`;
+    return [line, text(at.x, at.y + 4, `${i + 1}`, `font-weight="bold" text-anchor="middle" ${HALO}`)];
   });
 }
 
-function legend({ macsPerSecond, integerMacsPerSecond, bytesPerSecond }: Profile['peaks']): string {
+/** The names of the numbered kernels under the plot, where there is nothing else. */
+function names(points: readonly Point[], top: number): { parts: string[]; below: number } {
+  const parts: string[] = [];
+  let y = top;
+  points.forEach(({ kernel }, i) => {
+    parts.push(
+      text(SIDE, y, `${i + 1}`, 'font-weight="bold"'),
+      text(SIDE + LINE, y, shown(kernel.name, 48)),
+      text(SIDE + LINE, y + LINE, `${kernel.ms.toPrecision(3)} ms, ${kernel.recoverableMs.toPrecision(2)} recoverable`),
+    );
+    y += 2.5 * LINE;
+  });
+  return { parts, below: y };
+}
+
+function legend(
+  { macsPerSecond, integerMacsPerSecond, bytesPerSecond }: Profile['peaks'],
+  share: number,
+  y: number,
+): { parts: string[]; below: number } {
   const integers = integerMacsPerSecond === null ? '' : `, of 8 bits ${(integerMacsPerSecond / 1e9).toFixed(0)}`;
-  return [
-    `<circle cx="${MARGIN.left + 6}" cy="40" r="5" fill="${COMPUTE}"/><text x="${MARGIN.left + 16}" y="44">bound by arithmetic</text>`,
-    `<circle cx="${MARGIN.left + 156}" cy="40" r="5" fill="${MEMORY}"/><text x="${MARGIN.left + 166}" y="44">by memory</text>`,
-    `<text x="${WIDTH - MARGIN.right}" y="44" text-anchor="end">measured: products ${(macsPerSecond / 1e9).toFixed(0)} GMAC/s${integers}; copies ${(bytesPerSecond / 1e9).toFixed(1)} GB/s</text>`,
-  ].join('');
+  const measured = paragraph(
+    SIDE,
+    y + LINE,
+    `${(100 * share).toFixed(0)} % of the time is in these kernels; measured: products ${(macsPerSecond / 1e9).toFixed(0)} GMAC/s${integers}; copies ${(bytesPerSecond / 1e9).toFixed(1)} GB/s`,
+    `fill="${COLOURS.grey}"`,
+  );
+  const dot = (x: number, colour: string, label: string): string =>
+    `<circle cx="${x}" cy="${y - 4}" r="5" fill="${colour}"/>${text(x + 10, y, label)}`;
+  return {
+    parts: [dot(SIDE + 5, COMPUTE, 'bound by arithmetic'), dot(SIDE + 160, MEMORY, 'by memory'), ...measured.parts],
+    below: measured.below,
+  };
 }
 
 /** How often a run took how long, over the logarithm of the time: a disturbed run takes many times as long. */
@@ -159,26 +198,33 @@ export function latencyChart({ model, latency }: Pick<Profile, 'model' | 'latenc
   for (const ms of times) counts[Math.min(BINS - 1, Math.floor((Math.log(ms / low) / Math.log(high / low)) * BINS))]++;
   const most = Math.max(...counts);
   const x = xOf(low, high, Math.log);
-  const y = yOf(0, most * 1.25);
-  const width = (WIDTH - MARGIN.left - MARGIN.right) / BINS;
-  const bars = counts.map((n, bin) =>
-    n === 0
-      ? ''
-      : `<rect x="${(MARGIN.left + bin * width).toFixed(1)}" y="${y(n).toFixed(1)}" width="${(width - 1).toFixed(1)}" height="${(HEIGHT - MARGIN.bottom - y(n)).toFixed(1)}" fill="${COMPUTE}"/>`,
-  );
-  const ticks = Array.from({ length: 6 }, (_, i) => low * (high / low) ** (i / 5)).map(
-    (ms) =>
-      `<text x="${x(ms).toFixed(1)}" y="${HEIGHT - MARGIN.bottom + 16}" text-anchor="middle">${Number(ms.toPrecision(3))}</text>`,
-  );
-  const heights = [...new Set([0, Math.ceil(most / 2), most])].map(
-    (n) => `<text x="${MARGIN.left - 6}" y="${(y(n) + 4).toFixed(1)}" text-anchor="end">${n}</text>`,
-  );
-  const marks = (['p50Ms', 'p90Ms', 'p99Ms'] as const).map((key, i) => {
-    const at = x(latency[key].value);
-    const left = at > (2 * WIDTH) / 3;
-    return `<path d="M${at.toFixed(1)} ${MARGIN.top}V${HEIGHT - MARGIN.bottom}" stroke="${MEMORY}" stroke-dasharray="4 3"/><text x="${(at + (left ? -4 : 4)).toFixed(1)}" y="${MARGIN.top + 12 + 15 * i}" text-anchor="${left ? 'end' : 'start'}" ${HALO}>${key.slice(0, 3)} ${latency[key].value.toPrecision(3)} ms</text>`;
-  });
+  const width = (RIGHT - LEFT) / BINS;
+  const plot = (area: Area): string[] => {
+    const y = yOf(area, 0, most * 1.25);
+    return [
+      ...counts.map((n, bin) =>
+        n === 0
+          ? ''
+          : `<rect x="${fixed(LEFT + bin * width)}" y="${fixed(y(n))}" width="${fixed(width - 1)}" height="${fixed(area.bottom - y(n))}" fill="${COMPUTE}"/>`,
+      ),
+      ...Array.from({ length: 6 }, (_, i) => low * (high / low) ** (i / 5)).map((ms) =>
+        text(x(ms), area.bottom + 16, `${Number(ms.toPrecision(3))}`, 'text-anchor="middle"'),
+      ),
+      ...[...new Set([0, Math.ceil(most / 2), most])].map((n) => text(LEFT - 6, y(n) + 4, `${n}`, 'text-anchor="end"')),
+      ...(['p50Ms', 'p90Ms', 'p99Ms'] as const).map((key, i) => {
+        const at = x(latency[key].value);
+        const left = at > (2 * WIDTH) / 3;
+        const label = `${key.slice(0, 3)} ${latency[key].value.toPrecision(3)} ms`;
+        const anchor = `text-anchor="${left ? 'end' : 'start'}" ${HALO}`;
+        return `<path d="M${fixed(at)} ${area.top}V${area.bottom}" stroke="${MEMORY}" stroke-dasharray="4 3"/>${text(at + (left ? -4 : 4), area.top + 12 + LINE * i, label, anchor)}`;
+      }),
+    ];
+  };
   const { batch, threads } = latency.setting;
-  const title = `Latency of ${model.file}: batch ${batch}, ${threads} thread${threads === 1 ? '' : 's'}, ${latency.runs} runs`;
-  return frame(title, 'milliseconds of a run', 'runs', [...bars, ...ticks, ...heights, ...marks]);
+  return framed(
+    { title: `Latency of ${shown(model.file, 32)}`, x: 'milliseconds of a run', y: 'runs' },
+    (y) => paragraph(SIDE, y, `batch ${batch}, ${threads} thread${threads === 1 ? '' : 's'}, ${latency.runs} runs`),
+    plot,
+    (y) => ({ parts: [], below: y - LINE / 2 }),
+  );
 }

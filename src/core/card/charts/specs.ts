@@ -6,28 +6,22 @@ import type { Evaluation, Quantization } from '../documents.js';
 import { metricOf } from '../figures.js';
 import { SMALLEST_TEXT } from '../theme.js';
 import { gapStands } from '../words.js';
-import { type Chart, COLOURS, inBoth, type Layout, textWidth } from './draw.js';
+import { type Chart, COLOURS, inBoth, type Layout } from './draw.js';
+import { shown, textWidth } from './text.js';
 
 export type { Chart } from './draw.js';
 
 /** Pictures of a card as Vega-Lite specifications. Names from files are values of data, never parts of a specification. */
 
 export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
-export const WIDTH = 520;
-const PLOT: Readonly<Record<Layout, number>> = { wide: WIDTH, narrow: 290 };
+export const PLOT: Readonly<Record<Layout, number>> = { wide: 520, narrow: 290 };
 
 /** Of a narrow chart, with the names of its rows. */
 const NARROW_WIDTH = 330;
 
-const MAX_NAME = 44;
-
-/** A name on one line, its middle left out where it is long: names of one kind often differ at their ends. */
-export function shown(name: string, most = MAX_NAME): string {
-  const line = JSON.stringify(name).slice(1, -1);
-  if (line.length <= most) return line;
-  const end = Math.floor((most - 1) / 2);
-  return `${line.slice(0, most - 1 - end)}…${line.slice(-end)}`;
-}
+/** What names of rows leave of it. */
+export const besideNames = (names: readonly string[]): number =>
+  Math.max(120, NARROW_WIDTH - Math.max(...names.map((name) => textWidth({ fontSize: SMALLEST_TEXT }, name))));
 
 /** Names as they are shown, no two of them alike: those that are get a number. */
 function apart(names: readonly string[]): string[] {
@@ -269,7 +263,7 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
   const [color, shape] = [encoded.color, encoded.shape].map((channel) => ({ ...channel, ...legend }));
   const panel = (by: string, layout: Layout) => {
     const own = rows.filter((row) => row.by === by);
-    const names = apart(own.map(({ value }) => shown(value, layout === 'wide' ? MAX_NAME : 16)));
+    const names = apart(own.map(({ value }) => shown(value, layout === 'wide' ? undefined : 16)));
     const values = own.map((row, i) => ({ ...row, group: `${names[i]}  (${row.n})` }));
     const y = {
       field: 'group',
@@ -280,13 +274,7 @@ export function groupsChart(report: Evaluation, name: string): Chart[] {
     };
     return {
       title: { text: shown(by), fontSize: 13, offset: 6, frame: 'group' },
-      width:
-        layout === 'wide'
-          ? 400
-          : Math.max(
-              120,
-              NARROW_WIDTH - Math.max(...values.map(({ group }) => textWidth({ fontSize: SMALLEST_TEXT }, group))),
-            ),
+      width: layout === 'wide' ? 400 : besideNames(values.map(({ group }) => group)),
       height: { step: layout === 'wide' ? 24 : 20 },
       data: { values },
       layer: [

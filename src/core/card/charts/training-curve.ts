@@ -1,11 +1,12 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { COLOURS } from './draw.js';
+import { PLOT, SCHEMA } from './specs.js';
 
 type Line = Readonly<Record<string, unknown>>;
 
 /**
  * Two panels, one above the other: the loss with its unweighted parts, and the AUC of each modality with its interval, from the log of
- * a run. The first line of the log says how many held-out pairs an AUC is of.
+ * a run. The first line of the log says how many held-out pairs an AUC is of. A file of its own, drawn for a phone.
  */
 export function curveSpec(log: readonly Line[]): TopLevelSpec {
   const evaluated = log.filter((line) => line.step !== undefined && line.auc !== undefined);
@@ -29,7 +30,7 @@ export function curveSpec(log: readonly Line[]): TopLevelSpec {
     ...(aucs.length > 0 ? [panel(aucs, 'AUC, held out', last, 0.5)] : []),
   ];
   return {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    $schema: SCHEMA,
     title: {
       text: 'Training',
       subtitle: `Loss, and AUC on held-out pairs with approximate 95 % intervals; dashed: chance. ${evaluated.length} evaluations up to step ${last}`,
@@ -85,14 +86,14 @@ function panel(
     field: 'series',
     type: 'nominal',
     scale: { domain: names, range: names.map((_, i) => range[i % range.length]) },
-    legend: names.length > 1 ? { symbolOpacity: 1 } : null,
+    legend: names.length > 1 ? { symbolOpacity: 1, symbolFillColor: 'transparent', columns: 3 } : null,
   });
   // From step 0, where nothing has been learnt.
   const x = { field: 'step', type: 'quantitative', title: 'step', scale: { domain: [0, last], nice: false } };
   const y = { field: 'value', type: 'quantitative', title, scale: { zero: false } };
   return {
-    width: 520,
-    height: 200,
+    width: PLOT.narrow,
+    height: 160,
     data: { values },
     layer: [
       ...(level === undefined

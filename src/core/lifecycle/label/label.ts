@@ -156,6 +156,7 @@ async function collect(options: Settled): Promise<LabelReport> {
   const shelf = new Shelf({ mediaRoot: settings.media_root, remote });
   const voteLog = await VoteLog.open(join(out, FILES.votes), votes);
   const raters = await Raters.open(join(out, FILES.raters), namesIn(votes.votes));
+  for (const [rater, seq] of raters.resumed) session.resume(rater, seq);
   const desk = new Desk({
     session,
     shelf,
@@ -375,6 +376,13 @@ function adminDesk(session: Session, pairs: readonly PairRow[], raters: Raters, 
     invite: () => {
       if (canInvite) return raters.invite('rater', null);
       throw new HpsError('USAGE', 'raters of this session are not invited', { hint: 'Start it with `invite`.' });
+    },
+    resume: async (rater) => {
+      if (!session.isPaused(rater)) return false;
+      const { seq } = session.ballots.by(rater).at(-1)!; // without votes nobody is paused
+      await raters.resume(rater, seq);
+      session.resume(rater, seq);
+      return true;
     },
     download: async (name) => {
       if (!EXPORTS.includes(name as ExportName)) return null;

@@ -9,7 +9,7 @@ import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../default
 import { HpsError } from '../../errors.js';
 import { readProbes } from '../../gate/golden.js';
 import { type ModelFacts, readFacts } from '../../gate/model.js';
-import { drawSvg } from '../../media/encode-image.js';
+import { rasterizeSvg } from '../../media/rasterize.js';
 import { openOnnx } from '../../onnx/read.js';
 import { chromeTrace } from '../../profiling/chrome-trace.js';
 import { type ColdStart, measureColdStart } from '../../profiling/cold-start.js';
@@ -90,7 +90,7 @@ export async function profileModel(given: ProfileOptions): Promise<Profile> {
     const charts = { roofline: rooflineChart(profile), latency: latencyChart(profile, times) };
     for (const [name, svg] of Object.entries(charts)) {
       await output.writeFile(`${names.stem}.${name}.svg`, svg);
-      await output.writeFile(`${names.stem}.${name}.png`, await drawSvg(svg));
+      await output.writeFile(`${names.stem}.${name}.png`, await rasterizeSvg(svg));
     }
     const run = medianRun(traced);
     await output.writeFile(`${names.stem}.trace.json`, chromeTrace(profile, traced.runs[run], traced.work));

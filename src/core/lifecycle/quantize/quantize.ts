@@ -6,7 +6,7 @@ import { HpsError } from '../../errors.js';
 import { runGate } from '../../gate/gate.js';
 import { probesSha256 } from '../../gate/probes.js';
 import type { GateReport } from '../../gate/report.js';
-import { drawSvg } from '../../media/encode-image.js';
+import { rasterizeSvg } from '../../media/rasterize.js';
 import type { LineageStep } from '../../onnx/manifest.js';
 import type { Coverage, Equalization } from '../../quantization/ranges/calibrate.js';
 import type { RangeMethodId } from '../../quantization/ranges/methods.js';
@@ -262,7 +262,7 @@ async function publishCandidate(
 /** The picture of the search, by what comes after the model's name. */
 async function drawTrials({ trials }: SearchReport, floatBytes: number, written: Trial | null) {
   const svg = paretoChart(trials, floatBytes, written);
-  return { [PARETO[0]]: svg, [PARETO[1]]: await drawSvg(svg) };
+  return { [PARETO[0]]: svg, [PARETO[1]]: await rasterizeSvg(svg) };
 }
 
 /** Of all files of a model. */

@@ -1,7 +1,7 @@
 import type { StagedOutput } from '../../bytes/output.js';
 import { drawSvg } from '../../card/charts/draw.js';
 import { type CurvePoint, type CurveTexts, gainCurveSpec } from '../../card/charts/gain-curve.js';
-import { drawSvg as rasterize } from '../../media/encode-image.js';
+import { rasterizeSvg } from '../../media/rasterize.js';
 
 /** Draws a curve beside an output, as SVG and as PNG. @returns the names of the files */
 export async function writeCurve(
@@ -11,10 +11,10 @@ export async function writeCurve(
   atRandom: readonly CurvePoint[],
   texts: CurveTexts,
 ): Promise<string[]> {
-  const svg = await drawSvg(gainCurveSpec(chosen, atRandom, texts));
+  const svg = await drawSvg(gainCurveSpec(chosen, atRandom, texts), 'narrow');
   const [vector, bitmap] = [`${stem}.svg`, `${stem}.png`];
   await output.writeFile(vector, svg);
-  await output.writeFile(bitmap, await rasterize(svg));
+  await output.writeFile(bitmap, await rasterizeSvg(svg));
   return [vector, bitmap];
 }
 

@@ -70,6 +70,7 @@ class TrainingRun {
   async go(): Promise<TrainingOutcome> {
     const { config, progress, signal } = this.options;
     let ended: TrainingOutcome['ended'] = 'steps';
+    if (progress.step === 0) await this.evaluateStart();
     while (progress.step < config.steps) {
       signal?.throwIfAborted();
       if (!(await this.advance())) {
@@ -131,6 +132,13 @@ class TrainingRun {
         this.log.write({ step: trainer.step, event: 'out-of-memory', pairs_per_run: halved });
       }
     }
+  }
+
+  /** What was known before anything was learnt: the start of every curve. It is no candidate for the best step. */
+  private async evaluateStart(): Promise<void> {
+    const { trainer } = this.options;
+    const { auc, finite } = await trainer.evaluate();
+    if (finite) this.log.write({ step: 0, auc: Object.fromEntries(auc), mean_auc: trainer.meanAuc(auc) });
   }
 
   /** @returns false where a logit is no number any more */

@@ -6,6 +6,7 @@ import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.
 import { replaySelection } from '../../../../src/core/lifecycle/select/replay.js';
 import { type SelectOptions, selectPairs } from '../../../../src/core/lifecycle/select/select.js';
 import { selectionDocument, selectReplayDocument } from '../../../../src/core/selection/document.js';
+import { withoutPixels } from '../../../helpers/drawings.js';
 import { drawPairs, jsonLines, type Row, writeJudged } from '../../../helpers/judged.js';
 import { tempFolder } from '../../../helpers/temp.js';
 
@@ -219,6 +220,7 @@ describe('select replay', () => {
     selectReplayDocument.schema.parse(document);
     expect(document).toMatchObject({ pairs: 30, prompts: 5, votes: 90, full: 1, batch: 4 });
     expect(existsSync(at('replay.curve.svg'))).toBe(true);
+    expect(withoutPixels(folder)).toEqual([]);
     const model = await replaySelection({
       labels: at('labels.jsonl'),
       scores: at('scores.jsonl'),
