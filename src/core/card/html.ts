@@ -175,10 +175,10 @@ details.section > summary { cursor: pointer; color: var(--soft); } details.secti
 a { color: var(--link); }
 nav { position: sticky; top: 0; z-index: 1; margin: 0 -1rem; padding: .5rem 1rem; background: var(--page); border-bottom: 1px solid var(--line);
   overflow-x: auto; white-space: nowrap; font-size: .95rem; }
-nav p, nav ol { display: none; } nav ul { display: flex; gap: 1.1rem; margin: 0; padding: 0; list-style: none; } nav a { text-decoration: none; padding: .25rem 0; display: inline-block; }
+nav p, nav ol { display: none; } nav ul { display: flex; gap: 1.1rem; margin: 0; padding: 0; list-style: none; } nav li { flex: none; } nav wbr { display: none; } nav a { text-decoration: none; padding: .25rem 0; display: inline-block; }
 nav a:hover, nav a:focus { text-decoration: underline; }
 @media (min-width: 72rem) { .page { display: grid; grid-template-columns: 12.5rem minmax(0, 1fr); gap: 2.5rem; } html { scroll-padding-top: 1rem; }
-  nav { position: sticky; top: 0; align-self: start; max-height: 100vh; overflow: auto; margin: 0; padding: 1.25rem 0; border: 0; white-space: normal; }
+  nav { position: sticky; top: 0; align-self: start; max-height: 100vh; overflow: auto; margin: 0; padding: 1.25rem 0; border: 0; white-space: normal; } nav wbr { display: inline; }
   nav ul, nav ol { display: block; padding: 0; margin: 0 0 1rem; list-style: none; } nav p { display: block; margin: .5rem 0 .25rem; color: var(--soft); font-weight: 600; } }
 code, pre { font-family: ${CODE_FONT}; font-size: .875em; }
 code { background: var(--band); padding: .1em .3em; border-radius: 3px; } .hash { overflow-wrap: anywhere; }
