@@ -14,6 +14,7 @@ export const FLAG_WORDS = {
   'allow-contrib': 'Lets operators be used that only onnxruntime has',
   'allow-host': 'A host from which https:// addresses may be fetched',
   'allow-mixed': 'Processes on different machines or versions may train together',
+  'allow-other-model': 'A reference may be of scores of another model',
   'allow-nonfinite': 'Lets weights pass that hold NaN or infinities',
   alpha: 'Chance of an alarm where nothing has changed',
   apply: 'An ensemble file to apply',

@@ -37,7 +37,7 @@ export { asFloat32 } from './core/tensor/values.js';
 
 export type { JsonObject, JsonValue } from './core/bytes/json.js';
 export type { FilesBeside } from './core/checkpoint/beside.js';
-export type { Auxiliary, AuxScores, PairAuxScores, Winner } from './core/data/rows.js';
+export type { Auxiliary, AuxScores, PairAuxScores, Percentile, Winner } from './core/data/rows.js';
 export type { ChatMessage } from './core/media/item.js';
 export type { Credentials } from './core/media/remote/sigv4.js';
 export type { ContractInput, Manifest } from './core/onnx/manifest.js';

@@ -9,6 +9,7 @@
  */
 
 export type { Abstention } from './core/calibration/abstention.js';
+export type { Reference } from './core/calibration/reference.js';
 export type { BestOfFigures, BestOfReport } from './core/evaluation/best-of.js';
 export type { BiasReport, DiagnosisReport } from './core/evaluation/diagnose.js';
 export type { PromptItems } from './core/evaluation/prompt-items.js';
@@ -305,6 +306,7 @@ export type {
   Item,
   PairAuxScores,
   PairRow,
+  Percentile,
   Turn,
   Winner,
 } from './core/data/rows.js';

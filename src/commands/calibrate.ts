@@ -31,6 +31,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels parts/fit.jsonl --out calibrator.json',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --method isotonic --out c.json --model m.onnx --out-model m.cal.onnx',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --risk 0.1 --out c.json',
+    '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels l.jsonl --reference gallery.scores.jsonl --out c.json',
     '<%= config.bin %> <%= command.id %> --recheck calibrator.json --scores new.jsonl --labels new-labels.jsonl',
   ];
   static override flags = {
@@ -50,7 +51,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       aliases: ['check'],
       helpValue: 'FILE',
       description: 'Test whether this calibrator still holds, instead of fitting one',
-      exclusive: ['out', 'model', 'out-model', 'by', 'risk'],
+      exclusive: ['out', 'model', 'out-model', 'by', 'risk', 'reference'],
     }),
     symmetric: Flags.boolean({
       default: CALIBRATE_DEFAULTS.symmetric,
@@ -77,6 +78,13 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
       helpValue: '0.1',
       description:
         'Look for the smallest margin at which at most this share of votes is against the decision: --abstain',
+    }),
+    reference: Flags.string({
+      helpValue: 'SCORES',
+      description: 'Scores of a set to compare with: results then say which share of it is lower, with an interval',
+    }),
+    'allow-other-model': Flags.boolean({
+      description: 'Take a reference of scores of another model, as of a quantized file of this one',
     }),
     'strictly-monotone': Flags.boolean({ description: 'No two scores get the same probability, so no order changes' }),
     decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
@@ -141,6 +149,8 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         resamples: flags.resamples,
         perGroup: flags.by,
         risk: parseRisk(flags.risk),
+        reference: flags.reference,
+        allowOtherModel: flags['allow-other-model'],
         decision: flags.decision,
         embed: model === undefined ? undefined : { model, out: outModel! },
         gate: flags.gate,

@@ -6,6 +6,7 @@ import { bandSchema, curveSchema, isProbability } from '../onnx/curve.js';
 import { DECISIONS } from '../onnx/manifest.js';
 import { abstentionSchema } from './abstention.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from './curve.js';
+import { referenceSchema } from './reference.js';
 
 /** Methods a calibrator file may name. */
 export const CALIBRATION_METHOD_IDS = ['none', 'temperature', 'platt', 'beta', 'isotonic', 'linear'] as const;
@@ -56,6 +57,8 @@ const fields = z
       .nullable(),
     /** @2. When not to decide, where a risk was asked for. */
     abstention: abstentionSchema.optional(),
+    /** @2. What scores are placed among, where a set of them was given. */
+    reference: referenceSchema.optional(),
     /** Name and version. */
     tool: z.string(),
   })

@@ -6,6 +6,7 @@ import { DATA_TYPE, type OnnxModel, opsetOf, type ValueInfoProto } from '../onnx
 import type { Abstention } from './abstention.js';
 import type { Calibrator } from './calibrator.js';
 import { buildCurveGraph, CURVE_INPUT, CURVE_OUTPUT } from './curve-graph.js';
+import type { Reference } from './reference.js';
 
 /** Before the names of what is added, so that they read apart and collide with nothing. */
 const SCOPE = 'calibrator/';
@@ -115,7 +116,7 @@ function append(model: OnnxModel, { graph: added }: OnnxModel, outputs: Embedded
 
 /** The manifest of the model with the calibrator inside, without the lineage of the step. */
 export function calibratedManifest(manifest: Manifest, calibrator: Calibrator): Manifest {
-  const { kind, method, symmetric, parameters, band, n, clusters, dataSha256, abstention } = calibrator;
+  const { kind, method, symmetric, parameters, band, n, clusters, dataSha256, abstention, reference } = calibrator;
   const { logit, added, meaning } = OUTPUTS[kind];
   const like = manifest.outputs.find(({ name }) => name === logit);
   const output: ContractOutput = {
@@ -126,17 +127,23 @@ export function calibratedManifest(manifest: Manifest, calibrator: Calibrator): 
     range: kind === 'pair' ? [0, 1] : [null, null],
   };
   const { decision } = manifest;
-  const margin = abstention && { abstention: marginOf(abstention) };
+  const newer = {
+    ...(abstention && { abstention: marginOf(abstention) }),
+    ...(reference && { reference: placingOf(reference) }),
+  };
   return {
     ...manifest,
-    ...(margin && { schema: NEWER_MANIFEST_SCHEMA }),
+    ...((abstention || reference) && { schema: NEWER_MANIFEST_SCHEMA }),
     outputs: [...manifest.outputs, output],
-    calibrator: { method, decision, symmetric, parameters, band, n, clusters, dataSha256, ...margin },
+    calibrator: { method, decision, symmetric, parameters, band, n, clusters, dataSha256, ...newer },
   };
 }
 
 /** What of an abstention a decision needs; its curve stands in the calibrator file. */
 const marginOf = ({ risk, confidence, margin, coverage }: Abstention) => ({ risk, confidence, margin, coverage });
+
+/** What of a reference a score is placed by. */
+const placingOf = ({ of, n, quantiles }: Reference) => ({ of, n, quantiles });
 
 /** The model and its manifest as they were before a calibrator was embedded; as they are where there is none. */
 export function removeCalibrator(

@@ -1,5 +1,6 @@
 import { formatCount } from '../bytes/format.js';
 import type { Abstention } from '../calibration/abstention.js';
+import type { Reference } from '../calibration/reference.js';
 import type { DiagnosisReport } from '../evaluation/diagnose.js';
 import type { CardFacts, EvaluationFacts, Meaning, ModelFacts } from './card-facts.js';
 import type { Evaluation } from './documents.js';
@@ -183,6 +184,15 @@ export function abstentionWords({ risk, confidence, margin, coverage, error, clu
   const promise = `at most ${percent(risk)} of the votes against the decision, on as many new prompts with ${percent(confidence)} confidence`;
   if (margin === null) return `No margin keeps the risk asked for (${promise}) on ${clusters} prompts.`;
   return `Decided from a pair logit of ${margin.toPrecision(4)} in size on, it keeps the risk asked for (${promise}). That is ${percent(coverage ?? 0)} of the pairs; of their votes ${percent(error ?? 0)} were against the decision.`;
+}
+
+/** What scores are placed among, in a sentence. */
+export function referenceWords({ of, n, quantiles, error }: Reference): string {
+  const at = (share: number): string => quantiles[Math.round(share * (quantiles.length - 1))].toPrecision(4);
+  const what =
+    of === 'pairs' ? `${formatCount(n)} pairs by the size of the pair logit` : `${formatCount(n)} items by logit`;
+  const off = error === 0 ? '' : `, to ${percent(error)} of the set`;
+  return `Scores say which share of a reference set is lower: ${what} (median ${at(0.5)}, nine of ten between ${at(0.05)} and ${at(0.95)})${off}.`;
 }
 
 /** How surely the figures are of this model. */

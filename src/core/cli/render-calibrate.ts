@@ -1,4 +1,4 @@
-import { abstentionWords } from '../card/words.js';
+import { abstentionWords, referenceWords } from '../card/words.js';
 import type { CalibrateReport } from '../lifecycle/calibrate/calibrate.js';
 import type { CheckCalibratorReport } from '../lifecycle/calibrate/check.js';
 import { formatBytes, formatHash } from './format.js';
@@ -40,6 +40,7 @@ export function formatCalibrate(report: CalibrateReport): string {
     ...choiceOf(report),
     ...groupsOf(report),
     ...abstentionOf(report),
+    ...(report.reference ? ['', referenceWords(report.reference)] : []),
     ...writtenOf(report),
   ].join('\n');
 }

@@ -1,4 +1,4 @@
-import type { AuxScores } from '../data/rows.js';
+import type { AuxScores, Percentile } from '../data/rows.js';
 import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
 import { styled } from './style.js';
@@ -8,6 +8,7 @@ export function formatScore(report: ScoreReport): string {
   const { logit, model, truncated, runtime, decision } = report;
   return [
     'winner' in report ? describePair(report) : describeItem(report),
+    ...(report.percentile ? [describePlace(report.percentile, 'winner' in report)] : []),
     `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}${runtime.threads > 1 ? `, ${runtime.threads} threads` : ''}`,
     ...describeAux(report),
     ...(decision ? [DECISIONS[decision]] : []),
@@ -40,6 +41,14 @@ function describeItem({ score, calibrated, calibratedBy }: Exclude<ScoreReport, 
   const scale = calibratedBy && CALIBRATED_BY[calibratedBy];
   return `utility ${score.toFixed(4)}${calibrated === false ? '' : `, ${calibrated.toFixed(4)} ${scale}`}`;
 }
+
+function describePlace({ below, low, high, n }: Percentile, isPair: boolean): string {
+  const than = isPair ? 'a larger margin than' : 'higher than';
+  const scores = `${n} ${isPair ? 'pairs' : 'items'}`;
+  return `${than} ${percent(below)} of the reference set (${scores}; 95 % interval ${percent(low)} to ${percent(high)})`;
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 const CALIBRATED_BY = {
   calibrator: 'on the scale of the labels that the calibrator was fitted to',

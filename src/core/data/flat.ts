@@ -23,6 +23,7 @@ const OBJECTS: ReadonlyMap<string, string> = new Map([
   ['groups', 'groups'],
   ['aux', 'aux'],
   ['runtime', 'runtime'],
+  ['percentile', 'percentile'],
   ...['left', 'right', 'content'].map((side) => [side, side] as const),
 ]);
 

@@ -9,6 +9,7 @@ import {
   type DataRow,
   type Item,
   type PairRow,
+  type Percentile,
   RowError,
   type ScoreRow,
   type Turn,
@@ -66,7 +67,7 @@ const ABSOLUTE_FIELDS = new Set([...COMMON_FIELDS, 'item', 'content', 'score', '
 const SHORTHAND_FIELDS = new Set([...ABSOLUTE_FIELDS, ...ITEM_PARTS, 'messages']);
 const SCORE_FIELDS = new Set([
   ...['id', 'logit', 'score', 'winner', 'confidence'],
-  ...['calibrated', 'calibrated_value', 'calibratedBy', 'calibrated_by'],
+  ...['calibrated', 'calibrated_value', 'calibratedBy', 'calibrated_by', 'percentile'],
   ...['mu', 'sigma', 'left_sigma', 'right_sigma'],
   ...['aux', 'marks', 'disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
 ]);
@@ -132,6 +133,7 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     confidence: optionalNumber(fields, 'confidence'),
     calibrated: parseCalibrated(fields),
     calibratedBy: optionalString(fields, 'calibratedBy') ?? optionalString(fields, 'calibrated_by'),
+    percentile: parsePercentile(fields),
     mu: optionalNumber(fields, 'mu'),
     sigma: optionalNumber(fields, 'sigma'),
     left_sigma: optionalNumber(fields, 'left_sigma'),
@@ -196,6 +198,16 @@ function parseMarks(fields: RowFields): readonly string[] | undefined {
   if (marks === undefined) return undefined;
   const list = typeof marks === 'string' ? marks.split(' ') : boundedList(marks, 'marks');
   return list.map((mark) => (typeof mark === 'string' ? mark : fail('marks', 'each must be a text', mark)));
+}
+
+function parsePercentile(fields: RowFields): Percentile | undefined {
+  const percentile = fieldValue(fields, 'percentile');
+  if (percentile === undefined) return undefined;
+  if (!(percentile instanceof Map)) throw invalid('percentile', 'must be an object', percentile);
+  const [below, low, high, n] = ['below', 'low', 'high', 'n'].map((name) => optionalNumber(percentile, name));
+  if (below === undefined || low === undefined || high === undefined || n === undefined)
+    throw new RowError('FIELD_MISSING', 'percentile must have below, low, high and n');
+  return { below, low, high, n };
 }
 
 function parseRuntime(fields: RowFields): ScoreRow['runtime'] {

@@ -20,6 +20,13 @@ export interface ScoreTable {
   readonly logit: Float64Array;
   /** The models that rows name as theirs, by sha256. */
   readonly models: readonly string[];
+  /** Rows that say that they are of a pair, and that they are of an item; those of id and logit alone say neither. */
+  readonly kinds: ScoreKinds;
+}
+
+export interface ScoreKinds {
+  readonly pairs: number;
+  readonly items: number;
 }
 
 export interface Scores {
@@ -72,6 +79,7 @@ class ScoreReader {
   private readonly ids = new Interner();
   private readonly logits = new NumberColumn();
   private readonly models = new Set<string>();
+  private readonly kinds = { pairs: 0, items: 0 };
 
   constructor(private readonly counts: RowCounts) {}
 
@@ -97,13 +105,17 @@ class ScoreReader {
   take(result: RowResult<ScoreRow> | null): void {
     if (result?.row) {
       const id = Buffer.from(result.row.id);
-      if (result.row.model !== undefined) this.models.add(result.row.model);
+      const { model, winner, score } = result.row;
+      if (model !== undefined) this.models.add(model);
+      if (winner !== undefined) this.kinds.pairs++;
+      else if (score !== undefined) this.kinds.items++;
       this.add(id, 0, id.byteLength, result.row.logit, result.line);
     } else if (result) this.counts.addBad(result);
   }
 
   finish(): ScoreTable {
-    return { count: this.ids.size, ids: this.ids, logit: this.logits.finish(), models: [...this.models] };
+    const { ids, models, kinds } = this;
+    return { count: ids.size, ids, logit: this.logits.finish(), models: [...models], kinds };
   }
 
   private add(bytes: Buffer, start: number, end: number, logit: number, line: number): void {

@@ -89,6 +89,17 @@ export type Winner = (typeof WINNERS)[number];
 export const winnerOf = (probability: number): Winner =>
   probability === 0.5 ? 'tie' : probability > 0.5 ? 'left' : 'right';
 
+/** Where a score stands among those of a reference set. */
+export interface Percentile {
+  /** Share of the set with a lower score; of pairs, with a smaller margin. */
+  readonly below: number;
+  /** 95 % interval of that share in what the set was drawn from. */
+  readonly low: number;
+  readonly high: number;
+  /** Scores of the set. */
+  readonly n: number;
+}
+
 /** What a model, or an ensemble of several, said of one row. */
 export interface ScoreRow {
   readonly id: string;
@@ -103,6 +114,8 @@ export interface ScoreRow {
   readonly calibrated?: number | boolean;
   /** Where that value comes from. */
   readonly calibratedBy?: string;
+  /** Where the calibrator has a reference set of such scores. */
+  readonly percentile?: Percentile;
   /** Mean and standard deviation of a model that gives both, of an item and of the sides of a pair. */
   readonly mu?: number;
   readonly sigma?: number;

@@ -187,6 +187,9 @@ export const scoreRowSchema = z.looseObject({
   calibrated_value: optional(number).describe('In tables, beside the flag'),
   calibratedBy: optional(z.string()),
   calibrated_by: optional(z.string()).describe('In tables'),
+  percentile: optional(z.looseObject({ below: number, low: number, high: number, n: number })).describe(
+    'Share of a reference set with a lower score (pairs: a smaller margin), its 95 % interval, and scores of the set',
+  ),
   mu: optional(number).describe('Mean of a model that gives one beside a spread'),
   sigma: optional(number).describe('Standard deviation that the model gives an item'),
   left_sigma: optional(number),

@@ -39,6 +39,10 @@ const COLUMNS: readonly ScoreColumn[] = [
     of: ({ calibrated }) => (typeof calibrated === 'number' ? calibrated : null),
   },
   { name: 'calibrated_by', type: 'STRING', of: ({ calibratedBy }) => calibratedBy },
+  { name: 'percentile.below', type: 'DOUBLE', of: ({ percentile }) => percentile?.below },
+  { name: 'percentile.low', type: 'DOUBLE', of: ({ percentile }) => percentile?.low },
+  { name: 'percentile.high', type: 'DOUBLE', of: ({ percentile }) => percentile?.high },
+  { name: 'percentile.n', type: 'DOUBLE', of: ({ percentile }) => percentile?.n },
   { name: 'mu', type: 'DOUBLE', of: ({ mu }) => mu },
   { name: 'sigma', type: 'DOUBLE', of: ({ sigma }) => sigma },
   { name: 'left_sigma', type: 'DOUBLE', of: ({ left_sigma }) => left_sigma },
@@ -111,12 +115,25 @@ export async function writeScoreFile(
   return sink.finish();
 }
 
-/** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime`. */
+/** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime` and of `percentile`. */
 const FIELDS = [
   ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy'],
-  ...['mu', 'sigma', 'left_sigma', 'right_sigma', 'aux', ...AUXILIARY, 'left', 'right', 'marks', 'disagreement'],
+  ...[
+    'percentile',
+    'mu',
+    'sigma',
+    'left_sigma',
+    'right_sigma',
+    'aux',
+    ...AUXILIARY,
+    'left',
+    'right',
+    'marks',
+    'disagreement',
+  ],
   ...['task', 'truncated', 'row', 'model', 'runtime'],
   ...['version', 'device', 'threads', 'optimization'],
+  ...['below', 'low', 'high', 'n'],
 ];
 
 /** A line of JSON. */

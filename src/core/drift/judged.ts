@@ -7,7 +7,8 @@ import type { Rows } from './window.js';
 /** A column of the rows as a table of scores by id, for joins. */
 function tableOf({ ids }: Rows, column: Float64Array): ScoreTable {
   const { names, rows } = ids;
-  return { count: names.size, ids: names, logit: Float64Array.from(rows, (row) => column[row]), models: [] };
+  const logit = Float64Array.from(rows, (row) => column[row]);
+  return { count: names.size, ids: names, logit, models: [], kinds: { pairs: 0, items: 0 } };
 }
 
 /** Votes beside the logits and probabilities of rows with the same id. */

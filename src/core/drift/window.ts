@@ -76,7 +76,7 @@ export interface Window {
 const KNOWN = new Set([
   ...['schema', 'seq', 'at', 'request_id', 'id', 'key', 'row', 'prompt_id', 'cluster', 'task', 'modality'],
   ...['group', 'groups', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy', 'calibrated_by'],
-  ...['calibrated_value', 'mu', 'sigma', 'left_sigma', 'right_sigma', 'disagreement', 'truncated'],
+  ...['calibrated_value', 'percentile', 'mu', 'sigma', 'left_sigma', 'right_sigma', 'disagreement', 'truncated'],
   ...['model', 'calibrator', 'preprocessing', 'runtime', 'input', 'input_right', 'embedding'],
 ]);
 const MOST_IGNORED = 100;

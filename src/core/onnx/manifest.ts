@@ -6,6 +6,7 @@ import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from './curve.js';
 import { DECISIONS, MANIFEST_KEY, MODALITIES, MODES, NEWER_MANIFEST_SCHEMA, TOKENIZER_KEY } from './manifest-names.js';
 import { metadataOf, type OnnxModel } from './model.js';
+import { placingSchema } from './placing.js';
 
 /** The schema of the manifest (see manifest-names.ts for what it is); apart from the names, since zod takes a while to load. */
 export * from './manifest-names.js';
@@ -168,6 +169,8 @@ const calibratorSchema = z.strictObject({
       coverage: share.nullable(),
     })
     .optional(),
+  /** @2. What scores are placed among. */
+  reference: placingSchema.optional(),
 });
 
 const lineageSchema = z.strictObject({

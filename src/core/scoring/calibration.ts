@@ -1,6 +1,9 @@
 import { type AppliedCalibrator, type Calibrated, calibrate } from '../calibration/calibrator.js';
 import { readCalibrator } from '../calibration/read-calibrator.js';
+import { placeIn } from '../calibration/reference.js';
+import type { Percentile } from '../data/rows.js';
 import { HpsError } from '../errors.js';
+import type { Placing } from '../onnx/placing.js';
 import type { ScoringContract } from '../samples/contract.js';
 
 /** What gives a row its curve where a calibrator has one for each value of a group. */
@@ -21,6 +24,8 @@ export interface ScoringCalibrator {
   readonly sha256: string | null;
   /** When not to decide; undefined where it was fitted without a risk. */
   readonly abstention: AbstentionMargin | undefined;
+  /** Where a score stands in the reference set; undefined without one, or with one of scores of the other kind. */
+  place(kind: AppliedCalibrator['kind'], logit: number): Percentile | undefined;
   /** What it says of a score; null where it is for scores of the other kind. */
   apply(kind: AppliedCalibrator['kind'], logit: number, row: RowGroups): Calibrated | null;
   /** Tasks that have a curve of their own; null where it knows none. */
@@ -28,12 +33,16 @@ export interface ScoringCalibrator {
 }
 
 const applying = (
-  applied: AppliedCalibrator & { readonly abstention?: AbstentionMargin },
+  applied: AppliedCalibrator & { readonly abstention?: AbstentionMargin; readonly reference?: Placing },
   sha256: string | null,
 ): ScoringCalibrator => ({
   sha256,
   tasks: applied.groups?.name === 'task' ? applied.groups.values.map(({ value }) => value) : null,
   abstention: applied.abstention,
+  place(kind, logit) {
+    const { reference } = applied;
+    return reference?.of === (kind === 'pair' ? 'pairs' : 'items') ? placeIn(reference, logit) : undefined;
+  },
   apply(kind, logit, row) {
     if (applied.kind !== kind) return null;
     const group = applied.groups?.name;
@@ -46,8 +55,9 @@ const applying = (
 /** The calibrator inside a model; null where it carries none. */
 export function embeddedCalibrator({ calibrator, mode }: ScoringContract): ScoringCalibrator | null {
   if (!calibrator) return null;
-  const { parameters, band, abstention } = calibrator;
-  return applying({ kind: mode === 'item' ? 'absolute' : 'pair', parameters, band, groups: null, abstention }, null);
+  const { parameters, band, abstention, reference } = calibrator;
+  const kind = mode === 'item' ? 'absolute' : 'pair';
+  return applying({ kind, parameters, band, groups: null, abstention, reference }, null);
 }
 
 /** The model a calibrator is to be used with. */

@@ -1,8 +1,10 @@
 import type { Calibrated } from '../calibration/calibrator.js';
-import { type AuxScores, type PairAuxScores, type Winner, winnerOf } from '../data/rows.js';
+import { type AuxScores, type PairAuxScores, type Percentile, type Winner, winnerOf } from '../data/rows.js';
 import { sigmoid } from '../stats/logistic.js';
 
 interface ScoreBase {
+  /** Where the logit of an item, or the size of a pair's, stands in the calibrator's reference set; absent where it has none. */
+  readonly percentile?: Percentile;
   /** The pair logit, or the utility logit of an item. */
   readonly logit: number;
   /** sha256 of the model file. */
@@ -52,7 +54,7 @@ export interface ItemScore extends ScoreBase {
 export type Score = PairScore | ItemScore;
 
 /** What both kinds of score take over from their surroundings. */
-export type ScoreFacts = Pick<ScoreBase, 'model' | 'task' | 'marks' | 'truncated'>;
+export type ScoreFacts = Pick<ScoreBase, 'percentile' | 'model' | 'task' | 'marks' | 'truncated'>;
 
 /**
  * @param comparison - the pair logit, the spread and the auxiliary scores of both sides where the model gives them, and the size under which it decides nothing

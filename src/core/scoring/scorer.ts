@@ -206,7 +206,9 @@ export class HPSv3Scorer {
     const compared = await this.engine.compare(sides[0], sides[1]);
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
     const items = compared.aux ? [compared.aux.left, compared.aux.right] : [];
-    return pairScore({ ...compared, margin: this.margin }, calibrated, this.facts(sides, items, sample));
+    const percentile = this.calibrator?.place('pair', compared.logit);
+    const facts = { ...(percentile && { percentile }), ...this.facts(sides, items, sample) };
+    return pairScore({ ...compared, margin: this.margin }, calibrated, facts);
   }
 
   /**
@@ -219,8 +221,17 @@ export class HPSv3Scorer {
     const applied = this.calibrator?.apply('absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
+    const percentile = this.calibrator?.place('absolute', logit);
     const items = aux ? [aux] : [];
-    return { score, logit, ...calibrated, ...spread, ...(aux && { aux }), ...this.facts([encoded], items, options) };
+    return {
+      score,
+      logit,
+      ...calibrated,
+      ...(percentile && { percentile }),
+      ...spread,
+      ...(aux && { aux }),
+      ...this.facts([encoded], items, options),
+    };
   }
 
   /**

@@ -30,6 +30,7 @@ import {
   LEADING,
   percent,
   probeWords,
+  referenceWords,
   threadsWords,
   worstGroups,
 } from '../words.js';
@@ -282,6 +283,7 @@ export function calibrationBlocks(calibrator: Calibrator, pictures: Pictures, cu
           ),
         ]),
     ...picture(pictures, curve),
+    ...(calibrator.reference ? [paragraph(referenceWords(calibrator.reference))] : []),
     ...abstentionBlocks(calibrator),
   ];
 }

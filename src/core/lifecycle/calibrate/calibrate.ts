@@ -12,6 +12,7 @@ import { SHRINKAGE_CLUSTERS } from '../../calibration/group-fit.js';
 import { CALIBRATION_METHODS } from '../../calibration/methods/registry.js';
 import { SCALE_METHODS } from '../../calibration/methods/scale.js';
 import { type ClusteredVotes, PAIR_TASK, votesOf } from '../../calibration/pair-task.js';
+import { type Reference, referenceWarnings } from '../../calibration/reference.js';
 import { SCALE_TASK, type ScoredItems, scoredItems } from '../../calibration/scale-task.js';
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
@@ -29,6 +30,7 @@ import type { ReleasedModel } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
 import { TOOL } from '../../version.js';
 import { Embedding } from './embed-calibrator.js';
+import { readReference, referenceOf } from './reference-set.js';
 
 export interface CalibrateOptions extends Run, LabelLayout {
   /** Scores of one model. */
@@ -51,6 +53,10 @@ export interface CalibrateOptions extends Run, LabelLayout {
   readonly perGroup?: string;
   /** Largest share of votes against a decision: the margin under which none should be taken is looked for. */
   readonly risk?: number;
+  /** Scores of the same model whose quantiles the calibrator keeps: results then say which share of them is lower. */
+  readonly reference?: string;
+  /** Take a reference of scores of another model, as of a quantized file of this one. */
+  readonly allowOtherModel?: boolean;
   /** What the scores were decided by, where it is known. */
   readonly decision?: Decision;
   /** Also put the calibrator into the model that made the scores. */
@@ -70,6 +76,7 @@ export const CALIBRATE_DEFAULTS = {
   method: 'auto',
   symmetric: true,
   strictlyMonotone: false,
+  allowOtherModel: false,
   folds: 5,
   gate: DEFAULT_GATE,
   allowNonfinite: false,
@@ -95,6 +102,8 @@ export interface CalibrateReport extends ResampleCounts {
   readonly groups: FittedCalibrator['groups'];
   /** Where a risk was asked for. */
   readonly abstention?: Abstention;
+  /** Where a reference was given. */
+  readonly reference?: Reference;
   readonly rows: JudgedRows;
   readonly warnings: readonly string[];
   /** Base name of the calibrator file; null where not written, as `model`, the one with the calibrator inside. */
@@ -111,13 +120,13 @@ export interface CalibrateReport extends ResampleCounts {
  *   GATE_FAILED, and the OUTPUT_… codes
  */
 export function calibrateFiles(given: CalibrateOptions): Promise<CalibrateReport> {
-  return withAddresses(given, { files: ['scores', 'labels'] }, calibrateLocally);
+  return withAddresses(given, { files: ['scores', 'labels', 'reference'] }, calibrateLocally);
 }
 
 async function calibrateLocally(given: CalibrateOptions): Promise<CalibrateReport> {
   const options = filled(given, CALIBRATE_DEFAULTS);
-  const { labels, scores, embed, out, force } = options;
-  const inputs = [labels, scores, ...(embed ? [embed.model] : [])];
+  const { labels, scores, reference, embed, out, force } = options;
+  const inputs = [labels, scores, ...(embed ? [embed.model] : []), ...(reference === undefined ? [] : [reference])];
   return withErrorRows(errorsOf(out ?? embed?.out), { force, inputs }, (refused) =>
     withOptionalOutput(out ?? undefined, { force, inputs }, async (output) => {
       const embedding = embed ? await Embedding.open({ ...options, ...embed, inputs }) : null;
@@ -153,12 +162,16 @@ async function fitFiles(
   const errors = await refused.finish();
   const rows: JudgedRows = { ...judged, ...(errors !== null && { errors }) };
   const abstention = riskOf(joined, options);
+  const read = options.reference === undefined ? undefined : await readReference(options.reference, options.signal);
+  const [dataSha256, scoresSha256, ...more] = await lineage.hashes;
+  const bound = boundModel(modelSha256, options.embed ? more[0] : null);
+  const reference =
+    read && referenceOf(read, { ...options, kind: joined.kind, scoresSha256: more.at(-1)!, modelSha256: bound });
   const fitted = await fitRows(joined, options);
-  const [dataSha256, scoresSha256, embeddedSha256 = null] = await lineage.hashes;
-  const calibrator = calibratorOf({ ...fitted, abstention }, joined, options, {
+  const calibrator = calibratorOf({ ...fitted, abstention, reference }, joined, options, {
     dataSha256,
     scoresSha256,
-    modelSha256: boundModel(modelSha256, embeddedSha256),
+    modelSha256: bound,
   });
   await output?.writeFile(output.name, formatCalibrator(calibrator));
   const { method, n, clusters, folds, repeats, before, after, reduction, choice, groups } = fitted;
@@ -178,8 +191,14 @@ async function fitFiles(
     parameters: fitted.curve,
     groups,
     ...(abstention && { abstention }),
+    ...(reference && { reference }),
     rows,
-    warnings: [...rowWarnings(rows), ...fitted.warnings, ...(abstention ? abstentionWarnings(abstention) : [])],
+    warnings: [
+      ...rowWarnings(rows),
+      ...fitted.warnings,
+      ...(abstention ? abstentionWarnings(abstention) : []),
+      ...(reference ? referenceWarnings(reference, bound) : []),
+    ],
     out: output?.name ?? null,
     model: embedded && { out: embedded.out, sha256: embedded.sha256, bytes: embedded.bytes },
     gate: embedded?.gate ?? null,
@@ -264,14 +283,15 @@ function boundModel(scored: string | null, embedded: string | null): string | nu
 }
 
 function calibratorOf(
-  fitted: FittedCalibrator & { readonly abstention?: Abstention },
+  fitted: FittedCalibrator & { readonly abstention?: Abstention; readonly reference?: Reference },
   joined: JoinedPairs | JoinedAbsolutes,
   { symmetric, decision, perGroup, seed }: Settled,
   hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
 ): Calibrator {
-  const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups, abstention } = fitted;
+  const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups, abstention, reference } =
+    fitted;
   return calibratorDocument.schema.parse({
-    schema: abstention ? 'hpsv3/calibrator@2' : 'hpsv3/calibrator@1',
+    schema: abstention || reference ? 'hpsv3/calibrator@2' : 'hpsv3/calibrator@1',
     kind: joined.kind,
     method,
     symmetric: joined.kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),
@@ -301,6 +321,7 @@ function calibratorOf(
             })),
           },
     ...(abstention && { abstention }),
+    ...(reference && { reference }),
     tool: TOOL,
   });
 }

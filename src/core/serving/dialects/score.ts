@@ -30,6 +30,7 @@ const scoreSchema = z
     confidence: z.number().nullable().optional(),
     logit: z.number(),
     calibrated: z.union([z.boolean(), z.number()]),
+    percentile: scoreRowSchema.shape.percentile,
     aux: scoreRowSchema.shape.aux,
     marks: z.array(z.string()).optional().describe('Marks of the server that hold'),
     model: z.string().describe('sha256 of the model file'),
