@@ -25,6 +25,11 @@ export const suiteSchema = z.strictObject({
     .enum(['leave-out', 'half'])
     .default('leave-out')
     .describe('Pairs that people find equal: left out, or half right whatever the scores'),
+  better: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Group that says which side is better, left or right, whatever the votes; rows without it go by votes'),
   sections: z
     .array(
       z.strictObject({

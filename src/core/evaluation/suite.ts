@@ -1,3 +1,4 @@
+import type { CodedColumn } from '../data/columns.js';
 import type { JoinedPairs } from '../data/join.js';
 import { HpsError } from '../errors.js';
 import { type BootstrapOptions, bootstrap, type Estimate } from '../stats/bootstrap.js';
@@ -185,6 +186,7 @@ class JudgedPairs {
   readonly clusters: Clusters;
   readonly subsetNames: readonly string[];
   readonly equalVotes: number;
+  private readonly better: CodedColumn | undefined;
   private readonly rows = new Map<string, number[]>();
   private readonly prompts: Int32Array;
 
@@ -201,6 +203,7 @@ class JudgedPairs {
         details: { by },
       });
     }
+    this.better = suite.better === undefined ? undefined : joined.groups.get(suite.better.replace(/^groups\./, ''));
     // The two prompts of a question about ties are resampled together.
     const codes = new Map<string, number>();
     const prompts = joined.clusterNames.map((name, cluster) => {
@@ -246,7 +249,10 @@ class JudgedPairs {
     return { name, metric, rows, prompts, terms };
   }
 
+  /** Above 0 where the left side is the better one, below where the right one is. */
   private lead(row: number): number {
+    const side = this.better?.names[this.better.codes[row]];
+    if (side === 'left' || side === 'right') return side === 'left' ? 1 : -1;
     return this.joined.votesLeft[row] - this.joined.votesRight[row];
   }
 

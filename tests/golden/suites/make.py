@@ -1,5 +1,6 @@
 """Figures of suites on made scores, by the functions of rewardbench 0.1.4 themselves, which are taken out of its wheel: the package
-imports much that the figures do not need. Those of ImageReward and HPDv3 by numpy, after the formulas of their published scripts.
+imports much that the figures do not need. Those of ImageReward by its test.py (acc: pairs of unequal rank, the better one strictly
+higher), those of HPDv3 by HPSv3's evaluate/evaluate.py (mode pair: reward_1 > reward_2 over all pairs, path1 being the better one).
 
 Run: pip download rewardbench==0.1.4 --no-deps -d . && python make.py rewardbench-0.1.4-py3-none-any.whl > suites.json
 """
@@ -108,13 +109,15 @@ for i in range(15):
             compared += 1
             right += rewards[a] < rewards[b] if ranks[a] > ranks[b] else rewards[a] > rewards[b]
 pairs = [[score(), score()] for _ in range(60)]
+# Votes that the script does not read: some are equal, some against the picture that stands first.
+votes = [[int(n) for n in np.random.RandomState(i).randint(1, 9, size=2)] for i in range(60)]
 print(
     json.dumps(
         {
             "rewardbench": rewardbench,
             "rewardbench2": rewardbench2,
             "imagereward": {"rankings": rankings, "whole": right / compared},
-            "hpdv3": {"pairs": pairs, "whole": float(np.mean([a > b for a, b in pairs]))},
+            "hpdv3": {"pairs": pairs, "votes": votes, "whole": float(np.mean([a > b for a, b in pairs]))},
         }
     )
 )

@@ -111,9 +111,16 @@ describe('suites', () => {
 
     const pairs = golden.hpdv3.pairs.map((each: number[], i: number) => {
       each.forEach((score, side) => void scores.set(`${i}-${side}`, score));
-      return { id: `${i}`, type: 'pair', left: `${i}-0`, right: `${i}-1`, labels: [1] };
+      return { prompt: `${i}`, path1: `${i}-0`, path2: `${i}-1`, choice_dist: golden.hpdv3.votes[i] };
     });
     await judged(pairs, (text) => scores.get(text)!);
+    const hpdv3 = await evaluate(shipped('hpdv3'));
+    expect(hpdv3.report.score.value).toBeCloseTo(golden.hpdv3.whole, 12);
+    expect(hpdv3.report.equalVotes).toBe(0);
+    const ours = golden.hpdv3.pairs.map((_: unknown, i: number) => {
+      return { id: `${i}`, type: 'pair', left: `${i}-0`, right: `${i}-1`, labels: [1] };
+    });
+    await judged(ours, (text) => scores.get(text)!); // rows that name no side go by their votes
     expect((await evaluate(shipped('hpdv3'))).report.score.value).toBeCloseTo(golden.hpdv3.whole, 12);
   });
 
