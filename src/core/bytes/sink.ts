@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { LIMITS } from '../limits.js';
 import type { OutputHandle } from './file-system.js';
+import { HashThread } from './hash-thread.js';
 import { outputError } from './output-error.js';
 
 /** Where bytes go in order. */
@@ -18,15 +19,25 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
+/** A file of this many bytes is hashed in a thread of its own from there on. */
+const THREAD_BYTES = 16 * LIMITS.chunkBytes;
+
+/** Of memory that a thread can read as well. */
+const takeBuffer = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(LIMITS.chunkBytes));
+
 /**
  * A file being written, hashed on the way. Two buffers take turns: while one is written and hashed the caller fills the other,
- * so reading, hashing and writing go on at once.
+ * so reading, hashing and writing go on at once; of a long file in three threads.
  */
 export class FileSink implements ByteSink {
   byteLength = 0;
   private readonly hash: Hash = createHash('sha256');
-  private filling = new Uint8Array(LIMITS.chunkBytes);
-  private resting = new Uint8Array(LIMITS.chunkBytes);
+  /** Hashes in the place of `hash` once it is there. */
+  private thread: HashThread | null = null;
+  /** Bytes that were hashed. */
+  private hashed = 0;
+  private filling = takeBuffer();
+  private resting = takeBuffer();
   private filled = 0;
   private inFlight: Promise<unknown> = Promise.resolve();
   private open = true;
@@ -34,7 +45,10 @@ export class FileSink implements ByteSink {
   /** Whether bytes came at places of their own, so that the hash waits until all are there. */
   private placed = false;
 
-  /** @param name - what errors call the file */
+  /**
+   * @param file - can be read as well
+   * @param name - what errors call it
+   */
   constructor(
     private readonly file: OutputHandle,
     readonly name: string,
@@ -79,13 +93,14 @@ export class FileSink implements ByteSink {
       await this.inFlight;
       if (this.placed) await this.hashWritten();
       await this.file.sync();
+      const sha256 = this.thread ? await this.thread.digest() : this.hash.digest('hex');
       await this.close();
       this.complete = true;
+      return { name: this.name, byteLength: this.byteLength, sha256 };
     } catch (error) {
       await this.abandon();
       throw outputError(this.name, error);
     }
-    return { name: this.name, byteLength: this.byteLength, sha256: this.hash.digest('hex') };
   }
 
   /** Closes the file without finishing it; does nothing once it is closed. */
@@ -97,7 +112,7 @@ export class FileSink implements ByteSink {
   private async close(): Promise<void> {
     if (!this.open) return;
     this.open = false;
-    await this.file.close();
+    await Promise.all([this.file.close(), this.thread?.close()]);
   }
 
   private async flush(): Promise<void> {
@@ -107,7 +122,7 @@ export class FileSink implements ByteSink {
       throw outputError(this.name, error);
     }
     const piece = this.filling.subarray(0, this.filled);
-    this.inFlight = Promise.all([this.writeFully(piece), this.hashSoon(piece)]);
+    this.inFlight = Promise.all([this.writeFully(piece), this.hashPiece(piece)]);
     this.inFlight.catch(() => undefined); // reported by the next flush or by finish
     [this.filling, this.resting] = [this.resting, this.filling];
     this.filled = 0;
@@ -123,12 +138,28 @@ export class FileSink implements ByteSink {
   }
 
   private async hashWritten(): Promise<void> {
-    for (let at = 0; at < this.byteLength; ) {
-      const { bytesRead } = await this.file.read(this.filling, 0, this.filling.byteLength, at);
+    await this.hashBack(this.filling, this.byteLength, (piece) => this.hash.update(piece));
+  }
+
+  /** What the file has so far, piece by piece. */
+  private async hashBack(buffer: Uint8Array, byteLength: number, hash: (piece: Uint8Array) => unknown): Promise<void> {
+    for (let at = 0; at < byteLength; ) {
+      const wanted = Math.min(buffer.byteLength, byteLength - at);
+      const { bytesRead } = await this.file.read(buffer, 0, wanted, at);
       if (bytesRead === 0) throw new RangeError(`${this.name} became shorter while it was written`);
-      this.hash.update(this.filling.subarray(0, bytesRead));
+      await hash(buffer.subarray(0, bytesRead));
       at += bytesRead;
     }
+  }
+
+  private async hashPiece(piece: Uint8Array): Promise<void> {
+    if (this.thread === null && this.hashed >= THREAD_BYTES) {
+      const thread = new HashThread();
+      this.thread = thread;
+      await this.hashBack(takeBuffer(), this.hashed, (written) => thread.update(written)); // what it must hash again
+    }
+    await (this.thread?.update(piece) ?? this.hashSoon(piece));
+    this.hashed += piece.byteLength;
   }
 
   /** Hashes once the caller has had the chance to start its next read, which then runs beside the hashing. */

@@ -20,7 +20,7 @@ const FILES: readonly BundleFile[] = [
 
 async function written(folder: string, kind: 'tar.gz' | 'zip', files = FILES): Promise<string> {
   const path = join(folder, `release.${kind}`);
-  const sink = new FileSink(await open(path, 'w'), 'release');
+  const sink = new FileSink(await open(path, 'w+'), 'release');
   if (kind === 'zip') await writeZip(sink, files);
   else await writeTarGz(sink, files, 315_532_800);
   await sink.finish();

@@ -111,6 +111,22 @@ describe('an output that succeeds', () => {
     expect(readFileSync(join(folder, 'f')).equals(expected)).toBe(true);
   });
 
+  it('has the hash of its bytes where it is long, too', async () => {
+    const folder = temporaryFolder();
+    const piece = new Uint8Array(3 * LIMITS.chunkBytes - 7).map((_, i) => i % 251);
+    const expected = createHash('sha256');
+    const written = await withAtomicOutput(join(folder, 'f'), {}, async (output) => {
+      const sink = await output.create();
+      for (let i = 0; i < 6; i++) {
+        piece[0] = i;
+        expected.update(piece);
+        await sink.write(piece);
+      }
+      return sink.finish();
+    });
+    expect(written).toEqual({ name: 'f', byteLength: 6 * piece.byteLength, sha256: expected.digest('hex') });
+  });
+
   it('is written, synced, closed and renamed in that order, the main file last, the folder synced at the end', async () => {
     const calls: string[] = [];
     await writeTwo(

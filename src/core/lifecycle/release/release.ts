@@ -333,7 +333,7 @@ const dedupe = (files: readonly BundleFile[]): BundleFile[] => [
 
 async function pack(folder: string, target: Target, files: readonly BundleFile[], epoch: number) {
   const path = join(folder, target.archive);
-  const sink = new FileSink(await open(path, 'wx'), target.archive);
+  const sink = new FileSink(await open(path, 'wx+'), target.archive);
   try {
     if (target.archive.endsWith('.zip')) await writeZip(sink, files);
     else await writeTarGz(sink, files, epoch);
