@@ -8,10 +8,11 @@ import { ACTIVATION_NAMES, type ActivationName } from './blocks/activations.js';
 import { column, type LinearStep, linearSteps } from './blocks/heads.js';
 import { bothMasks, causalMask, keyMask } from './blocks/masks.js';
 import { type Norm, normalize } from './blocks/norms.js';
-import { atLastBut, atLastSeen } from './blocks/pooling.js';
+import { atLastBut, atLastRunOf, atLastSeen } from './blocks/pooling.js';
 import { type RotaryScaling, rotaryPositions } from './blocks/positions.js';
 import { type BlockOptions, stack, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type Family, type FamilyContext } from './family.js';
+import { type Gating, gatedScore, readGating } from './gating.js';
 import { labelIndex, textScore } from './labels.js';
 import type { OptionReader } from './option-reader.js';
 import { axisOf, modulesOf } from './readings.js';
@@ -148,6 +149,7 @@ const HEADS: readonly Head[] = [
   single('value_head'), // OpenRLHF
   single('regression_head'), // UltraRM
   single('reward_head'),
+  single('regression_layer'), // ArmoRM
 ];
 
 const headOf = (tensors: TensorInfos): Head | undefined => HEADS.find(({ shownBy }) => tensors.has(shownBy));
@@ -155,6 +157,8 @@ const headOf = (tensors: TensorInfos): Head | undefined => HEADS.find(({ shownBy
 interface DecoderOptions {
   readonly kind: Kind;
   readonly head: Head;
+  /** Where the scores of the head are weighed by what the prompt is. */
+  readonly gating: Gating | null;
   readonly vocab: number;
   readonly hidden: number;
   readonly depth: number;
@@ -258,7 +262,8 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
     });
     if (heads % kvHeads > 0) reader.refuse(`${kvHeads} key heads do not divide ${heads} heads`);
     const head = headOf(tensors)!;
-    const labels = axisOf(tensors, head.shownBy, 0)?.value ?? 1;
+    const gating = readGating(reader, checkpoint);
+    const labels = gating ? 1 : (axisOf(tensors, head.shownBy, 0)?.value ?? 1);
     const pad = reader.raw('pad_token_id');
     const scaleOf = gemma
       ? reader.number('the scale of attention', { keys: ['query_pre_attn_scalar'], otherwise: 256 }, 0)
@@ -267,6 +272,7 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
     return {
       kind,
       head,
+      gating,
       hidden,
       depth,
       heads,
@@ -321,12 +327,17 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
     const states = decoderStates(graph, tokens, mask, options);
     // Published without a padding id, a row is scored at its end: that of its mask, since rows are padded here.
     const pool = options.pad === null ? atLastSeen(graph, states, mask) : atLastBut(graph, states, ids, options.pad);
-    return { embedding: pool };
+    if (options.gating === null) return { embedding: pool };
+    return { embedding: graph.concat([pool, atLastRunOf(graph, states, ids, options.gating.promptEnd)], 1) };
   },
 
-  embeddingWidth: ({ options }) => options.hidden,
+  embeddingWidth: ({ options: { gating, hidden } }) => (gating ? 2 * hidden : hidden),
 
-  score(graph, embedding, { options: { head, hidden, labels, label } }: FamilyContext<DecoderOptions>) {
+  score(graph, embedding, { options: { head, gating, hidden, labels, label } }: FamilyContext<DecoderOptions>) {
+    if (gating) {
+      const [state, prompt] = graph.split(embedding, 1, 2);
+      return textScore(graph.scope('head', () => column(graph, gatedScore(graph, state, prompt, gating), 0)));
+    }
     const steps = head.steps(hidden, labels, (name) => graph.has(name));
     const scores = graph.scope('head', () => column(graph, linearSteps(graph, embedding, steps), label));
     return textScore(scores);

@@ -48,6 +48,13 @@ export class GraphIndexOps extends GraphOps {
     return this.node('Slice', inputs, [{ dtype: x.dtype, shape }])[0];
   }
 
+  /** Rows of [batch, tokens] moved to the left by some places; what is behind the last token is that token. */
+  movedLeft(x: Value, places: number): Value {
+    const last = this.sub(this.squeeze(this.sizeOf(x, 1), 0), this.scalar(1, 'I64'));
+    const from = this.min(this.add(this.positionsOf(x, 1), this.scalar(places, 'I64')), last);
+    return this.node('Gather', [x, from], [x], { attributes: [intAttribute('axis', 1)] })[0];
+  }
+
   /** What lies at one place of an axis, without that axis; -1 is the last. */
   at(x: Value, axis: number, index: number): Value {
     const shape = x.shape.filter((_, i) => i !== axis);

@@ -35,6 +35,7 @@ describe.each([
   ['qwen3', 'qwen3'],
   ['mistral', 'mistral'],
   ['gemma2', 'gemma2'],
+  ['llama-gating', 'llama'],
 ])('%s', (name, architecture) => {
   const out = join(folder, `${name}.onnx`);
   let ids: TensorValue;
@@ -95,6 +96,7 @@ describe('a decoder configured otherwise', () => {
     ['gemma2', { query_pre_attn_scalar: 6 }],
     ['gemma2', { sliding_window: 64 }],
     ['gemma2', { hidden_activation: 'gelu' }],
+    ['llama-gating', { gating_temperature: 3 }],
   ])('%s with %o gives other scores: the tests above can fail', async (name, change) => {
     await expect(verify(name, undefined, reconfigured(golden(name), change))).rejects.toMatchObject({
       code: 'GATE_FAILED',

@@ -40,6 +40,8 @@ interface Source {
   readonly gradients: Readonly<Record<string, ModelGolden>>;
   /** Before the names of the inputs in their file; by modality and mode where omitted. */
   readonly prefix?: string;
+  /** The outputs in the loss; all where omitted. */
+  readonly outputs?: readonly string[];
 }
 
 const goldenOf = (name: string): Source['gradients'] =>
@@ -54,6 +56,7 @@ const NANO_SOURCE: Source = {
 };
 
 const DECODERS = goldenOf('decoders');
+const ENCODERS = goldenOf('encoders');
 
 function summary(gradient: Float32Array): number[] {
   const along = (seed: number): number => {
@@ -104,7 +107,7 @@ async function differentiate(
     );
     const bound = await bindShapes(file.model, feeds);
     const graph = new Emitter(bound, 'loss/');
-    const outputs = file.model.graph.output.map(({ name }) => name).toSorted();
+    const outputs = source.outputs ?? file.model.graph.output.map(({ name }) => name).toSorted();
     const parts = outputs.map((name, index) => {
       const { shape } = graph.operand(name);
       const weighted = graph.mul(graph.operand(name), graph.floats('F32', shape, outputWeights(shape, index)));
@@ -172,5 +175,11 @@ describe('the gradients of a whole model', () => {
     const folder = fileURLToPath(new URL(`../../golden/decoders/${name}/`, import.meta.url));
     const source = { checkpoint: folder, inputs: join(folder, 'golden.safetensors'), prefix: 'item/in/' };
     return checkGradients({ ...source, gradients: DECODERS }, name);
+  });
+
+  it.each(Object.keys(ENCODERS))('are those of PyTorch to 1e-4: %s with a classifier', (name) => {
+    const folder = fileURLToPath(new URL(`../../golden/encoders/${name}/`, import.meta.url));
+    const source = { checkpoint: folder, inputs: join(folder, 'golden.safetensors'), prefix: 'item/in/' };
+    return checkGradients({ ...source, outputs: ['utility_logit'], gradients: ENCODERS }, name);
   });
 });

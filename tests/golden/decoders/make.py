@@ -27,6 +27,67 @@ CASES = {
     "mistral": tf.MistralConfig(**SIZES, sliding_window=5, rms_norm_eps=1e-5),
     "gemma2": tf.Gemma2Config(**SIZES, head_dim=6, query_pre_attn_scalar=11, sliding_window=4, attn_logit_softcapping=2.0),
 }
+SIZES_GATED = {**SIZES, "vocab_size": 43}
+OBJECTIVES, TEMPERATURE = 5, 2.0
+PROMPT_END = {"<|eot_id|>": 37, "<|start_header_id|>": 38, "assistant": 39, "<|end_header_id|>": 40, "\u010a\u010a": 41}
+
+
+class Gating(torch.nn.Module):
+    """RLHFlow/ArmoRM-Llama3-8B-v0.1, modeling_custom.py: GatingNetwork."""
+
+    def __init__(self):
+        super().__init__()
+        self.logit_scale = torch.nn.Parameter(torch.ones(1))
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(16, 12), torch.nn.Linear(12, 12), torch.nn.Linear(12, OBJECTIVES)])
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i < len(self.layers) - 1: x = torch.relu(x)
+        return torch.softmax(x / TEMPERATURE, dim=1) * self.logit_scale[0]
+
+
+def make_gated():
+    """As LlamaForRewardModelWithGating, with a tokenizer of a few words."""
+    torch.manual_seed(5)
+    config = tf.LlamaConfig(**SIZES_GATED, rope_theta=500000.0)
+    model, gating, regression = tf.LlamaModel._from_config(config, attn_implementation="eager").eval(), Gating(), torch.nn.Linear(16, OBJECTIVES, bias=False)
+    for module in (model, gating, regression): fill(module.named_parameters())
+    mix = torch.eye(OBJECTIVES) - 0.3 * torch.rand(OBJECTIVES, OBJECTIVES)
+    stored = lambda t: t.detach().to(torch.bfloat16)
+    state = {f"model.{k}": stored(v) for k, v in model.state_dict().items()} | {f"gating.{k}": stored(v) for k, v in gating.state_dict().items()}
+    state |= {"regression_layer.weight": stored(regression.weight), "reward_transform_matrix": stored(mix)}
+    for module, prefix in ((model, "model."), (gating, "gating."), (regression, "regression_layer.")):
+        module.load_state_dict({k.removeprefix(prefix): v.float() for k, v in state.items() if k.startswith(prefix)})
+    folder = os.path.join(HERE, "llama-gating")
+    os.makedirs(folder, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+    spelled = config.to_diff_dict() | {"architectures": ["LlamaForRewardModelWithGating"], "num_objectives": OBJECTIVES, "gating_temperature": TEMPERATURE}
+    for k in ("torch_dtype", "dtype", "_attn_implementation_autoset"): spelled.pop(k, None)
+    json.dump(spelled, open(os.path.join(folder, "config.json"), "w"), indent=1)
+    words = {f"w{i}": i for i in range(37)} | {k: v for k, v in PROMPT_END.items() if not k.startswith("<")}
+    special = [{"id": v, "content": k, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for k, v in PROMPT_END.items() if k.startswith("<")]
+    vocabulary = {"version": "1.0", "added_tokens": special, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+                  "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": words, "merges": []}}
+    json.dump(vocabulary, open(os.path.join(folder, "tokenizer.json"), "w"), indent=1)
+    end, pad = list(PROMPT_END.values()), config.pad_token_id
+    ids = torch.randint(4, 37, (4, 16))
+    lengths = [16, 12, 11, 14]
+    ids[0, 2:7] = torch.tensor(end)  # an earlier turn; the last counts
+    for row, at in enumerate((9, 4, 6, 9)): ids[row, at : at + 5] = torch.tensor(end)
+    mask = (torch.arange(16)[None] < torch.tensor(lengths)[:, None]).long()
+    ids = torch.where(mask == 1, ids, pad)
+
+    def prompt_end(row):
+        return max(j for j in range(len(row) - 4) if row[j : j + 5] == end)
+
+    with torch.no_grad():
+        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        rows = torch.arange(4)
+        rewards = regression(states[rows, torch.tensor(lengths) - 1]) @ state["reward_transform_matrix"].float()
+        score = (gating(states[rows, torch.tensor([prompt_end(row) for row in ids.tolist()])]) * rewards).sum(1)
+    save_file({"item/in/input_ids": ids, "item/in/attention_mask": mask, "item/out/utility_logit": score.contiguous()}, os.path.join(folder, "golden.safetensors"))
+    print("llama-gating", [round(x, 3) for x in score.tolist()])
 
 
 def fill(tensors):
@@ -77,3 +138,4 @@ def make(name, config):
 
 
 for name, config in CASES.items(): make(name, config)
+make_gated()

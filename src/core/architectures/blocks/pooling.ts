@@ -26,6 +26,19 @@ export const atLastBut = (graph: GraphBuilder, x: Value, ids: Value, pad: number
     return lastWhere(graph, x, isText);
   });
 
+/** The token that begins the last run of the given ids, of which no two neighbours are equal; the first of the row where there is none. */
+export const atLastRunOf = (graph: GraphBuilder, x: Value, ids: Value, run: readonly number[]): Value =>
+  graph.scope('pool', () => {
+    const matches = run.map((id, i) =>
+      graph.cast(graph.equal(i === 0 ? ids : graph.movedLeft(ids, i), graph.scalar(id, 'I64')), 'I64'),
+    );
+    return lastWhere(
+      graph,
+      x,
+      matches.reduce((all, match) => graph.mul(all, match)),
+    );
+  });
+
 /** The last token that the mask int64 [batch, tokens] keeps: of a row without padding, its end. */
 export const atLastSeen = (graph: GraphBuilder, x: Value, mask: Value): Value =>
   graph.scope('pool', () => lastWhere(graph, x, mask));
