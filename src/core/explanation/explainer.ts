@@ -92,6 +92,12 @@ export class Explainer {
     return this.scoring.sha256;
   }
 
+  /** Whether its files are still those it was opened with. */
+  isUnchanged(): boolean {
+    const { source, externalFiles } = this.file;
+    return [source, ...externalFiles].every((each) => each.isUnchanged());
+  }
+
   /** @throws HpsError as `HPSv3Scorer.scorePair` for the sample, and as the method */
   async explain(sample: Sample, method: MethodId, settings: MethodSettings, run: Run = {}): Promise<Explanation> {
     return this.explainInputs(await this.prepare(sample), method, settings, run);

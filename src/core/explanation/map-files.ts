@@ -26,7 +26,7 @@ export async function writeMap(
   folder: { readonly path: string; readonly name: string },
   picture: Uint8Array | null,
 ): Promise<MapFacts> {
-  const { part, signed, sum } = map;
+  const { part, signed } = map;
   const { shape, values } = map.map;
   const stem = `${part.side}.${part.kind}`;
   const at = (ending: string): string => join(folder.path, `${stem}${ending}`);
@@ -46,24 +46,32 @@ export async function writeMap(
     values: values.length <= LISTED ? Array.from(values) : `${values.length} numbers: see ${stem}.npy`,
   };
   await writeFile(at('.json'), `${JSON.stringify(content)}\n`);
-  const [lowest, highest] = rangeOf(values);
   const file = (ending: string): string => `${folder.name}${stem}${ending}`;
   return {
-    side: part.side,
-    kind: part.kind,
-    input: part.input.name,
-    signed,
-    shape: [...shape],
-    sum,
-    lowest,
-    highest,
-    top: heaviest(namedUnits(map), TOP),
+    ...factsOf(map),
     files: {
       json: file('.json'),
       npy: file('.npy'),
       attribution: isOwn ? file('.attribution.npy') : null,
       png: picture ? file('.png') : null,
     },
+  };
+}
+
+/** What is in a map, without where its numbers are. */
+export function factsOf(map: PartMap): Omit<MapFacts, 'files'> {
+  const { part, signed, sum } = map;
+  const [lowest, highest] = rangeOf(map.map.values);
+  return {
+    side: part.side,
+    kind: part.kind,
+    input: part.input.name,
+    signed,
+    shape: [...map.map.shape],
+    sum,
+    lowest,
+    highest,
+    top: heaviest(namedUnits(map), TOP),
   };
 }
 

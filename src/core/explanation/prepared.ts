@@ -22,7 +22,8 @@ export interface PreparedSide {
 }
 
 export interface PlaceOptions {
-  readonly mediaRoot?: string;
+  /** As of `ScorerOptions`. */
+  readonly mediaRoot?: string | null;
   readonly remote?: RemoteStore;
 }
 

@@ -1,3 +1,3 @@
 /** What a token may be good for. */
-export const SCOPES = ['score', 'metrics', 'admin'] as const;
+export const SCOPES = ['score', 'explain', 'metrics', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];

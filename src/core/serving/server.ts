@@ -12,6 +12,7 @@ import type { Call, Dialect, Route } from './dialect.js';
 import { DIALECTS } from './dialects/registry.js';
 import { serverDialect } from './dialects/server.js';
 import { LastCheck } from './drift-gauges.js';
+import { Explanations } from './explanations.js';
 import { failureOf, RequestError } from './failure.js';
 import {
   assertFromHere,
@@ -132,7 +133,10 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
     await close();
     throw error;
   }
+  const explanations = new Explanations(settings);
+  closers.push(async () => explanations.close());
   const serving = new Serving({
+    explanations,
     models: new ModelSet(all),
     admission,
     rateLimit: rates,

@@ -1,6 +1,7 @@
 import type { Score } from '../scoring/result.js';
 import type { HPSv3Scorer, Sample } from '../scoring/scorer.js';
 import type { Admission } from './admission.js';
+import type { Explanations } from './explanations.js';
 import { type Failure, failureOf } from './failure.js';
 import type { ServerLog } from './log.js';
 import type { Metrics } from './metrics.js';
@@ -43,6 +44,7 @@ export interface ServingParts {
   readonly rateLimit: RateLimit;
   readonly metrics: Metrics;
   readonly log: ServerLog;
+  readonly explanations: Explanations;
   readonly describe: () => object;
   readonly modelFolder: string | null;
   readonly followers: readonly RowFollower[];
@@ -63,6 +65,7 @@ export class Serving {
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly log: ServerLog;
+  readonly explanations: Explanations;
   /** Folder of which files may be loaded; null where none may but those served already. */
   readonly modelFolder: string | null;
 
@@ -72,6 +75,7 @@ export class Serving {
       admission: this.admission,
       metrics: this.metrics,
       log: this.log,
+      explanations: this.explanations,
       modelFolder: this.modelFolder,
     } = parts);
   }

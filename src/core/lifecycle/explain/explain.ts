@@ -13,12 +13,10 @@ import { scaleOf } from '../../explanation/colours.js';
 import type { ExplainedSample, ExplanationDocument, MapFacts } from '../../explanation/document.js';
 import { Explainer, type Explanation } from '../../explanation/explainer.js';
 import { Faithfulness } from '../../explanation/faithfulness.js';
-import { writeMap } from '../../explanation/map-files.js';
-import type { PartMap } from '../../explanation/maps.js';
+import { factsOf, writeMap } from '../../explanation/map-files.js';
 import { DEFAULT_SETTINGS, type MethodId, type MethodSettings } from '../../explanation/methods/method.js';
 import { drawMap } from '../../explanation/pictures.js';
 import { Summary } from '../../explanation/summary.js';
-import { heaviest, namedUnits } from '../../explanation/units.js';
 import { rasterizeSvg } from '../../media/rasterize.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type Run, reporter } from '../../run.js';
@@ -65,7 +63,6 @@ export interface ExplainReport extends Omit<ExplanationDocument, 'schema'> {
 
 /** A folder that has it was made here, and may be replaced. */
 const MARKER = 'explanation.json';
-const TOP = 10;
 
 /**
  * Explains one decision, or those of a file: maps of every part of every side, with their numbers, in a folder.
@@ -194,7 +191,7 @@ class Explaining {
     const shown: ShownMap[] = [];
     for (const map of explanation.maps) {
       if (name === null) {
-        maps.push(factsOf(map));
+        maps.push({ ...factsOf(map), files: null });
         continue;
       }
       const alike = explanation.maps.filter(({ part }) => part.kind === map.part.kind);
@@ -229,19 +226,6 @@ class Explaining {
     };
   }
 }
-
-const factsOf = (map: PartMap): MapFacts => ({
-  side: map.part.side,
-  kind: map.part.kind,
-  input: map.part.input.name,
-  signed: map.signed,
-  shape: [...map.map.shape],
-  sum: map.sum,
-  lowest: map.map.values.reduce((a, b) => Math.min(a, b), 0),
-  highest: map.map.values.reduce((a, b) => Math.max(a, b), 0),
-  top: heaviest(namedUnits(map), TOP),
-  files: null,
-});
 
 /** What concerns one row; anything else concerns the model, and with it every row. */
 const OF_SAMPLE: ReadonlySet<string> = new Set([

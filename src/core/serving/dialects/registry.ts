@@ -1,4 +1,5 @@
 import type { Dialect } from '../dialect.js';
+import { explainDialect } from './explain.js';
 import { oipDialect } from './oip.js';
 import { openAiDialect } from './openai.js';
 import { openRlhfDialect } from './openrlhf.js';
@@ -13,6 +14,7 @@ import { vllmDialect } from './vllm.js';
 export const DIALECTS: readonly Dialect[] = [
   serverDialect,
   scoreDialect,
+  explainDialect,
   oipDialect,
   vllmDialect,
   openAiDialect,

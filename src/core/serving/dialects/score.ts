@@ -20,7 +20,7 @@ const NDJSON = 'application/x-ndjson';
 const STREAM_ROWS = 256;
 
 const modelName = { model: z.string().optional().describe('Name of the model, where several are served') };
-const rowSchema = z.union([pairRowSchema.safeExtend(modelName), absoluteRowSchema]);
+export const rowSchema = z.union([pairRowSchema.safeExtend(modelName), absoluteRowSchema]);
 const bodySchema = z.union([rowSchema, z.array(rowSchema)]);
 const scoreSchema = z
   .object({
@@ -144,7 +144,8 @@ function events(answers: readonly Promise<object>[]): Answer {
   };
 }
 
-function readRow(value: JsonValue, index: number, serving: Serving): NamedRow {
+/** One row of a body: what is asked, or why nothing can be. */
+export function readRow(value: JsonValue, index: number, serving: Serving): NamedRow {
   const fields = toRowValue(value);
   if (fields instanceof Map) return readFields(fields, index, serving);
   return failedRow(null, new RowError('NOT_AN_OBJECT', 'a row must be a JSON object'));
