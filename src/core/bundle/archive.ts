@@ -83,7 +83,7 @@ export interface Unpacked {
 export async function unpack(path: string, folder: string): Promise<Unpacked> {
   return withSource(path, (source) => {
     const head = source.readSync(0, Math.min(16, source.byteLength));
-    if (looksLikeZip(head)) return unpackZip(source, folder);
+    if (looksLikeZip(head)) return unpackZip(source, path, folder);
     if (head[0] === 0x1f && head[1] === 0x8b) return unpackTarGz(source, path, head, folder);
     throw new HpsError('USAGE', `${source.name}: neither a .tar.gz nor a .zip, nor a folder`, {
       hint: 'Give an archive that `hpsv3 release` wrote, or the folder it unpacks to.',
@@ -145,7 +145,7 @@ async function* inflate(path: string, name: string): AsyncGenerator<Uint8Array> 
   }
 }
 
-async function unpackZip(source: FileSource, folder: string): Promise<Unpacked> {
+async function unpackZip(source: FileSource, path: string, folder: string): Promise<Unpacked> {
   const entries = readDirectory(source);
   const paths: string[] = [];
   for (const entry of entries) {
@@ -155,7 +155,7 @@ async function unpackZip(source: FileSource, folder: string): Promise<Unpacked> 
   const replay = new Replay(source);
   const zip = new ZipWriter(replay, 1);
   for (const entry of entries) {
-    await save(join(folder, entry.name), 0o644, inflated(source, entry));
+    await save(join(folder, entry.name), 0o644, inflated(source, path, entry));
     await zip.copy(entry, readChunks(source.slice(entry.offset, entry.compressedSize), LIMITS.chunkBytes));
   }
   await zip.finish();
@@ -173,11 +173,14 @@ function readDirectory(source: FileSource): ZipEntry[] {
   }
 }
 
-async function* inflated(source: FileSource, entry: ZipEntry): AsyncGenerator<Uint8Array> {
-  const raw = readChunks(source.slice(entry.offset, entry.compressedSize), LIMITS.chunkBytes);
+async function* inflated(source: FileSource, path: string, entry: ZipEntry): AsyncGenerator<Uint8Array> {
+  const { offset, compressedSize } = entry;
+  // Not by `readChunks`, whose pieces are overwritten while a stream still holds them.
+  const raw = compressedSize > 0 ? createReadStream(path, { start: offset, end: offset + compressedSize - 1 }) : null;
+  const chunks = (entry.method === 'stored' ? raw : raw?.pipe(createInflateRaw({ chunkSize: 2 ** 18 }))) ?? [];
   let [crc, size] = [0, 0];
   try {
-    for await (const chunk of entry.method === 'stored' ? raw : inflateRaw(raw)) {
+    for await (const chunk of chunks) {
       crc = crc32(chunk, crc);
       size += chunk.byteLength;
       if (size > entry.size) break;
@@ -189,11 +192,6 @@ async function* inflated(source: FileSource, entry: ZipEntry): AsyncGenerator<Ui
   if (size !== entry.size || crc !== entry.crc32) {
     throw corrupt(source.name, `${quote(entry.name)} is not what its checksum was taken of`);
   }
-}
-
-async function* inflateRaw(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { Readable } = await import('node:stream');
-  yield* Readable.from(chunks).pipe(createInflateRaw({ chunkSize: 2 ** 18 }));
 }
 
 /** Compares what is written to it with a file, byte for byte. */

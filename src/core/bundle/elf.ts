@@ -1,3 +1,5 @@
+import { type Binary, type MappedRange, placeOf, textAt, viewOf } from './binary.js';
+
 const MAGIC = 0x464c457f;
 const CLASS_64 = 2;
 const LITTLE_ENDIAN = 1;
@@ -11,8 +13,58 @@ const E_SHENTSIZE = 58;
 const E_SHNUM = 60;
 const E_SHSTRNDX = 62;
 const P_OFFSET = 8;
+const P_VADDR = 16;
 const P_FILESZ = 32;
 const PROGRAM_HEADER_BYTES = 56;
+const PT_LOAD = 1;
+const PT_DYNAMIC = 2;
+const E_MACHINE = 18;
+const MACHINES: Readonly<Record<number, Binary['arch']>> = { 62: 'x64', 183: 'arm64' };
+/** Tags of the dynamic section, whose entries are pairs of 64 bits. */
+const DT = { end: 0, needed: 1, strings: 5, rpath: 15, runpath: 29 } as const;
+const DYNAMIC_ENTRY_BYTES = 16;
+
+/**
+ * What a 64-bit Linux program or library is linked to, by its segments alone: it may have no table of sections. Null for another file.
+ * @throws RangeError for one that is damaged
+ * @see System V ABI, "Dynamic Linking"
+ */
+export function readElf(bytes: Uint8Array): Binary | null {
+  if (!isElf64(bytes)) return null;
+  const view = viewOf(bytes);
+  const number = (at: number): number => Number(view.getBigUint64(at, true));
+  const segments = Array.from({ length: view.getUint16(E_PHNUM, true) }, (_, i) => {
+    const at = number(E_PHOFF) + i * PROGRAM_HEADER_BYTES;
+    const range = { address: number(at + P_VADDR), size: number(at + P_FILESZ), offset: number(at + P_OFFSET) };
+    return { type: view.getUint32(at, true), ...range };
+  });
+  const loaded: MappedRange[] = segments.filter(({ type }) => type === PT_LOAD);
+  const entries: { tag: number; value: number }[] = [];
+  for (const { offset, size } of segments.filter(({ type }) => type === PT_DYNAMIC)) {
+    for (let at = offset; at < offset + size; at += DYNAMIC_ENTRY_BYTES) {
+      const tag = number(at);
+      if (tag === DT.end) break;
+      entries.push({ tag, value: number(at + 8) });
+    }
+  }
+  const strings = entries.find(({ tag }) => tag === DT.strings);
+  const texts = (...tags: number[]): string[] =>
+    entries
+      .filter(({ tag }) => tags.includes(tag))
+      .map(({ value }) => textAt(bytes, placeOf(loaded, (strings?.value ?? -1) + value)));
+  return {
+    format: 'ELF',
+    arch: MACHINES[view.getUint16(E_MACHINE, true)] ?? null,
+    imports: texts(DT.needed),
+    paths: texts(DT.rpath, DT.runpath).flatMap((list) => list.split(':')),
+  };
+}
+
+const isElf64 = (bytes: Uint8Array): boolean =>
+  bytes.byteLength >= HEADER_BYTES &&
+  viewOf(bytes).getUint32(0, true) === MAGIC &&
+  bytes[4] === CLASS_64 &&
+  bytes[5] === LITTLE_ENDIAN;
 
 /**
  * A 64-bit Linux program or library without what is never loaded: symbols for debuggers, and the table of sections. What the kernel and
@@ -22,9 +74,8 @@ const PROGRAM_HEADER_BYTES = 56;
  * @see System V ABI, "Object Files": program loading goes by segments alone
  */
 export function stripElf(bytes: Uint8Array): Uint8Array {
-  if (bytes.byteLength < HEADER_BYTES) return bytes;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, true) !== MAGIC || bytes[4] !== CLASS_64 || bytes[5] !== LITTLE_ENDIAN) return bytes;
+  if (!isElf64(bytes)) return bytes;
+  const view = viewOf(bytes);
   const table = Number(view.getBigUint64(E_PHOFF, true));
   const [entryBytes, entries] = [view.getUint16(E_PHENTSIZE, true), view.getUint16(E_PHNUM, true)];
   if (entryBytes !== PROGRAM_HEADER_BYTES || entries === 0 || table + entries * entryBytes > bytes.byteLength)

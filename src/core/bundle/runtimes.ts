@@ -6,6 +6,7 @@ import { sha256Hex } from '../bytes/hash.js';
 import { HpsError } from '../errors.js';
 import type { BundleFile } from './archive.js';
 import { stripElf } from './elf.js';
+import { isNative } from './natives.js';
 import { type LockedPackage, ONNXRUNTIME, ONNXRUNTIME_FILES, tarballName } from './runtimes-lock.js';
 import { parseTarHeader, TAR_BLOCK, tarPadding } from './tar.js';
 import type { Target } from './targets.js';
@@ -31,7 +32,6 @@ export interface Runtime {
   readonly licenses: readonly BundleFile[];
 }
 
-const NATIVE = /(^|\/)node(\.exe)?$|\.(node|dll|dylib|so)(\.[\d.]+)?$/;
 const EXECUTABLE = /(^|\/)node$/;
 
 /**
@@ -49,7 +49,7 @@ export function openRuntime(folder: string, locked: LockedPackage): Runtime {
   const natives: NativePart[] = [];
   const files = locked.files.map(([from, to]): BundleFile => {
     const path = `lib/${to}`;
-    if (!NATIVE.test(from)) return { path, content: take(from) };
+    if (!isNative(from)) return { path, content: take(from) };
     const [bytes, part] = nativePart(path, take(from), { package: name, version, license });
     natives.push(part);
     return { path, content: bytes, executable: EXECUTABLE.test(from) };

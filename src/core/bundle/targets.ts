@@ -50,7 +50,7 @@ export const TARGETS: Readonly<Record<TargetId, Target>> = {
     archive: 'hpsv3_release_win64.zip',
     platform: 'win32',
     arch: 'x64',
-    needs: 'Windows 10 or newer, and the Microsoft Visual C++ Redistributable 2019 or newer (x64)',
+    needs: 'Windows 10 of version 1903 or newer, and the Microsoft Visual C++ Redistributable 2019 or newer (x64)',
   },
 };
 

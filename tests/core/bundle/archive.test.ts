@@ -8,6 +8,7 @@ import { TAR_END, tarHeader, tarPadding } from '../../../src/core/bundle/tar.js'
 import { Random } from '../../../src/core/bytes/random.js';
 import { FileSink } from '../../../src/core/bytes/sink.js';
 import { ZipWriter } from '../../../src/core/bytes/zip-writer.js';
+import { LIMITS } from '../../../src/core/limits.js';
 import { MemorySink } from '../../helpers/memory-sink.js';
 import { tempFolder } from '../../helpers/temp.js';
 
@@ -40,6 +41,15 @@ describe.each(KINDS)('an archive of the kind %s', (kind) => {
       );
     }
   });
+
+  it('unpacks a file that is compressed and larger than what is read at a time', async () => {
+    const folder = tempFolder();
+    const random = new Random('large');
+    const content = Buffer.alloc(2.5 * LIMITS.chunkBytes);
+    for (let i = 0; i < content.length; i += 4) content.writeUInt32LE(Math.floor(random.uniform() * 2 ** 32), i);
+    await unpack(await written(folder, kind, [{ path: 'large', content }]), join(folder, 'out'));
+    expect(readFileSync(join(folder, 'out/hpsv3_release/large')).equals(content)).toBe(true);
+  }, 30_000);
 
   it('has the same bytes whatever the order of files, the umask and the time zone', async () => {
     const first = readFileSync(await written(tempFolder(), kind));

