@@ -6,6 +6,7 @@ import { gather, gatherElements } from './rules/gather.js';
 import { gelu } from './rules/gelu.js';
 import { gemm } from './rules/gemm.js';
 import { concat, expand, slice, split, tile, transpose } from './rules/layout.js';
+import { lstm } from './rules/lstm.js';
 import { matmul } from './rules/matmul.js';
 import { batchNormalization, instanceNormalization, layerNormalization } from './rules/normalization.js';
 import { pad } from './rules/pad.js';
@@ -29,7 +30,7 @@ import { unary } from './rules/unary.js';
 /** Every operator that a gradient flows through. */
 export const RULES: readonly GradientRule[] = [
   ...[add, sub, mul, div, sum, mean, pow],
-  ...[matmul, gemm, convolution, convTranspose],
+  ...[matmul, gemm, convolution, convTranspose, lstm],
   ...[maxPool, averagePool, globalAveragePool],
   ...[relu, leakyRelu, tanh, sigmoid, softplus, gelu, softmax, logSoftmax],
   ...[layerNormalization, batchNormalization, instanceNormalization],

@@ -319,8 +319,35 @@ def pools():
     case("GlobalAveragePool", "GlobalAveragePool", [Draw([2, 3, 2, 4])], lambda t: t.mean((2, 3), keepdim=True))
 
 
+def recurrences():
+    def lstm(direction, steps, biased=True):
+        directions = 2 if direction == "bidirectional" else 1
+
+        def compute(x, w, r, b=None):
+            outputs = []
+            for d in range(directions):
+                turned = direction == "reverse" or d == 1
+                h, c, states = torch.zeros(2, 3, dtype=x.dtype), torch.zeros(2, 3, dtype=x.dtype), []
+                for t in (reversed(range(steps)) if turned else range(steps)):
+                    z = x[t] @ w[d].T + h @ r[d].T + (b[d, :12] + b[d, 12:] if biased else 0)
+                    i, o, f, g = z.split(3, 1)  # ONNX's order
+                    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+                    h = torch.sigmoid(o) * torch.tanh(c)
+                    states.append(h)
+                outputs.append(torch.stack(states[::-1] if turned else states))
+            return torch.stack(outputs, 1)
+
+        inputs = [Draw([steps, 2, 4]), Draw([directions, 12, 4]), Draw([directions, 12, 3])] + ([Draw([directions, 24])] if biased else [])
+        case(f"LSTM {direction} of {steps}{'' if biased else ' without biases'}", "LSTM", inputs, compute, direction=direction, hidden_size=3)
+
+    lstm("forward", 5)
+    lstm("reverse", 4, biased=False)
+    lstm("bidirectional", 3)
+    lstm("bidirectional", 1)
+
+
 if __name__ == "__main__":
-    for family in (arithmetic, functions, products, activations, selections, reductions, layouts, norms, convolutions, pools):
+    for family in (arithmetic, functions, products, activations, selections, reductions, layouts, norms, convolutions, pools, recurrences):
         family()
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in CASES)
     (HERE / "cases.json").write_text(f"[\n{lines}\n]\n")
