@@ -1,7 +1,6 @@
 import { Random } from '../bytes/random.js';
 import type { Band, Curve } from '../onnx/curve.js';
 import { turns } from '../run.js';
-import { drawClusters } from '../stats/bootstrap.js';
 import { quantileOfSorted } from '../stats/quantile.js';
 import { applyCurve, isAntisymmetric } from './curve.js';
 import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
@@ -38,14 +37,11 @@ export async function bootstrapBand<Rows extends ClusteredRows>(
   const resample = task.prepareResample(rows, BAND_CELLS);
   const random = new Random(seed);
   const imagined = new Random(`${seed}/prior`);
-  const { names, codes } = rows.cluster;
-  const draws = new Float64Array(names.length);
-  const weights = new Float64Array(codes.length);
+  const draws = new Float64Array(rows.cluster.names.length);
   const turn = turns(signal);
   for (let i = 0; i < refits; i++) {
-    drawClusters(random, draws);
-    for (let row = 0; row < weights.length; row++) weights[row] = draws[codes[row]];
-    const refitted = method.fit(resample(weights, imagined));
+    random.countDraws(draws);
+    const refitted = method.fit(resample(draws, imagined));
     for (const [point, at] of x.entries()) values[point][i] = applyCurve(refitted, at);
     await turn();
   }

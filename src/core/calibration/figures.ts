@@ -5,7 +5,7 @@ import {
   type Estimate,
   estimateOf,
   type Replicates,
-  replicate,
+  replicateEach,
 } from '../stats/bootstrap.js';
 import type { Clusters } from '../stats/statistic.js';
 import type { NamedStatistic } from './task.js';
@@ -101,22 +101,14 @@ export function resampleCounts(ids: readonly string[], rows: number, asked: numb
   return { resamples, fewerResamples: Object.fromEntries(counts.filter(([, count]) => count < resamples)) };
 }
 
-/** Replicates of all statistics; those of as many resamples are over the same draws. */
-async function replicateAll(
+/** Replicates of all statistics, over the same draws as far as they have as many resamples. */
+const replicateAll = (
   statistics: readonly NamedStatistic[],
   clusters: Clusters,
   options: FigureOptions,
-): Promise<readonly Replicates[]> {
-  const counts = statistics.map(({ id }) => resamplesOf(id, clusters.of.length, options));
-  const replicates = new Array<Replicates>(statistics.length);
-  for (const resamples of new Set(counts)) {
-    const places = [...counts.keys()].filter((place) => counts[place] === resamples);
-    const some = await replicate(
-      places.map((place) => statistics[place].statistic),
-      clusters,
-      { ...options, resamples },
-    );
-    for (const [i, place] of places.entries()) replicates[place] = some[i];
-  }
-  return replicates;
-}
+): Promise<Replicates[]> =>
+  replicateEach(
+    statistics.map(({ id, statistic }) => ({ statistic, resamples: resamplesOf(id, clusters.of.length, options) })),
+    clusters,
+    options,
+  );

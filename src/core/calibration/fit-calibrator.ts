@@ -9,6 +9,7 @@ import {
   chooseByOneStandardError,
   type FoldOptions,
   predictOutOfFold,
+  type Training,
 } from './cross-validation.js';
 import { type BeforeAndAfter, compareFigures } from './figures.js';
 import { fitGroups, type GroupFit } from './group-fit.js';
@@ -80,16 +81,17 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
   const { signal } = options;
   const folding = { folds, seed: options.seed, signal };
   const repeats = n <= REPEATED_UP_TO_ROWS ? REPEATS : 1;
-  const chosen = (training: Rows) => choose(task, training, candidates, folding);
+  const chosenOf = async (training: Training<Rows>) =>
+    candidates.length === 1 ? candidates[0] : (await choose(task, training.rows(), candidates, folding)).chosen;
 
   startStage(options, 'Choosing');
-  const { chosen: method, losses } = await chosen(rows);
+  const { chosen: method, losses } = await choose(task, rows, candidates, folding);
   const fitsNothing = candidates.length === 1 && method.id === FITS_NOTHING;
   const curve = method.fit(rows);
   startStage(options, 'Cross-validation');
   const predicted = fitsNothing
     ? null
-    : await predictOutOfFold(task, rows, async (training) => (await chosen(training)).chosen.fit(training), {
+    : await predictOutOfFold(task, rows, async (training) => (await chosenOf(training)).fit(training.gathered()), {
         ...folding,
         repeats,
       });

@@ -75,7 +75,7 @@ async function fitGroup<Rows extends ClusteredRows>(
     whole.band && (await bootstrapBand(task, weighted, method, curve, { seed: `${seed}/${value}`, resamples, signal }));
   const predicted =
     whole.predicted &&
-    (await predictOutOfFold(task, rows, (training, which) => method.fit(shrunk(training, which)), {
+    (await predictOutOfFold(task, rows, (training) => method.fit(shrunk(training.rows(), training.which)), {
       folds,
       seed,
       repeats,

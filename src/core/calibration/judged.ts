@@ -18,6 +18,8 @@ export interface JudgedLogits {
   readonly outcomes: Outcomes;
   /** Imagined votes, where a refit draws them; else a method imagines its own. */
   readonly prior?: PriorVotes;
+  /** Rows with votes behind these, where they are gathered from more. */
+  readonly voted?: number;
 }
 
 /** The values of rows, in the given order. A loop: `Float64Array.from` with a function takes ten times as long. */
@@ -48,7 +50,8 @@ export function totalVotes({ outcomes }: JudgedLogits): { positive: number; nega
 }
 
 /** Rows that anybody voted on. */
-export function votedRows({ outcomes }: JudgedLogits): number {
+export function votedRows({ outcomes, voted }: JudgedLogits): number {
+  if (voted !== undefined) return voted;
   let count = 0;
   for (let i = 0; i < outcomes.positive.length; i++) if (outcomes.positive[i] + outcomes.negative[i] > 0) count++;
   return count;
@@ -94,15 +97,44 @@ export function gatherCells(logits: Float64Array, limit: number): Cells {
   return { of, logits: Float64Array.from(means) };
 }
 
-/** The data set with its rows summed by cell, each row counting `weights[row]` times. */
-export function sumCells({ outcomes }: JudgedLogits, cells: Cells, weights: Float64Array): JudgedLogits {
-  const positive = new Float64Array(cells.logits.length);
-  const negative = new Float64Array(cells.logits.length);
-  for (let row = 0; row < weights.length; row++) {
-    const weight = weights[row];
+/** The data set with its rows summed by cell, the rows of each cluster counting `draws[cluster]` times. */
+export function sumCells(
+  { outcomes: { positive, negative } }: JudgedLogits,
+  cells: Cells,
+  clusterOf: Int32Array,
+  draws: Float64Array,
+): JudgedLogits {
+  const sums = emptyCells(cells);
+  const { positive: ofLeft, negative: ofRight } = sums;
+  const { of } = cells;
+  for (let row = 0; row < of.length; row++) {
+    const weight = draws[clusterOf[row]];
     if (weight === 0) continue;
-    positive[cells.of[row]] += weight * outcomes.positive[row];
-    negative[cells.of[row]] += weight * outcomes.negative[row];
+    const cell = of[row];
+    ofLeft[cell] += weight * positive[row];
+    ofRight[cell] += weight * negative[row];
   }
-  return { logits: cells.logits, outcomes: { positive, negative } };
+  return { logits: cells.logits, outcomes: sums };
 }
+
+/** The rows `which`, summed by cell. */
+export function gatherRows(
+  { outcomes: { positive, negative } }: JudgedLogits,
+  cells: Cells,
+  which: Int32Array,
+): JudgedLogits {
+  const sums = emptyCells(cells);
+  const { of } = cells;
+  let voted = 0;
+  for (const row of which) {
+    sums.positive[of[row]] += positive[row];
+    sums.negative[of[row]] += negative[row];
+    if (positive[row] + negative[row] > 0) voted++;
+  }
+  return { logits: cells.logits, outcomes: sums, voted };
+}
+
+const emptyCells = ({ logits: { length } }: Cells) => ({
+  positive: new Float64Array(length),
+  negative: new Float64Array(length),
+});

@@ -6,6 +6,7 @@ import { PAIR_METRICS } from '../stats/metric.js';
 import {
   favouredSide,
   gatherCells,
+  gatherRows,
   type JudgedLogits,
   judgedRows,
   reweighted,
@@ -56,20 +57,24 @@ export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   reweight: (rows, weights) => ({ ...reweighted(rows, weights), cluster: rows.cluster }),
   prepareResample: (rows, limit) => {
     const cells = gatherCells(rows.logits, limit);
-    return (weights, random) => ({
-      ...sumCells(rows, cells, weights),
+    return (draws, random) => ({
+      ...sumCells(rows, cells, rows.cluster.codes, draws),
       prior: drawPrior(random),
       cluster: rows.cluster,
     });
   },
+  prepareGather: (rows, limit) => {
+    const cells = gatherCells(rows.logits, limit);
+    return (which) => ({ ...gatherRows(rows, cells, which), cluster: rows.cluster });
+  },
   cautions,
-  losses: ({ outcomes: { positive, negative } }, predicted) => ({
-    weights: positive.map((votes, i) => votes + negative[i]),
-    losses: predicted.map((value, i) => {
-      const p = Math.min(Math.max(value, EPSILON), 1 - EPSILON);
-      return -positive[i] * Math.log(p) - negative[i] * Math.log1p(-p);
-    }),
-  }),
+  weights: ({ outcomes: { positive, negative } }) => positive.map((votes, i) => votes + negative[i]),
+  toLosses: ({ outcomes: { positive, negative } }, predicted) => {
+    for (let i = 0; i < predicted.length; i++) {
+      const p = Math.min(Math.max(predicted[i], EPSILON), 1 - EPSILON);
+      predicted[i] = -positive[i] * Math.log(p) - negative[i] * Math.log1p(-p);
+    }
+  },
   statistics: ({ logits, outcomes }, predicted) => {
     // What is judged of a calibrator is what it gives out: its ties, and the winners an intercept changes, count.
     const decisive = predicted === null ? logits : predicted.map(logit);

@@ -2,7 +2,7 @@ import { selectCoded } from '../data/columns.js';
 import type { JoinedAbsolutes } from '../data/join.js';
 import { ABSOLUTE_METRICS } from '../stats/metric.js';
 import { weighted } from '../stats/statistic.js';
-import { gatherCells, valuesOf } from './judged.js';
+import { type Cells, gatherCells, valuesOf } from './judged.js';
 import type { CalibrationTask, ClusteredRows } from './task.js';
 
 /** Items of one scorer with their scores on a human scale. */
@@ -26,6 +26,30 @@ const ON_SCALE: ReadonlySet<string> = new Set(['rmse', 'mae']);
 export const uncalibrated = (logits: Float64Array, metric: string): Float64Array =>
   ON_SCALE.has(metric) ? logits.map(Math.tanh) : logits; // large logits all have the utility 1
 
+/** Mean score and weight of each cell of items. */
+class CellMeans {
+  private readonly scores: Float64Array;
+  private readonly weights: Float64Array;
+
+  constructor(private readonly cells: Cells) {
+    this.scores = new Float64Array(cells.logits.length);
+    this.weights = new Float64Array(cells.logits.length);
+  }
+
+  add({ scores, weights }: ScoredItems, row: number, times: number): void {
+    const weight = times * weights[row];
+    if (weight === 0) return;
+    this.scores[this.cells.of[row]] += weight * scores[row];
+    this.weights[this.cells.of[row]] += weight;
+  }
+
+  finish({ cluster }: ScoredItems): ScoredItems {
+    const { weights } = this;
+    const means = this.scores.map((sum, cell) => (weights[cell] > 0 ? sum / weights[cell] : 0));
+    return { logits: this.cells.logits, scores: means, weights, cluster };
+  }
+}
+
 /** Items: the loss is the squared error on the human scale. */
 export const SCALE_TASK: CalibrationTask<ScoredItems> = {
   kind: 'absolute',
@@ -39,27 +63,29 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
   reweight: (rows, weights) => ({ ...rows, weights: rows.weights.map((weight, row) => weight * weights[row]) }),
   prepareResample: (rows, limit) => {
     const cells = gatherCells(rows.logits, limit);
-    return (factors) => {
-      const scores = new Float64Array(cells.logits.length);
-      const weights = new Float64Array(cells.logits.length);
-      for (let row = 0; row < factors.length; row++) {
-        const weight = factors[row] * rows.weights[row];
-        if (weight === 0) continue;
-        scores[cells.of[row]] += weight * rows.scores[row];
-        weights[cells.of[row]] += weight;
-      }
-      const means = scores.map((sum, cell) => (weights[cell] > 0 ? sum / weights[cell] : 0));
-      return { logits: cells.logits, scores: means, weights, cluster: rows.cluster };
+    const { codes } = rows.cluster;
+    return (draws) => {
+      const sums = new CellMeans(cells);
+      for (let row = 0; row < codes.length; row++) sums.add(rows, row, draws[codes[row]]);
+      return sums.finish(rows);
+    };
+  },
+  prepareGather: (rows, limit) => {
+    const cells = gatherCells(rows.logits, limit);
+    return (which) => {
+      const sums = new CellMeans(cells);
+      for (const row of which) sums.add(rows, row, 1);
+      return sums.finish(rows);
     };
   },
   cautions: ({ scores }) =>
     scores.every((score) => score === scores[0])
       ? [`All items have the score ${scores[0]}: any curve to it is level.`]
       : [],
-  losses: ({ scores, weights }, predicted) => ({
-    weights,
-    losses: predicted.map((value, i) => weights[i] * (value - scores[i]) ** 2),
-  }),
+  weights: ({ weights }) => weights,
+  toLosses: ({ scores, weights }, predicted) => {
+    for (let i = 0; i < predicted.length; i++) predicted[i] = weights[i] * (predicted[i] - scores[i]) ** 2;
+  },
   statistics: ({ logits, scores, weights }, predicted) => {
     const equal = weights.every((weight) => weight === 1);
     return ABSOLUTE_METRICS.map(({ id, prepare }) => {

@@ -32,12 +32,16 @@ export interface CalibrationTask<Rows extends ClusteredRows> {
   /** Every row counting `weights[row]` times more. */
   reweight(rows: Rows, weights: Float64Array): Rows;
   /**
-   * Prepares the rows for many refits: each call gives them with new weights, neighbouring logits gathered to at most `cells`, and
-   * with what is imagined beside them drawn from `random`.
+   * Prepares the rows for many refits: each call gives them with the rows of each cluster counting `draws` times, neighbouring logits
+   * gathered to at most `cells`, and with what is imagined beside them drawn from `random`.
    */
-  prepareResample(rows: Rows, cells: number): (weights: Float64Array, random: Random) => Rows;
-  /** Weight of each row, and its loss times that weight. */
-  losses(rows: Rows, predicted: Float64Array): { readonly weights: Float64Array; readonly losses: Float64Array };
+  prepareResample(rows: Rows, cells: number): (draws: Float64Array, random: Random) => Rows;
+  /** Prepares the rows for fits to some of them: each call gives the rows `which`, neighbouring logits gathered to at most `cells`. */
+  prepareGather(rows: Rows, cells: number): (which: Int32Array) => Rows;
+  /** How much each row counts. */
+  weights(rows: Rows): Float64Array;
+  /** Replaces what is predicted of each row by its loss times its weight. */
+  toLosses(rows: Rows, predicted: Float64Array): void;
   /** What these rows cannot tell, whatever is fitted to them: one sentence each. */
   cautions(rows: Rows): readonly string[];
   /** The figures of a report. @param predicted - null for the logits as they are, uncalibrated */

@@ -3,7 +3,7 @@ import { fitLogistic } from '../calibration/logistic-fit.js';
 import { STALENESS_CLUSTERS, type StalenessTest, testStaleness } from '../calibration/staleness.js';
 import type { JoinedPairs } from '../data/join.js';
 import { turns } from '../run.js';
-import { drawClusters, type Estimate, estimateOf } from '../stats/bootstrap.js';
+import { type Estimate, estimateOf } from '../stats/bootstrap.js';
 import { prepareEce } from '../stats/calibration-error.js';
 import { logit, sigmoid } from '../stats/logistic.js';
 import type { Outcomes } from '../stats/outcomes.js';
@@ -120,7 +120,7 @@ export async function refitCalibration(
   const turn = turns(signal);
   const resampled: (readonly number[])[] = [];
   for (let i = 0; i < RESAMPLES; i++) {
-    drawClusters(random, draws);
+    random.countDraws(draws);
     resampled.push(figures(draws));
     await turn();
   }

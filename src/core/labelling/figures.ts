@@ -1,7 +1,7 @@
 import { Random } from '../bytes/random.js';
 import { krippendorffAlpha } from '../data/agreement.js';
 import { turns } from '../run.js';
-import { drawClusters, type Estimate, percentileInterval } from '../stats/bootstrap.js';
+import { type Estimate, percentileInterval } from '../stats/bootstrap.js';
 import { wilsonInterval } from '../stats/interval.js';
 import { quantileOfSorted } from '../stats/quantile.js';
 import { kindOf, type Standing } from './ballots.js';
@@ -65,7 +65,7 @@ export async function alphaEstimate(
   const turn = turns();
   const values: number[] = [];
   for (let resample = 0; resample < resamples; resample++) {
-    drawClusters(random, draws);
+    random.countDraws(draws);
     const totals = [0, 0, 0];
     let disagreement = 0;
     for (let i = 0; i < draws.length; i++) {

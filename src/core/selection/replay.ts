@@ -1,6 +1,6 @@
 import { Random } from '../bytes/random.js';
 import { turns } from '../run.js';
-import { drawClusters, percentileInterval } from '../stats/bootstrap.js';
+import { percentileInterval } from '../stats/bootstrap.js';
 import type { Interval } from '../stats/interval.js';
 import { informationGain } from './acquisition.js';
 import { Beliefs } from './beliefs.js';
@@ -113,7 +113,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayResult> {
   const source = new Random(`${seed}/replay-bootstrap`);
   const prompts = new Float64Array(pool.prompts);
   for (let resample = 0; resample < RESAMPLES; resample++) {
-    drawClusters(source, prompts);
+    source.countDraws(prompts);
     const drawn = every.map(() => source.integer(0, replays));
     const [m, r] = [needed('chosen', drawn, prompts), needed('atRandom', drawn, prompts)];
     if (m !== null && r !== null) {

@@ -3,7 +3,7 @@ import { turns } from '../run.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
 import { normalCdf, normalQuantile } from './normal.js';
 import { quantileOfSorted } from './quantile.js';
-import { type Clusters, overClusters, type Statistic } from './statistic.js';
+import { type ClusterStatistic, type Clusters, overClusters, type Statistic } from './statistic.js';
 
 /** Resamples unless a caller says otherwise. */
 export const DEFAULT_RESAMPLES = 2000;
@@ -54,41 +54,55 @@ export function combineReplicates(
   return { value: both(a.value, b.value), values: a.values.map((x, i) => both(x, b.values[i])) };
 }
 
-/** Replaces `draws` by how often each cluster is drawn in as many draws with replacement as there are clusters. */
-export function drawClusters(random: Random, draws: Float64Array): void {
-  draws.fill(0);
-  for (let i = 0; i < draws.length; i++) draws[random.integer(0, draws.length)]++;
-}
-
 /**
  * Values of the statistics over resamples of clusters, all statistics over the same draws, so that differences of them are paired.
  * A resample costs at most one pass over the rows a statistic, and of sums over rows one over the clusters: nothing is sorted again.
  *
  * @throws RangeError if there are no clusters
  */
-export async function replicate(
+export function replicate(
   statistics: readonly Statistic[],
   clusters: Clusters,
   options: BootstrapOptions,
 ): Promise<Replicates[]> {
+  const { resamples = DEFAULT_RESAMPLES } = options;
+  return replicateEach(
+    statistics.map((statistic) => ({ statistic, resamples })),
+    clusters,
+    options,
+  );
+}
+
+/** As `replicate`, each statistic over so many of the draws: the first ones. @throws RangeError if there are no clusters */
+export async function replicateEach(
+  statistics: readonly { readonly statistic: Statistic; readonly resamples: number }[],
+  clusters: Clusters,
+  { seed, signal }: BootstrapOptions,
+): Promise<Replicates[]> {
   if (clusters.count < 1) throw new RangeError('no clusters to resample');
-  const { resamples = DEFAULT_RESAMPLES, seed } = options;
+  const turn = turns(signal);
+  const replicates: { readonly value: number | null; readonly values: (number | null)[] }[] = [];
+  // All figures before any resampling: what they are computed from may be given up before what resamples need is made.
+  for (const { statistic, resamples } of statistics) {
+    replicates.push({ value: statistic(), values: new Array<number | null>(resamples).fill(null) });
+    await turn();
+  }
+  const ofDraws: ClusterStatistic[] = [];
+  for (const { statistic } of statistics) {
+    ofDraws.push(overClusters(statistic, clusters));
+    await turn();
+  }
   const random = new Random(seed);
   const draws = new Float64Array(clusters.count);
-  const turn = turns(options.signal);
-  const replicates: { value: number | null; ofDraws: ReturnType<typeof overClusters>; values: (number | null)[] }[] =
-    [];
-  for (const statistic of statistics) {
-    const values = new Array<number | null>(resamples).fill(null);
-    replicates.push({ value: statistic(), ofDraws: overClusters(statistic, clusters), values });
+  const most = Math.max(0, ...statistics.map(({ resamples }) => resamples));
+  for (let resample = 0; resample < most; resample++) {
+    random.countDraws(draws);
+    for (const [i, { values }] of replicates.entries()) {
+      if (resample < values.length) values[resample] = ofDraws[i](draws, resample);
+    }
     await turn();
   }
-  for (let resample = 0; resample < resamples; resample++) {
-    drawClusters(random, draws);
-    for (const { ofDraws, values } of replicates) values[resample] = ofDraws(draws, resample);
-    await turn();
-  }
-  return replicates.map(({ value, values }) => ({ value, values }));
+  return replicates;
 }
 
 /** The middle `level` of the resamples. */

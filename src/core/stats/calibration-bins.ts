@@ -1,7 +1,7 @@
 import { argsort } from './argsort.js';
 import { assertOutcomes, assertProbabilities, type Outcomes } from './outcomes.js';
 import { tieEnds } from './ranks.js';
-import type { Clusters } from './statistic.js';
+import { type Clusters, oncePerDraw } from './statistic.js';
 
 /** Bins of every calibration error unless a caller says otherwise (Guo et al. 2017). */
 export const DEFAULT_BINS = 15;
@@ -47,17 +47,14 @@ function binning(
   };
 }
 
-function oncePerDraw<T>(compute: (draws: Float64Array) => T): (draws: Float64Array, draw?: number) => T {
-  let last: { readonly draws: Float64Array; readonly draw: number; readonly result: T } | null = null;
-  return (draws, draw) => {
-    if (draw === undefined) return compute(draws);
-    if (last?.draws !== draws || last.draw !== draw) last = { draws, draw, result: compute(draws) };
-    return last.result;
-  };
-}
+/** Rows in the order of their probabilities: votes, and their probabilities times votes. */
+type SortedRows = ReturnType<typeof sortByProbability>;
 
-/** Votes of the rows, and their probabilities times votes, in the order of the probabilities. */
-function sortByProbability(probabilities: Float64Array, { positive, negative }: Outcomes) {
+/** @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite */
+function sortByProbability(probabilities: Float64Array, outcomes: Outcomes) {
+  assertProbabilities(probabilities);
+  assertOutcomes(outcomes, probabilities.length);
+  const { positive, negative } = outcomes;
   const order = argsort(probabilities);
   const [votes, forecasts, positives] = [1, 2, 3].map(() => new Float64Array(order.length));
   for (let i = 0; i < order.length; i++) {
@@ -66,7 +63,7 @@ function sortByProbability(probabilities: Float64Array, { positive, negative }: 
     forecasts[i] = probabilities[row] * votes[i];
     positives[i] = positive[row];
   }
-  return { order, ends: tieEnds(probabilities, order), votes, forecasts, positives };
+  return { probabilities, order, ends: tieEnds(probabilities, order), votes, forecasts, positives };
 }
 
 const binOfSums = (votes: number, forecasts: number, positives: number): CalibrationBin => ({
@@ -76,7 +73,7 @@ const binOfSums = (votes: number, forecasts: number, positives: number): Calibra
 });
 
 /** Which of `bins` equal parts of [0, 1] a probability is in: (i / bins, (i + 1) / bins], 0 in the first. */
-function binOf(probability: number, bins: number): number {
+export function binOf(probability: number, bins: number): number {
   const guess = Math.max(0, Math.ceil(probability * bins) - 1);
   // The product is rounded: the edges themselves decide.
   if (guess > 0 && probability <= guess / bins) return guess - 1;
@@ -88,10 +85,10 @@ function binOf(probability: number, bins: number): number {
  *
  * @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite
  */
-export function prepareEqualWidthBins(probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning {
-  assertProbabilities(probabilities);
-  assertOutcomes(outcomes, probabilities.length);
-  const { order, votes, forecasts, positives } = sortByProbability(probabilities, outcomes);
+export const prepareEqualWidthBins = (probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning =>
+  equalWidthBins(sortByProbability(probabilities, outcomes), bins);
+
+function equalWidthBins({ probabilities, order, votes, forecasts, positives }: SortedRows, bins: number): Binning {
   const binEnds = new Uint32Array(bins);
   for (const row of order) binEnds[binOf(probabilities[row], bins)]++;
   for (let bin = 1; bin < bins; bin++) binEnds[bin] += binEnds[bin - 1];
@@ -118,10 +115,10 @@ export function prepareEqualWidthBins(probabilities: Float64Array, outcomes: Out
  *
  * @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite
  */
-export function prepareEqualMassBins(probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning {
-  assertProbabilities(probabilities);
-  assertOutcomes(outcomes, probabilities.length);
-  const { order, ends, votes, forecasts, positives } = sortByProbability(probabilities, outcomes);
+export const prepareEqualMassBins = (probabilities: Float64Array, outcomes: Outcomes, bins = DEFAULT_BINS): Binning =>
+  equalMassBins(sortByProbability(probabilities, outcomes), bins);
+
+function equalMassBins({ order, ends, votes, forecasts, positives }: SortedRows, bins: number): Binning {
   return binning(order, (counts, at) => {
     let total = 0;
     for (let i = 0; i < votes.length; i++) total += (counts === undefined ? 1 : counts[at[i]]) * votes[i];
@@ -143,4 +140,13 @@ export function prepareEqualMassBins(probabilities: Float64Array, outcomes: Outc
     }
     return finished;
   });
+}
+
+/** Both kinds of bins over rows that are sorted once. @throws RangeError as each of them */
+export function prepareBinnings(
+  probabilities: Float64Array,
+  outcomes: Outcomes,
+): { readonly width: Binning; readonly mass: Binning } {
+  const rows = sortByProbability(probabilities, outcomes);
+  return { width: equalWidthBins(rows, DEFAULT_BINS), mass: equalMassBins(rows, DEFAULT_BINS) };
 }

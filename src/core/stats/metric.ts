@@ -1,15 +1,16 @@
 import { prepareAuc } from './auc.js';
 import { prepareBrier } from './brier.js';
-import { type Binning, prepareEqualMassBins, prepareEqualWidthBins } from './calibration-bins.js';
+import { type Binning, prepareBinnings } from './calibration-bins.js';
 import { debiasedMeanGap, largestGap, meanGap } from './calibration-error.js';
 import { preparePearson, prepareSpearman } from './correlation.js';
 import { prepareKendall } from './kendall.js';
 import { prepareLogitLoss, prepareLogLoss, sigmoid } from './logistic.js';
 import { bothOrders, concatenate, type Outcomes } from './outcomes.js';
+import { pairCells } from './pair-cells.js';
 import { prepareVoteAccuracy } from './pairwise-accuracy.js';
 import { prepareMae, prepareRmse } from './prediction-error.js';
 import { prepareSmoothEce } from './smooth-ece.js';
-import { ofBothOrders, type Statistic } from './statistic.js';
+import { type ClusterStatistic, type Clusters, ofBothOrders, overClusters, type Statistic } from './statistic.js';
 
 /** A figure that reports may name. Keys are public: add freely, never rename. */
 export interface Metric<Rows> {
@@ -44,16 +45,17 @@ export interface AbsoluteRows {
 
 const probabilitiesOf = ({ probabilities, logits }: PairRows): Float64Array => probabilities ?? logits.map(sigmoid);
 
+// 1 - (1 - p) differs from p by rounding only, and makes p and 1 - p mirror each other exactly: ties stay ties.
+const mirrorable = (rows: PairRows): Float64Array => probabilitiesOf(rows).map((p) => 1 - (1 - p));
+
 /** Both orders of every pair, with their bins: made once for all calibration errors of the same rows. */
 class Mirrored {
   readonly probabilities: Float64Array;
   readonly outcomes: Outcomes;
-  private width: Binning | undefined;
-  private mass: Binning | undefined;
+  private bins: { readonly width: Binning; readonly mass: Binning } | undefined;
 
   constructor(rows: PairRows) {
-    // 1 - (1 - p) differs from p by rounding only, and makes p and 1 - p mirror each other exactly: ties stay ties.
-    const probabilities = probabilitiesOf(rows).map((p) => 1 - (1 - p));
+    const probabilities = mirrorable(rows);
     this.probabilities = concatenate(
       probabilities,
       probabilities.map((p) => 1 - p),
@@ -62,26 +64,63 @@ class Mirrored {
   }
 
   equalWidth(): Binning {
-    this.width ??= prepareEqualWidthBins(this.probabilities, this.outcomes);
-    return this.width;
+    return this.binnings().width;
   }
 
   equalMass(): Binning {
-    this.mass ??= prepareEqualMassBins(this.probabilities, this.outcomes);
-    return this.mass;
+    return this.binnings().mass;
+  }
+
+  private binnings() {
+    this.bins ??= prepareBinnings(this.probabilities, this.outcomes);
+    return this.bins;
   }
 }
 
-const MIRRORED = new WeakMap<PairRows, Mirrored>();
+/** Of the rows that were asked for last: the calibration errors of the same rows are prepared one after the other. */
+let latest: { readonly rows: PairRows; readonly mirrored: Mirrored } | undefined;
+
+function mirroredOf(rows: PairRows): Mirrored {
+  if (latest?.rows !== rows) latest = { rows, mirrored: new Mirrored(rows) };
+  return latest.mirrored;
+}
 
 /** A calibration error over both orders of every pair, so that it does not depend on which side was called left. */
 const inBothOrders =
   (prepare: (mirrored: Mirrored) => Statistic) =>
+  (rows: PairRows): Statistic =>
+    ofBothOrders(prepare(mirroredOf(rows)), rows.logits.length);
+
+/** Of more rows than this, statistics keep the rows and nothing that is made of them, and are resampled in cells of neighbours. */
+const MANY_ROWS = 2 ** 15;
+
+/** A statistic that, of very many rows, is prepared when it is asked for. */
+const whenAsked =
+  (
+    prepare: (rows: PairRows) => Statistic,
+    ofDraws = (rows: PairRows, clusters: Clusters): ClusterStatistic => overClusters(prepare(rows), clusters),
+  ) =>
   (rows: PairRows): Statistic => {
-    const mirrored = MIRRORED.get(rows) ?? new Mirrored(rows);
-    MIRRORED.set(rows, mirrored);
-    return ofBothOrders(prepare(mirrored), rows.logits.length);
+    if (rows.logits.length <= MANY_ROWS) return prepare(rows);
+    const statistic: Statistic = (weights) => prepare(rows)(weights);
+    statistic.overClusters = (clusters) => {
+      // The figure itself is had, and what it was made of takes several times the rows.
+      if (latest && latest.rows.logits.length > MANY_ROWS) latest = undefined;
+      return ofDraws(rows, clusters);
+    };
+    return statistic;
   };
+
+const CELLS = new WeakMap<PairRows, ReturnType<typeof pairCells>>();
+
+/** A statistic whose resamples, of very many rows, are of cells; the figure itself always is of the rows. */
+const inCells = (by: 'byLogit' | 'byProbability', prepare: (rows: PairRows) => Statistic) =>
+  whenAsked(prepare, (rows, clusters) => {
+    const made = CELLS.get(rows) ?? pairCells(rows.logits, mirrorable(rows), rows.outcomes);
+    CELLS.set(rows, made);
+    const cells = made[by];
+    return cells.overClusters(prepare(cells.rows), clusters);
+  });
 
 const NO_VOTES = 'no row has votes';
 
@@ -93,7 +132,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'higher',
     source: 'share of votes the sign of the pair logit agrees with; a zero logit and a tie vote count one half',
     undefinedWhen: NO_VOTES,
-    prepare: ({ logits, outcomes }) => prepareVoteAccuracy(logits, outcomes),
+    prepare: whenAsked(({ logits, outcomes }) => prepareVoteAccuracy(logits, outcomes)),
   },
   {
     id: 'auc',
@@ -102,7 +141,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'higher',
     source: 'Mann and Whitney (1947), weighted by votes; sklearn.metrics.roc_auc_score',
     undefinedWhen: 'all votes are for the same side',
-    prepare: ({ logits, outcomes }) => prepareAuc(logits, outcomes),
+    prepare: inCells('byLogit', ({ logits, outcomes }) => prepareAuc(logits, outcomes)),
   },
   {
     id: 'nll',
@@ -111,8 +150,9 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'mean negative log likelihood of the votes, in nats; sklearn.metrics.log_loss',
     undefinedWhen: NO_VOTES,
-    prepare: ({ logits, probabilities, outcomes }) =>
+    prepare: whenAsked(({ logits, probabilities, outcomes }) =>
       probabilities === null ? prepareLogitLoss(logits, outcomes) : prepareLogLoss(probabilities, outcomes),
+    ),
   },
   {
     id: 'brier',
@@ -121,7 +161,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Brier (1950), one term a vote; sklearn.metrics.brier_score_loss',
     undefinedWhen: NO_VOTES,
-    prepare: (rows) => prepareBrier(probabilitiesOf(rows), rows.outcomes),
+    prepare: whenAsked((rows) => prepareBrier(probabilitiesOf(rows), rows.outcomes)),
   },
   {
     id: 'ece',
@@ -130,7 +170,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Guo et al. (2017), P(left), 15 bins of equal width, both orders of every pair; netcal.metrics.ECE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders((mirrored) => meanGap(mirrored.equalWidth())),
+    prepare: inCells(
+      'byProbability',
+      inBothOrders((mirrored) => meanGap(mirrored.equalWidth())),
+    ),
   },
   {
     id: 'eceMass',
@@ -139,7 +182,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: '15 bins of equal numbers of votes, both orders of every pair; verified_calibration get_ece_em',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders((mirrored) => meanGap(mirrored.equalMass())),
+    prepare: inCells(
+      'byProbability',
+      inBothOrders((mirrored) => meanGap(mirrored.equalMass())),
+    ),
   },
   {
     id: 'eceDebiased',
@@ -149,7 +195,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     source:
       'Kumar, Liang and Ma (2019), 15 bins of equal numbers of votes, both orders; verified_calibration normal_debiased_ce',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders((mirrored) => debiasedMeanGap(mirrored.equalMass())),
+    prepare: inCells(
+      'byProbability',
+      inBothOrders((mirrored) => debiasedMeanGap(mirrored.equalMass())),
+    ),
   },
   {
     id: 'smece',
@@ -158,7 +207,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Błasiok and Nakkiran (2023), both orders of every pair; relplot.smECE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders(({ probabilities, outcomes }) => prepareSmoothEce(probabilities, outcomes)),
+    prepare: inCells(
+      'byProbability',
+      inBothOrders(({ probabilities, outcomes }) => prepareSmoothEce(probabilities, outcomes)),
+    ),
   },
   {
     id: 'mce',
@@ -167,7 +219,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'largest gap of 15 bins of equal width, both orders of every pair; netcal.metrics.MCE',
     undefinedWhen: NO_VOTES,
-    prepare: inBothOrders((mirrored) => largestGap(mirrored.equalWidth())),
+    prepare: inCells(
+      'byProbability',
+      inBothOrders((mirrored) => largestGap(mirrored.equalWidth())),
+    ),
   },
 ];
 

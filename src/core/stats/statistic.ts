@@ -24,6 +24,16 @@ export interface Statistic {
   overClusters?(clusters: Clusters): ClusterStatistic;
 }
 
+/** What is computed of a draw, computed once for all that ask for it: the last numbered draw is remembered. */
+export function oncePerDraw<T>(compute: (draws: Float64Array) => T): (draws: Float64Array, draw?: number) => T {
+  let last: { readonly draws: Float64Array; readonly draw: number; readonly result: T } | null = null;
+  return (draws, draw) => {
+    if (draw === undefined) return compute(draws);
+    if (last?.draws !== draws || last.draw !== draw) last = { draws, draw, result: compute(draws) };
+    return last.result;
+  };
+}
+
 /** A statistic as a function of how often each cluster counts, whatever it knows of clusters. */
 export function overClusters(statistic: Statistic, clusters: Clusters): ClusterStatistic {
   if (statistic.overClusters) return statistic.overClusters(clusters);
@@ -37,21 +47,24 @@ export function overClusters(statistic: Statistic, clusters: Clusters): ClusterS
 
 /** Sum of `numerator` over sum of `denominator`, both weighted by row; null where the latter is 0, or a sum overflows. */
 export function ratioOfSums(numerator: Float64Array, denominator: Float64Array): Statistic {
-  const statistic: Statistic = (weights) => {
-    let above = 0;
-    let below = 0;
-    for (let i = 0; i < numerator.length; i++) {
-      const weight = weights === undefined ? 1 : weights[i];
-      above += weight * numerator[i];
-      below += weight * denominator[i];
-    }
-    const ratio = above / below;
-    return below > 0 && Number.isFinite(ratio) ? ratio : null;
-  };
+  const statistic: Statistic = (weights = new Float64Array(numerator.length).fill(1)) =>
+    weightedRatio(numerator, denominator, weights);
   // Rows of one cluster count alike: added up once, a resample costs the clusters and not the rows.
-  statistic.overClusters = (clusters) =>
-    ratioOfSums(sumByCluster(numerator, clusters), sumByCluster(denominator, clusters));
+  statistic.overClusters = (clusters) => {
+    const [above, below] = [sumByCluster(numerator, clusters), sumByCluster(denominator, clusters)];
+    return (draws) => weightedRatio(above, below, draws);
+  };
   return statistic;
+}
+
+function weightedRatio(numerator: Float64Array, denominator: Float64Array, weights: Float64Array): number | null {
+  let [above, below] = [0, 0];
+  for (let i = 0; i < weights.length; i++) {
+    above += weights[i] * numerator[i];
+    below += weights[i] * denominator[i];
+  }
+  const ratio = above / below;
+  return below > 0 && Number.isFinite(ratio) ? ratio : null;
 }
 
 function sumByCluster(values: Float64Array, { of, count }: Clusters): Float64Array {
