@@ -1,13 +1,13 @@
-import { type Figures, figuresOf } from '../calibration/figures.js';
+import { type Figures, figuresOf, resamplesOf } from '../calibration/figures.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { type Run, startStage } from '../run.js';
-import { type BootstrapOptions, estimateOf, replicate, sortedValues } from '../stats/bootstrap.js';
+import { type BootstrapOptions, estimateOf, replicateEach, sortedValues } from '../stats/bootstrap.js';
 import { holmAdjust } from '../stats/holm.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { bootstrapP } from '../stats/paired.js';
-import { differenceOf, ofSubset } from '../stats/statistic.js';
-import { type JudgedStatistic, judge } from './judged-statistics.js';
+import { differenceOf, ofSubset, ratioAmong, type Statistic } from '../stats/statistic.js';
+import { allRows, type JudgedStatistic, judge } from './judged-statistics.js';
 import type { Predictions } from './predictions.js';
 
 /** A group column, or several whose values are looked at together. */
@@ -136,24 +136,26 @@ async function gapsOf(
   members: readonly Member[],
   options: GroupOptions,
 ): Promise<GroupGap[]> {
+  const whole = judge(joined, predictions, allRows(joined)).statistics.filter(({ id }) => GAP_METRICS.has(id));
+  const terms = whole.map(({ statistic }) => statistic.terms?.());
   const gaps = members.flatMap(({ by, value, rows }) => {
     const inside = new Uint8Array(joined.count);
     for (const row of rows) inside[row] = 1;
-    const others = Int32Array.from({ length: joined.count }, (_, row) => row).filter((row) => inside[row] === 0);
+    const others = allRows(joined).filter((row) => inside[row] === 0);
     if (others.length < options.minRows) return [];
-    const own = judge(joined, predictions, rows);
-    const rest = judge(joined, predictions, others);
-    const clusters = Math.min(own.clusters.count, rest.clusters.count);
-    return own.statistics.flatMap(({ id, statistic }, i) => {
-      if (!GAP_METRICS.has(id)) return [];
-      const gap = differenceOf(ofSubset(statistic, rows), ofSubset(rest.statistics[i].statistic, others));
-      return [{ by, value, metric: id, clusters, gap }];
+    const clusters = Math.min(countClusters(joined, rows), countClusters(joined, others));
+    return whole.map(({ id }, i) => {
+      const sums = terms[i];
+      const gap = sums
+        ? differenceOf(ratioAmong(sums, inside, 1), ratioAmong(sums, inside, 0))
+        : differenceOf(statisticOf(joined, predictions, rows, id), statisticOf(joined, predictions, others, id));
+      return { by, value, metric: id, clusters, gap };
     });
   });
   if (gaps.length === 0) return [];
   const clusters = { of: joined.cluster, count: joined.clusterCount };
-  const resampled = await replicate(
-    gaps.map(({ gap }) => gap),
+  const resampled = await replicateEach(
+    gaps.map(({ gap, metric }) => ({ statistic: gap, resamples: resamplesOf(metric, joined.count, options) })),
     clusters,
     { ...options, seed: `${options.seed}/gaps` },
   );
@@ -166,6 +168,27 @@ async function gapsOf(
     const { difference, pValue } = tested[i];
     return { by, value, metric, difference, pValue, holm: pValue === null ? null : adjusted.shift()! };
   });
+}
+
+/** A figure of some rows as a function of the weights of all. */
+function statisticOf(
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+  rows: Int32Array,
+  metric: string,
+): Statistic {
+  const { statistics } = judge(joined, predictions, rows);
+  return ofSubset(statistics.find(({ id }) => id === metric)!.statistic, rows);
+}
+
+function countClusters({ cluster, clusterCount }: JoinedPairs | JoinedAbsolutes, rows: Int32Array): number {
+  const seen = new Uint8Array(clusterCount);
+  let count = 0;
+  for (const row of rows) {
+    count += 1 - seen[cluster[row]];
+    seen[cluster[row]] = 1;
+  }
+  return count;
 }
 
 function worstOf(

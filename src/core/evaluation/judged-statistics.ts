@@ -1,3 +1,4 @@
+import { valuesOf } from '../calibration/judged.js';
 import { uncalibrated } from '../calibration/scale-task.js';
 import type { NamedStatistic } from '../calibration/task.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
@@ -18,14 +19,16 @@ export interface JudgedSubset {
 }
 
 /** Cluster codes of some rows, numbered anew. */
-function clustersOf(cluster: Int32Array, rows: Int32Array): Clusters {
-  const codes = new Map<number, number>();
-  const of = rows.map((row) => {
-    const code = codes.get(cluster[row]) ?? codes.size;
-    codes.set(cluster[row], code);
-    return code;
-  });
-  return { of, count: codes.size };
+function clustersOf(cluster: Int32Array, clusterCount: number, rows: Int32Array): Clusters {
+  const renumbered = new Int32Array(clusterCount).fill(-1);
+  const of = new Int32Array(rows.length);
+  let count = 0;
+  for (let i = 0; i < of.length; i++) {
+    const code = cluster[rows[i]];
+    if (renumbered[code] < 0) renumbered[code] = count++;
+    of[i] = renumbered[code];
+  }
+  return { of, count };
 }
 
 /** All figures of some rows. Winners are those of the pair logit; calibration errors are of the probabilities, in both orders. */
@@ -34,8 +37,8 @@ export function judge(
   { values, calibrated }: Predictions,
   rows: Int32Array,
 ): JudgedSubset {
-  const take = (column: Float64Array) => Float64Array.from(rows, (row) => column[row]);
-  const clusters = clustersOf(joined.cluster, rows);
+  const take = (column: Float64Array) => valuesOf(column, rows);
+  const clusters = clustersOf(joined.cluster, joined.clusterCount, rows);
   if (joined.kind === 'absolute') {
     const actual = take(joined.score);
     const logits = take(joined.logit);
@@ -58,5 +61,8 @@ export function judge(
   return { statistics, clusters };
 }
 
-export const allRows = ({ count }: { readonly count: number }): Int32Array =>
-  Int32Array.from({ length: count }, (_, i) => i);
+export function allRows({ count }: { readonly count: number }): Int32Array {
+  const rows = new Int32Array(count);
+  for (let row = 0; row < count; row++) rows[row] = row;
+  return rows;
+}

@@ -1,7 +1,7 @@
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { argsort } from '../stats/argsort.js';
 import { type BootstrapOptions, type Estimate, estimateOf, replicate } from '../stats/bootstrap.js';
-import { ratioOfSums } from '../stats/statistic.js';
+import { ratioAmong } from '../stats/statistic.js';
 
 /** Rows that a model says about the same of, and what raters said of them. */
 export interface ReliabilityBin {
@@ -35,16 +35,13 @@ export async function reliabilityOf(
   const judgements = joined.kind === 'pair' ? ofWinners(joined, values) : ofItems(joined, values);
   const bins = equalMassBins(judgements, RELIABILITY_BINS);
   const clusters = { of: joined.cluster, count: joined.clusterCount };
-  const masked = (column: Float64Array, bin: number) => column.map((value, row) => (bins.of[row] === bin ? value : 0));
-  const statistics = Array.from({ length: bins.count }, (_, bin) => {
-    const weight = masked(judgements.weight, bin);
-    return ratioOfSums(masked(judgements.observed, bin), weight);
-  });
+  const terms = { numerator: judgements.observed, denominator: judgements.weight };
+  const statistics = Array.from({ length: bins.count }, (_, bin) => ratioAmong(terms, bins.of, bin));
   const replicates = await replicate(statistics, clusters, options);
   return replicates.map((one, bin) => {
     let [weight, forecast] = [0, 0];
-    for (const [row, of] of bins.of.entries()) {
-      if (of !== bin) continue;
+    for (let row = 0; row < bins.of.length; row++) {
+      if (bins.of[row] !== bin) continue;
       weight += judgements.weight[row];
       forecast += judgements.weight[row] * judgements.forecast[row];
     }
@@ -76,7 +73,8 @@ function equalMassBins({ forecast, weight }: Judgements, most: number): { of: In
   const total = order.reduce((sum, row) => sum + weight[row], 0);
   const of = new Int32Array(forecast.length).fill(-1);
   let [count, seen] = [0, 0];
-  for (const [i, row] of order.entries()) {
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i];
     of[row] = count;
     seen += weight[row];
     const tied = i + 1 < order.length && forecast[order[i + 1]] === forecast[row];

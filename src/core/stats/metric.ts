@@ -111,6 +111,15 @@ const whenAsked =
     return statistic;
   };
 
+/** As `whenAsked`, of a ratio of sums over rows. */
+const ratioWhenAsked =
+  (prepare: (rows: PairRows) => Statistic) =>
+  (rows: PairRows): Statistic => {
+    const statistic = whenAsked(prepare)(rows);
+    statistic.terms ??= () => prepare(rows).terms!();
+    return statistic;
+  };
+
 const CELLS = new WeakMap<PairRows, ReturnType<typeof pairCells>>();
 
 /** A statistic whose resamples, of very many rows, are of cells; the figure itself always is of the rows. */
@@ -132,7 +141,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'higher',
     source: 'share of votes the sign of the pair logit agrees with; a zero logit and a tie vote count one half',
     undefinedWhen: NO_VOTES,
-    prepare: whenAsked(({ logits, outcomes }) => prepareVoteAccuracy(logits, outcomes)),
+    prepare: ratioWhenAsked(({ logits, outcomes }) => prepareVoteAccuracy(logits, outcomes)),
   },
   {
     id: 'auc',
@@ -150,7 +159,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'mean negative log likelihood of the votes, in nats; sklearn.metrics.log_loss',
     undefinedWhen: NO_VOTES,
-    prepare: whenAsked(({ logits, probabilities, outcomes }) =>
+    prepare: ratioWhenAsked(({ logits, probabilities, outcomes }) =>
       probabilities === null ? prepareLogitLoss(logits, outcomes) : prepareLogLoss(probabilities, outcomes),
     ),
   },
@@ -161,7 +170,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Brier (1950), one term a vote; sklearn.metrics.brier_score_loss',
     undefinedWhen: NO_VOTES,
-    prepare: whenAsked((rows) => prepareBrier(probabilitiesOf(rows), rows.outcomes)),
+    prepare: ratioWhenAsked((rows) => prepareBrier(probabilitiesOf(rows), rows.outcomes)),
   },
   {
     id: 'ece',

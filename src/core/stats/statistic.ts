@@ -22,6 +22,14 @@ export interface Statistic {
   (weights?: Float64Array): number | null;
   /** The same figure under weights that are one a cluster, where that can be had for less than one pass over weighted rows. */
   overClusters?(clusters: Clusters): ClusterStatistic;
+  /** Of a ratio of sums over rows: what they are sums of, row by row. */
+  terms?(): RatioTerms;
+}
+
+/** A figure that is the sum of `numerator` over the sum of `denominator`. */
+export interface RatioTerms {
+  readonly numerator: Float64Array;
+  readonly denominator: Float64Array;
 }
 
 /** What is computed of a draw, computed once for all that ask for it: the last numbered draw is remembered. */
@@ -54,7 +62,64 @@ export function ratioOfSums(numerator: Float64Array, denominator: Float64Array):
     const [above, below] = [sumByCluster(numerator, clusters), sumByCluster(denominator, clusters)];
     return (draws) => weightedRatio(above, below, draws);
   };
+  statistic.terms = () => ({ numerator, denominator });
   return statistic;
+}
+
+/** A ratio of sums over the rows whose code is `code`, as a function of the weights of all rows: no rows are copied. */
+export function ratioAmong(
+  { numerator, denominator }: RatioTerms,
+  codes: Int32Array | Uint8Array,
+  code: number,
+): Statistic {
+  const statistic: Statistic = (weights) => {
+    let [above, below] = [0, 0];
+    for (let row = 0; row < codes.length; row++) {
+      if (codes[row] !== code) continue;
+      const weight = weights === undefined ? 1 : weights[row];
+      above += weight * numerator[row];
+      below += weight * denominator[row];
+    }
+    return ratioOrNull(above, below);
+  };
+  // Only the clusters that have such a row, of which there may be few.
+  statistic.overClusters = ({ of, count }) => {
+    const [sumAbove, sumBelow] = [new Float64Array(count), new Float64Array(count)];
+    const has = new Uint8Array(count);
+    for (let row = 0; row < codes.length; row++) {
+      if (codes[row] !== code) continue;
+      sumAbove[of[row]] += numerator[row];
+      sumBelow[of[row]] += denominator[row];
+      has[of[row]] = 1;
+    }
+    const which = new Int32Array(has.reduce((sum, one) => sum + one, 0));
+    for (let cluster = 0, i = 0; cluster < count; cluster++) if (has[cluster] === 1) which[i++] = cluster;
+    const above = which.length < count ? Float64Array.from(which, (cluster) => sumAbove[cluster]) : sumAbove;
+    const below = which.length < count ? Float64Array.from(which, (cluster) => sumBelow[cluster]) : sumBelow;
+    return (draws) => drawnRatio(above, below, which, draws);
+  };
+  return statistic;
+}
+
+function drawnRatio(
+  numerator: Float64Array,
+  denominator: Float64Array,
+  which: Int32Array,
+  draws: Float64Array,
+): number | null {
+  let [above, below] = [0, 0];
+  for (let i = 0; i < which.length; i++) {
+    const weight = draws[which[i]];
+    above += weight * numerator[i];
+    below += weight * denominator[i];
+  }
+  return ratioOrNull(above, below);
+}
+
+/** Null where nothing counts, or a sum overflows. */
+function ratioOrNull(above: number, below: number): number | null {
+  const ratio = above / below;
+  return below > 0 && Number.isFinite(ratio) ? ratio : null;
 }
 
 function weightedRatio(numerator: Float64Array, denominator: Float64Array, weights: Float64Array): number | null {
@@ -63,8 +128,7 @@ function weightedRatio(numerator: Float64Array, denominator: Float64Array, weigh
     above += weights[i] * numerator[i];
     below += weights[i] * denominator[i];
   }
-  const ratio = above / below;
-  return below > 0 && Number.isFinite(ratio) ? ratio : null;
+  return ratioOrNull(above, below);
 }
 
 function sumByCluster(values: Float64Array, { of, count }: Clusters): Float64Array {

@@ -68,7 +68,7 @@ describe.each(['of logits', 'in an order of their own'] as const)('very many row
       const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
       const off = values.map((value, k) => (got[i].values[k]! - value) / spread);
       expect(Math.max(...off.map(Math.abs)), id).toBeLessThan(0.2);
-      expect(Math.abs(off.reduce((sum, value) => sum + value, 0)) / off.length, id).toBeLessThan(0.05);
+      expect(Math.abs(off.reduce((sum, value) => sum + value, 0)) / off.length, id).toBeLessThan(0.1);
     }
   });
 });

@@ -1,7 +1,13 @@
 import { basename, dirname, resolve } from 'node:path';
 import { hashFile } from '../../bytes/hash.js';
 import { withOptionalOutput } from '../../bytes/output.js';
-import { type Figures, figuresOf, type ResampleCounts, resampleCounts } from '../../calibration/figures.js';
+import {
+  type Figures,
+  figuresOf,
+  type ResampleCounts,
+  resampleCounts,
+  resamplesOf,
+} from '../../calibration/figures.js';
 import {
   assertSameModel,
   FITTED_ON_THESE_LABELS,
@@ -308,7 +314,8 @@ async function reliability(
 ): Promise<EvaluateReport['reliability']> {
   const bootstrap = {
     seed: `${seed}/reliability`,
-    resamples: Math.min(resamples ?? DEFAULT_RESAMPLES, DEFAULT_RESAMPLES),
+    resamples:
+      resamples === undefined ? resamplesOf('reliability', joined.count) : Math.min(resamples, DEFAULT_RESAMPLES),
     signal,
   };
   const binsOf = (predicted: Float64Array) => reliabilityOf(joined, predicted, bootstrap);
