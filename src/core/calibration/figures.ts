@@ -54,6 +54,8 @@ export async function compareFigures(
 export interface FigureOptions extends BootstrapOptions {
   /** Most resamples of smooth ECE; 200 by default. */
   readonly smoothResamples?: number;
+  /** Rows that the number of resamples goes by, where these are some of them: groups of very many rows take turns. */
+  readonly outOf?: number;
 }
 
 /** Figures of one prediction. */
@@ -108,7 +110,10 @@ const replicateAll = (
   options: FigureOptions,
 ): Promise<Replicates[]> =>
   replicateEach(
-    statistics.map(({ id, statistic }) => ({ statistic, resamples: resamplesOf(id, clusters.of.length, options) })),
+    statistics.map(({ id, statistic }) => ({
+      statistic,
+      resamples: resamplesOf(id, options.outOf ?? clusters.of.length, options),
+    })),
     clusters,
     options,
   );

@@ -112,11 +112,13 @@ export async function reportGroups(
       : await figuresOf(statistics, clusters, {
           ...options,
           smoothResamples: GROUP_SMOOTH_RESAMPLES,
+          outOf: joined.count,
           seed: `${options.seed}/${by}/${value}`,
         });
     groups.push({ by, value, n: rows.length, clusters: clusters.count, metrics, suppressed });
   }
   const shown = members.filter((_, i) => !groups[i].suppressed);
+  if (shown.length > 0) startStage(options, 'Gaps between groups');
   const gaps = await gapsOf(joined, predictions, shown, options);
   return { groups, gaps, worst: worstOf(groups, joined.kind === 'pair' ? PAIR_METRICS : ABSOLUTE_METRICS) };
 }

@@ -84,18 +84,18 @@ export function ratioAmong(
   };
   // Only the clusters that have such a row, of which there may be few.
   statistic.overClusters = ({ of, count }) => {
-    const [sumAbove, sumBelow] = [new Float64Array(count), new Float64Array(count)];
-    const has = new Uint8Array(count);
+    const place = new Int32Array(count).fill(-1);
+    for (let row = 0; row < codes.length; row++) if (codes[row] === code) place[of[row]] = 0;
+    let size = 0;
+    for (let cluster = 0; cluster < count; cluster++) if (place[cluster] === 0) place[cluster] = size++;
+    const which = new Int32Array(size);
+    for (let cluster = 0; cluster < count; cluster++) if (place[cluster] >= 0) which[place[cluster]] = cluster;
+    const [above, below] = [new Float64Array(size), new Float64Array(size)];
     for (let row = 0; row < codes.length; row++) {
       if (codes[row] !== code) continue;
-      sumAbove[of[row]] += numerator[row];
-      sumBelow[of[row]] += denominator[row];
-      has[of[row]] = 1;
+      above[place[of[row]]] += numerator[row];
+      below[place[of[row]]] += denominator[row];
     }
-    const which = new Int32Array(has.reduce((sum, one) => sum + one, 0));
-    for (let cluster = 0, i = 0; cluster < count; cluster++) if (has[cluster] === 1) which[i++] = cluster;
-    const above = which.length < count ? Float64Array.from(which, (cluster) => sumAbove[cluster]) : sumAbove;
-    const below = which.length < count ? Float64Array.from(which, (cluster) => sumBelow[cluster]) : sumBelow;
     return (draws) => drawnRatio(above, below, which, draws);
   };
   return statistic;

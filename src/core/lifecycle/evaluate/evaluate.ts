@@ -226,6 +226,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     failed: judged.failed + (compared?.rows.badRows ?? 0),
     ...(errors !== null && { errors }),
   };
+  startStage(options, 'Reliability');
   const hashed = await inputs;
   const fittedOnTheseLabels = predictions.calibrated && isFittedOn(calibrator!, hashed.labels.sha256);
   const report: EvaluateReport = {
