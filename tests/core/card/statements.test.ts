@@ -1,11 +1,12 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import type { CardFacts, ModelFacts } from '../../../src/core/card/card-facts.js';
 import { cardPage } from '../../../src/core/card/card-page.js';
 import { renderMarkdown } from '../../../src/core/card/markdown.js';
 import { readCardFacts } from '../../../src/core/card/read-card.js';
-import { calibrationBlocks } from '../../../src/core/card/sections/analyses.js';
+import { calibrationBlocks, profileTables } from '../../../src/core/card/sections/analyses.js';
 import { formatP, gapSummary, percent, rowsWords, weightsWords } from '../../../src/core/card/words.js';
 import { contradictions } from '../../helpers/card-statements.js';
 import { evaluated, makeCard, writeTexts } from '../../helpers/cards.js';
@@ -117,6 +118,38 @@ describe('the statements of a card', () => {
     const text = renderMarkdown({ title: 't', lead: 'l', blocks }, { picture: () => null });
     expect(text).toContain('No curve is applied: on 236 rows in 59 clusters');
     expect(text).not.toMatch(/fitted to|Method|%.*%|After/);
+  });
+
+  it('say of shares in a traced run that they are of one, beside the median of runs that were not traced', () => {
+    const value = (ms: number) => ({ value: ms, ci: null });
+    const setting = { variant: 'model', batch: 1, threads: 1, optimization: 'all' };
+    const profile = {
+      model: { file: 'm.onnx' },
+      machine: { cpu: 'a', cores: 2, platform: 'b', runtime: 'c', device: 'cpu' },
+      latency: { setting, p50Ms: value(7), p95Ms: value(8), p99Ms: value(9), samplesPerSecond: 140 },
+      coldStart: { totalMs: 50 },
+      memory: { peakBytes: 1e6 },
+      counts: { macs: 1e6 },
+      sweep: { recommended: null },
+      noise: { quiet: true },
+      time: { wallMs: 11.5, operators: [{ operator: 'MatMul', kernels: 3, ms: 9, share: 9 / 11.5 }] },
+    };
+    const blocks = profileTables(profile as never);
+    const text = renderMarkdown({ title: 't', lead: 'l', blocks }, { picture: () => null });
+    expect(text).toContain('| Median time of a run | 7 ms |');
+    expect(text).toContain('Where the time of a traced run goes, by operator');
+    expect(text).toContain('the traced one took 11.5 ms, where the median of runs without tracing is 7 ms');
+    // No time of kernels stands beside one that was not traced.
+    expect(text).toMatch(/\| MatMul \| 3 \| 78\.3 % \|/);
+  });
+
+  it('keep a bullet whole that has commas, in the demo too', () => {
+    const caveats = ['It was drawn, and not seen, by anybody.'];
+    expect(pageOf({ text: { ...facts.text, caveats } })).toContain(`\n- ${caveats[0]}\n`);
+    for (const name of ['card', 'data']) {
+      const text = readFileSync(new URL(`../../../configs/demo/${name}.yaml`, import.meta.url), 'utf8');
+      expect(JSON.stringify(parseYaml(text)).match(/[[,]"(and|or|but) [^"]*"/g)).toBeNull();
+    }
   });
 
   it('show as code what makers put between backticks', () => {
