@@ -49,7 +49,7 @@ export function bomText(cardBom: JsonObject, bundle: Bundle, packages: readonly 
               },
             ],
             notes:
-              'Symbols for debuggers and the table of sections were taken out; nothing that is loaded was changed.',
+              'Symbols for debuggers and the table of sections were taken out, and of Node the names of functions that no library here asks for; no code was changed.',
           },
         }),
   }));

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { sha256Hex } from '../bytes/hash.js';
 import { HpsError } from '../errors.js';
 import type { BundleFile } from './archive.js';
-import { stripElf } from './elf.js';
+import { hideExports, stripElf } from './elf.js';
 import { isNative } from './natives.js';
 import { type LockedPackage, ONNXRUNTIME, ONNXRUNTIME_FILES, tarballName } from './runtimes-lock.js';
 import { parseTarHeader, TAR_BLOCK, tarPadding } from './tar.js';
@@ -33,6 +33,8 @@ export interface Runtime {
 }
 
 const EXECUTABLE = /(^|\/)node$/;
+/** All that the libraries of a release take from Node. */
+const isNodeApi = (name: string): boolean => /^(?:napi|node_api|uv)_/.test(name);
 
 /**
  * The files of a package that a release needs, from the .tgz in a folder of runtimes.
@@ -84,7 +86,8 @@ function nativePart(
   bytes: Uint8Array,
   from: Pick<NativePart, 'package' | 'version' | 'license'>,
 ): [Uint8Array, NativePart] {
-  const stripped = stripElf(bytes);
+  const isProgram = EXECUTABLE.test(path);
+  const stripped = stripElf(isProgram ? hideExports(bytes, isNodeApi) : bytes);
   const vendorSha256 = stripped === bytes ? null : sha256Hex(bytes);
   return [stripped, { path, sha256: sha256Hex(stripped), ...from, vendorSha256 }];
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readElf, stripElf } from '../../../src/core/bundle/elf.js';
+import { hideExports, readElf, stripElf } from '../../../src/core/bundle/elf.js';
 import { launchersOf } from '../../../src/core/bundle/launchers.js';
 import { hasSignedPages, readMachO } from '../../../src/core/bundle/mach-o.js';
 import { isNative, launcherFaults, nativeFaults } from '../../../src/core/bundle/natives.js';
@@ -56,6 +56,26 @@ it('reads the libraries of onnxruntime for every system, without what is only fo
     ];
   });
   expect(found).toEqual(Array(4).fill([true, true, []]));
+});
+
+describe('hideExports', () => {
+  it('leaves another file, and a program without symbols, as they are', () => {
+    for (const bytes of [tinyPe(), tinyElf(), Buffer.from('text')]) expect(hideExports(bytes, () => false)).toBe(bytes);
+  });
+
+  it.skipIf(process.platform !== 'linux')(
+    'leaves what Node takes from libraries, and of what it offers the names that are kept',
+    () => {
+      const bytes = Buffer.from(stripElf(readFileSync(process.execPath))); // debuggers have the names once more
+      const whole = Buffer.from(bytes);
+      const hidden = Buffer.from(hideExports(bytes, (name) => name.startsWith('napi_')));
+      expect(bytes.equals(whole)).toBe(true);
+      expect(readElf(hidden)).toEqual(readElf(bytes));
+      expect(hidden.includes('\0napi_create_function\0')).toBe(true);
+      expect(hidden.includes('\0pthread_create\0')).toBe(true);
+      expect([bytes, hidden].map((one) => one.includes('\0_ZN2v85Array3NewEPNS_7IsolateEi\0'))).toEqual([true, false]);
+    },
+  );
 });
 
 describe('a program or library of a release', () => {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -11,24 +12,20 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { unpack } from '../../../../src/core/bundle/archive.js';
-import { integrityOf } from '../../../../src/core/bundle/runtimes.js';
-import { TAR_END, tarHeader, tarPadding } from '../../../../src/core/bundle/tar.js';
-import { TARGETS } from '../../../../src/core/bundle/targets.js';
 import { sha256Hex } from '../../../../src/core/bytes/hash.js';
 import { makeModelCard } from '../../../../src/core/lifecycle/card/write.js';
 import { demoRelease } from '../../../../src/core/lifecycle/release/demo.js';
 import { type ReleaseOptions, releaseModels } from '../../../../src/core/lifecycle/release/release.js';
 import { makeSigningKey, signRelease } from '../../../../src/core/lifecycle/release/sign.js';
 import { verifyRelease } from '../../../../src/core/lifecycle/release/verify.js';
-import { PROJECT } from '../../../helpers/cli.js';
-import { tinyElf, tinyMachO, tinyPe } from '../../../helpers/natives.js';
+import { cycloneDxErrors } from '../../../helpers/cyclonedx.js';
+import { MADE_UP_PROGRAM, madeUpRuntimes } from '../../../helpers/made-up-release.js';
+import { tinyElf } from '../../../helpers/natives.js';
 import { tinyModel } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
-/** Made-up packages in the place of Node and the native libraries: small, and there without the network. */
 const made = vi.hoisted(() => ({
   runtimes: {} as Record<string, unknown[]>,
   onnxruntime: {} as Record<string, unknown[]>,
@@ -39,52 +36,25 @@ vi.mock('../../../../src/core/bundle/runtimes-lock.js', async (original) => ({
   ONNXRUNTIME_FILES: made.onnxruntime,
 }));
 
-/** And of the program, which takes seconds to compress. */
 vi.mock('../../../../src/core/bundle/program.js', async (original) => ({
   ...(await original<object>()),
-  readProgram: () => ({
-    files: [{ path: 'lib/app/bin/run_hpsv3.js', content: Buffer.from('// the program\n') }],
-    packages: [{ name: 'zod', version: '4.6.7', license: 'MIT', path: 'zod' }],
-    licenses: [],
-  }),
+  readProgram: () => MADE_UP_PROGRAM,
 }));
+
+/** By PyPI cyclonedx-python-lib[validation]. */
+const VALIDATE = `
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read()))`;
+const python = process.env['HPSV3_PYTHON'];
+const hasCycloneDx = python && spawnSync(python, ['-c', 'import cyclonedx.validation.json, jsonschema']).status === 0;
 
 const folder = sharedFolder();
 const at = (name: string) => join(folder, name);
 
-function npmTarball(files: Readonly<Record<string, string | Buffer>>): Buffer {
-  const parts = Object.entries(files).flatMap(([path, content]) => {
-    const bytes = Buffer.from(content as Buffer);
-    return [
-      tarHeader({ path: `package/${path}`, mode: 0o644, size: bytes.length }, 0),
-      bytes,
-      tarPadding(bytes.length),
-    ];
-  });
-  return gzipSync(Buffer.concat([...parts, TAR_END]));
-}
-
 beforeAll(async () => {
-  mkdirSync(at('runtimes'));
-  const library = 'README.md';
-  const sha256 = sha256Hex(readFileSync(`${PROJECT}node_modules/onnxruntime-node/${library}`));
-  for (const { id, platform, arch } of Object.values(TARGETS)) {
-    const program = platform === 'win32' ? 'node.exe' : 'node';
-    const bytes = { linux: tinyElf, darwin: tinyMachO, win32: tinyPe }[platform]({ arch });
-    const tarball = npmTarball({ [`bin/${program}`]: bytes, LICENSE: 'terms' });
-    writeFileSync(at(`runtimes/node-${id}-1.0.0.tgz`), tarball);
-    made.runtimes[id] = [
-      {
-        name: `node-${id}`,
-        version: '1.0.0',
-        integrity: integrityOf(tarball),
-        license: 'MIT',
-        files: [[`bin/${program}`, program]],
-        licenses: ['LICENSE'],
-      },
-    ];
-    made.onnxruntime[id] = [[library, sha256]];
-  }
+  madeUpRuntimes(at('runtimes'), made);
   writeFileSync(at('card.yaml'), 'name: made up\nlicense: Apache-2.0\n');
   cpSync(await tinyModel(folder, 'text', 'item'), at('model.onnx'));
   await makeModelCard({ model: at('model.onnx'), card: at('card.yaml'), out: at('card') });
@@ -134,6 +104,19 @@ describe('a release', () => {
     expect(readFileSync(at('unpacked/hpsv3_release/README_RELEASE.md'), 'utf8')).toContain('**Uncalibrated**');
     const launcher = readFileSync(at('unpacked/hpsv3_release/run_hpsv3'), 'utf8');
     expect(launcher).not.toContain('\r');
+  });
+
+  it('has a bill of materials by the schema of CycloneDX, with every library', () => {
+    const bom = JSON.parse(readFileSync(at('unpacked/hpsv3_release/sbom.cdx.json'), 'utf8'));
+    expect(cycloneDxErrors(bom)).toEqual([]);
+    const natives = bom.components.filter((one: { 'bom-ref': string }) => one['bom-ref'].startsWith('file:lib/'));
+    expect(natives).toHaveLength(2);
+    for (const { hashes, licenses } of natives) expect([hashes.length, licenses.length]).toEqual([1, 1]);
+  });
+
+  it.skipIf(!hasCycloneDx)('has a bill of materials that the library of CycloneDX for Python takes', () => {
+    const { stdout } = spawnSync(python!, ['-c', VALIDATE, at('unpacked/hpsv3_release/sbom.cdx.json')]);
+    expect(stdout.toString()).toBe('None\n');
   });
 
   it('has launchers for Windows: a program of 64 bits, and lines that end as there', async () => {
