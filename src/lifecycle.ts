@@ -401,6 +401,7 @@ export type { SchemeId } from './core/quantization/schemes/scheme-ids.js';
 export type { AccuracyChange } from './core/quantization/search/accuracy.js';
 export type { SearchReport, Trial } from './core/quantization/search/auto.js';
 export type { Latency } from './core/quantization/search/latency.js';
+export type { PickChange, PicksChange } from './core/quantization/search/picks.js';
 export type { Layer, LayerSensitivity } from './core/quantization/search/sensitivity.js';
 export type { Judgement } from './core/quantization/search/trial.js';
 export type { Progress, ProgressUnit, Run } from './core/run.js';

@@ -48,10 +48,10 @@ The opset of the model is kept. The target file changes only when the gate passe
         'Quantization scheme; auto tries them all and recommends one that stays within the budget and is not slower here',
     })(),
     samples: Flags.string({
-      aliases: ['calibration'],
+      aliases: ['calibration', 'labels'],
       helpValue: 'FILE',
       description:
-        'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second held out; votes give the accuracy',
+        'Samples (JSONL, CSV, Parquet) to calibrate on and to judge by, every second prompt held out; votes give accuracy and best of N',
     }),
     contract: contractFlag,
     'media-root': mediaRootFlag,

@@ -231,6 +231,20 @@ export const quantizationSchema = z.object({
   kendall: z.number().nullable(),
   maxLogitDiff: z.number().nullable(),
   accuracy: z.object({ pairs: count, float: z.number(), quantized: z.number(), pValue: z.number() }).optional(),
+  bestOf: z
+    .object({
+      picks: z.array(
+        z.object({
+          n: count,
+          prompts: count,
+          float: estimateSchema,
+          quantized: estimateSchema,
+          difference: z.number().nullable(),
+          ci: interval.nullable(),
+        }),
+      ),
+    })
+    .optional(),
   quantized: count,
   excluded: z.array(z.object({ node: z.string(), why: z.string() })),
   gate: gate.nullable(),

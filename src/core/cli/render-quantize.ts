@@ -1,5 +1,6 @@
 import type { CalibrationFacts, QuantizeReport } from '../lifecycle/quantize/quantize.js';
 import { formatBytes, formatCount, formatHash } from './format.js';
+import { formatEstimate, formatFigure } from './render-figures.js';
 import { formatGate } from './render-gate.js';
 import { formatTable, terminalWidth } from './table.js';
 
@@ -38,6 +39,11 @@ export function formatQuantize(report: QuantizeReport): string {
             `${formatCount(accuracy.pairs)} judged pairs, McNemar p ${accuracy.pValue.toPrecision(2)}`,
           ],
         ]),
+    ...(report.bestOf?.picks ?? []).map((pick) => [
+      `best of ${pick.n}`,
+      `${formatFigure(pick.quantized.value)} (float ${formatFigure(pick.float.value)})`,
+      `human score of the pick, ${formatCount(pick.prompts)} held-out prompts; difference ${formatEstimate({ value: pick.difference, ci: pick.ci })}`,
+    ]),
   ];
   const facts = formatTable(['what', 'value', 'note'], rows, { width: terminalWidth() });
   const left = excluded.slice(0, SHOWN).map(({ node, why }) => [node, why]);

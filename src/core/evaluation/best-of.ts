@@ -117,6 +117,7 @@ function itemsByPrompt({ clusters: { of, count } }: PromptItems): number[] {
   return counts.filter((items) => items > 0);
 }
 
+/** The same items, in the same order, by two models. */
 interface BothItems {
   readonly model: PromptItems;
   readonly baseline: PromptItems;
@@ -139,7 +140,8 @@ function sharedItems(
   };
 }
 
-async function comparePicks({ model, baseline }: BothItems, n: number, options: BootstrapOptions) {
+/** What two models' picks of the same items come to; undefined without a prompt. */
+export async function comparePicks({ model, baseline }: BothItems, n: number, options: BootstrapOptions) {
   const figures = [model, baseline].map((items) => prepareBestOf(items, n));
   const { clusters } = model;
   if (clusters.count === 0) return undefined;

@@ -50,7 +50,7 @@ export async function readPairSides(
 
 /** Rated items as they are. @param rows - of the table, those that count */
 export function itemsOfRatings(
-  { logit, score, cluster, clusterCount }: JoinedAbsolutes,
+  { logit, score, cluster, clusterCount }: Pick<JoinedAbsolutes, 'logit' | 'score' | 'cluster' | 'clusterCount'>,
   rows: Int32Array,
 ): PromptItems {
   return {
@@ -77,7 +77,13 @@ interface Duel {
  * @param sideOf - items of a row of the table
  */
 export function itemsOfComparisons(
-  { logit, votesLeft, votesRight, cluster, clusterCount }: JoinedPairs,
+  {
+    logit,
+    votesLeft,
+    votesRight,
+    cluster,
+    clusterCount,
+  }: Pick<JoinedPairs, 'logit' | 'votesLeft' | 'votesRight' | 'cluster' | 'clusterCount'>,
   rows: Int32Array,
   sides: PairSides,
   sideOf: (row: number) => number = (row) => row,

@@ -28,8 +28,8 @@ export interface GivenRows {
 
 export interface RowOptions {
   readonly given?: GivenRows;
-  /** Rows that are prepared already. */
-  readonly prepared?: Probes;
+  /** Rows that are prepared already, and which of them are held out. */
+  readonly prepared?: { readonly probes: Probes; readonly heldOut: readonly number[] };
   readonly seed: number;
   /** Rows made up where none are given. */
   readonly calibrationRows?: number;
@@ -46,8 +46,10 @@ const HELD_OUT_ROWS = 24;
  */
 export async function rowSets(source: RowContract, options: RowOptions): Promise<RowSets> {
   if (options.prepared) {
-    const [calibration, heldOut] = splitRows(options.prepared);
-    return { calibration, heldOut, origin: 'samples' };
+    const { probes, heldOut } = options.prepared;
+    const rest = range(probes.rows).filter((row) => !heldOut.includes(row));
+    const calibration = rest.length === 0 ? probes : selectProbes(probes, rest);
+    return { calibration, heldOut: selectProbes(probes, heldOut), origin: 'samples' };
   }
   const { manifest, name } = source;
   // From the graph alone: loading it would take longer than all else where little is run.

@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { FileSource } from '../bytes/source.js';
 import { fileInput } from '../data/input.js';
 import { readRows } from '../data/read-rows.js';
-import type { BadRow, DataRow, Item } from '../data/rows.js';
+import { type BadRow, type DataRow, humanScore, type Item, type PairRow } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import type { Probes } from '../gate/probes.js';
 import { patchCounts } from '../gate/probes.js';
@@ -21,10 +21,68 @@ import type { QuantizationSource } from './source.js';
 const MAX_ROWS = 512;
 const MAX_BYTES = 512 * 2 ** 20;
 
-export interface CalibrationSamples {
+export interface CalibrationSamples extends SampleJudgements {
   readonly probes: Probes;
-  /** What raters said of each row of a pair model; null where nobody voted, and for items. */
+  /** The prompt of each row. */
+  readonly prompts: readonly string[];
+}
+
+/** What people said of rows, each by its place among them. */
+export interface SampleJudgements {
+  /** Of each row of a pair model; null where nobody voted, and for items. */
   readonly judgements: readonly (PairJudgement | null)[];
+  readonly comparisons: readonly JudgedComparison[];
+  readonly ratings: readonly JudgedRating[];
+}
+
+/** A pair that was voted on: one row of a model of pairs, its left and its right one of a model of items. */
+export interface JudgedComparison {
+  readonly promptId: string;
+  /** The items themselves, as text. */
+  readonly left: string;
+  readonly right: string;
+  readonly votesLeft: number;
+  readonly votesRight: number;
+  readonly rows: readonly [own: number, other?: number];
+}
+
+/** An item with a score on a human scale. */
+export interface JudgedRating {
+  readonly promptId: string;
+  readonly score: number;
+  readonly row: number;
+}
+
+/**
+ * Rows in two halves, prompts taken by turns, so that no prompt is in both; every second row where there is one prompt only.
+ * @param prompts - of each row
+ */
+export function heldOutPlaces(prompts: readonly string[]): number[] {
+  const turns = new Map<string, number>();
+  for (const prompt of prompts) if (!turns.has(prompt)) turns.set(prompt, turns.size);
+  const places = prompts.map((_, row) => row);
+  if (places.length < 2) return places;
+  return places.filter((row) => (turns.size > 1 ? turns.get(prompts[row])! : row) % 2 === 1);
+}
+
+/** What was said of some of the rows, by their places among these. */
+export function judgementsOf(
+  { judgements, comparisons, ratings }: SampleJudgements,
+  rows: readonly number[],
+): SampleJudgements {
+  const places = new Map(rows.map((row, place) => [row, place]));
+  return {
+    judgements: rows.map((row) => judgements[row]),
+    comparisons: comparisons.flatMap((each) => {
+      const [own, other] = each.rows.map((row) => (row === undefined ? undefined : places.get(row)));
+      if (own === undefined || (each.rows.length === 2 && other === undefined)) return [];
+      return [{ ...each, rows: other === undefined ? [own] : [own, other] } as JudgedComparison];
+    }),
+    ratings: ratings.flatMap((each) => {
+      const row = places.get(each.row);
+      return row === undefined ? [] : [{ ...each, row }];
+    }),
+  };
 }
 
 /**
@@ -67,6 +125,9 @@ export async function readCalibrationSamples(
 class RowCollector {
   private readonly values = new Map<string, TensorValue[]>();
   private readonly judgements: (PairJudgement | null)[] = [];
+  private readonly comparisons: JudgedComparison[] = [];
+  private readonly ratings: JudgedRating[] = [];
+  private readonly prompts: string[] = [];
   private bytes = 0;
 
   constructor(
@@ -80,20 +141,33 @@ class RowCollector {
   }
 
   async add(row: DataRow, asPair: boolean): Promise<void> {
-    const { context } = row;
+    const { context, promptId } = row;
+    const first = this.judgements.length;
+    if (row.kind === 'pair') this.compare(row, asPair ? [first] : [first, first + 1]);
     if (row.kind === 'pair' && asPair) {
       await this.put(row.left, 'left_', context);
       await this.put(row.right, 'right_', context);
       const sum = row.votes.reduce((total, vote) => total + vote, 0);
-      this.judgements.push(row.votes.length > 0 ? { leftShare: sum / row.votes.length, promptId: row.promptId } : null);
+      this.judgements.push(row.votes.length > 0 ? { leftShare: sum / row.votes.length, promptId } : null);
+      this.prompts.push(promptId);
       return;
     }
+    const score = row.kind === 'absolute' && !asPair ? humanScore(row) : undefined;
+    if (score !== undefined) this.ratings.push({ promptId, score, row: first });
     const items = row.kind === 'pair' ? [row.left, row.right] : [row.item];
     for (const item of items) {
       // A model of pairs given single items sees each beside itself.
       for (const side of asPair ? ['left_', 'right_'] : ['']) await this.put(item, side, context);
       this.judgements.push(null);
+      this.prompts.push(promptId);
     }
+  }
+
+  private compare({ left, right, votes, promptId }: PairRow, rows: JudgedComparison['rows']): void {
+    if (votes.length === 0) return;
+    const votesLeft = votes.reduce((total, vote) => total + vote, 0);
+    const texts = { left: JSON.stringify(left), right: JSON.stringify(right) };
+    this.comparisons.push({ promptId, ...texts, votesLeft, votesRight: votes.length - votesLeft, rows });
   }
 
   finish(file: string, manifest: Manifest): CalibrationSamples {
@@ -106,7 +180,8 @@ class RowCollector {
     const feeds = new Map<string, TensorValue>();
     for (const [name, values] of this.values) feeds.set(name, concatRows(alike(values, name, manifest)));
     const counts = patchCounts(manifest, feeds);
-    return { probes: { rows: this.judgements.length, feeds, counts }, judgements: this.judgements };
+    const { judgements, comparisons, ratings, prompts } = this;
+    return { probes: { rows: judgements.length, feeds, counts }, judgements, comparisons, ratings, prompts };
   }
 
   private async put(item: Item, side: string, context: string | undefined): Promise<void> {

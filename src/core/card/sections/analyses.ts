@@ -341,6 +341,10 @@ export function quantizationBlocks(
         accuracy &&
           `${formatFigure(accuracy.float)} before, ${formatFigure(accuracy.quantized)} after, on ${formatCount(accuracy.pairs)} pairs (McNemar p = ${accuracy.pValue.toPrecision(2)})`,
       ],
+      ...(report.bestOf?.picks ?? []).map((pick): [string, string] => [
+        `Human score of the best of ${pick.n}`,
+        `${formatFigure(pick.float.value)} before, ${formatFigure(pick.quantized.value)} after, on ${formatCount(pick.prompts)} prompts${pick.ci === null ? '' : ` (difference ${formatFigure(pick.difference)}, ${formatInterval(pick.ci)})`}`,
+      ]),
     ]),
     ...confusion(gate),
     ...picture(pictures, chart),

@@ -11,13 +11,15 @@ import type { LineageStep } from '../../onnx/manifest.js';
 import type { Coverage, Equalization } from '../../quantization/ranges/calibrate.js';
 import type { RangeMethodId } from '../../quantization/ranges/methods.js';
 import { asTensors, type RowSets, rowSets, splitRows } from '../../quantization/rows.js';
+import type { SampleJudgements } from '../../quantization/sample-rows.js';
 import { judgeChecks } from '../../quantization/schemes/checks.js';
 import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
 import type { Excluded } from '../../quantization/schemes/scheme.js';
-import { type AccuracyChange, compareAccuracy, type PairJudgement } from '../../quantization/search/accuracy.js';
+import { type AccuracyChange, compareAccuracy, scoreBoth } from '../../quantization/search/accuracy.js';
 import { type SearchReport, searchQuantization, type Trial } from '../../quantization/search/auto.js';
 import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
 import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
+import { comparePromptPicks, type PicksChange } from '../../quantization/search/picks.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
@@ -44,6 +46,8 @@ export interface QuantizeReport {
   readonly maxLogitDiff: number | null;
   /** On held-out rows that raters judged, where there are any. */
   readonly accuracy?: AccuracyChange;
+  /** The best of N by score before and after, on held-out prompts with two judged items or more. */
+  readonly bestOf?: PicksChange;
   /** Nodes that compute with fewer bits, or whose weights have fewer. */
   readonly quantized: number;
   readonly excluded: readonly Excluded[];
@@ -100,12 +104,15 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
 /** What `auto` writes beside the model and its report, after its name. */
 const PARETO = ['.pareto.svg', '.pareto.png'] as const;
 
+/** Where nobody said anything. */
+const UNJUDGED: SampleJudgements = { judgements: [], comparisons: [], ratings: [] };
+
 /** Stands where nothing is run: weight-only with the gate off. */
 const NO_ROWS: JudgedRows = {
   calibration: { rows: 0, feeds: new Map() },
   heldOut: { rows: 0, feeds: new Map() },
   origin: 'probes',
-  judgements: [],
+  ...UNJUDGED,
 };
 
 type FixedOptions = Settled & { readonly scheme: SchemeId };
@@ -152,10 +159,8 @@ const childOptions = ({ limits, signal }: Settled) => ({ limits, signal });
 /** Rows that `auto` searches and checks by, half each: enough that one pair in two hundred shows. */
 const AUTO_ROWS = 96;
 
-interface JudgedRows extends RowSets {
-  /** What raters said of each held-out row; empty where nothing is known. */
-  readonly judgements: readonly (PairJudgement | null)[];
-}
+/** With what people said of the held-out rows. */
+interface JudgedRows extends RowSets, SampleJudgements {}
 
 async function givenOrMade(source: QuantizationSource, options: Settled): Promise<JudgedRows> {
   const { inputs, samples, seed } = options;
@@ -164,15 +169,16 @@ async function givenOrMade(source: QuantizationSource, options: Settled): Promis
   }
   const common = { seed, heldOutRows: options.scheme === 'auto' ? AUTO_ROWS : undefined };
   if (samples !== undefined) {
-    const { readCalibrationSamples } = await import('../../quantization/sample-rows.js'); // media take longer to load than to quantize
-    const { probes, judgements } = await readCalibrationSamples(source, samples, options.mediaRoot);
-    const heldOut = probes.rows < 2 ? judgements : judgements.filter((_, row) => row % 2 === 1);
-    return { ...(await rowSets(source, { ...common, prepared: probes })), judgements: heldOut };
+    // media take longer to load than to quantize
+    const { heldOutPlaces, judgementsOf, readCalibrationSamples } = await import('../../quantization/sample-rows.js');
+    const { probes, prompts, ...said } = await readCalibrationSamples(source, samples, options.mediaRoot);
+    const heldOut = heldOutPlaces(prompts);
+    return { ...(await rowSets(source, { ...common, prepared: { probes, heldOut } })), ...judgementsOf(said, heldOut) };
   }
   const given = inputs === undefined ? null : await openCheckpoint(inputs, {});
   try {
     const rows = given ? { given: { file: basename(inputs!), tensors: given.tensors } } : {};
-    return { ...(await rowSets(source, { ...common, ...rows })), judgements: [] };
+    return { ...(await rowSets(source, { ...common, ...rows })), ...UNJUDGED };
   } finally {
     given?.close();
   }
@@ -243,6 +249,7 @@ async function publishCandidate(
         return {
           ...facts,
           ...(measured?.accuracy ? { accuracy: measured.accuracy } : {}),
+          ...(measured?.bestOf ? { bestOf: measured.bestOf } : {}),
           sha256: released.sha256,
           bytes,
           ratio: source.bytes / bytes,
@@ -271,12 +278,13 @@ const bytesOf = ({ bytes, externalData }: Pick<StagedModel, 'bytes' | 'externalD
 
 /** How fast and how right the quantized model is, beside the float one. */
 async function measure(source: QuantizationSource, quantized: string, rows: JudgedRows, options: Settled) {
-  const { heldOut, judgements } = rows;
+  const { heldOut, judgements, comparisons, ratings } = rows;
   const child = childOptions(options);
   const latency = await compareLatency(source.path, quantized, heldOut, { child, threads: options.threads });
-  const accuracy =
-    judgements.length === 0 ? null : await compareAccuracy(source.path, quantized, heldOut, judgements, child);
-  return { latency, accuracy };
+  if (comparisons.length + ratings.length === 0) return { latency };
+  const scores = await scoreBoth(source.path, quantized, heldOut, child);
+  const bestOf = await comparePromptPicks(scores, rows, options);
+  return { latency, accuracy: compareAccuracy(scores, judgements), bestOf };
 }
 
 async function judge(

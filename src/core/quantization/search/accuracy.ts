@@ -22,18 +22,31 @@ export interface PairJudgement {
   readonly promptId: string;
 }
 
+/** What two models say of the same rows: pair logits, or utility logits of items. */
+export interface BothScores {
+  readonly float: Float64Array;
+  readonly quantized: Float64Array;
+}
+
+export async function scoreBoth(
+  floatPath: string,
+  quantizedPath: string,
+  rows: Probes,
+  child: ModelProcessOptions,
+): Promise<BothScores> {
+  const [float, quantized] = await Promise.all([floatPath, quantizedPath].map((path) => logitsOf(path, rows, child)));
+  return { float, quantized };
+}
+
 /**
  * Accuracy of two models of pairs on rows that raters judged; a tie of the model counts half, rows where raters tie are left out.
  * @param judgements - of each row; null where nobody voted
  * @returns null where no row has a majority
  */
-export async function compareAccuracy(
-  floatPath: string,
-  quantizedPath: string,
-  rows: Probes,
+export function compareAccuracy(
+  scores: BothScores,
   judgements: readonly (PairJudgement | null)[],
-  child: ModelProcessOptions,
-): Promise<AccuracyChange | null> {
+): AccuracyChange | null {
   const judged = judgements.flatMap((judgement, row) =>
     judgement === null || judgement.leftShare === 0.5
       ? []
@@ -45,11 +58,8 @@ export async function compareAccuracy(
     of: Int32Array.from(judged, ({ promptId }) => prompts.indexOf(promptId)),
     count: prompts.length,
   };
-  const [float, quantized] = await Promise.all(
-    [floatPath, quantizedPath].map(async (path) => {
-      const logits = await pairLogits(path, rows, child);
-      return Float64Array.from(judged, ({ row, left }) => credit(logits[row], left));
-    }),
+  const [float, quantized] = [scores.float, scores.quantized].map((logits) =>
+    Float64Array.from(judged, ({ row, left }) => credit(logits[row], left)),
   );
   const mean = (credits: Float64Array): number => credits.reduce((sum, each) => sum + each, 0) / credits.length;
   return {
@@ -62,7 +72,7 @@ export async function compareAccuracy(
 
 const credit = (logit: number, left: boolean): number => (logit === 0 ? 0.5 : Number(logit > 0 === left));
 
-const pairLogits = (path: string, rows: Probes, options: ModelProcessOptions): Promise<Float64Array> =>
+const logitsOf = (path: string, rows: Probes, options: ModelProcessOptions): Promise<Float64Array> =>
   withModelProcess(options, async (child) => {
     const { manifest, bytes } = await readFacts(path);
     const session = await child.load(path, { config: manifest?.session }, bytes);
