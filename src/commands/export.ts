@@ -59,6 +59,11 @@ implementation are compared; without it only the file's own invariances are, and
       helpValue: 'FILE',
       description: 'tokenizer.json to put into the model; by default the one beside the checkpoint',
     }),
+    record: Flags.string({
+      helpValue: 'FILE',
+      description:
+        'Write the scores of seeded inputs as they are here, which `verify` and `serve` hold others to (--recorded)',
+    }),
     golden: Flags.string({
       helpValue: 'FILE',
       description: 'Inputs and outputs of the reference implementation (safetensors) to compare with',
@@ -149,6 +154,7 @@ implementation are compared; without it only the file's own invariances are, and
         preprocess: flags.preprocess,
         promptTemplate: flags['prompt-template'],
         pixelBudget: flags['pixel-budget'],
+        record: flags.record,
         golden: flags.golden,
         atol: flags.atol,
         gate: flags.gate,

@@ -40,6 +40,13 @@ export default class Serve extends HpsCommand<ServeReport> {
       helpValue: 'FOLDER',
       description: 'Serve the model only if it is the very file that this card describes',
     }),
+    recorded: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'FILE',
+      description:
+        'Scores recorded of a model (`hpsv3 export --record`, `verify --record`): serve only where it gives them here, too',
+    }),
     ...listenFlags,
     port: portFlag(8080),
     'media-root': Flags.string({
@@ -135,6 +142,7 @@ export default class Serve extends HpsCommand<ServeReport> {
           models: namedModels(flags.model ?? [], calibrator),
           modelFolder: flags.models,
           card: flags.card,
+          recorded: flags.recorded,
           dialects: flags.dialect,
           shadow:
             flags.shadow === undefined ? undefined : { file: flags.shadow, share: shareOf(flags['shadow-share']) },

@@ -10,10 +10,12 @@ import {
 import { type FamilySource, loadFamily } from '../../architectures/family-file.js';
 import { type HeadFile, readHead, withHeadFile } from '../../architectures/head-file.js';
 import { chooseArchitecture } from '../../architectures/registry.js';
+import { withAtomicOutput } from '../../bytes/output.js';
 import { isMounted } from '../../bytes/source.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { DEFAULT_GATE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
+import { formatDocument } from '../../documents/define.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
@@ -42,6 +44,7 @@ import { settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
 import { byteLength, verifyUnread } from '../../tensor/tensor.js';
+import { TOOL } from '../../version.js';
 
 export interface ExportOptions extends Run {
   readonly checkpoint: string;
@@ -89,6 +92,8 @@ export interface ExportOptions extends Run {
   readonly optimize?: boolean;
   /** Weights in `OUT.data`; always so above 2 GiB. */
   readonly externalData?: boolean;
+  /** Writes the scores of seeded inputs as they are here to this file, for `recorded` of `verify` and `serve` elsewhere. */
+  readonly record?: string;
   /** Accept NaN and infinities among the weights. */
   readonly allowNonfinite?: boolean;
   /** Replace `out`. */
@@ -137,6 +142,8 @@ export interface ExportReport {
   readonly tensors: { readonly used: number; readonly ignored: Contract['ignored'] };
   readonly parity: { readonly golden: GateReport['parity']['golden'] };
   readonly gate: GateReport | null;
+  /** Base name of the file that scores were recorded in. */
+  readonly record?: string;
   /** As in the model, and of inputs on other machines where they lie, pinned. */
   readonly lineage: readonly ExportedStep[];
   /** What was read over the network, or would be; null where all files are of this machine. */
@@ -157,7 +164,20 @@ export type ExportedStep = Omit<LineageStep, 'inputs'> & {
  *   in `details`, and the OUTPUT_… codes
  */
 export function exportModel(given: ExportOptions): Promise<ExportReport> {
-  return withAddresses(given, ADDRESSES, exportFiles);
+  return withAddresses(given, ADDRESSES, exportAndRecord);
+}
+
+/** The scores are those of the file as it lies there, so they are recorded last. */
+async function exportAndRecord(given: ExportOptions, sources: Sources): Promise<ExportReport> {
+  const { record, dryRun, force = EXPORT_DEFAULTS.force, out, checkpoint, seed = EXPORT_DEFAULTS.seed } = given;
+  if (record === undefined || dryRun) return exportFiles(given, sources);
+  return withAtomicOutput(record, { force, inputs: [out, checkpoint] }, async (output) => {
+    const report = await exportFiles(given, sources);
+    const { recordScores } = await import('../../gate/recorded.js');
+    const scores = await recordScores(out, { seed: `${seed}`, tool: TOOL, signal: given.signal });
+    await output.writeFile(output.name, formatDocument(scores));
+    return { ...report, record: output.name };
+  });
 }
 
 async function exportFiles(given: ExportOptions, sources: Sources): Promise<ExportReport> {

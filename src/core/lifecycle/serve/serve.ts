@@ -2,8 +2,11 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cardFolder, readCardFacts } from '../../card/read-card.js';
+import { DEFAULT_DEVICE } from '../../defaults.js';
 import { HpsError, systemErrorCode } from '../../errors.js';
+import { assertRecorded } from '../../gate/recorded-start.js';
 import type { Run } from '../../run.js';
+import { type Device, parseDevice } from '../../runtime/device.js';
 import { readTls, stopped, type Tls, urlOf } from '../../serving/http.js';
 import { createLog, type LOG_LEVELS, type ServerLog } from '../../serving/log.js';
 import type { FileSource } from '../../serving/model.js';
@@ -16,6 +19,8 @@ export interface ServeOptions extends Run, Omit<ServerOptions, 'log' | 'onWarnin
   readonly modelFolder?: string;
   /** Folder of a card: a model that is in it must be the very file it describes. */
   readonly card?: string;
+  /** Files of scores that were recorded of the models (`export` and `verify` write them): nothing is served where one moved. */
+  readonly recorded?: readonly string[];
   /** Path of a token file. */
   readonly tokens?: string;
   /** Paths of PEM files. */
@@ -47,12 +52,31 @@ const STANDARD_ERROR = 2;
  * @throws HpsError as `startServer`; USAGE for an address that cannot be listened on
  */
 export async function serve(options: ServeOptions): Promise<ServeReport> {
-  const { host, port, logLevel, drainDelay, signal, onListening, onHangup, tokens, tls, card, ...rest } = options;
+  const {
+    host,
+    port,
+    logLevel,
+    drainDelay,
+    signal,
+    onListening,
+    onHangup,
+    tokens,
+    tls,
+    card,
+    recorded = [],
+    ...rest
+  } = options;
   const started = performance.now();
   const log = createLog(logLevel, STANDARD_ERROR);
+  const models = withHashes(allModels(options), card);
+  await assertRecorded(
+    models.map(({ file }) => file),
+    recorded,
+    { device: deviceOf(options), threads: THREADS, optimization: options.optimization, signal },
+  );
   const server = await startServer({
     ...rest,
-    models: withHashes(allModels(options), card),
+    models,
     tokens: tokens === undefined ? undefined : readTokens(tokens),
     tls: tls && readTls(tls),
     log,
@@ -72,6 +96,19 @@ export async function serve(options: ServeOptions): Promise<ServeReport> {
     await server.close();
     log.info({}, 'ended');
   }
+}
+
+/** Inside one operator: batches run side by side instead. */
+const THREADS = 1;
+
+/** @throws HpsError USAGE for `auto`, of which nobody knows what it is before a model is loaded */
+function deviceOf({ device = DEFAULT_DEVICE, recorded = [] }: ServeOptions): Device | undefined {
+  const chosen = parseDevice(device);
+  if (chosen.kind !== 'auto') return chosen;
+  if (recorded.length === 0) return undefined;
+  throw new HpsError('USAGE', '`device` auto: recorded scores need to know where they run', {
+    hint: 'Name cpu, webgpu or cuda:N.',
+  });
 }
 
 /** The models named; where none are, every one of the folder. @throws HpsError USAGE where there is none */
