@@ -232,7 +232,7 @@ export const OLD_SPELLINGS = {
   ranges: ['calibrator'],
   recheck: ['check'],
   'rows-per-minute': ['rate-limit'],
-  samples: ['calibration'],
+  samples: ['calibration', 'labels'],
   'tls-cert': ['cert'],
   'tls-key': ['key'],
 };

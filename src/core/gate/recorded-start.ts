@@ -25,7 +25,7 @@ export async function assertRecorded(
         'MODELS_INCOMPARABLE',
         `${name}: is of the model ${document.model.file}, which is none of these`,
         {
-          hint: 'Give the scores that were recorded of these files, or record them again (`hpsv3 verify --record`).',
+          hint: 'Give the scores that were recorded of these files, or record them again.',
           details: { file: name, model: document.model.sha256 },
         },
       );
