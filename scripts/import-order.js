@@ -44,6 +44,7 @@ export const ORDER = [
 export const VERBS_OF = {
   card: ['evaluate'],
   demo: ['calibrate', 'card', 'ensemble', 'evaluate', 'export', 'init', 'quantize', 'score', 'verify'],
+  evaluate: ['score'],
   report: ['card'],
   release: ['card'],
   train: ['export'],

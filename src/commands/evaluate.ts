@@ -2,10 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { layoutFlags } from '../core/cli/data-flags.js';
-import { configFlag, forceFlag, outFlag, seedFlag, wholeNumbersFlag } from '../core/cli/flags.js';
+import { configFlag, forceFlag, inputFlag, modelFlag, outFlag, seedFlag, wholeNumbersFlag } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
-import { ERROR_CODES } from '../core/errors.js';
+import { contractFlag, deviceFlag, profiledFlags, readContract, scoringFlags } from '../core/cli/scoring-flags.js';
+import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { MOST_BEST_OF } from '../core/evaluation/best-of.js';
 import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
 
@@ -17,6 +18,7 @@ Intervals resample prompts, not rows. Groups of fewer than --min-group rows are 
 Where labels and scores have aux, the quality, fluency and toxicity heads of the model are judged by it, too.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels labels.jsonl',
+    '<%= config.bin %> <%= command.id %> --model model.onnx --labels labels.jsonl --by groups.source',
     '<%= config.bin %> <%= command.id %> --scores s.jsonl --labels parts/test.jsonl --calibrator c.json --by groups.source,groups.models',
     '<%= config.bin %> <%= command.id %> --scores new.jsonl --labels l.jsonl --baseline old.jsonl --out report.json',
     '<%= config.bin %> <%= command.id %> --scores scores.jsonl --labels rewardbench.parquet --suite rewardbench',
@@ -24,11 +26,20 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
   ];
   static override flags = {
     scores: Flags.string({
-      required: true,
       helpValue: 'FILE',
-      description: 'Scores of one model: {"id", "logit"} a line',
+      description: 'Scores of one model: {"id", "logit"} a line; with --model, where they are written',
+    }),
+    model: modelFlag({
+      description: 'Score the labelled rows with this model first, instead of scores that are there',
     }),
     labels: Flags.string({ required: true, helpValue: 'FILE', description: 'Human labels: JSONL, CSV or Parquet' }),
+    input: inputFlag({
+      description: 'What --model scores instead of the labels: rows with the same ids, or embeddings for a score head',
+    }),
+    contract: contractFlag,
+    'batch-size': profiledFlags['batch-size'],
+    device: deviceFlag(),
+    threads: scoringFlags.threads,
     calibrator: Flags.string({
       helpValue: 'FILE',
       description: 'Calibrator of this model; without it p = sigmoid(logit), reported as uncalibrated',
@@ -62,8 +73,8 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
     }),
     'media-root': Flags.string({
       helpValue: 'FOLDER',
-      description: 'Where paths of media in the labels start, for --diagnose; by default the folder of the labels',
-      dependsOn: ['diagnose'],
+      description:
+        'Where paths of media in the labels start, for --model and --diagnose; by default the folder of the labels',
     }),
     out: outFlag({ helpValue: 'FILE', description: 'The report as JSON' }),
     'out-scores': Flags.string({ helpValue: 'FILE', description: 'Probabilities row by row, as JSONL' }),
@@ -83,9 +94,19 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
 
   async run(): Promise<EvaluateReport> {
     const { flags } = await this.parse(Evaluate);
+    const { model, input, device, threads } = flags;
+    const unread = (['input', 'contract', 'batch-size', 'threads'] as const).find((name) => flags[name] !== undefined);
+    if (model === undefined && unread !== undefined) {
+      throw new HpsError('USAGE', `--${unread} says how --model scores, and there is none`, {
+        hint: 'Give --model FILE.onnx, or leave it out.',
+      });
+    }
+    const contract = await readContract(flags.contract);
     const report = await this.follow((run) =>
       evaluateFiles({
         scores: flags.scores,
+        model,
+        scoring: { input, contract, device, threads, batchSize: flags['batch-size'] },
         labels: flags.labels,
         layout: flags.layout,
         map: flags.map,

@@ -66,6 +66,13 @@ describe.skipIf(!hasShared)('the contract of a model of another tool', () => {
     expect(asIs.report.logit).toBeCloseTo(OVERALL, 5);
     expect(own.report.logit).toBe(asIs.report.logit);
     expect(own.report.score).toBeCloseTo(asIs.report.score, 6);
+    const scores = ['--out', at('scores.jsonl'), '--batch-size', '1'];
+    expect((await json(['batch', clip, '--model', model, ...contract, ...scores])).code).toBe(0);
+    expect(JSON.parse(readFileSync(at('scores.jsonl'), 'utf8')).logit).toBe(asIs.report.logit);
+    const half = ['--scheme', 'fp16', '--gate', 'off', '--out', at('half.onnx')];
+    expect((await json(['quantize', model, ...contract, ...half])).code).toBe(0);
+    const small = await json(['score', clip, '--model', at('half.onnx')]);
+    expect(small.report.logit).toBeCloseTo(OVERALL, 2);
     const { stderr } = await hpsv3(['score', clip, '--model', model]);
     expect(stderr).toContain('contract init');
   });

@@ -17,7 +17,7 @@ describe('what must be given', () => {
     expectTypeOf<Required<verbs.DataFileOptions>>().toEqualTypeOf<'input'>();
     expectTypeOf<Required<verbs.DiffCardsOptions>>().toEqualTypeOf<'before' | 'after'>();
     expectTypeOf<Required<verbs.EmbedOptions>>().toEqualTypeOf<'model' | 'input' | 'out'>();
-    expectTypeOf<Required<verbs.EvaluateOptions>>().toEqualTypeOf<'scores' | 'labels'>();
+    expectTypeOf<Required<verbs.EvaluateOptions>>().toEqualTypeOf<'labels'>();
     expectTypeOf<Required<verbs.ExportOptions>>().toEqualTypeOf<'checkpoint' | 'out'>();
     expectTypeOf<Required<verbs.FinetuneOptions>>().toEqualTypeOf<'source' | 'labels' | 'out'>();
     expectTypeOf<Required<verbs.InitOptions>>().toEqualTypeOf<'config' | 'out'>();

@@ -49,10 +49,14 @@ import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { weighted } from '../../stats/statistic.js';
 import { TOOL } from '../../version.js';
+import { type LabelScoring, type ScoredLabels, withScoresOf } from './score-labels.js';
 
 export interface EvaluateOptions extends Run, LabelLayout {
-  /** Scores of one model. */
-  readonly scores: string;
+  /** Scores of one model; with `model`, where they are written. */
+  readonly scores?: string;
+  /** A model to score the labelled rows with, instead of scores that are there; without `scores` they are not kept. */
+  readonly model?: string;
+  readonly scoring?: LabelScoring;
   /** Human labels of what was scored. */
   readonly labels: string;
   /** Calibrator file of this model; without it the probability is sigmoid(logit). */
@@ -91,7 +95,7 @@ export const EVALUATE_DEFAULTS = {
   force: false,
 } as const satisfies Partial<EvaluateOptions>;
 
-type Settled = Filled<EvaluateOptions, typeof EVALUATE_DEFAULTS>;
+type Settled = Filled<EvaluateOptions & { readonly scores: string }, typeof EVALUATE_DEFAULTS>;
 
 /** A file that a report was made from. */
 export interface ReportInput {
@@ -135,6 +139,8 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
     readonly labels: ReportInput;
     readonly calibrator: ReportInput | null;
     readonly baseline: ReportInput | null;
+    /** What the rows were scored with here; absent where scores were given. */
+    readonly model?: ReportInput;
   };
   readonly options: {
     readonly by: readonly string[];
@@ -154,14 +160,22 @@ export interface EvaluateReport extends GroupsReport, ResampleCounts {
 /**
  * Judges a model by human labels: overall, by group, and against a baseline.
  *
- * @throws HpsError DATA_INVALID, USAGE for a group the labels do not have, CONFIG_INVALID and MODELS_INCOMPARABLE for a calibrator
+ * @throws HpsError as `runBatch` for a `model`; DATA_INVALID, USAGE for a group the labels do not have, CONFIG_INVALID and MODELS_INCOMPARABLE for a calibrator
  *   that is none or of another model, and the OUTPUT_… codes
  */
 export function evaluateFiles(given: EvaluateOptions): Promise<EvaluateReport> {
-  return withAddresses(given, { files: ['scores', 'labels', 'calibrator', 'baseline'] }, evaluateLocally);
+  return withAddresses(given, { files: ['scores', 'labels', 'calibrator', 'baseline'] }, (options) => {
+    const { model, scores } = options;
+    if (model !== undefined) return withScoresOf({ ...options, model }, evaluateLocally);
+    if (scores !== undefined) return evaluateLocally({ ...options, scores });
+    throw new HpsError('USAGE', 'there are no scores to judge', { hint: 'Give `scores` FILE, or `model` FILE.onnx.' });
+  });
 }
 
-function evaluateLocally(given: EvaluateOptions): Promise<EvaluateReport> {
+function evaluateLocally(
+  given: EvaluateOptions & { readonly scores: string },
+  scored: ScoredLabels = { failures: [], model: null },
+): Promise<EvaluateReport> {
   const options = filled(given, EVALUATE_DEFAULTS);
   const { out, outScores, force, labels, scores } = options;
   const inputs = [labels, scores, options.calibrator, options.baseline, options.suite].filter(
@@ -172,7 +186,7 @@ function evaluateLocally(given: EvaluateOptions): Promise<EvaluateReport> {
   return withErrorRows(errorsOf(out), output, (refused) =>
     withOptionalOutput(out, output, (reportOutput) =>
       withOptionalOutput(outScores, output, async (scoresOutput) => {
-        const { report, joined, predictions } = await evaluate(options, refused);
+        const { report, joined, predictions } = await evaluate(options, refused, scored);
         await reportOutput?.writeFile(reportOutput.name, formatReport('evaluation', report));
         // One for each judged row, in the order of the labels.
         if (scoresOutput) await writeScoreFile(scoresOutput, joined.count, (row) => scoreRow(joined, predictions, row));
@@ -188,7 +202,7 @@ interface Evaluated {
   readonly predictions: Predictions;
 }
 
-async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated> {
+async function evaluate(options: Settled, refused: ErrorRows, { failures, model }: ScoredLabels): Promise<Evaluated> {
   const { seed } = options;
   const sizes = options.bestOf && bestOfSizes(options.bestOf);
   const protocol = options.suite === undefined ? null : readSuite(options.suite);
@@ -220,10 +234,11 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
   const aux = mayHaveAux ? await judgeHeads(options, { ...bootstrap, seed: `${seed}/aux` }) : null;
   if (options.diagnose) startStage(options, 'Diagnosis');
   const diagnosis = options.diagnose && (await diagnose(joined, { ...bootstrap, ...placesOf(options) }));
+  for (const failure of failures) refused.add(failure, basename(options.labels));
   const errors = await refused.finish();
   const rows: JudgedRows = {
     ...judged,
-    failed: judged.failed + (compared?.rows.badRows ?? 0),
+    failed: judged.failed + (compared?.rows.badRows ?? 0) + failures.length,
     ...(errors !== null && { errors }),
   };
   startStage(options, 'Reliability');
@@ -247,7 +262,7 @@ async function evaluate(options: Settled, refused: ErrorRows): Promise<Evaluated
     distributions: distributionsOf(joined, predictions.values, columns, options.minGroup),
     minGroup: options.minGroup,
     modelSha256,
-    inputs: hashed,
+    inputs: { ...hashed, ...(model ? { model } : {}) },
     options: {
       by: columns.map(({ name }) => name),
       ...(sizes ? { bestOf: sizes } : {}),

@@ -13,11 +13,14 @@ import type { Run } from '../../run.js';
 import { parseDevice } from '../../runtime/device.js';
 import { floatsOf } from '../../runtime/value.js';
 import { openScoringModel, type ScoringModel } from '../../scoring/model.js';
+import type { ItemScore } from '../../scoring/result.js';
 import type { ScorerOptions } from '../../scoring/scorer.js';
 import { isEmbeddingFile, readEmbeddings } from './embedding-input.js';
 
+type HeadOptions = Pick<ScorerOptions, 'device' | 'threads' | 'optimization' | 'onWarning'>;
+
 /** What a batch of embeddings is run by, as `BatchOptions` has it. */
-interface EmbeddingBatchOptions extends Run, Pick<ScorerOptions, 'device' | 'threads' | 'optimization' | 'onWarning'> {
+interface EmbeddingBatchOptions extends Run, HeadOptions {
   readonly models: readonly string[];
   readonly input: string;
   readonly out: string;
@@ -63,21 +66,7 @@ export async function runEmbeddingBatch(options: EmbeddingBatchOptions, head: He
     });
   }
   const format = outputFormat(out, options.to);
-  const model = await openScoringModel(models[0], {
-    contract: {
-      modality: 'text', // no media are read
-      mode: 'item',
-      decision: head.manifest.decision,
-      inputs: head.manifest.inputs,
-      session: head.manifest.session,
-      calibrator: null,
-      score: null,
-    },
-    device: parseDevice(options.device ?? 'cpu'),
-    threads: options.threads,
-    optimization: options.optimization,
-    onWarning: options.onWarning,
-  });
+  const model = await openHead(models[0], head, options);
   try {
     let rows = 0;
     const written = await withAtomicOutput(out, { force, inputs: [models[0], input] }, async (output) => {
@@ -114,6 +103,55 @@ export async function runEmbeddingBatch(options: EmbeddingBatchOptions, head: He
       rowsPerSecond: rows / seconds,
       warnings: [],
     };
+  } finally {
+    await model.close();
+  }
+}
+
+const openHead = (
+  path: string,
+  { manifest }: Head,
+  { device = 'cpu', threads, optimization, onWarning }: HeadOptions,
+): Promise<ScoringModel> =>
+  openScoringModel(path, {
+    contract: {
+      modality: 'text', // no media are read
+      mode: 'item',
+      decision: manifest.decision,
+      inputs: manifest.inputs,
+      session: manifest.session,
+      calibrator: null,
+      score: null,
+    },
+    device: parseDevice(device),
+    ...{ threads, optimization, onWarning },
+  });
+
+/**
+ * Scores the one embedding in a file.
+ * @throws HpsError as `runEmbeddingBatch`; USAGE for a file of several
+ */
+export async function scoreEmbedding(
+  path: string,
+  input: string,
+  head: Head,
+  options: HeadOptions,
+): Promise<{ readonly score: ItemScore; readonly runtime: ScoringModel['runtime'] }> {
+  const model = await openHead(path, head, options);
+  try {
+    const rows: number[] = [];
+    for await (const scores of scoredBatches(model, head, readEmbeddings(input, head.width), 1)) {
+      for (const { logit } of scores) rows.push(logit);
+      if (rows.length > 1) break;
+    }
+    const [logit, second] = rows;
+    if (second === undefined) {
+      return { score: { score: logit, logit, calibrated: false, model: model.sha256 }, runtime: model.runtime };
+    }
+    throw new HpsError('USAGE', `${basename(input)}: holds more than one embedding`, {
+      hint: 'Score a file of many with `hpsv3 batch`.',
+      details: { file: basename(input) },
+    });
   } finally {
     await model.close();
   }

@@ -16,6 +16,7 @@ import type { RuntimeInfo } from '../../scoring/model.js';
 import type { Score } from '../../scoring/result.js';
 import { sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
+import { embeddingHeadOf, scoreEmbedding } from './batch-embeddings.js';
 
 /** What is scored: a sample in a file, or one put together from the command line. */
 export type ScoreInput = { readonly file: string } | { readonly sample: Sample };
@@ -40,7 +41,7 @@ export type ScoreReport = Score & {
 };
 
 /**
- * Scores one pair or one item.
+ * Scores one pair or one item; a score head reads the one embedding in a file (.npy, .safetensors, .parquet).
  * @throws HpsError as `HPSv3Scorer.load` and `scorePair`; DATA_INVALID for a file that is no sample; the OUTPUT_… codes
  */
 export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
@@ -56,6 +57,11 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
 }
 
 async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
+  const head = 'file' in input ? embeddingHeadOf({ models: [model], input: input.file }) : null;
+  if (head && 'file' in input) {
+    const { score, runtime } = await scoreEmbedding(model, input.file, head, options);
+    return { ...score, runtime, warnings: [] };
+  }
   const sample = 'file' in input ? sampleIn(input.file) : input.sample;
   const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
   const warnings: string[] = [];

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { StagedOutput } from '../../../../src/core/bytes/output.js';
+import { evaluateFiles } from '../../../../src/core/lifecycle/evaluate/evaluate.js';
 import { runBatch } from '../../../../src/core/lifecycle/score/batch.js';
 import { createEmbeddingWriter, type EmbeddingFormat } from '../../../../src/core/lifecycle/score/embedding-files.js';
+import { scoreOne } from '../../../../src/core/lifecycle/score/score.js';
 import { readTensor } from '../../../../src/core/tensor/tensor.js';
 import { asFloat32 } from '../../../../src/core/tensor/values.js';
 import { readTensors } from '../../../helpers/models.js';
@@ -61,6 +63,20 @@ describe('a batch of embeddings', () => {
       expect(rows.map(({ logit }) => logit)).toBeAllClose(scores, { atol: 1e-5 });
     },
   );
+
+  it('is scored one by one, and judged by labels of the same ids', async () => {
+    const one = await write('one.npy', 'npy', [embeddings[1]]);
+    const alone = await scoreOne({ model, input: { file: one } });
+    expect(alone.logit).toBeCloseTo(scores[1], 5);
+    const many = await write('many.parquet', 'parquet');
+    await expect(scoreOne({ model, input: { file: many } })).rejects.toMatchObject({ code: 'USAGE' });
+
+    const rows = embeddings.map((_, i) => ({ id: `row ${i}`, type: 'abs', content: 'a', score: i }));
+    const labels = join(folder, 'labels.jsonl');
+    writeFileSync(labels, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const judged = await evaluateFiles({ model, labels, scoring: { input: many }, resamples: 100 });
+    expect(judged).toMatchObject({ kind: 'absolute', n: rows.length });
+  });
 
   it('is refused as a whole where a row has another width, a number that is none, or no id', async () => {
     const wide = await write('wide.npy', 'npy', [Float32Array.of(1, 2)]);
