@@ -126,6 +126,7 @@ export {
   evaluateFiles,
   type ReportInput,
 } from './core/lifecycle/evaluate/evaluate.js';
+export type { LabelScoring } from './core/lifecycle/evaluate/score-labels.js';
 export {
   EXPLAIN_DEFAULTS,
   type ExplainInput,
