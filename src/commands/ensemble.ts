@@ -14,7 +14,6 @@ import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { type ApplyEnsembleReport, applyEnsemble } from '../core/lifecycle/ensemble/apply.js';
 import {
   FIT_DEFAULTS,
-  MAKE_ENSEMBLE_DEFAULTS,
   type MakeEnsembleOptions,
   type MakeEnsembleReport,
   makeEnsemble,
@@ -64,10 +63,9 @@ one ONNX file, which is written only if it gives the average of its members.`;
       description: 'Folds of both cross-validations',
     }),
     resamples: Flags.integer({
-      default: MAKE_ENSEMBLE_DEFAULTS.resamples,
       min: 100,
       max: 1_000_000,
-      description: 'Resamples behind each interval',
+      description: 'Resamples behind each interval; 2000, or fewer for very many rows of many members',
     }),
     'out-scores': Flags.string({
       helpValue: 'FILE',

@@ -2,6 +2,9 @@ import { combineLogits } from './combine.js';
 import { type EnsembleRows, foldsOf, scaleOf, stackRows } from './rows.js';
 import { fitStack, type StackOptions, stackLoss } from './stack.js';
 
+/** Of fits that only tell which penalty is best: their weights are off by the square of it, and their losses by that squared. */
+const CHOICE_TOLERANCE = 1e-4;
+
 /** Penalties tried, strongest first: from all but equal weights to all but free ones. */
 export const PENALTIES: readonly number[] = Array.from({ length: 11 }, (_, i) => 10 ** (1 - i / 2));
 
@@ -34,6 +37,8 @@ const scalesOf = (data: EnsembleRows, rows: Int32Array): number[] =>
  */
 export async function choosePenalty(data: EnsembleRows, rows: Int32Array, options: CrossFitOptions): Promise<number> {
   const members = range(data.members.length);
+  const { simplex, signal } = options;
+  const fitting = { simplex, signal, tolerance: CHOICE_TOLERANCE };
   const losses = PENALTIES.map((): { loss: number; votes: number }[] => []);
   for (const { fit, judge } of foldsOf(data, rows, options.folds, options.seed)) {
     const scales = scalesOf(data, fit);
@@ -43,7 +48,7 @@ export async function choosePenalty(data: EnsembleRows, rows: Int32Array, option
     const votes = positive.reduce((sum, left, i) => sum + left + negative[i], 0);
     let start: Float64Array | undefined;
     for (const [p, penalty] of PENALTIES.entries()) {
-      start = await fitStack(fitted, { penalty, simplex: options.simplex, start, signal: options.signal });
+      start = await fitStack(fitted, { ...fitting, penalty, start });
       losses[p].push({ loss: stackLoss(judged, start), votes });
     }
   }

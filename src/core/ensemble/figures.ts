@@ -1,3 +1,5 @@
+import { resamplesOf } from '../calibration/figures.js';
+import { valuesOf } from '../calibration/judged.js';
 import { bootstrap, type Estimate } from '../stats/bootstrap.js';
 import { PAIR_METRICS } from '../stats/metric.js';
 import type { Outcomes } from '../stats/outcomes.js';
@@ -35,6 +37,7 @@ export interface EnsembleFigures {
 }
 
 export interface FigureOptions {
+  /** 2000, or fewer for very many rows of many members, where omitted. */
   readonly resamples?: number;
   readonly seed: string;
   readonly signal?: AbortSignal;
@@ -44,9 +47,11 @@ export interface FigureOptions {
 export async function ensembleFigures(
   data: EnsembleRows,
   outOfFold: Omit<OutOfFold, 'fits'>,
-  options: FigureOptions,
+  given: FigureOptions,
 ): Promise<EnsembleFigures> {
   const { clusters, members } = data;
+  // Every member has figures of its own over the same rows: together they take as long as those of as many rows.
+  const options = { ...given, resamples: given.resamples ?? resamplesOf('auc', data.count * (members.length + 1)) };
   const ensemble = statisticsOf(data, { order: outOfFold.ensemble, odds: outOfFold.ensemble });
   const single = members.map((_, m) => statisticsOf(data, { order: data.logits[m], odds: outOfFold.alone[m] }));
   const without = outOfFold.without.map((logits) => statisticsOf(data, { order: logits, odds: logits }));
@@ -95,17 +100,16 @@ function bestOf(members: readonly string[], figures: readonly Figures[]): number
 const scoredRows = (logits: Float64Array): Int32Array =>
   Int32Array.from(Array(logits.length).keys()).filter((row) => !Number.isNaN(logits[row]));
 
-const pick = (values: Float64Array, rows: Int32Array): Float64Array => Float64Array.from(rows, (row) => values[row]);
 const pickOutcomes = ({ positive, negative }: Outcomes, rows: Int32Array): Outcomes => ({
-  positive: pick(positive, rows),
-  negative: pick(negative, rows),
+  positive: valuesOf(positive, rows),
+  negative: valuesOf(negative, rows),
 });
 
 const preparePairMetric = (figure: Figure, logits: Float64Array, outcomes: Outcomes): Statistic =>
   PAIR_METRICS.find(({ id }) => id === figure)!.prepare({ logits, probabilities: null, outcomes });
 
 const accuracyOn = (rows: Int32Array, logits: Float64Array, outcomes: Outcomes): Statistic =>
-  ofSubset(preparePairMetric('accuracy', pick(logits, rows), pickOutcomes(outcomes, rows)), rows);
+  ofSubset(preparePairMetric('accuracy', valuesOf(logits, rows), pickOutcomes(outcomes, rows)), rows);
 
 /**
  * The figures over the rows that have a logit, as functions of the weights of all rows.
@@ -120,7 +124,7 @@ function statisticsOf(
   const rows = scoredRows(order);
   const judged = pickOutcomes(outcomes, rows);
   const prepared = FIGURES.map((figure) => {
-    const logits = pick(figure === 'nll' ? odds : order, rows);
+    const logits = valuesOf(figure === 'nll' ? odds : order, rows);
     return [figure, ofSubset(preparePairMetric(figure, logits, judged), rows)];
   });
   return Object.fromEntries(prepared) as Record<Figure, Statistic>;

@@ -1,3 +1,4 @@
+import { valuesOf } from '../calibration/judged.js';
 import { selectCoded } from '../data/columns.js';
 import { alignLogits } from '../data/join.js';
 import type { PairLabelTable } from '../data/label-table.js';
@@ -74,14 +75,15 @@ function clustersOf({ cluster }: PairLabelTable, kept: Int32Array): Pick<Ensembl
  * their mean over both orders is 0 and this is their standard deviation. 1 for a member that says nothing.
  */
 export function scaleOf(logits: Float64Array, { positive, negative }: Outcomes, rows: Int32Array): number {
-  const scored = rows.filter((row) => !Number.isNaN(logits[row]));
-  const votes = Float64Array.from(scored, (row) => positive[row] + negative[row]);
-  return (
-    rootMeanSquare(
-      Float64Array.from(scored, (row) => logits[row]),
-      votes,
-    ) || 1
-  );
+  const values = new Float64Array(rows.length);
+  const votes = new Float64Array(rows.length);
+  let scored = 0;
+  for (const row of rows) {
+    if (Number.isNaN(logits[row])) continue;
+    values[scored] = logits[row];
+    votes[scored++] = positive[row] + negative[row];
+  }
+  return rootMeanSquare(values.subarray(0, scored), votes.subarray(0, scored)) || 1;
 }
 
 /** Root mean square of finite numbers, without overflow; 0 where there are none, or their weights are all 0. */
@@ -113,7 +115,7 @@ export function stackRows(
       logits[i * members.length + m] = Number.isNaN(logit) ? 0 : logit / scales[member];
     }
   });
-  const pick = (values: Float64Array): Float64Array => Float64Array.from(rows, (row) => values[row]);
+  const pick = (values: Float64Array): Float64Array => valuesOf(values, rows);
   const { positive, negative } = data.outcomes;
   return { members: members.length, logits, outcomes: { positive: pick(positive), negative: pick(negative) } };
 }

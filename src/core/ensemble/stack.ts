@@ -1,5 +1,5 @@
 import { turns } from '../run.js';
-import { sigmoid, softplus } from '../stats/logistic.js';
+import { softplus } from '../stats/logistic.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import { minimizeQuadratic } from './quadratic.js';
 
@@ -19,14 +19,18 @@ export interface StackOptions {
   readonly simplex: boolean;
   /** Weights to start from, feasible. */
   readonly start?: Float64Array;
+  /** Change of the weights, relative to their size, in the last step; the error left is about its square. */
+  readonly tolerance?: number;
   readonly signal?: AbortSignal;
 }
 
 const MAX_NEWTON_STEPS = 100;
-/** Change of the weights, relative to their size, at which Newton's method has converged. */
+/** At which Newton's method has converged to the last digits. */
 const STEP_TOLERANCE = 1e-11;
 /** Share of the predicted decrease that a step must bring (Armijo). */
 const SUFFICIENT_DECREASE = 1e-4;
+/** A sum of n losses is off by some roots of n of its last digits: a fall below that cannot be told from none. */
+const ROUNDING = 4;
 /** Below this the line search has met rounding. */
 const MIN_STEP = 2 ** -40;
 
@@ -39,22 +43,22 @@ const MIN_STEP = 2 ** -40;
  */
 export async function fitStack(
   rows: StackRows,
-  { penalty, simplex, start, signal }: StackOptions,
+  { penalty, simplex, start, tolerance = STEP_TOLERANCE, signal }: StackOptions,
 ): Promise<Float64Array> {
   if (!(penalty > 0)) throw new RangeError(`penalty must be positive, not ${penalty}`);
   let weights = start ?? new Float64Array(rows.members).fill(simplex ? 1 / rows.members : 0);
   const turn = turns(signal);
+  let at = quadraticAt(rows, weights, penalty);
   for (let step = 0; step < MAX_NEWTON_STEPS; step++) {
     await turn();
-    const { loss, gradient, hessian } = quadraticAt(rows, weights, penalty);
+    const { gradient, hessian } = at;
     const linear = gradient.map((slope, i) => product(hessian, i, weights) - slope);
     const target = minimizeQuadratic({ hessian, linear, simplex }, weights);
     const direction = target.map((value, i) => value - weights[i]);
-    if (maxAbs(direction) <= STEP_TOLERANCE * (1 + maxAbs(weights))) return target;
-    const slope = innerProduct(gradient, direction);
-    const next = await search(rows, weights, direction, { penalty, loss, slope, turn });
+    if (maxAbs(direction) <= tolerance * (1 + maxAbs(weights))) return target;
+    const next = await search(rows, weights, direction, { penalty, at, turn });
     if (next === null) return weights;
-    weights = next;
+    ({ weights, at } = next);
   }
   return weights;
 }
@@ -66,7 +70,8 @@ export function stackLoss(rows: StackRows, weights: Float64Array): number {
   let votes = 0;
   for (let i = 0; i < positive.length; i++) {
     const logit = product(rows.logits, i, weights);
-    loss += positive[i] * softplus(-logit) + negative[i] * softplus(logit);
+    const rest = softplus(-Math.abs(logit));
+    loss += positive[i] * (Math.max(-logit, 0) + rest) + negative[i] * (Math.max(logit, 0) + rest);
     votes += positive[i] + negative[i];
   }
   return votes > 0 ? loss / votes : 0;
@@ -74,45 +79,57 @@ export function stackLoss(rows: StackRows, weights: Float64Array): number {
 
 interface LineSearch {
   readonly penalty: number;
-  /** At the start. */
-  readonly loss: number;
-  /** Derivative along the direction, at the start. */
-  readonly slope: number;
+  /** What the start is like. */
+  readonly at: Quadratic;
   readonly turn: ReturnType<typeof turns>;
 }
 
-/** Halves the step until the penalised loss falls enough; null where rounding hides any fall. */
+/** Halves the step until the penalised loss falls enough, most often at once; null where rounding hides any fall. */
 async function search(
   rows: StackRows,
-  weights: Float64Array,
+  start: Float64Array,
   direction: Float64Array,
-  at: LineSearch,
-): Promise<Float64Array | null> {
-  const rounding = 8 * Number.EPSILON * at.loss;
+  { penalty, at: { loss, gradient }, turn }: LineSearch,
+): Promise<{ weights: Float64Array; at: Quadratic } | null> {
+  const rounding = ROUNDING * Number.EPSILON * Math.sqrt(rows.outcomes.positive.length) * loss;
+  const slope = innerProduct(gradient, direction);
   for (let step = 1; step >= MIN_STEP; step /= 2) {
-    await at.turn();
-    const next = weights.map((value, i) => Math.max(0, value + step * direction[i]));
-    const loss = stackLoss(rows, next) + (at.penalty / 2) * innerProduct(next, next);
-    if (loss <= at.loss + SUFFICIENT_DECREASE * step * at.slope + rounding) return next;
+    await turn();
+    const weights = start.map((value, i) => Math.max(0, value + step * direction[i]));
+    const at = quadraticAt(rows, weights, penalty);
+    if (at.loss <= loss + SUFFICIENT_DECREASE * step * slope + rounding) return { weights, at };
   }
   return null;
 }
 
+interface Quadratic {
+  readonly loss: number;
+  readonly gradient: Float64Array;
+  readonly hessian: Float64Array;
+}
+
 /** Penalised mean loss, its gradient and its Hessian `[members, members]`. */
-function quadraticAt(rows: StackRows, weights: Float64Array, penalty: number) {
+function quadraticAt(rows: StackRows, weights: Float64Array, penalty: number): Quadratic {
   const { members, logits, outcomes } = rows;
   const gradient = new Float64Array(members);
   const hessian = new Float64Array(members * members);
+  const block = new RowBlock(members);
+  const count = outcomes.positive.length;
   let loss = 0;
   let votes = 0;
-  for (let i = 0; i < outcomes.positive.length; i++) {
+  for (let i = 0; i < count; i++) {
     const left = outcomes.positive[i];
     const both = left + outcomes.negative[i];
     const logit = product(logits, i, weights);
-    const p = sigmoid(logit);
-    loss += left * softplus(-logit) + (both - left) * softplus(logit);
+    // `sigmoid`, and `softplus` of either sign, from the one exponential that they share.
+    const small = Math.exp(-Math.abs(logit));
+    const smaller = small / (1 + small);
+    const p = logit < 0 ? smaller : 1 - smaller;
+    const rest = Math.log1p(small);
+    loss += left * (Math.max(-logit, 0) + rest) + (both - left) * (Math.max(logit, 0) + rest);
     votes += both;
-    addRow(logits, i * members, { residual: both * p - left, curvature: both * p * (1 - p) }, gradient, hessian);
+    block.put(i % BLOCK, logits, i * members, both * p - left, both * p * (1 - p));
+    if (i % BLOCK === BLOCK - 1 || i === count - 1) block.addTo(gradient, hessian, (i % BLOCK) + 1);
   }
   const scale = votes > 0 ? 1 / votes : 0;
   for (let a = 0; a < members; a++) {
@@ -126,20 +143,56 @@ function quadraticAt(rows: StackRows, weights: Float64Array, penalty: number) {
   return { loss: loss * scale + (penalty / 2) * innerProduct(weights, weights), gradient, hessian };
 }
 
-/** Adds one row to the gradient and to the lower triangle of the Hessian. */
-function addRow(
-  logits: Float64Array,
-  offset: number,
-  { residual, curvature }: { residual: number; curvature: number },
-  gradient: Float64Array,
-  hessian: Float64Array,
-): void {
-  const members = gradient.length;
-  for (let a = 0; a < members; a++) {
-    const logit = logits[offset + a];
-    gradient[a] += residual * logit;
-    const curved = curvature * logit;
-    for (let b = 0; b <= a; b++) hessian[a * members + b] += curved * logits[offset + b];
+/** Rows that are added at a time: their logits by member stay in the cache of the first level. */
+const BLOCK = 128;
+
+/** Some rows, member by member: sums over them stay in registers, in the order of the rows. */
+class RowBlock {
+  private readonly columns: Float64Array;
+  private readonly residual = new Float64Array(BLOCK);
+  private readonly curvature = new Float64Array(BLOCK);
+  private readonly curved = new Float64Array(BLOCK);
+
+  constructor(private readonly members: number) {
+    this.columns = new Float64Array(members * BLOCK);
+  }
+
+  put(place: number, logits: Float64Array, offset: number, residual: number, curvature: number): void {
+    const { columns, members } = this;
+    this.residual[place] = residual;
+    this.curvature[place] = curvature;
+    for (let a = 0; a < members; a++) columns[a * BLOCK + place] = logits[offset + a];
+  }
+
+  /** Adds the first `rows` to the gradient and to the lower triangle of the Hessian. */
+  addTo(gradient: Float64Array, hessian: Float64Array, rows: number): void {
+    const { columns, residual, curvature, curved, members } = this;
+    for (let a = 0; a < members; a++) {
+      const own = a * BLOCK;
+      let slope = gradient[a];
+      for (let i = 0; i < rows; i++) {
+        slope += residual[i] * columns[own + i];
+        curved[i] = curvature[i] * columns[own + i];
+      }
+      gradient[a] = slope;
+      const at = a * members;
+      let b = 0;
+      for (; b < a; b += 2) {
+        // Two at a time: an addition waits for the one before it, not for that of its neighbour.
+        const [first, second] = [b * BLOCK, (b + 1) * BLOCK];
+        let [sum, next] = [hessian[at + b], hessian[at + b + 1]];
+        for (let i = 0; i < rows; i++) {
+          sum += curved[i] * columns[first + i];
+          next += curved[i] * columns[second + i];
+        }
+        hessian[at + b] = sum;
+        hessian[at + b + 1] = next;
+      }
+      if (b > a) continue;
+      let sum = hessian[at + b];
+      for (let i = 0; i < rows; i++) sum += curved[i] * columns[b * BLOCK + i];
+      hessian[at + b] = sum;
+    }
   }
 }
 

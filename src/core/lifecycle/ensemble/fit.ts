@@ -36,7 +36,7 @@ export interface MakeEnsembleOptions extends Run, LabelLayout {
     | { readonly kind: 'given'; readonly byName: ReadonlyMap<string, number> };
   /** What the scores were decided by, where it is known. */
   readonly decision?: Decision;
-  /** Of the cluster bootstrap. */
+  /** Of the cluster bootstrap: 2000, or fewer for very many rows of many members, where omitted. */
   readonly resamples?: number;
   readonly seed?: number;
   /** Where to write the ensemble file, if at all. */
@@ -51,7 +51,6 @@ export interface MakeEnsembleOptions extends Run, LabelLayout {
 
 export const MAKE_ENSEMBLE_DEFAULTS = {
   weights: { kind: 'fit' },
-  resamples: 2000,
   seed: DEFAULT_SEED,
   force: false,
 } as const satisfies Partial<MakeEnsembleOptions>;
