@@ -10,9 +10,8 @@ import { printCase, writeDocument, writePages, writeResult } from './report.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../', import.meta.url));
-const reports = join(root, 'reports', 'bench');
 /** The order of `all`: short ones first, so that something is there early. */
-const ORDER = ['startup', 'data', 'stats', 'export', 'batch', 'train', 'quantize'];
+const ORDER = ['startup', 'data', 'stats', 'figures', 'export', 'batch', 'train', 'quantize', 'growth'];
 const known = readdirSync(here, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && existsSync(`${here}${entry.name}/run.js`))
   .map(({ name }) => name)
@@ -24,6 +23,7 @@ const COMMON = {
   cache: { type: 'string', default: join(homedir(), '.cache', 'hpsv3-bench') },
   small: { type: 'boolean', default: false },
   resume: { type: 'boolean', default: false },
+  reports: { type: 'string', default: join(root, 'reports', 'bench') },
 };
 
 const USAGE = `npm run bench -- ${known.join('|')}|all|report [options]
@@ -33,6 +33,7 @@ const USAGE = `npm run bench -- ${known.join('|')}|all|report [options]
   --small       small sizes and one round: shows that everything runs, not how fast
   --resume      leave out benches that ended in reports/bench with this version and these options
   --cache DIR   models and rows that are made once (default: ~/.cache/hpsv3-bench)
+  --reports DIR where results are written and read (default: reports/bench)
   report        writes the page, and docs/benchmarks.md, from the figures there are
 
 Writes reports/bench/NAME.json after every case and reports/bench/index.html and .md after every bench. Options of a bench: see its run.js.`;
@@ -51,7 +52,7 @@ async function runBenches(names, args) {
     else await runBench(each, bench, options);
     writePages(reports);
   }
-  console.log(`\n${join('reports', 'bench', 'index.html')}`);
+  console.log(`\n${join(reports, 'index.html')}`);
 }
 
 const defaultsOf = (options = {}) =>
@@ -59,7 +60,7 @@ const defaultsOf = (options = {}) =>
 
 const fileOf = (name) => join(reports, `${name}.json`);
 const hpsv3Version = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version;
-const sizesOf = ({ python, cache, resume, ...sizes }) => sizes;
+const sizesOf = ({ python, cache, resume, reports: _, ...sizes }) => sizes;
 
 function isDone(name, options) {
   if (!existsSync(fileOf(name))) return false;
@@ -114,6 +115,7 @@ function cli(...args) {
 }
 
 const [name, ...args] = process.argv.slice(2);
+const { reports } = parseArgs({ args, options: COMMON, strict: false }).values;
 if (name === 'report') {
   writePages(reports);
   writeDocument(reports, join(root, 'docs', 'benchmarks.md'));

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { atLeast, atMost, benchCase, faster, ratioOf } from '../case.js';
-import { alternate, must } from '../measure.js';
+import { alternate } from '../measure.js';
+import { makeModel } from '../rows.js';
 import { killAndResume } from './resume.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -134,18 +135,6 @@ async function workerCase({ folder, cache, rounds, small, cli }) {
   return benchCase(`a worker on ${count.toLocaleString('en')} tiny text pairs`, worker, [batch], {
     targets: [atMost('at most 1.05 times the time of batch', 1 / ratioOf(worker, batch), 1.05, 'x')],
   });
-}
-
-/** A model of random seeded weights. */
-async function makeModel(out, { config, modality, mode, folder, cli }) {
-  const checkpoint = join(folder, 'model.safetensors');
-  const init = cli('init', '--config', config, '--out', checkpoint, '--force');
-  await must(init.command, init.args);
-  const exported = cli(
-    ...['export', '--checkpoint', checkpoint, '--modality', modality, '--mode', mode, '--optimize', '--gate', 'off'],
-    ...['--tokenizer', join(folder, 'tokenizer.json'), '--out', out, '--force'],
-  );
-  await must(exported.command, exported.args);
 }
 
 /** Smooth noise of three scales: compresses and decodes like a photograph. */

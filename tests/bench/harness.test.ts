@@ -91,3 +91,17 @@ describe('reports', () => {
     expect(document).toContain('# Benchmarks');
   });
 });
+
+describe('growth', () => {
+  it('fits the power that time beyond a start-up grows with', async () => {
+    const { exponentOf } = await load('growth/run');
+    const runs = [10, 100, 1000, 10_000].map((size) => ({
+      size,
+      linear: 3 + 2e-3 * (size - 10),
+      square: 3 + (size - 10) ** 2,
+    }));
+    expect(exponentOf(runs, ({ linear }: { linear: number }) => linear)).toBeCloseTo(1, 1);
+    expect(exponentOf(runs, ({ square }: { square: number }) => square)).toBeCloseTo(2, 1);
+    expect(exponentOf(runs.slice(0, 2), ({ linear }: { linear: number }) => linear)).toBeNull();
+  });
+});
