@@ -66,6 +66,13 @@ export function makeHostCli(): string {
   writeFileSync(join(root, 'package.json'), JSON.stringify(PACKAGE));
   writeFileSync(join(root, 'bin/run.js'), BIN);
   writeFileSync(join(root, 'commands/fail.js'), FAIL);
+  mkdirSync(join(root, 'commands/preference'));
+  for (const [name, command] of Object.entries({ machine: 'doctor', split: 'data/split' })) {
+    writeFileSync(
+      join(root, `commands/preference/${name}.js`),
+      `export { default } from 'hpsv3/commands/${command}';\n`,
+    );
+  }
   writeFileSync(join(root, 'commands/echo.js'), ECHO);
   return join(root, 'bin/run.js');
 }

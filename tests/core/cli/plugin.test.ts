@@ -17,6 +17,15 @@ describe('hpsv3 as a plugin of another CLI', () => {
     expect(JSON.parse(stdout).node.version).toBe(process.versions.node);
   });
 
+  it('runs them under a topic of the host', async () => {
+    const { code, stdout } = await hostcli(['preference:machine', '--json']);
+    expect([code, JSON.parse(stdout).node?.version]).toEqual([0, process.versions.node]);
+    const help = await hostcli(['preference:split', '--help']);
+    expect(help.stdout).toMatch(/hostcli preference[ :]split/);
+    const missing = await hostcli(['preference:split', 'none.jsonl', '--out', 'parts', '--json']);
+    expect([missing.code, JSON.parse(missing.stdout).error.code]).toEqual([2, 'FILE_NOT_FOUND']);
+  });
+
   it('keeps exit code and JSON for a usage error', async () => {
     const { code, stdout, stderr } = await hostcli(['doctor', '--jsonn', '--json']);
     expect(code).toBe(2);
