@@ -54,6 +54,7 @@ export const FLAG_WORDS = {
   errors: 'File for rows that were refused or failed',
   evaluation: 'Report of evaluate',
   exclude: 'Nodes that are left as they are',
+  explanation: 'What explain wrote',
   export: 'Report of export',
   'external-data': 'Weights lie in a file beside the model',
   family: 'A module of JavaScript that brings an architecture',

@@ -36,6 +36,11 @@ Scores and labels that a report names are looked for beside it, here, and in --f
       description: 'Report of `export`; by default the one beside the model',
     }),
     profile: Flags.string({ helpValue: 'PROFILE.json', description: 'Report of `profile`' }),
+    explanation: Flags.string({
+      aliases: ['explain'],
+      helpValue: 'FOLDER',
+      description: 'What `explain` wrote: its folder, or explanation.json',
+    }),
     data: Flags.string({ helpValue: 'DATA.yaml', description: 'What the data are: names, licences, raters' }),
     card: Flags.string({
       helpValue: 'CARD.yaml',
@@ -74,6 +79,7 @@ Scores and labels that a report names are looked for beside it, here, and in --f
         quantization: flags.quantization,
         exported: flags.export,
         profile: flags.profile,
+        explanation: flags.explanation,
         data: flags.data,
         card: flags.card,
         files: flags.files,

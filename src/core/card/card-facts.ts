@@ -8,6 +8,7 @@ import { manifestDocument } from '../onnx/manifest.js';
 import { cardTextFormat, dataTextFormat } from './card-text.js';
 import { evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
 import { exampleSchema } from './examples.js';
+import { explanationFactsSchema } from './explanation-facts.js';
 
 const manifest = manifestDocument.schema.shape;
 
@@ -23,6 +24,7 @@ export const FILE_ROLES = [
   'quantization',
   'export',
   'profile',
+  'explanation',
   'card',
   'data',
 ] as const;
@@ -143,13 +145,15 @@ const fields = z.strictObject({
   meaning: meaningSchema.nullable(),
   /** Judged rows and what came out; since version 2, where the rows are in the card's folder. */
   examples: z.array(exampleSchema).max(3).optional(),
+  /** Since version 3. */
+  explanation: explanationFactsSchema.optional(),
   gaps: z.array(gapSchema),
   /** Of the pictures beside the Markdown: PNG, or SVG where the machine had no fonts to draw them with. */
   pictures: z.enum(['png', 'svg']),
 });
 
 /** `card.json`. */
-export const cardDocument = defineDocument('hpsv3/card@2', fields, {
+export const cardDocument = defineDocument('hpsv3/card@3', fields, {
   what: 'a card',
   made: 'hpsv3 modelcard',
   limit: LIMITS.jsonBytes,

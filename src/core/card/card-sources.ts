@@ -2,8 +2,10 @@ import { basename } from 'node:path';
 import { hashFile } from '../bytes/hash.js';
 import { type JsonValue, parseJson } from '../bytes/json.js';
 import { readTextFile } from '../bytes/yaml.js';
+import { parseDocument as parseDefined } from '../documents/define.js';
 import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
+import { explanationDocument } from '../explanation/document.js';
 import { LIMITS } from '../limits.js';
 import { manifestOf } from '../onnx/manifest.js';
 import { openOnnx } from '../onnx/read.js';
@@ -152,6 +154,10 @@ export async function assembleSources(
     quantization: (await document('quantization')) as CardSources['quantization'],
     export: (await document('export')) as CardSources['export'],
     profile: (await document('profile')) as CardSources['profile'],
+    explanation: await one('explanation', async (file, path) => ({
+      file,
+      report: parseDefined(explanationDocument, readReport(path), basename(path)),
+    })),
     text:
       (await one('card', async (_, path) => parseCardText(await readTextFile(path, CHECK_PATH), basename(path)))) ?? {},
     datasets:

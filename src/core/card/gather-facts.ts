@@ -1,6 +1,7 @@
 import { type Calibrator, calibrate } from '../calibration/calibrator.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from '../calibration/curve.js';
 import { HpsError } from '../errors.js';
+import type { ExplanationDocument } from '../explanation/document.js';
 import { sigmoid } from '../stats/logistic.js';
 import {
   type BoundFile,
@@ -14,6 +15,7 @@ import { gapsOf } from './card-gaps.js';
 import type { CardText, Dataset } from './card-text.js';
 import type { Evaluation, ExportDocument, ProfileDocument, Quantization } from './documents.js';
 import type { RawExample } from './examples.js';
+import { explanationFacts } from './explanation-facts.js';
 
 /** A report, and the bound file it was read from. */
 export interface Sourced<T> {
@@ -33,6 +35,7 @@ export interface CardSources {
   readonly quantization: Sourced<Quantization> | null;
   readonly export: Sourced<ExportDocument> | null;
   readonly profile: Sourced<ProfileDocument> | null;
+  readonly explanation: Sourced<ExplanationDocument> | null;
   readonly text: CardText;
   readonly datasets: readonly Dataset[];
   /** Of the first evaluation; none where its rows are not in the card's folder. */
@@ -51,7 +54,7 @@ export function gatherFacts(sources: CardSources): CardFacts {
   const evaluations = sources.evaluations.map((one) => evaluationFacts(one, sources));
   assertOneModel(evaluations, sources);
   const facts = {
-    schema: sources.examples.length > 0 ? 'hpsv3/card@2' : 'hpsv3/card@1',
+    schema: versionOf(sources),
     tool,
     name: text.name ?? scorer ?? model?.file.replace(/\.onnx$/i, '') ?? 'unnamed scorer',
     subject: model ? 'model' : 'scorer',
@@ -72,12 +75,17 @@ export function gatherFacts(sources: CardSources): CardFacts {
     ...(sources.examples.length > 0
       ? { examples: sources.examples.map((one) => ({ ...one, value: calibratedExample(one, sources) })) }
       : {}),
+    ...(sources.explanation ? { explanation: checkedExplanation(model, sources.explanation, sources) } : {}),
     gaps: [],
     pictures: sources.pictures,
   } satisfies CardFacts;
   // Through JSON, so that facts read back from a file are equal to these.
   return cardDocument.schema.parse(JSON.parse(JSON.stringify({ ...facts, gaps: gapsOf(facts) })));
 }
+
+/** The earliest that holds what there is. */
+const versionOf = ({ explanation, examples }: CardSources): CardFacts['schema'] =>
+  explanation ? 'hpsv3/card@3' : examples.length > 0 ? 'hpsv3/card@2' : 'hpsv3/card@1';
 
 const nameOf = ({ files }: CardSources, id: string): string => files.find((file) => file.id === id)?.name ?? id;
 
@@ -175,6 +183,17 @@ function checkedExport(
     throw otherModel(nameOf(sources, file), report.sha256, model);
   }
   return { file, report };
+}
+
+/** An explanation of this file, or of one it was made from: rounded weights are explained by the float ones. */
+function checkedExplanation(
+  model: ModelFacts | null,
+  { file, report }: Sourced<ExplanationDocument>,
+  sources: CardSources,
+): NonNullable<CardFacts['explanation']> {
+  const known = model?.lineage.flatMap(({ inputs }) => inputs.map(({ sha256 }) => sha256)) ?? [];
+  if (!known.includes(report.model.sha256)) bindingOf(model, report.model.sha256, nameOf(sources, file));
+  return explanationFacts(file, report);
 }
 
 /** A profile of this file, or of the one a calibrator was put into. */

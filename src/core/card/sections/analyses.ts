@@ -3,6 +3,7 @@ import type { Calibrator } from '../../calibration/calibrator.js';
 import { type Block, facts as factTable, heading, list, note, paragraph, type Text, table } from '../blocks.js';
 import type { CardFacts, EvaluationFacts } from '../card-facts.js';
 import type { Evaluation, ProfileDocument, Quantization } from '../documents.js';
+import { faithfulnessFacts } from '../explanation-page.js';
 import {
   BEST_OF_HEADERS,
   BIAS_HEADERS,
@@ -53,6 +54,7 @@ export function quantitativeAnalyses(facts: CardFacts, pictures: Pictures): Bloc
     ...(facts.quantization ? quantizationBlocks(facts.quantization, pictures) : []),
     ...parityBlocks(facts),
     ...profileBlocks(facts),
+    ...explanationBlocks(facts),
   ]);
 }
 
@@ -387,6 +389,51 @@ function parityBlocks({ export: exported }: CardFacts): Block[] {
 }
 
 /** How long it takes and what it needs, on the machine it was profiled on. */
+function explanationBlocks({ explanation }: CardFacts): Block[] {
+  if (!explanation) return [];
+  const { method, explained, failed, complete, faithfulness, often, examples } = explanation;
+  const signed = (value: number): string => `${value > 0 ? '+' : ''}${value.toPrecision(3)}`;
+  const rows = examples.flatMap(({ id, logit, verdict, parts }) =>
+    parts.map(({ side, kind, sum, top }): Text[] => [
+      id,
+      signed(logit),
+      side === 'item' ? kind : `${side} ${kind}`,
+      sum === null ? '-' : signed(sum),
+      top.map(({ name, value }) => `${name.trim()} ${signed(value)}`).join(', '),
+      verdict ?? 'not checked',
+    ]),
+  );
+  const lost = failed > 0 ? ` ${formatCount(failed)} could not be explained.` : '';
+  const summed = complete === null ? '' : ` The parts of ${complete} of them sum to the logit within 1 %.`;
+  return [
+    heading(3, 'Why it decides so'),
+    paragraph([
+      `${formatCount(explained)} decisions were explained by `,
+      { code: method },
+      `.${summed}${lost} An explanation says what this model looks at, not what is right.`,
+    ]),
+    ...(faithfulness
+      ? factTable('How far its explanations may be trusted', faithfulnessFacts(faithfulness))
+      : [note('The maps were not held against the model: `hpsv3 explain --check` does that.')]),
+    ...table(
+      'What weighs most, most often',
+      ['What', 'Times', 'Mean share'],
+      often.map(({ name, kind, times, meanShare }) => [
+        kind === 'text' ? name : `${name} (${kind})`,
+        String(times),
+        percent(meanShare),
+      ]),
+      [1, 2],
+    ),
+    ...table(
+      'The most decided row, one in the middle and the least decided one',
+      ['Row', 'Logit', 'Part', 'Sum', 'What weighs most in it', 'Verdict of the checks'],
+      rows,
+      [1, 3],
+    ),
+  ];
+}
+
 function profileBlocks({ profile, export: exported }: CardFacts): Block[] {
   const memory = exported?.report.gate?.peakRssBytes;
   if (profile === null) {

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import { withAtomicOutput } from '../../bytes/output.js';
@@ -37,6 +37,8 @@ export interface ModelCardOptions extends Run {
   readonly quantization?: string;
   readonly exported?: string;
   readonly profile?: string;
+  /** What `hpsv3 explain` wrote: its folder, or explanation.json in it. */
+  readonly explanation?: string;
   /** `data.yaml` and `card.yaml`. */
   readonly data?: string;
   readonly card?: string;
@@ -167,10 +169,15 @@ async function findFiles(options: Settled): Promise<LocatedFile[]> {
   if (quantization !== undefined) await bind('quantization', quantization);
   if (exported !== undefined) await bind('export', exported);
   if (options.profile !== undefined) await bind('profile', options.profile);
+  if (options.explanation !== undefined) await bind('explanation', explanationIn(options.explanation));
   if (options.card !== undefined) await bind('card', options.card);
   if (options.data !== undefined) await bind('data', options.data);
   return found;
 }
+
+/** The document in a folder that `explain` wrote, or the file that is given. */
+const explanationIn = (path: string): string =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, 'explanation.json') : path;
 
 /** Binds what an evaluation was computed from, where a file of that name has the hash that the report states. */
 async function bindInputs(
