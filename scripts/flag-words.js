@@ -223,6 +223,7 @@ export const OLD_SPELLINGS = {
   'batch-size': ['batch'],
   by: ['per-group'],
   calibrator: ['calibration'],
+  explanation: ['explain'],
   gate: ['quick'],
   'head-file': ['head'],
   labels: ['data'],
