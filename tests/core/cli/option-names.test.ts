@@ -33,7 +33,7 @@ describe('withFlags', () => {
 });
 
 /** Where command lines are made for people to type: the demo's steps, the snippets of a card, and the texts of a release. */
-const COMMAND_LINES = /^(cli|lifecycle\/demo|card\/(sections|html|run-page)|bundle\/texts)/;
+const COMMAND_LINES = /^(cli|lifecycle\/demo|card\/(sections|html|run-page)|bundle\/(texts|triton))/;
 /** A flag in a sentence: a text that is a flag and nothing else is an argument of a program. */
 const FLAG_IN_TEXT = /['"`][^'"`\n]*[ (:;`]--[a-z][a-z-]+[^'"`\n]*|['"`]--[a-z][a-z-]+[ :`]/;
 
