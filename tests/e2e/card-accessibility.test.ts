@@ -37,6 +37,7 @@ const FIRST_SCREENS = `({
   picture: document.querySelector('figure img')?.getBoundingClientRect().bottom,
   use: document.getElementById('how-to-use-it')?.getBoundingClientRect().bottom,
   height: innerHeight,
+  share: document.querySelector('main').getBoundingClientRect().width / Math.min(innerWidth, 992),
 })`;
 
 describe.skipIf(!existsSync(CHROMIUM))('the HTML card in a browser (skipped without /usr/bin/chromium)', () => {
@@ -77,7 +78,8 @@ describe.skipIf(!existsSync(CHROMIUM))('the HTML card in a browser (skipped with
     expect(asked.filter((url) => !url.startsWith('data:'))).toEqual([pathToFileURL(join(folder, file)).href]);
     // The page must not be wider than the screen: tables scroll by themselves.
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
-    const { picture, use, height } = (await page.evaluate(FIRST_SCREENS)) as Record<string, number>;
+    const { picture, use, height, share } = (await page.evaluate(FIRST_SCREENS)) as Record<string, number>;
+    expect(share).toBeGreaterThan(0.85); // with contents beside it, and without
     if (!file.startsWith('why')) expect(Math.max(picture, use)).toBeLessThan(2 * height);
     // Charts of an explanation are pictures of the input: only its text has letters, and they stand in the page.
     const smallest = (await page.evaluate(OPEN_AND_MEASURE)) as number | null;

@@ -166,9 +166,9 @@ const STYLE = `
 html { scroll-padding-top: 3.5rem; }
 body { margin: 0 auto; max-width: 78rem; padding: 0 1rem 4rem; background: var(--page); color: var(--text);
   font: 1rem/1.5 ${FONT}; overflow-wrap: break-word; }
-.body { min-width: 0; max-width: 62rem; }
+.body { min-width: 0; max-width: 62rem; } .body:only-child { grid-column: 1 / -1; }
 header > p:first-child { margin: 1rem 0 0; color: var(--soft); font-weight: 600; }
-h1 { line-height: 1.15; font-size: 2rem; margin: .25rem 0 .5rem; text-wrap: balance; } header > p:last-child { font-size: 1.1rem; margin: .5rem 0 1rem; }
+h1 { line-height: 1.15; font-size: 2rem; margin: .25rem 0 .5rem; text-wrap: balance; } h1:first-child { margin-top: 1rem; } header > p:last-child { font-size: 1.1rem; margin: .5rem 0 1rem; }
 h2 { display: inline; font-size: 1.4rem; line-height: 1.25; } h3 { font-size: 1.1rem; margin: 1.75rem 0 .5rem; }
 details.section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1rem; }
 details.section > summary { cursor: pointer; color: var(--soft); } details.section > summary h2 { color: var(--text); }

@@ -94,14 +94,13 @@ export interface Chart {
   readonly name: string;
   readonly alt: string;
   readonly spec: TopLevelSpec;
-  /** The same for a phone and for half a page; where there is none, the other is shown. */
-  readonly narrow?: TopLevelSpec;
+  /** The same for a phone and for half a page. */
+  readonly narrow: TopLevelSpec;
 }
 
 /** A chart in both layouts. */
 export async function drawChart({ spec, narrow }: Pick<Chart, 'spec' | 'narrow'>): Promise<Drawing> {
-  const wide = await drawSvg(spec);
-  return { wide, narrow: narrow === undefined ? wide : await drawSvg(narrow, 'narrow') };
+  return { wide: await drawSvg(spec), narrow: await drawSvg(narrow, 'narrow') };
 }
 
 /** One specification a layout, from one builder over the data. */

@@ -89,11 +89,12 @@ function list(trials: readonly Trial[], top: number, written: Trial | null): { p
     parts.push(text(SIDE + 16, y, `${i + 1}`, `text-anchor="end" ${colour}`));
     for (const [line, style] of [
       [nameOf(trial), 'font-weight="bold" '],
-      [`${figures}: ${verdict}`, ''],
+      [figures, ''],
+      [verdict, trial === written ? 'font-weight="bold" ' : ''],
     ]) {
-      const written = paragraph(SIDE + 24, y, line, `${style}${colour}`);
-      parts.push(...written.parts);
-      y = written.below;
+      const shown = paragraph(SIDE + 24, y, line, `${style}${colour}`);
+      parts.push(...shown.parts);
+      y = shown.below;
     }
     y += LINE / 2;
   });
