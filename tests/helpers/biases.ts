@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import sharp from 'sharp';
 import { Random } from '../../src/core/bytes/random.js';
 import { readJudgedScores } from '../../src/core/data/judged-scores.js';
 import { diagnose } from '../../src/core/evaluation/diagnose.js';
@@ -53,6 +54,46 @@ export function writeBiasedPairs(
     return join(folder, name);
   };
   return { labels: write('labels.jsonl', labels), scores: write('scores.jsonl', scores) };
+}
+
+/** Pictures of plain colour and of sizes that have nothing to do with their shapes, by name. */
+export async function writeSizedPictures(folder: string, count: number): Promise<ReadonlyMap<string, number>> {
+  const random = new Random('sizes');
+  const pixels = new Map<string, number>();
+  for (let i = 0; i < count; i++) {
+    const [size, shape] = [Math.exp(3.5 + 0.5 * random.normal()), Math.exp(0.25 * random.normal())];
+    const [width, height] = [Math.max(4, Math.round(size * shape)), Math.max(4, Math.round(size / shape))];
+    const name = `${i}.png`;
+    await sharp({ create: { width, height, channels: 3, background: 'red' } })
+      .png()
+      .toFile(join(folder, name));
+    pixels.set(name, width * height);
+  }
+  return pixels;
+}
+
+/** Writes three pairs of pictures a prompt, three votes each by the truth, and a score with so much too much a logarithm of pixels. */
+export function writeBiasedPictures(
+  folder: string,
+  pixels: ReadonlyMap<string, number>,
+  { prompts, seed, resolution = 0 }: { readonly prompts: number; readonly seed: string; readonly resolution?: number },
+) {
+  const random = new Random(seed);
+  const names = [...pixels.keys()];
+  const labels: Row[] = [];
+  const scores: Row[] = [];
+  for (let i = 0; i < 3 * prompts; i++) {
+    const [left, right] = [names[random.integer(0, names.length)], names[random.integer(0, names.length)]];
+    const larger = Math.log(pixels.get(left)!) - Math.log(pixels.get(right)!);
+    const better = random.normal() - random.normal() + 0.2 * larger; // people like size a little
+    const vote = () => Number(random.uniform() < 1 / (1 + Math.exp(-better)));
+    const votes = { labels: [vote(), vote(), vote()], prompt_id: `p${Math.floor(i / 3)}` };
+    labels.push({ id: `${i}`, type: 'pairwise_image', left, right, ...votes });
+    scores.push({ id: `${i}`, logit: better + resolution * larger });
+  }
+  writeFileSync(join(folder, 'labels.jsonl'), jsonLines(labels));
+  writeFileSync(join(folder, 'scores.jsonl'), jsonLines(scores));
+  return { labels: join(folder, 'labels.jsonl'), scores: join(folder, 'scores.jsonl') };
 }
 
 /** The diagnosis of `evaluate`, without its other figures. */

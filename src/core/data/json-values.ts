@@ -35,6 +35,9 @@ class ValueScanner {
   private text = '';
   private at = 0;
   private line = 1;
+  /** Where the last row began, and how many have begun on that line. */
+  private lastLine = 0;
+  private onLine = 0;
   private isFirst = true;
   private isFinal = false;
   /** Within an array. */
@@ -70,13 +73,20 @@ class ValueScanner {
         return;
       } else {
         const bytes = Buffer.from(this.text.slice(this.at, end), 'latin1');
-        yield parseJsonlRow(bytes, this.line, (fields) => fields)!;
+        yield this.placed(parseJsonlRow(bytes, this.line, (fields) => fields)!);
         this.advance(end);
       }
     }
     if (this.isFinal && this.isOpen) {
       yield badRow(new RowError('INVALID_JSON', 'the array is not closed: the file may be cut short'), this.line);
     }
+  }
+
+  /** Arrays are often written on one line: the second row that begins on a line is told from the first. */
+  private placed(result: RowResult<RowFields>): RowResult<RowFields> {
+    this.onLine = result.line === this.lastLine ? this.onLine + 1 : 1;
+    this.lastLine = result.line;
+    return result.row && this.onLine > 1 ? { ...result, place: `${result.line}.${this.onLine}` } : result;
   }
 
   /** Over whitespace and commas, and the brackets of the array; false at the end of what there is. */

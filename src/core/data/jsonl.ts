@@ -9,8 +9,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Rows that are handed on at a time: few enough to be garbage before they leave V8's young generation. */
 const BATCH_ROWS = 256;
 
-/** Turns the fields of one row into a row, or throws a RowError. */
-export type RowParser<T> = (fields: RowFields, line: number) => T;
+/** Turns the fields of one row into a row, or throws a RowError. @param place - the line, or what tells rows of one line apart */
+export type RowParser<T> = (fields: RowFields, place: number | string) => T;
 
 /**
  * One JSONL row of bytes; null for a blank line.

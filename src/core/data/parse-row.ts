@@ -75,13 +75,13 @@ const SCORE_FIELDS = new Set([
 /**
  * One row of a data file in the internal form. Fields the format does not have are counted in `ignored`, not refused.
  *
- * @param line - 1-based; becomes the id `row-LINE` of a shorthand item that has none
+ * @param place - 1-based line, or what tells rows of one line apart; becomes the id `row-PLACE` of a shorthand item that has none
  * @param votes - how votes are spelled in the file
  * @throws RowError naming field and rule; the zod schemas in schema.ts state the same rules
  */
 export function parseDataRow(
   fields: RowFields,
-  line: number,
+  place: number | string,
   ignored: IgnoredFields,
   votes: VoteSpelling = new VoteSpelling(),
 ): DataRow {
@@ -97,7 +97,7 @@ export function parseDataRow(
     return parsePair(fields, type, votes);
   }
   countIgnored(fields, type.shorthand ? SHORTHAND_FIELDS : ABSOLUTE_FIELDS, ignored);
-  return parseAbsolute(fields, type, line);
+  return parseAbsolute(fields, type, place);
 }
 
 /** The type of a row that states none, by what it has: two sides, an item under the name of its parts, or content. */
@@ -241,8 +241,8 @@ function parsePair(fields: RowFields, type: RowType, spelling: VoteSpelling): Pa
 const isPreference = (fields: RowFields): boolean =>
   fieldValue(fields, 'chosen') !== undefined && fieldValue(fields, 'left') === undefined;
 
-function parseAbsolute(fields: RowFields, type: RowType, line: number): AbsoluteRow {
-  const id = identifier(fields, 'id') ?? (type.shorthand ? `row-${line}` : missing('id'));
+function parseAbsolute(fields: RowFields, type: RowType, place: number | string): AbsoluteRow {
+  const id = identifier(fields, 'id') ?? (type.shorthand ? `row-${place}` : missing('id'));
   const ratings = parseRatings(fields);
   return compact<AbsoluteRow>({
     kind: 'absolute',

@@ -44,7 +44,7 @@ export function parseResult<T>(result: RowResult<RowFields>, parse: RowParser<T>
   const { line } = result;
   if (!result.row) return result;
   try {
-    return { line, row: parse(result.row, line) };
+    return { line, row: parse(result.row, result.place ?? line) };
   } catch (error) {
     return badRow(error, line);
   }

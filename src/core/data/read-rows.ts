@@ -36,7 +36,7 @@ export async function* readRecognisedRows(
   rows: RecognisedRows,
   { ignored, votes }: RowFindings,
 ): AsyncGenerator<RowResult<DataRow>[]> {
-  const parse = (fields: RowFields, line: number): DataRow => parseDataRow(fields, line, ignored, votes);
+  const parse = (fields: RowFields, place: number | string): DataRow => parseDataRow(fields, place, ignored, votes);
   for await (const batch of readRowFields(rows)) {
     const parsed: RowResult<DataRow>[] = [];
     for (const result of batch) {

@@ -180,7 +180,14 @@ export class RowError extends Error {
 }
 
 /** A row read, or refused, with its place in the file. */
-export type RowResult<T> = { readonly line: number; readonly row: T } | ({ readonly row?: undefined } & BadRow);
+export type RowResult<T> =
+  | {
+      readonly line: number;
+      readonly row: T;
+      /** Of a row that begins on the line of another: `LINE.2` for the second. What a row without an id is named by. */
+      readonly place?: string;
+    }
+  | ({ readonly row?: undefined } & BadRow);
 
 /** The mean rating where the file states no score of its own; undefined when it has neither. */
 export function humanScore(row: AbsoluteRow): number | undefined {

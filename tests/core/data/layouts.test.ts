@@ -275,6 +275,48 @@ describe('a layout', () => {
     expect(await rowsOf(source(lines(...records)), { layout: id })).toEqual(found);
   });
 
+  it('tells records without ids apart that stand on one line, as arrays are written', async () => {
+    const record = { prompt: 'a fox', path1: 'a.png', path2: 'b.png' };
+    const array = (text: string) => rowsOf(source(text, 'test.json'));
+    const ids = async (text: string) => (await array(text)).map((row) => (row as { id: string }).id);
+    expect(await ids(JSON.stringify([record, record, record]))).toEqual(['row-1', 'row-1.2', 'row-1.3']);
+    expect(await ids(`[\n${[record, record].map((one) => JSON.stringify(one)).join(',\n')}\n]`)).toEqual([
+      'row-2',
+      'row-3',
+    ]);
+    const own = { type: 'text', text: 'a' };
+    expect(await ids(JSON.stringify([own, own]))).toEqual(['row-1', 'row-1.2']);
+  });
+
+  it('leaves a record out whose picture is none, and reads the rest', async () => {
+    const records = [
+      { image: { path: 1 }, jpg_0: 3, jpg_1: 'b.png', image_0_uid: 'x', image_1_uid: 'y', label_0: 1, label_1: 0 },
+      {
+        caption: 'x',
+        jpg_0: { bytes: null, path: 'a.png' },
+        jpg_1: { bytes: null, path: 'b.png' },
+        image_0_uid: 'x',
+        image_1_uid: 'y',
+        label_0: 1,
+        label_1: 0,
+      },
+    ];
+    expect(await read(source(lines(...records)))).toMatchObject([
+      {
+        line: 1,
+        code: 'FIELD_INVALID',
+        message: expect.stringMatching(/^jpg_0 must be the path of a picture, or its bytes/),
+      },
+      { line: 2, row: { kind: 'pair' } },
+    ]);
+  });
+
+  it('makes ties of equal ranks', async () => {
+    const record = { id: 'p', prompt: 'q', generations: ['a.png', 'b.png', 'c.png'], ranking: [1, 2, 2] };
+    const rows = await rowsOf(source(lines(record)));
+    expect(rows.map((row) => (row as { labels: number[] }).labels)).toEqual([[1], [1], [0.5]]);
+  });
+
   it('is told by name where it may be one of two, and asked for', async () => {
     const both = { path1: 'a.png', path2: 'b.png', chosen: 'a', rejected: 'b' };
     await expect(read(source(lines(both)))).rejects.toMatchObject({

@@ -8,7 +8,7 @@ import type { BiasReport } from '../../../src/core/evaluation/diagnose.js';
 import { evaluateFiles } from '../../../src/core/lifecycle/evaluate/evaluate.js';
 import { encodeWav } from '../../../src/core/media/encode-wav.js';
 import { imageFacts } from '../../../src/core/media/image/facts.js';
-import { diagnoseFiles, writeBiasedPairs } from '../../helpers/biases.js';
+import { diagnoseFiles, writeBiasedPairs, writeBiasedPictures, writeSizedPictures } from '../../helpers/biases.js';
 import { jsonLines } from '../../helpers/judged.js';
 import { tempFolder } from '../../helpers/temp.js';
 
@@ -134,6 +134,23 @@ describe('a diagnosis', () => {
     expectPlanted(first, 2);
     expect(second.unclear).toMatch(/other traits/);
     expect(warnings.join()).toContain('1 media files could not be read');
+  });
+
+  // 200 repetitions: diagnose.slow.test.ts
+  it('finds how much a score likes many pixels, whatever people like, and nothing where it does not', async () => {
+    const folder = tempFolder();
+    const pixels = await writeSizedPictures(folder, 30);
+    for (const [seed, resolution] of [
+      ['a', 0.4],
+      ['b', 0.4],
+      ['c', 0],
+    ] as const) {
+      const files = writeBiasedPictures(folder, pixels, { prompts: 200, seed, resolution });
+      const { biases } = await diagnoseFiles(files);
+      if (resolution > 0) expectPlanted(biasOf(biases, 'resolution'), resolution);
+      const claimed = biases.filter(({ claim }) => claim !== null).map(({ id }) => id);
+      expect(claimed).toEqual(resolution > 0 ? ['resolution'] : []);
+    }
   });
 
   it('finds what ratings do not follow', async () => {

@@ -72,10 +72,10 @@ function assertColumns(first: readonly RowFields[], map: FieldMap, file: string)
 /** The rows of ours that records of a layout stand for; a record that stands for none is refused in its place. */
 export function rowsOf(
   { layout, seed }: AppliedLayout,
-  { line, row }: RowResult<RowFields> & { row: RowFields },
+  { line, row, place }: RowResult<RowFields> & { row: RowFields; place?: string },
 ): RowResult<RowFields>[] {
   try {
-    return Array.from(layout.rows(new Record(row, line, seed)), (fields) => ({ line, row: fields }));
+    return Array.from(layout.rows(new Record(row, place ?? line, seed)), (fields) => ({ line, row: fields, place }));
   } catch (error) {
     return [badRow(error, line)];
   }

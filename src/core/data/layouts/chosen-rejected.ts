@@ -16,7 +16,7 @@ export const chosenRejected: Layout = {
     const prompt = record.take('prompt', 'quality_prompt', 'simplified_prompt', 'question', 'instruction');
     const own = record.text('id', 'uid', 'uuid');
     const subset = record.groups('subset', 'category', 'language', 'source', 'evolution');
-    const id = own === undefined ? `row-${record.line}` : [subset.get('subset'), own].filter(Boolean).join('/');
+    const id = own === undefined ? `row-${record.place}` : [subset.get('subset'), own].filter(Boolean).join('/');
     const context = typeof prompt === 'string' ? prompt : undefined;
     yield record.sidedPair({
       id,

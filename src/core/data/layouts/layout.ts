@@ -29,7 +29,8 @@ export class Record {
 
   constructor(
     readonly fields: RowFields,
-    readonly line: number,
+    /** The line, or what tells records of one line apart: names those without an id. */
+    readonly place: number | string,
     private readonly seed: number,
   ) {}
 
@@ -81,9 +82,9 @@ export class Record {
     return groups;
   }
 
-  /** The record's own id, or its line. */
+  /** The record's own id, or its place. */
   id(...names: readonly string[]): string {
-    return this.text(...names) ?? `row-${this.line}`;
+    return this.text(...names) ?? `row-${this.place}`;
   }
 
   /** A row of our format; undefined stands for nothing. What nobody has taken stays, to be ignored by name. */

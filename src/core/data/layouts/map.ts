@@ -68,7 +68,7 @@ export const mapped = (map: FieldMap): Layout => ({
       else row.set(side, new Map([...((row.get(side) as RowFields | undefined) ?? []), [part, value]]));
     }
     if (!row.has('type')) row.set('type', row.has('left') || row.has('right') ? 'pair' : 'abs');
-    if (!row.has('id')) row.set('id', `row-${record.line}`);
+    if (!row.has('id')) row.set('id', `row-${record.place}`);
     if (groups.size > 0) row.set('groups', groups);
     yield row;
   },

@@ -39,7 +39,7 @@ export const imageRewardRatings: Layout = {
     yield record.row({
       id:
         record.text('id') ??
-        (typeof record.fields.get('image_path') === 'string' ? record.fields.get('image_path') : `row-${record.line}`),
+        (typeof record.fields.get('image_path') === 'string' ? record.fields.get('image_path') : `row-${record.place}`),
       type: 'abs',
       content: imageOf(image ?? fail('FIELD_MISSING', 'image_path is missing'), 'image_path'),
       context: record.text('prompt'),

@@ -75,7 +75,7 @@ export const tifa: Layout = {
     const mean = record.number('human_avg');
     const name = [text, ...system.values()].filter(Boolean).join('/');
     yield record.row({
-      id: record.text('id') ?? (name === '' ? `row-${record.line}` : name),
+      id: record.text('id') ?? (name === '' ? `row-${record.place}` : name),
       type: 'abs',
       content: imageOf(image ?? fail('FIELD_MISSING', 'image_path is missing'), 'image_path'),
       context: record.text('text'),
