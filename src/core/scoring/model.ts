@@ -14,7 +14,7 @@ import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
-import { leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
+import { dequantizedBytes, leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import { SegmentedSession } from '../runtime/segmented.js';
 import type { OptimizationLevel } from '../runtime/session.js';
@@ -170,12 +170,15 @@ const ONE_BY_ONE: SessionPlan = { sessions: 1, threads: availableParallelism() }
 /** One thread for each session, and a session for each core, as far as half of the memory holds their weights. */
 function planSessions(opened: OnnxFile, { device, threads = availableParallelism() }: OpenModelOptions): SessionPlan {
   if (device.kind === 'cuda' || device.kind === 'webgpu') return { sessions: 1, threads: 1 };
-  const copies = Math.floor(machineMemory() / 2 / (WEIGHT_COPIES * bytesOf(opened)));
+  const copies = Math.floor(machineMemory() / 2 / (WEIGHT_COPIES * heldBytes(opened)));
   return copies < 2 ? { sessions: 1, threads } : { sessions: Math.min(threads, copies), threads: 1 };
 }
 
 const bytesOf = ({ source, externalFiles }: OnnxFile): number =>
   [source, ...externalFiles].reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+/** What memory grows with: the files, and quantized weights as the floats that a session makes of them. */
+const heldBytes = (opened: OnnxFile): number => bytesOf(opened) + dequantizedBytes(opened.model);
 
 const tooLarge = (file: string, { threads }: SessionPlan): string =>
   `${file} is too large for two copies in memory: one runs with ${threads} threads, and the last digits of its scores may depend on their number.`;
@@ -244,7 +247,7 @@ async function openPool(
   const onFallback = (missing: Device, next: Device) => onWarning?.(fallback(missing, next));
   const open = async (device: DeviceChoice, another: boolean): Promise<ThreadSession> => {
     const load = (from: string): Promise<ThreadSession> =>
-      host.openThread(from, { device, threads, optimization, config, onFallback, another }, bytesOf(opened));
+      host.openThread(from, { device, threads, optimization, config, onFallback, another }, heldBytes(opened));
     assertUnchanged(opened);
     const session = await (model ? withTemporaryModel(model, load, file) : load(path));
     try {
