@@ -93,7 +93,7 @@ tritonserver --model-repository "$PWD"
 curl -s http://localhost:8000/v2/models/${name}/config
 \`\`\`
 
-Requests hold tensors, not texts, pictures or sounds: what is done to these is in the manifest of the model (\`hpsv3 inspect ${name}/1/model.onnx --json\`), and
+Requests hold tensors, not texts, pictures or sounds: what is done to these is in the manifest of the model (\`hpsv3 inspect ${name}/1/model.onnx\`), and
 \`hpsv3 serve\` does it. The output that decides is \`${logit}\`. What Triton needs for a GPU (\`instance_group\`, accelerators) is left to it.
 `;
 }

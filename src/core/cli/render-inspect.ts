@@ -22,7 +22,7 @@ export function formatInspect(report: InspectReport, withTensors = true): string
   ];
   const parts = [
     ...(onnx ? [formatInputs(onnx, report.file), formatOutputs(onnx)] : []),
-    facts.map(([name, value]) => `${String(name).padEnd(LABEL_WIDTH)}${text(value)}`).join('\n'),
+    facts.map(([name, value]) => formatFact(String(name), text(value))).join('\n'),
     ...(onnx ?? checkpoint)!.warnings.map((line) => `Warning: ${printable(line)}`),
     ...(withTensors ? [formatTensors(report)] : onnx ? [] : [formatParts(report)]),
     ...(withTensors || report.tensorCount === 0
@@ -35,6 +35,10 @@ export function formatInspect(report: InspectReport, withTensors = true): string
 const tensorsOf = (count: number): string => (count === 1 ? 'the tensor' : `all ${formatCount(count)} tensors`);
 
 const LABEL_WIDTH = 14;
+
+/** What is longer than the line goes on below itself. */
+const formatFact = (name: string, value: string): string =>
+  name.padEnd(LABEL_WIDTH) + indentedProse(value, LABEL_WIDTH, terminalWidth()).trimStart();
 
 const text = (value: Cell): string => (typeof value === 'number' ? formatCount(value) : printable(String(value)));
 
