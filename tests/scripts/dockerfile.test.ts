@@ -46,6 +46,16 @@ describe('the Dockerfile', () => {
     }
   });
 
+  it('has in its context what the build reads', () => {
+    const scripts = ['build.js', 'build-ui.js', 'write-manifest.js'].map((name) => `${PROJECT}scripts/${name}`);
+    const read = scripts
+      .flatMap((path) => [...readFileSync(path, 'utf8').matchAll(/'([\w-][\w./-]*)'/g)])
+      .map(([, path]) => path)
+      .filter((path) => existsSync(PROJECT + path) && !/^(?:dist|node_modules)\b/.test(path));
+    expect(read).toContain('packages/label-ui');
+    for (const path of read) expect(allowed, path).toContain(`!${path.split('/')[0]}`);
+  });
+
   it('starts a script that can be run', () => {
     const [entry] = JSON.parse(of('ENTRYPOINT')[0]) as string[];
     expect(entry).toBe('/app/docker-entrypoint.sh');

@@ -25,6 +25,11 @@ vi.mock('../../../../src/core/bundle/program.js', async (original) => ({
   ...(await original<object>()),
   readProgram: () => MADE_UP_PROGRAM,
 }));
+/** Scores are taken to be right, though weights or samples were changed: the bit must be found without them, and in a hundredth of the time. */
+vi.mock('../../../../src/core/lifecycle/release/demo.js', async (original) => ({
+  ...(await original<object>()),
+  scoreAgain: async () => ({ samples: [], bitwise: true, tolerance: 0, passed: true }),
+}));
 
 const folder = sharedFolder();
 const at = (name: string) => join(folder, name);
