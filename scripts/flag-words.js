@@ -16,6 +16,7 @@ export const FLAG_WORDS = {
   'allow-mixed': 'Processes on different machines or versions may train together',
   'allow-other-model': 'A reference may be of scores of another model',
   'allow-nonfinite': 'Lets weights pass that hold NaN or infinities',
+  aggregate: 'How one score comes from those of several windows',
   alpha: 'Chance of an alarm where nothing has changed',
   apply: 'An ensemble file to apply',
   arch: 'Architecture of a checkpoint',
@@ -144,6 +145,7 @@ export const FLAG_WORDS = {
   perturbation: 'Kinds of damage that are made',
   'pixel-budget': 'Pixels that pictures are resized to',
   port: 'Port to listen on',
+  preload: 'Media are read before their turn',
   preprocess: 'How pictures are prepared',
   'prior-deviation': 'How far people are expected to be from the model',
   profile: 'Report of profile',
@@ -194,6 +196,7 @@ export const FLAG_WORDS = {
   stats: 'Statistics of the tensors',
   steps: 'Steps of a training',
   'stop-below': 'Gain of decisions that is not worth more labels',
+  stride: 'How far the windows of a long item are apart',
   strict: 'What is missing or worse is a failure',
   'strictly-monotone': 'No two scores get the same probability',
   suite: 'Protocol of a benchmark',
@@ -215,6 +218,7 @@ export const FLAG_WORDS = {
   'video-size': 'Longer side of made clips',
   'votes-per-pair': 'How many raters judge each pair',
   weights: 'Weights of the members of an ensemble',
+  window: 'How long the windows are in which a long item is scored',
   workers: 'Processes that serve a model side by side',
 };
 

@@ -38,6 +38,14 @@ export { asFloat32 } from './core/tensor/values.js';
 export type { JsonObject, JsonValue } from './core/bytes/json.js';
 export type { FilesBeside } from './core/checkpoint/beside.js';
 export type { Auxiliary, AuxScores, PairAuxScores, Percentile, Winner } from './core/data/rows.js';
+export type {
+  Aggregate,
+  ItemWindows,
+  PairWindows,
+  WindowCurve,
+  WindowRule,
+  WindowScore,
+} from './core/data/score-windows.js';
 export type { ChatMessage } from './core/media/item.js';
 export type { Credentials } from './core/media/remote/sigv4.js';
 export type { ContractInput, Manifest } from './core/onnx/manifest.js';
@@ -47,4 +55,5 @@ export type { RowGroups } from './core/scoring/calibration.js';
 export type { TensorInterface, Work } from './core/scoring/engine.js';
 export type { Row as TensorRow } from './core/scoring/row.js';
 export type { BatchTaken } from './core/scoring/stage.js';
+export type { WindowOptions } from './core/scoring/windows/options.js';
 export type { Dtype } from './core/tensor/dtype.js';

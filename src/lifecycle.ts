@@ -311,6 +311,15 @@ export type {
   Turn,
   Winner,
 } from './core/data/rows.js';
+export type {
+  Aggregate,
+  ItemWindows,
+  PairWindows,
+  ScoreWindows,
+  WindowCurve,
+  WindowRule,
+  WindowScore,
+} from './core/data/score-windows.js';
 export type { Shard } from './core/data/shard.js';
 export type { SplitFractions } from './core/data/split.js';
 export type { RowSink } from './core/data/write-rows.js';
@@ -427,6 +436,7 @@ export type {
   ScorerOptions,
 } from './core/scoring/scorer.js';
 export type { BatchTaken } from './core/scoring/stage.js';
+export type { WindowOptions } from './core/scoring/windows/options.js';
 export type { SelectionMethod } from './core/selection/acquisition.js';
 export type { SelectionDocument, SelectReplayDocument } from './core/selection/document.js';
 export type { ReplayMetric } from './core/selection/replay.js';

@@ -12,6 +12,8 @@ import {
   remoteFlags,
   remoteOf,
   scoringFlags,
+  windowFlags,
+  windowsOf,
 } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES } from '../core/errors.js';
 import { type EmbedReport, embedFile } from '../core/lifecycle/score/embed.js';
@@ -49,6 +51,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
     }),
     'media-root': mediaRootFlag,
     ...remoteFlags,
+    ...windowFlags,
     contract: contractFlag,
     device,
     threads,
@@ -61,7 +64,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
 
   async run(): Promise<EmbedReport> {
     const { flags } = await this.parse(Embed);
-    const { 'batch-size': batchSize, 'media-root': mediaRoot, quiet, ...rest } = flags;
+    const { 'batch-size': batchSize, 'media-root': mediaRoot, quiet, window, stride, aggregate, ...rest } = flags;
     const contract = await readContract(flags.contract);
     keepHeapSmall();
     const report = await this.follow((run) =>
@@ -69,6 +72,7 @@ export default class Embed extends HpsCommand<EmbedReport> {
         ...rest,
         contract,
         batchSize,
+        windows: windowsOf({ window, stride, aggregate }),
         mediaRoot,
         remote: remoteOf(flags),
         streams: processStreams(),

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { configFlag, forceFlag, inputFlag, modelFlag, outFlag } from '../core/cli/flags.js';
+import { keepHeapSmall } from '../core/cli/heap.js';
 import { formatScore } from '../core/cli/render-score.js';
 import {
   abstainFlag,
@@ -14,6 +15,8 @@ import {
   sampleOrFile,
   scoringFlags,
   segmentsFlag,
+  windowFlags,
+  windowsOf,
 } from '../core/cli/scoring-flags.js';
 import { type ScoreReport, scoreOne } from '../core/lifecycle/score/score.js';
 import { SEGMENT_BYTES } from '../core/runtime/memory.js';
@@ -24,6 +27,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     '<%= config.bin %> <%= command.id %> --model model.onnx sample.json --out result.json',
     '<%= config.bin %> <%= command.id %> --model model.onnx --left a.jpg --right b.jpg --context "a red fox"',
     '<%= config.bin %> <%= command.id %> --model model.onnx --item a.jpg --json',
+    '<%= config.bin %> <%= command.id %> --model video.onnx --item film.mp4 --window 8s --stride 4s --aggregate worst',
   ];
   static override args = {
     input: Args.string({ ignoreStdin: true, description: 'A pair or an item, as a row of a data file' }),
@@ -39,6 +43,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     ...scoringFlags,
     abstain: abstainFlag,
     mark: markFlag,
+    ...windowFlags,
     segments: segmentsFlag,
     config: configFlag,
     force: forceFlag,
@@ -54,6 +59,7 @@ export default class Score extends HpsCommand<ScoreReport> {
     const { flags } = await this.parse(Score);
     const { model, out, calibrator, device, threads, optimization, force } = flags;
     const contract = await readContract(flags.contract);
+    if (flags.window !== undefined) keepHeapSmall();
     const report = await this.follow((run) =>
       scoreOne({
         model,
@@ -64,6 +70,7 @@ export default class Score extends HpsCommand<ScoreReport> {
         calibrator,
         abstain: flags.abstain,
         marks: flags.mark,
+        windows: windowsOf(flags),
         contract,
         device,
         threads,

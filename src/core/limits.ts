@@ -130,6 +130,16 @@ export const LIMITS = {
   /** Wall time of the program that decodes one clip. */
   videoDecodeMs: 60_000,
 
+  /** An item scored in windows: bytes of its file, its length, its frames as decoded, and its windows, each of which the result names. */
+  windowedBytes: 64 * GiB,
+  windowedSeconds: 6 * 3600,
+  windowedFrames: 5_500_000,
+  windows: 20_000,
+  /** Windows that overlap at any moment: their frames are held in memory. */
+  windowOverlap: 32,
+  /** How long the program that decodes may take for its next frame: what lies between two that are looked for. */
+  windowStallMs: 300_000,
+
   /** One fetched file: its bytes, the time for all of it, the redirects followed, and characters of its address. */
   remoteBytes: 20_000_000,
   remoteMs: 10_000,
@@ -142,6 +152,10 @@ export const LIMITS = {
   remoteAddressLength: 8192,
   /** Files fetched at a time: more would only share the line, and hold `remoteBytes` each. */
   remoteConnections: 8,
+  /** `batch --preload`: media held before their turn, as they are on the disk; rows they belong to; files read or fetched at a time. */
+  readAheadBytes: 256 * MiB,
+  rowsAhead: 4096,
+  readsAhead: 32,
   /** Fetched files kept on the disk for rows that name them again. */
   remoteStoreBytes: 1 * GiB,
   remoteStoreFiles: 100_000,

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 /** What is counted while work goes on. */
-export type ProgressUnit = 'bytes' | 'rows' | 'pairs' | 'batches' | 'steps';
+export type ProgressUnit = 'bytes' | 'rows' | 'pairs' | 'batches' | 'steps' | 'windows';
 
 /** How far a piece of work is. */
 export interface Progress {

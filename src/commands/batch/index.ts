@@ -24,6 +24,8 @@ import {
   scoringFlags,
   segmentsFlag,
   shardFlag,
+  windowFlags,
+  windowsOf,
 } from '../../core/cli/scoring-flags.js';
 import { itemFilesOf } from '../../core/data/item-files.js';
 import { STANDARD_STREAM } from '../../core/data/row-files.js';
@@ -77,6 +79,9 @@ A score depends on its own row alone, not on the number of threads or cores, so 
       description: 'Try the rows again that failed in a finished run, such as those whose files were missing',
       exclusive: ['resume', 'force'],
     }),
+    preload: Flags.boolean({
+      description: 'Read media before their turn, and hold up to 256 MiB of them: for slow disks, buckets and hosts',
+    }),
     errors: Flags.string({
       helpValue: 'FILE',
       description: 'File for rows without a score; by default OUT.errors.jsonl',
@@ -86,6 +91,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
     ...scoringFlags,
     abstain: abstainFlag,
     mark: markFlag,
+    ...windowFlags,
     segments: segmentsFlag,
     ...profiledFlags,
     ...layoutFlags,
@@ -118,6 +124,9 @@ A score depends on its own row alone, not on the number of threads or cores, so 
       segments,
       mark,
       quiet,
+      window,
+      stride,
+      aggregate,
       ...rest
     } = flags;
     assertStdoutFree(out, this.jsonEnabled());
@@ -131,6 +140,7 @@ A score depends on its own row alone, not on the number of threads or cores, so 
         batchSize,
         marks: mark,
         retryErrors,
+        windows: windowsOf({ window, stride, aggregate }),
         segmentBytes: segments ? SEGMENT_BYTES : undefined,
         mediaRoot,
         remote: remoteOf(flags),

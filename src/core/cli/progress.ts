@@ -77,7 +77,14 @@ function describe(progress: Progress, start: Start, time: number, columns: numbe
   return whole.length < columns ? whole : `${stage} ${words}`;
 }
 
-const SINGULAR = { bytes: 'byte', rows: 'row', pairs: 'pair', batches: 'batch', steps: 'step' } as const;
+const SINGULAR = {
+  bytes: 'byte',
+  rows: 'row',
+  pairs: 'pair',
+  batches: 'batch',
+  steps: 'step',
+  windows: 'window',
+} as const;
 
 function countOf(done: number, total: number | null, unit: ProgressUnit, isEstimate: boolean): string {
   if (unit === 'bytes') {

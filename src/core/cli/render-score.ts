@@ -1,4 +1,5 @@
 import type { AuxScores, Percentile } from '../data/rows.js';
+import type { ScoreWindows, WindowCurve, WindowScore } from '../data/score-windows.js';
 import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
 import { styled } from './style.js';
@@ -12,6 +13,7 @@ export function formatScore(report: ScoreReport): string {
     `logit ${logit.toPrecision(6)}, model ${formatHash(model)}, ${runtime.device}${runtime.threads > 1 ? `, ${runtime.threads} threads` : ''}`,
     ...describeAux(report),
     ...(decision ? [DECISIONS[decision]] : []),
+    ...describeWindows(report.windows),
     ...(truncated ? ['The end of a text was left out: it is longer than the model reads.'] : []),
   ].join('\n');
 }
@@ -49,6 +51,36 @@ function describePlace({ below, low, high, n }: Percentile, isPair: boolean): st
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+/** What the score was made of, and where it is worst. */
+function describeWindows(windows: ScoreWindows | undefined): string[] {
+  if (!windows) return [];
+  const { window, stride, aggregate, interval } = windows;
+  const range = interval
+    ? `, ${interval.low.toFixed(4)} to ${interval.high.toFixed(4)} over other stretches of the same (${100 * interval.level} %)`
+    : '';
+  const describe = ({ count, worst }: WindowCurve): string =>
+    `${count} window${count === 1 ? '' : 's'}, the worst ${placeOf(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
+  return [
+    `Scored in windows of ${window}, one every ${stride}: the logit is ${AGGREGATED[aggregate]}${range}.`,
+    ...('curve' in windows
+      ? [describe(windows)]
+      : [`left: ${describe(windows.left)}`, `right: ${describe(windows.right)}`]),
+  ];
+}
+
+const AGGREGATED = { mean: 'their mean', worst: 'that of the worst', last: 'that of the last' } as const;
+
+const placeOf = ({ start, end }: WindowScore, unit: ScoreWindows['unit']): string =>
+  unit === 'seconds' ? `at ${clock(start)} to ${clock(end)}` : `in characters ${start} to ${end}`;
+
+/** Hours, minutes and seconds. */
+function clock(seconds: number): string {
+  const tenths = Math.round(10 * seconds);
+  const [hours, minutes] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60];
+  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, '0');
+  return `${hours}:${String(minutes).padStart(2, '0')}:${rest}`;
+}
 
 const CALIBRATED_BY = {
   calibrator: 'on the scale of the labels that the calibrator was fitted to',

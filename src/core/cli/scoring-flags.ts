@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { partOfFile } from '../data/item-files.js';
+import { AGGREGATES, type Aggregate } from '../data/score-windows.js';
 import { parseShard, type Shard } from '../data/shard.js';
 import { DEFAULT_BATCH_SIZE, DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
@@ -10,6 +11,7 @@ import type { Modality } from '../modality.js';
 import { parseDevice } from '../runtime/device.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
 import type { ContractFile } from '../samples/contract.js';
+import type { WindowOptions } from '../scoring/windows/options.js';
 
 /** Flags of the commands that score media. */
 
@@ -90,6 +92,38 @@ export const scoringFlags = {
     description: 'Graph optimisation level of onnxruntime',
   })(),
 };
+
+/** Of commands that score what is longer than the model reads. */
+export const windowFlags = {
+  window: Flags.string({
+    helpValue: '8s|64t|max',
+    description:
+      'Score video, sound and text of any length in windows: so many seconds, or tokens of text; max for the longest that the model reads',
+  }),
+  stride: Flags.string({
+    helpValue: '4s|32t',
+    description: 'From the start of one window to that of the next; by default half a window',
+    dependsOn: ['window'],
+  }),
+  aggregate: Flags.option({
+    options: AGGREGATES,
+    description: 'How the logit of an item comes from those of its windows; mean by default',
+    dependsOn: ['window'],
+  })(),
+};
+
+/** What the flags say of windows; undefined where items are scored whole. */
+export function windowsOf({
+  window,
+  stride,
+  aggregate,
+}: {
+  readonly window?: string;
+  readonly stride?: string;
+  readonly aggregate?: Aggregate;
+}): WindowOptions | undefined {
+  return window === undefined ? undefined : { window, stride, aggregate };
+}
 
 /** Of commands that decide pairs. */
 export const abstainFlag = Flags.boolean({

@@ -16,6 +16,7 @@ import {
   WINNERS,
   type Winner,
 } from './rows.js';
+import type { ScoreWindows } from './score-windows.js';
 import { VoteSpelling } from './vote-coding.js';
 
 /** Field names that are not part of the format, with the number of rows that have each. */
@@ -69,7 +70,7 @@ const SCORE_FIELDS = new Set([
   ...['id', 'logit', 'score', 'winner', 'confidence'],
   ...['calibrated', 'calibrated_value', 'calibratedBy', 'calibrated_by', 'percentile'],
   ...['mu', 'sigma', 'left_sigma', 'right_sigma'],
-  ...['aux', 'marks', 'disagreement', 'task', 'truncated', 'row', 'model', 'runtime'],
+  ...['aux', 'marks', 'disagreement', 'task', 'truncated', 'windows', 'row', 'model', 'runtime'],
 ]);
 
 /**
@@ -143,6 +144,7 @@ export function parseScoreRow(fields: RowFields, ignored: IgnoredFields): ScoreR
     disagreement: optionalNumber(fields, 'disagreement'),
     task: optionalString(fields, 'task'),
     truncated: optionalFlag(fields, 'truncated') || undefined,
+    windows: parseWindows(fields),
     row: optionalNumber(fields, 'row'),
     model: optionalString(fields, 'model'),
     runtime: parseRuntime(fields),
@@ -208,6 +210,21 @@ function parsePercentile(fields: RowFields): Percentile | undefined {
   if (below === undefined || low === undefined || high === undefined || n === undefined)
     throw new RowError('FIELD_MISSING', 'percentile must have below, low, high and n');
   return { below, low, high, n };
+}
+
+/** An object, in tables as its JSON: it is handed on as it is. */
+function parseWindows(fields: RowFields): ScoreWindows | undefined {
+  const value = fieldValue(fields, 'windows');
+  if (value === undefined) return undefined;
+  const windows = typeof value === 'string' ? parseRowValue(value) : value;
+  if (windows instanceof Map) return plain(windows) as ScoreWindows;
+  throw invalid('windows', 'must be an object', value);
+}
+
+/** Objects of a row are maps. */
+function plain(value: RowValue): unknown {
+  if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, each]) => [key, plain(each)]));
+  return Array.isArray(value) ? value.map(plain) : value;
 }
 
 function parseRuntime(fields: RowFields): ScoreRow['runtime'] {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import type { ItemPart, Modality } from '../modality.js';
+import type { ScoreWindows } from './score-windows.js';
 
 /** One turn of a conversation. */
 export interface Turn {
@@ -130,6 +131,8 @@ export interface ScoreRow {
   readonly task?: string;
   /** Present where the end of a text was left out. */
   readonly truncated?: true;
+  /** Present of what was scored in windows. */
+  readonly windows?: ScoreWindows;
   /** 1-based line of the row that was scored. */
   readonly row?: number;
   /** sha256 of the model file. */

@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.js';
 import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
 import { isPropensity, LEAST_PROPENSITY, NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
 import { WINNERS } from './rows.js';
+import { AGGREGATES } from './score-windows.js';
 
 /**
  * The row formats as zod schemas, for JSON Schema and for callers who check rows they have in memory. Reading files goes
@@ -175,6 +176,33 @@ const auxScores = z.looseObject({
   fluency: optional(number).describe('Probability'),
   toxicity: optional(number).describe('Probability'),
 });
+const moment = z.looseObject({
+  start: z.number(),
+  end: z.number(),
+  logit: z.number().describe('The utility logit of this window alone'),
+});
+const curve = {
+  count: z.int().positive().describe('Windows'),
+  worst: moment.describe('The window of the lowest logit'),
+  curve: z.array(moment).describe('All windows, in their order'),
+};
+const scoreWindows = z
+  .looseObject({
+    window: z.string().describe('Length of a window: 8s, or 64t of tokens'),
+    stride: z.string().describe('From the start of one window to that of the next'),
+    aggregate: z.enum(AGGREGATES),
+    unit: z.enum(['seconds', 'characters']).describe('Of every start and end'),
+    interval: z
+      .looseObject({ level: z.number(), low: z.number(), high: z.number(), block: z.int().positive() })
+      .nullable()
+      .describe('Of the logit, by windows drawn in blocks of so many; null of too few, and where one window decides'),
+  })
+  .and(
+    z.union([
+      z.looseObject(curve).describe('Of an item'),
+      z.looseObject({ left: z.looseObject(curve), right: z.looseObject(curve) }).describe('Of a pair'),
+    ]),
+  );
 
 /** What `hpsv3 batch` and `ensemble` write and the fitting commands read. */
 export const scoreRowSchema = z.looseObject({
@@ -203,6 +231,7 @@ export const scoreRowSchema = z.looseObject({
   disagreement: optional(number),
   task: optional(z.string()),
   truncated: optional(z.union([z.boolean(), z.enum(['true', 'false'])])),
+  windows: optional(z.union([scoreWindows, z.string()])).describe('Of what was scored in windows; in tables as JSON'),
   row: optional(number).describe('Line of the row that was scored'),
   model: optional(z.string()).describe('sha256 of the model file'),
   runtime: optional(

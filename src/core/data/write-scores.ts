@@ -56,6 +56,7 @@ const COLUMNS: readonly ScoreColumn[] = [
   { name: 'disagreement', type: 'DOUBLE', of: ({ disagreement }) => disagreement },
   { name: 'task', type: 'STRING', of: ({ task }) => task },
   { name: 'truncated', type: 'BOOLEAN', of: ({ truncated, model }) => truncated ?? (model ? false : null) },
+  { name: 'windows', type: 'STRING', of: ({ windows }) => windows && JSON.stringify(windows) },
   { name: 'row', type: 'DOUBLE', of: ({ row }) => row },
   { name: 'model', type: 'STRING', of: ({ model }) => model },
   { name: 'runtime.version', type: 'STRING', of: ({ runtime }) => runtime?.version },
@@ -66,13 +67,16 @@ const COLUMNS: readonly ScoreColumn[] = [
 
 /** Columns of what every model says, whether or not a row has anything in each; `runtime` is what rows of 0.1.0 had. */
 const MODEL_COLUMNS = COLUMNS.map(({ name }) => name).filter(
-  (name) => !['disagreement', 'marks'].includes(name) && !/^(?:runtime|aux)\./.test(name),
+  (name) => !['disagreement', 'marks', 'windows'].includes(name) && !/^(?:runtime|aux)\./.test(name),
 );
 
-/** Those of models with auxiliary heads, and of marked rows, besides. */
-export function modelColumns(heads: readonly Auxiliary[], areMarked: boolean): string[] {
+/** Those of models with auxiliary heads, of marked rows and of what is scored in windows, besides. */
+export function modelColumns(
+  heads: readonly Auxiliary[],
+  { areMarked, inWindows }: { readonly areMarked: boolean; readonly inWindows: boolean },
+): string[] {
   const aux = heads.flatMap((head) => AUX_SIDES.map((side) => auxColumn(head, side)));
-  return [...MODEL_COLUMNS, ...aux, ...(areMarked ? ['marks'] : [])];
+  return [...MODEL_COLUMNS, ...aux, ...(areMarked ? ['marks'] : []), ...(inWindows ? ['windows'] : [])];
 }
 
 /** Collects the columns that the scores of a file need. */
@@ -118,22 +122,12 @@ export async function writeScoreFile(
 /** Fields in the order they are written in, `id` and `logit` first, which is what the fitting commands read; then those of `runtime` and of `percentile`. */
 const FIELDS = [
   ...['id', 'logit', 'score', 'winner', 'confidence', 'calibrated', 'calibratedBy'],
-  ...[
-    'percentile',
-    'mu',
-    'sigma',
-    'left_sigma',
-    'right_sigma',
-    'aux',
-    ...AUXILIARY,
-    'left',
-    'right',
-    'marks',
-    'disagreement',
-  ],
-  ...['task', 'truncated', 'row', 'model', 'runtime'],
+  ...['percentile', 'mu', 'sigma', 'left_sigma', 'right_sigma'],
+  ...['aux', ...AUXILIARY, 'left', 'right', 'marks', 'disagreement'],
+  ...['task', 'truncated', 'windows', 'row', 'model', 'runtime'],
   ...['version', 'device', 'threads', 'optimization'],
   ...['below', 'low', 'high', 'n'],
+  ...['window', 'stride', 'aggregate', 'unit', 'count', 'worst', 'start', 'end', 'interval', 'level', 'block', 'curve'],
 ];
 
 /** A line of JSON. */

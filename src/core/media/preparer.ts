@@ -1,8 +1,10 @@
 import { sha256Hex } from '../bytes/hash.js';
+import { HpsError } from '../errors.js';
 import type { ContractInput } from '../onnx/manifest.js';
 import type { TensorValue } from '../runtime/value.js';
 import type { MediaItem } from './item.js';
-import { openReaders } from './readers.js';
+import { openReaders, type Reader } from './readers.js';
+import type { LongestWindow, Span, Windowing } from './windows.js';
 
 /** One item as model inputs. */
 export interface PreparedItem {
@@ -16,8 +18,22 @@ export interface PreparedItem {
   readonly samples: number | null;
 }
 
+/** A part of an item as model inputs. */
+export interface PreparedWindow extends PreparedItem {
+  readonly span: Span;
+  /** Windows of the whole item. */
+  readonly count: number;
+}
+
 /** Turns items into the inputs of one model. Holds no file and no thread. */
 export interface Preparer {
+  /** The longest window of an item that is read; null for a model of things without a length. */
+  readonly longestWindow: LongestWindow | null;
+  /**
+   * The windows of an item, in their order; each is prepared when it is asked for.
+   * @throws HpsError as `prepare`; USAGE for too many windows, INPUTS_INVALID where it reads nothing of a length
+   */
+  windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow>;
   /** @throws HpsError MEDIA_INVALID, FILE_NOT_FOUND, FILE_UNREADABLE or BACKEND_UNAVAILABLE; the signal's reason when it aborts */
   prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem>;
   /** Two preparers with the same hash make the same inputs of the same item. */
@@ -41,25 +57,52 @@ const RULES = 'hpsv3/media@1';
  */
 export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Promise<Preparer> {
   const readers = await openReaders(inputs, tokenizer);
+  const long = readers.find(({ windows }) => windows?.longest.unit === 'seconds') ?? onlyOne(readers);
   return {
     contractSha256: contractHash(inputs, tokenizer),
-    async prepare(item, signal) {
-      const values = new Map<string, TensorValue>();
-      let truncated = false;
-      let tokens: number | null = null;
-      let samples: number | null = null;
-      for (const read of readers) {
-        signal?.throwIfAborted();
-        const part = await read(item, values, signal);
-        for (const [name, value] of part.inputs) values.set(name, value);
-        truncated ||= part.truncated ?? false;
-        tokens ??= part.tokens ?? null;
-        samples ??= part.samples ?? null;
+    longestWindow: long?.windows?.longest ?? null,
+    prepare: (item, signal) => prepareBy(readers, item, signal),
+    async *windows(item, windowing, signal) {
+      if (long?.windows?.longest.unit !== windowing.unit) {
+        throw new HpsError('INPUTS_INVALID', `the model reads nothing that is cut into windows of ${windowing.unit}`, {
+          hint: 'Leave `window` out.',
+        });
       }
-      return { inputs: values, truncated, tokens, samples };
+      const others = readers.filter((reader) => reader !== long);
+      const whole = others.length === 0 ? null : await prepareBy(others, item, signal);
+      for await (const { span, count, ...part } of long.windows.read(item, windowing, signal)) {
+        signal?.throwIfAborted();
+        yield {
+          inputs: whole ? new Map([...whole.inputs, ...part.inputs]) : part.inputs,
+          truncated: (part.truncated ?? false) || (whole?.truncated ?? false),
+          tokens: part.tokens ?? whole?.tokens ?? null,
+          samples: part.samples ?? whole?.samples ?? null,
+          span,
+          count,
+        };
+      }
     },
     close: async () => {},
   };
+}
+
+/** A text beside a picture is about all of it, and is not cut. */
+const onlyOne = (readers: readonly Reader[]): Reader | undefined => (readers.length === 1 ? readers[0] : undefined);
+
+async function prepareBy(readers: readonly Reader[], item: MediaItem, signal?: AbortSignal): Promise<PreparedItem> {
+  const values = new Map<string, TensorValue>();
+  let truncated = false;
+  let tokens: number | null = null;
+  let samples: number | null = null;
+  for (const reader of readers) {
+    signal?.throwIfAborted();
+    const part = await reader.read(item, values, signal);
+    for (const [name, value] of part.inputs) values.set(name, value);
+    truncated ||= part.truncated ?? false;
+    tokens ??= part.tokens ?? null;
+    samples ??= part.samples ?? null;
+  }
+  return { inputs: values, truncated, tokens, samples };
 }
 
 function contractHash(inputs: readonly ContractInput[], tokenizer: string | null): string {

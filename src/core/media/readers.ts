@@ -6,16 +6,27 @@ import { castValue, float32Value, isValueDtype, type TensorValue } from '../runt
 import { patchesOf } from '../tensor/patches.js';
 import { formatShape } from '../tensor/shape.js';
 import { prepareWaveform } from './audio/prepare.js';
+import { waveformWindows } from './audio/windows.js';
 import { decodeImage, loadSharp } from './image/decode.js';
 import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
 import type { MediaItem, MediaSource } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
 import { conversationOf, openChatTemplate } from './text/chat.js';
-import { type EncodedText, encodeConversation, encodePair, encodePrompt, encodeText } from './text/encode.js';
+import {
+  assertUnicode,
+  type EncodedText,
+  encodeConversation,
+  encodePair,
+  encodePrompt,
+  encodeText,
+} from './text/encode.js';
 import { openPromptTemplate } from './text/prompt.js';
 import { openTokenizer } from './text/tokenizer.js';
+import { textSpans } from './text/windows.js';
 import { prepareClip } from './video/prepare.js';
+import { clipWindows } from './video/windows.js';
+import type { LongestWindow, Span, Windowing } from './windows.js';
 
 /** What one part of an item becomes. */
 export interface ReadPart {
@@ -25,15 +36,23 @@ export interface ReadPart {
   readonly samples?: number;
 }
 
-/**
- * Reads the part of an item that one input of the model takes.
- * @param made - inputs that the readers before it made of the same item
- */
-export type Reader = (
-  item: MediaItem,
-  made: ReadonlyMap<string, TensorValue>,
-  signal?: AbortSignal,
-) => Promise<ReadPart>;
+/** A part of an item that is scored by itself. */
+export interface ReadWindow extends ReadPart {
+  readonly span: Span;
+  /** Windows of the whole item. */
+  readonly count: number;
+}
+
+/** Reads the part of an item that one input of the model takes. */
+export interface Reader {
+  /** @param made - inputs that the readers before it made of the same item */
+  read(item: MediaItem, made: ReadonlyMap<string, TensorValue>, signal?: AbortSignal): Promise<ReadPart>;
+  /** The part in windows, one after the other; absent where it has no length. */
+  readonly windows?: {
+    readonly longest: LongestWindow;
+    read(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncIterable<ReadWindow> | Iterable<ReadWindow>;
+  };
+}
 
 type Contract<K extends Preprocess['kind']> = Extract<Preprocess, { kind: K }>;
 type InputOf<K extends Preprocess['kind']> = ContractInput & { readonly preprocess: Contract<K> };
@@ -65,9 +84,11 @@ const needsPicture = ({ preprocess }: ContractInput): number =>
 async function imageReader(input: InputOf<'image'>): Promise<Reader> {
   assertFrameSize(input, input.preprocess);
   const read = await planesReader(input.preprocess);
-  return async ({ image }) => {
-    const { name, width, height, data } = await read(required(image, 'image'));
-    return { inputs: only(input, float32Value([1, 3, height, width], data), name) };
+  return {
+    async read({ image }) {
+      const { name, width, height, data } = await read(required(image, 'image'));
+      return { inputs: only(input, float32Value([1, 3, height, width], data), name) };
+    },
   };
 }
 
@@ -76,18 +97,20 @@ async function patchReader(input: InputOf<'image'>, grid: ContractInput | undefi
   const { patch } = input.preprocess;
   if (!patch) throw unkept(input, 'takes patches, and the contract does not say which');
   const read = await planesReader(input.preprocess);
-  return async ({ image }) => {
-    const { name, data: planes, ...size } = await read(required(image, 'image'));
-    const { data, rows, columns } = patchesOf(planes, size, patch);
-    const count = rows * columns;
-    const values = new Map(only(input, float32Value([count, data.length / count], data), name));
-    const places: TensorValue = {
-      dtype: 'I64',
-      shape: [1, 3],
-      data: BigInt64Array.of(1n, BigInt(rows), BigInt(columns)),
-    };
-    if (grid) values.set(grid.name, toInput(places, grid, name));
-    return { inputs: values };
+  return {
+    async read({ image }) {
+      const { name, data: planes, ...size } = await read(required(image, 'image'));
+      const { data, rows, columns } = patchesOf(planes, size, patch);
+      const count = rows * columns;
+      const values = new Map(only(input, float32Value([count, data.length / count], data), name));
+      const places: TensorValue = {
+        dtype: 'I64',
+        shape: [1, 3],
+        data: BigInt64Array.of(1n, BigInt(rows), BigInt(columns)),
+      };
+      if (grid) values.set(grid.name, toInput(places, grid, name));
+      return { inputs: values };
+    },
   };
 }
 
@@ -117,21 +140,44 @@ function audioReader(input: InputOf<'audio'>): Reader {
   if (!contract.mono) throw unkept(input, 'takes sound of several channels; one is made here');
   const fixed = input.shape[1];
   const minSamples = Math.max(contract.minSamples, typeof fixed === 'number' ? fixed : 0);
-  return async ({ audio }) => {
-    const source = required(audio, 'audio');
-    const name = mediaName(source);
-    const wave = prepareWaveform(await readMedia(source, LIMITS.audioBytes), { ...contract, minSamples }, name);
-    return { inputs: only(input, float32Value([1, wave.length], wave), name), samples: wave.length };
+  const padded = { ...contract, minSamples };
+  const partOf = (wave: Float32Array, name: string): ReadPart => ({
+    inputs: only(input, float32Value([1, wave.length], wave), name),
+    samples: wave.length,
+  });
+  return {
+    async read({ audio }) {
+      const source = required(audio, 'audio');
+      const name = mediaName(source);
+      return partOf(prepareWaveform(await readMedia(source, LIMITS.audioBytes), padded, name), name);
+    },
+    windows: {
+      longest: { length: Math.min(contract.maxSamples / contract.sampleRate, LIMITS.audioSeconds), unit: 'seconds' },
+      *read({ audio }, windowing) {
+        const source = required(audio, 'audio');
+        for (const { wave, ...place } of waveformWindows(source, padded, windowing))
+          yield { ...partOf(wave, mediaName(source)), ...place };
+      },
+    },
   };
 }
 
 function videoReader(input: InputOf<'video'>): Reader {
   const contract = input.preprocess;
   assertFrameSize(input, contract);
-  return async ({ video }, _made, signal) => {
-    const source = required(video, 'video');
-    const value = await prepareClip(source, contract, signal);
-    return { inputs: only(input, value, mediaName(source)) };
+  return {
+    async read({ video }, _made, signal) {
+      const source = required(video, 'video');
+      return { inputs: only(input, await prepareClip(source, contract, signal), mediaName(source)) };
+    },
+    windows: {
+      longest: { length: LIMITS.videoSeconds, unit: 'seconds' },
+      async *read({ video }, windowing, signal) {
+        const source = required(video, 'video');
+        for await (const { value, ...place } of clipWindows(source, contract, windowing, signal))
+          yield { inputs: only(input, value, mediaName(source)), ...place };
+      },
+    },
   };
 }
 
@@ -188,11 +234,7 @@ async function textReader(
       ? encodePair([context, own], contract, tokenizer, pair)
       : encodeText(own, contract, tokenizer);
   };
-  return async (item, made) => {
-    const patches = grid === undefined ? undefined : made.get(grid)?.data;
-    const places =
-      picture && patches ? Array.from(patches, Number).reduce((a, b) => a * b, 1) / picture.patches : undefined;
-    const { ids, types, truncated } = encoded(item, places);
+  const partOf = ({ ids, types, truncated }: EncodedText): ReadPart => {
     const width = Math.max(ids.length, least);
     const row = (at: (place: number) => number): TensorValue => ({
       dtype: 'I64',
@@ -213,6 +255,30 @@ async function textReader(
     }
     return { inputs: values, truncated, tokens: ids.length };
   };
+  const read: Reader['read'] = async (item, made) => {
+    const patches = grid === undefined ? undefined : made.get(grid)?.data;
+    const places =
+      picture && patches ? Array.from(patches, Number).reduce((a, b) => a * b, 1) / picture.patches : undefined;
+    return partOf(encoded(item, places));
+  };
+  if (template) return { read }; // what stands around a text in a template is no part of it
+  const windows: Reader['windows'] = {
+    longest: { length: contract.maxTokens - around, unit: 'tokens' },
+    *read(item, windowing) {
+      const text = required(item.text, 'text');
+      const count = {
+        of: (part: string) => tokenizer.encode(part).length,
+        fits: (part: string) => !encoded({ ...item, text: part }, undefined).truncated,
+      };
+      assertUnicode(text);
+      const spans = textSpans(text, windowing, count);
+      for (const span of spans) {
+        const part = partOf(encoded({ ...item, text: text.slice(span.start, span.end) }, undefined));
+        yield { ...part, span, count: spans.length };
+      }
+    },
+  };
+  return { read, windows };
 }
 
 /** Where the contract fixes the size of a frame, the model must take that size. */

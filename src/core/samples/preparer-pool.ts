@@ -3,16 +3,25 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, HpsError } from '../errors.js';
 import type { MediaItem } from '../media/item.js';
-import { openPreparer, type PreparedItem, type Preparer, type PreparerOptions } from '../media/preparer.js';
+import {
+  openPreparer,
+  type PreparedItem,
+  type PreparedWindow,
+  type Preparer,
+  type PreparerOptions,
+} from '../media/preparer.js';
+import type { Windowing } from '../media/windows.js';
 import { isTextual } from '../onnx/manifest-names.js';
 
-export interface PrepareRequest {
-  readonly id: number;
-  readonly item: MediaItem;
-}
+/** An item, or one in windows, of which the first is answered; then the next window of that item, or that no more are wanted. */
+export type PrepareRequest =
+  | { readonly id: number; readonly item: MediaItem; readonly windowing?: Windowing }
+  | { readonly id: number; readonly next: true }
+  | { readonly id: number; readonly end: true };
 
 export type PrepareReply =
-  | { readonly id: number; readonly prepared: PreparedItem }
+  /** Null after the last window. */
+  | { readonly id: number; readonly prepared: PreparedItem | PreparedWindow | null }
   | {
       readonly id: number;
       readonly failed: {
@@ -42,16 +51,18 @@ const ITEMS_PER_THREAD = 3;
 export async function openPreparerPool(options: PreparerOptions): Promise<Preparer> {
   const local = await openPreparer(options); // for its errors, and for its hash
   const textOnly = options.inputs.every(({ preprocess }) => isTextual(preprocess.kind));
-  return textOnly ? local : new PreparerPool(options, local.contractSha256);
+  return textOnly ? local : new PreparerPool(options, local.contractSha256, local.longestWindow);
 }
 
 interface Pending {
-  resolve(item: PreparedItem): void;
+  resolve(item: PreparedItem | PreparedWindow | null): void;
   reject(error: Error): void;
 }
 
 class PreparerThread {
   readonly pending = new Map<number, Pending>();
+  /** Items under way in windows: it is busy with them though no answer may be due. */
+  windowed = 0;
   private readonly worker: Worker;
   private ended: Error | undefined;
 
@@ -63,7 +74,11 @@ class PreparerThread {
     this.worker.on('exit', () => this.end(new Error('a thread that prepares items has ended')));
   }
 
-  prepare(request: PrepareRequest): Promise<PreparedItem> {
+  get load(): number {
+    return this.pending.size + this.windowed;
+  }
+
+  ask(request: PrepareRequest): Promise<PreparedItem | PreparedWindow | null> {
     if (this.ended) return Promise.reject(this.ended);
     return new Promise((resolve, reject) => {
       this.worker.ref();
@@ -94,21 +109,52 @@ class PreparerThread {
   }
 }
 
+interface Queued {
+  readonly item: MediaItem;
+  resolve(item: PreparedItem): void;
+  reject(error: Error): void;
+}
+
 class PreparerPool implements Preparer {
   private readonly threads: PreparerThread[] = [];
-  private readonly queue: { item: MediaItem; pending: Pending }[] = [];
+  private readonly queue: Queued[] = [];
   private readonly size = availableParallelism();
   private sent = 0;
 
   constructor(
     private readonly options: PreparerOptions,
     readonly contractSha256: string,
+    readonly longestWindow: Preparer['longestWindow'],
   ) {}
+
+  async *windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow> {
+    signal?.throwIfAborted();
+    const thread = this.leastBusy();
+    const id = this.sent++;
+    thread.windowed++;
+    let isOver = false;
+    const ask = async (request: PrepareRequest): Promise<PreparedWindow | null> => {
+      isOver = true; // unless there is an answer, and it is a window
+      const answer = (await thread.ask(request)) as PreparedWindow | null;
+      isOver = answer === null;
+      return answer;
+    };
+    try {
+      for (let next = await ask({ id, item, windowing }); next; next = await ask({ id, next: true })) {
+        yield next;
+        signal?.throwIfAborted();
+      }
+    } finally {
+      if (!isOver) await thread.ask({ id, end: true }).catch(() => undefined);
+      thread.windowed--;
+      this.pump();
+    }
+  }
 
   prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem> {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      this.queue.push({ item, pending: { resolve, reject } });
+      this.queue.push({ item, resolve, reject });
       this.pump();
     });
   }
@@ -121,23 +167,26 @@ class PreparerPool implements Preparer {
     while (this.queue.length > 0) {
       const thread = this.freeThread();
       if (!thread) return;
-      const { item, pending } = this.queue.shift()!;
+      const { item, resolve, reject } = this.queue.shift()!;
       thread
-        .prepare({ id: this.sent++, item })
-        .then(pending.resolve, pending.reject)
+        .ask({ id: this.sent++, item })
+        .then((prepared) => resolve(prepared!), reject)
         .finally(() => this.pump());
     }
   }
 
-  /** The least busy one; a new one while all there are have work and there may be more. */
+  /** One that has room for another item. */
   private freeThread(): PreparerThread | undefined {
-    const [least] = this.threads.toSorted((a, b) => a.pending.size - b.pending.size);
-    if (least?.pending.size === 0) return least;
-    if (this.threads.length < this.size) {
-      const thread = new PreparerThread(this.options);
-      this.threads.push(thread);
-      return thread;
-    }
-    return least.pending.size < ITEMS_PER_THREAD ? least : undefined;
+    const least = this.leastBusy();
+    return least.load < ITEMS_PER_THREAD ? least : undefined;
+  }
+
+  /** A new one while all there are have work and there may be more. */
+  private leastBusy(): PreparerThread {
+    const [least] = this.threads.toSorted((a, b) => a.load - b.load);
+    if (least?.load === 0 || this.threads.length >= this.size) return least;
+    const thread = new PreparerThread(this.options);
+    this.threads.push(thread);
+    return thread;
   }
 }

@@ -36,6 +36,8 @@ export interface ResolveOptions {
   readonly mediaRoot?: string | null;
   /** Fetches what addresses name; without it they are refused. */
   readonly remote?: RemoteStore;
+  /** Holds files that were read before their turn. */
+  readonly ahead?: { contentOf(name: string): Uint8Array | undefined };
 }
 
 export interface ResolvedItem {
@@ -129,7 +131,7 @@ const PLURAL = { image: 'images', audio: 'audio', video: 'videos' } as const;
 
 async function openSource(
   given: string | MediaBytes,
-  { mediaRoot, remote }: ResolveOptions,
+  { mediaRoot, remote, ahead }: ResolveOptions,
 ): Promise<OpenedPart<MediaSource>> {
   const content = typeof given === 'string' && isInline(given) ? inlineMedia(given) : given;
   if (typeof content !== 'string') return { source: content, key: sha256Hex(content.bytes) };
@@ -137,10 +139,15 @@ async function openSource(
   if (scheme !== null) return openRemote(content, scheme, remote);
   if (content.includes('\0')) throw invalidPath('a path', 'holds a NUL character', 'Correct the path.');
   if (mediaRoot === null) throw refusedPath(content);
-  const path = mediaRoot === undefined ? await realPath(content, content) : await pathInside(mediaRoot, content);
+  const path = await resolvePath(content, mediaRoot);
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-  return { source: { path }, key: `${dev}:${ino}:${size}:${mtimeNs}` };
+  const bytes = ahead?.contentOf(content);
+  return { source: bytes ? { bytes, name: basename(path) } : { path }, key: `${dev}:${ino}:${size}:${mtimeNs}` };
 }
+
+/** Where a path of a row leads. @throws HpsError DATA_INVALID for one out of `mediaRoot`, FILE_NOT_FOUND or FILE_UNREADABLE */
+export const resolvePath = (path: string, mediaRoot: string | undefined): Promise<string> =>
+  mediaRoot === undefined ? realPath(path, path) : pathInside(mediaRoot, path);
 
 async function openRemote(
   address: string,

@@ -1,6 +1,9 @@
+import { availableParallelism } from 'node:os';
 import type { AuxScores, PairAuxScores } from '../data/rows.js';
 import { HpsError } from '../errors.js';
 import type { PreparedItem, Preparer } from '../media/preparer.js';
+import { Turnstile } from '../media/turnstile.js';
+import type { Span, Windowing } from '../media/windows.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { floatsOf, type TensorValue } from '../runtime/value.js';
 import type { ForeignScore } from '../samples/contract.js';
@@ -13,6 +16,7 @@ import type { CalibratedBy } from './result.js';
 import type { Row } from './row.js';
 import { Scheduler } from './scheduler.js';
 import { type BatchTaken, Stage } from './stage.js';
+import { weighted, weightedAux } from './windows/aggregate.js';
 
 /** The inputs and outputs of a model, each with a row for each sample. */
 export interface TensorInterface {
@@ -24,6 +28,21 @@ export interface TensorInterface {
 export interface Encoded {
   readonly features: Row;
   readonly truncated: boolean;
+}
+
+/** An item in windows, each encoded as if it were an item. */
+export interface EncodedWindows {
+  readonly windows: readonly Encoded[];
+  readonly spans: readonly Span[];
+}
+
+/** How an item is encoded in windows. */
+export interface EncodeWindowsOptions {
+  readonly windowing: Windowing;
+  /** Computes, even what is kept. */
+  readonly fresh?: boolean;
+  /** Receives how many windows are read, of how many. */
+  readonly onWindow?: (done: number, count: number) => void;
 }
 
 /** What the model says of one item alone. */
@@ -54,6 +73,8 @@ export interface Comparison {
 export interface EngineOptions {
   readonly batchSize: number;
   readonly adaptive?: boolean;
+  /** Windows that may wait for the encoder at a time, of all items together. */
+  readonly windowsAhead?: number;
   /** Receives how long each part of the work took. */
   readonly onWork?: (work: Work) => void;
 }
@@ -69,13 +90,20 @@ export class Engine {
   private readonly encoder: Stage | null;
   private readonly head: Stage | null;
   private readonly cache = new FeatureCache<Encoded>(({ features }) => byteLength(features));
+  private readonly windowCache = new FeatureCache<EncodedWindows>(({ windows }) =>
+    windows.reduce((sum, { features }) => sum + byteLength(features), 0),
+  );
+  /** Items that are decoded as streams at a time: each holds a program, and the windows that overlap. */
+  private readonly streams = new Turnstile(availableParallelism());
+  private readonly waiting: Turnstile;
 
   constructor(
     private readonly model: ScoringModel,
     private readonly preparer: Preparer,
     private readonly options: EngineOptions,
   ) {
-    const { batchSize, adaptive, onWork } = options;
+    const { batchSize, adaptive, onWork, windowsAhead = 2 * batchSize } = options;
+    this.waiting = new Turnstile(windowsAhead);
     const { encoder, head, mixesRows, contract } = model;
     const most = mixesRows ? 1 : batchSize;
     const rows = encoderRows(contract.inputs, most);
@@ -100,6 +128,65 @@ export class Engine {
     };
     // Without an encoder the features are the inputs themselves: large, and cheap to make again.
     return this.encoder && !fresh ? this.cache.get(key, compute) : compute();
+  }
+
+  /**
+   * What the encoder makes of each window of an item, which is read as a stream.
+   * @throws HpsError as `Preparer.windows` and `Session.run`; ONNX_UNSUPPORTED for a pair file that cannot be cut at its embeddings
+   */
+  encodeWindows({ media, key }: ResolvedItem, options: EncodeWindowsOptions): Promise<EncodedWindows> {
+    if (!this.encoder) {
+      const { file } = this.model;
+      throw new HpsError(
+        'ONNX_UNSUPPORTED',
+        `${file}: has no embeddings inside, so windows of long items would have to be kept whole`,
+        {
+          hint: 'Export the checkpoint with hpsv3, in mode item or pair.',
+          details: { file },
+        },
+      );
+    }
+    const compute = () => this.streams.run(() => this.streamWindows(media, options));
+    return options.fresh ? compute() : this.windowCache.get(`${key} ${JSON.stringify(options.windowing)}`, compute);
+  }
+
+  private async streamWindows(
+    media: ResolvedItem['media'],
+    { windowing, onWindow }: EncodeWindowsOptions,
+  ): Promise<EncodedWindows> {
+    const spans: Span[] = [];
+    const encoded: Promise<Encoded>[] = [];
+    const stream = this.preparer.windows(media, windowing);
+    let hasFailed = false;
+    /** Whether there was a window. */
+    const takeNext = async (): Promise<boolean> => {
+      const leave = await this.waiting.enter();
+      try {
+        const start = performance.now();
+        const { done, value } = await this.scheduler.during(() => stream.next());
+        if (done) {
+          leave();
+          return false;
+        }
+        this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
+        spans.push(value.span);
+        onWindow?.(spans.length, value.count);
+        const features = this.featuresOf(value).finally(leave);
+        features.catch(() => (hasFailed = true)); // reported below
+        encoded.push(features.then((row) => ({ features: row, truncated: value.truncated })));
+        return true;
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    };
+    try {
+      while (!hasFailed && (await takeNext()));
+      return { windows: await Promise.all(encoded), spans };
+    } finally {
+      for (const one of encoded) one.catch(() => undefined);
+      await stream.return(undefined);
+    }
   }
 
   async compare(left: Encoded, right: Encoded): Promise<Comparison> {
@@ -131,6 +218,31 @@ export class Engine {
       utility: isBounded ? Math.tanh(logit) : logit,
       calibrated: false,
       ...(outputs.has('left_sigma') ? { sigma: finite(scalar(outputs, 'left_sigma')) } : {}),
+    };
+  }
+
+  /**
+   * The utility of an item from those of its windows: its logit is their weighted mean, and what else there is follows from it as
+   * from the logit of an item.
+   */
+  combine(utilities: readonly Utility[], weights: readonly number[]): Utility {
+    if (utilities.length === 1) return utilities[0];
+    const mean = (of: (utility: Utility) => number): number => weighted(utilities.map(of), weights);
+    const logit = mean((one) => one.logit);
+    const isUnbounded = utilities.every((one) => one.logit === one.utility);
+    const isLinear = isUnbounded || this.model.contract.score?.range !== undefined;
+    const [{ calibrated, calibratedBy, sigma }] = utilities;
+    const aux = weightedAux(
+      utilities.map((one) => one.aux),
+      weights,
+    );
+    return {
+      logit,
+      utility: isLinear ? mean((one) => one.utility) : Math.tanh(logit),
+      calibrated: calibrated === false ? false : mean((one) => one.calibrated as number),
+      ...(calibratedBy ? { calibratedBy } : {}),
+      ...(sigma === undefined ? {} : { sigma: mean((one) => one.sigma!) }), // as if it erred alike in all of them
+      ...(aux ? { aux } : {}),
     };
   }
 

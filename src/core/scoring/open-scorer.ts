@@ -1,5 +1,7 @@
+import type { Aggregate } from '../data/score-windows.js';
 import { DEFAULT_DEVICE } from '../defaults.js';
 import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import type { LongestWindow, Windowing } from '../media/windows.js';
 import { parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { type ContractFile, parseContract } from '../samples/contract.js';
@@ -9,6 +11,7 @@ import { Engine, type EngineOptions } from './engine.js';
 import { type Mark, marksFor } from './marks.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
+import { parseWindows, type WindowOptions, windowingOf } from './windows/options.js';
 
 /** Of `ScorerOptions`, what opening a model reads. */
 export interface OpenScorerOptions extends EngineOptions {
@@ -19,6 +22,7 @@ export interface OpenScorerOptions extends EngineOptions {
   readonly calibrator?: string;
   readonly abstain?: boolean;
   readonly marks?: readonly string[];
+  readonly windows?: WindowOptions;
   readonly contract?: ContractFile;
   readonly remote?: RemoteOptions | RemoteStore;
   readonly onWarning?: (warning: string) => void;
@@ -37,12 +41,15 @@ export interface ScorerParts {
   /** Closed with the scorer; null where it is the caller's, or there is none. */
   readonly ownRemote: RemoteStore | null;
   readonly window: number;
+  /** How its items are cut; null where they are scored whole. */
+  readonly windowing: { readonly cut: Windowing; readonly aggregate: Aggregate } | null;
   readonly preprocessingSha256: string;
 }
 
 /** Opens a model and all that scoring with it needs. @throws HpsError as `HPSv3Scorer.load` */
 export async function openScorer(path: string, options: OpenScorerOptions): Promise<ScorerParts> {
   const { batchSize, device = DEFAULT_DEVICE, onWarning, remote } = options;
+  const windows = options.windows && parseWindows(options.windows);
   const ownRemote = remote && !(remote instanceof RemoteStore) ? RemoteStore.open(remote) : null;
   const model = await openScoringModel(path, {
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
@@ -65,15 +72,19 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     const marks = marksFor(options.marks ?? [], model);
     const { inputs } = contract;
     const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
+    const cut = windows ? windowingOf(windows, preparer.longestWindow) : null;
+    if (windows && !cut) onWarning?.(wholeItems(file, preparer.longestWindow));
+    const window = windowRows(inputs, batchSize, model.encoder?.most ?? 1);
     return {
       model,
-      engine: new Engine(model, preparer, options),
+      engine: new Engine(model, preparer, { ...options, windowsAhead: window }),
+      windowing: windows && cut ? { cut, aggregate: windows.aggregate } : null,
       calibrator,
       margin,
       marks,
       remote: ownRemote ?? (remote as RemoteStore | undefined),
       ownRemote,
-      window: windowRows(inputs, batchSize, model.encoder?.most ?? 1),
+      window,
       preprocessingSha256: preparer.contractSha256,
     };
   } catch (error) {
@@ -81,3 +92,8 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     throw error;
   }
 }
+
+const wholeItems = (file: string, longest: LongestWindow | null): string => {
+  const reads = longest === null ? 'nothing of a length' : `what is cut by ${longest.unit}`;
+  return `${file} reads ${reads}: its items are scored whole, without windows.`;
+};

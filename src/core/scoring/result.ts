@@ -1,5 +1,6 @@
 import type { Calibrated } from '../calibration/calibrator.js';
 import { type AuxScores, type PairAuxScores, type Percentile, type Winner, winnerOf } from '../data/rows.js';
+import type { ItemWindows, PairWindows } from '../data/score-windows.js';
 import { sigmoid } from '../stats/logistic.js';
 
 interface ScoreBase {
@@ -29,6 +30,8 @@ export interface PairScore extends ScoreBase {
   readonly right_sigma?: number;
   /** What the auxiliary heads say of both items; absent for a model without them. */
   readonly aux?: PairAuxScores;
+  /** Where it was scored in windows: those of both sides, and the interval of the pair logit. */
+  readonly windows?: PairWindows;
 }
 
 /**
@@ -49,6 +52,8 @@ export interface ItemScore extends ScoreBase {
   readonly sigma?: number;
   /** What the auxiliary heads say of it; absent for a model without them. */
   readonly aux?: AuxScores;
+  /** Where it was scored in windows. */
+  readonly windows?: ItemWindows;
 }
 
 export type Score = PairScore | ItemScore;

@@ -1,20 +1,24 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Auxiliary, AuxScores } from '../data/rows.js';
+import type { WindowRule } from '../data/score-windows.js';
 import { HpsError } from '../errors.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import type { Windowing } from '../media/windows.js';
 import type { ContractInput } from '../onnx/manifest.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import type { ContractFile, ScoringContract } from '../samples/contract.js';
-import { type ItemInput, type ResolveOptions, resolveItem } from '../samples/resolve.js';
+import { type ItemInput, type ResolvedItem, type ResolveOptions, resolveItem } from '../samples/resolve.js';
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
-import type { Encoded, Engine, TensorInterface, Work } from './engine.js';
+import type { Comparison, Encoded, EncodedWindows, Engine, TensorInterface, Utility, Work } from './engine.js';
 import { inOrder } from './in-order.js';
 import { type Mark, marksOf } from './marks.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
 import type { Row } from './row.js';
+import { curveOf, intervalOf, meetings, weighted, weightedPairAux, weightsOf } from './windows/aggregate.js';
+import { ruleOf, type WindowOptions } from './windows/options.js';
 
 export interface ScorerOptions {
   /** `cpu` (the default), `webgpu`, `cuda`, `cuda:1`, or `auto`. */
@@ -48,10 +52,19 @@ export interface ScorerOptions {
   readonly abstain?: boolean;
   /** Conditions on what auxiliary heads say, as `toxicity>0.5`: results have those that hold as `marks`. */
   readonly marks?: readonly string[];
+  /**
+   * Scores video, sound and text of any length in windows, of which the model reads one at a time. Without it what is longer than the
+   * model reads is refused, or of a text cut off.
+   */
+  readonly windows?: WindowOptions;
+  /** Receives how many windows of an item are read, of how many; what it throws ends the item. */
+  readonly onWindow?: (done: number, count: number) => void;
   /** What the inputs of a model without manifest mean: the content of a contract file. */
   readonly contract?: ContractFile;
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own; null refuses them all. */
   readonly mediaRoot?: string | null;
+  /** Holds files that were read before their turn: `batch` with `preload`. */
+  readonly ahead?: ResolveOptions['ahead'];
   /** Hosts and buckets from which `https://` and `s3://` addresses in items are fetched; without it they are refused. */
   readonly remote?: RemoteOptions | RemoteStore;
   /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */
@@ -104,25 +117,27 @@ export class HPSv3Scorer {
   private readonly calibrator: ScoringCalibrator | null;
   private readonly margin: number | null;
   private readonly marks: readonly Mark[];
-  private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote'>;
+  private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote' | 'ahead'>;
   private readonly ownRemote: RemoteStore | null;
+  private readonly windowing: ScorerParts['windowing'];
+  private readonly onWarning: ScorerOptions['onWarning'];
+  private readonly onWindow: ScorerOptions['onWindow'];
   private toldOfFileName = false;
   /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
   readonly window: number;
   /** Hash of how media become inputs; scores with different ones are not comparable. */
   readonly preprocessingSha256: string;
 
-  private constructor(
-    parts: ScorerParts,
-    mediaRoot: ScorerOptions['mediaRoot'],
-    private readonly onWarning: ScorerOptions['onWarning'],
-  ) {
+  private constructor(parts: ScorerParts, { mediaRoot, ahead, onWarning, onWindow }: ScorerOptions) {
+    this.onWarning = onWarning;
+    this.onWindow = onWindow;
+    this.windowing = parts.windowing;
     this.model = parts.model;
     this.engine = parts.engine;
     this.calibrator = parts.calibrator;
     this.margin = parts.margin;
     this.marks = parts.marks;
-    this.places = { mediaRoot, remote: parts.remote };
+    this.places = { mediaRoot, remote: parts.remote, ahead };
     this.ownRemote = parts.ownRemote;
     this.window = parts.window;
     this.preprocessingSha256 = parts.preprocessingSha256;
@@ -140,7 +155,7 @@ export class HPSv3Scorer {
     }
     const { openScorer } = await import('./open-scorer.js'); // reading models takes most of the code: only where one is opened
     const parts = await openScorer(path, { ...options, batchSize });
-    return new HPSv3Scorer(parts, options.mediaRoot, options.onWarning);
+    return new HPSv3Scorer(parts, options);
   }
 
   /** sha256 of the model file. */
@@ -187,6 +202,13 @@ export class HPSv3Scorer {
     return this.calibrator?.tasks ?? null;
   }
 
+  /** How its items are cut, as `windows` of its scores has it; null where they are scored whole. */
+  get windowRule(): Pick<WindowRule, 'window' | 'stride' | 'aggregate'> | null {
+    if (!this.windowing) return null;
+    const { window, stride, aggregate } = ruleOf(this.windowing.cut, this.windowing.aggregate);
+    return { window, stride, aggregate };
+  }
+
   /** sha256 of the calibrator file; null without one. */
   get calibratorSha256(): string | null {
     return this.calibrator?.sha256 ?? null;
@@ -199,15 +221,19 @@ export class HPSv3Scorer {
    *   its video; SCORE_NONFINITE
    */
   async scorePair(sample: PairSample): Promise<PairScore> {
+    if (this.windowing) return this.scorePairInWindows(sample, this.windowing);
     const { left, right } = sample;
     const rightEncoded = this.encode(right, sample);
     rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
     const sides = [await this.encode(left, sample), await rightEncoded] as const;
-    const compared = await this.engine.compare(sides[0], sides[1]);
+    return this.pairScore(await this.engine.compare(sides[0], sides[1]), sides, sample);
+  }
+
+  private pairScore(compared: Comparison, encoded: readonly Encoded[], sample: PairSample): PairScore {
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
     const items = compared.aux ? [compared.aux.left, compared.aux.right] : [];
     const percentile = this.calibrator?.place('pair', compared.logit);
-    const facts = { ...(percentile && { percentile }), ...this.facts(sides, items, sample) };
+    const facts = { ...(percentile && { percentile }), ...this.facts(encoded, items, sample) };
     return pairScore({ ...compared, margin: this.margin }, calibrated, facts);
   }
 
@@ -216,8 +242,13 @@ export class HPSv3Scorer {
    * @throws HpsError as `scorePair`
    */
   async score(item: ItemInput, options: ScoreOptions = {}): Promise<ItemScore> {
+    if (this.windowing) return this.scoreInWindows(item, options, this.windowing);
     const encoded = await this.encode(item, options);
-    const { logit, utility: score, sigma, aux, ...own } = await this.engine.utility(encoded);
+    return this.itemScore(await this.engine.utility(encoded), [encoded], options);
+  }
+
+  private itemScore(utility: Utility, encoded: readonly Encoded[], options: ScoreOptions): ItemScore {
+    const { logit, utility: score, sigma, aux, ...own } = utility;
     const applied = this.calibrator?.apply('absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
@@ -230,8 +261,62 @@ export class HPSv3Scorer {
       ...(percentile && { percentile }),
       ...spread,
       ...(aux && { aux }),
-      ...this.facts([encoded], items, options),
+      ...this.facts(encoded, items, options),
     };
+  }
+
+  private async scoreInWindows(item: ItemInput, options: ScoreOptions, windowing: Windows): Promise<ItemScore> {
+    const read = await this.read(item, options, windowing);
+    const score = this.itemScore(this.engine.combine(read.utilities, read.weights), read.windows, options);
+    const interval = this.interval(read.logits, read.weights, windowing);
+    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregate), ...curveOf(read.curve), interval } };
+  }
+
+  private async scorePairInWindows(sample: PairSample, windowing: Windows): Promise<PairScore> {
+    const rightRead = this.read(sample.right, sample, windowing);
+    rightRead.catch(() => undefined); // as in `scorePair`
+    const [left, right] = [await this.read(sample.left, sample, windowing), await rightRead];
+    const met = meetings(left.weights, right.weights);
+    const compared = await Promise.all(
+      met.map((each) => this.engine.compare(left.windows[each.left], right.windows[each.right])),
+    );
+    const logits = compared.map(({ logit }) => logit);
+    const weights = met.map(({ weight }) => weight);
+    const logit = weighted(logits, weights);
+    const isSpread = compared.every(({ sigmas }) => sigmas !== undefined);
+    const sigma = (side: 0 | 1): number =>
+      weighted(
+        compared.map(({ sigmas }) => sigmas![side]),
+        weights,
+      );
+    const aux = weightedPairAux(
+      compared.map((each) => each.aux),
+      weights,
+    );
+    const spread = isSpread ? { sigmas: [sigma(0), sigma(1)] as const } : {};
+    const score = this.pairScore(
+      { logit, ...spread, ...(aux && { aux }) },
+      [...left.windows, ...right.windows],
+      sample,
+    );
+    const interval = this.interval(logits, weights, windowing);
+    const curves = { left: curveOf(left.curve), right: curveOf(right.curve) };
+    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregate), ...curves, interval } };
+  }
+
+  /** The windows of an item, what the model says of each, and how much each counts. */
+  private async read(item: ItemInput, options: ScoreOptions, { cut, aggregate }: Windows) {
+    const { windows, spans } = await this.encodeWindows(item, options, cut);
+    const utilities = await Promise.all(windows.map((window) => this.engine.utility(window)));
+    const logits = utilities.map(({ logit }) => logit);
+    const curve = spans.map(({ start, end }, i) => ({ start: rounded(start), end: rounded(end), logit: logits[i] }));
+    return { windows, utilities, logits, curve, weights: weightsOf(aggregate, logits) };
+  }
+
+  private interval(logits: readonly number[], weights: readonly number[], { cut, aggregate }: Windows) {
+    // The other rules are about one window, of which nothing shows how it might have been.
+    if (aggregate !== 'mean') return null;
+    return intervalOf(logits, weights, Math.ceil(cut.window / cut.stride));
   }
 
   /**
@@ -253,11 +338,19 @@ export class HPSv3Scorer {
   }
 
   /**
-   * The pooled latents of one item.
+   * The pooled latents of one item; of one in windows their weighted mean.
    * @throws HpsError as `scorePair`; ONNX_UNSUPPORTED for a model that has none
    */
   async embedSample(sample: ItemSample): Promise<Float32Array> {
-    return this.engine.embedding(await this.encode(sample.item, sample));
+    if (!this.windowing) return this.engine.embedding(await this.encode(sample.item, sample));
+    const { windows, weights } = await this.read(sample.item, sample, this.windowing);
+    const embeddings = windows.map((window) => this.engine.embedding(window));
+    return embeddings[0].map((_, at) =>
+      weighted(
+        embeddings.map((each) => each[at]),
+        weights,
+      ),
+    );
   }
 
   /** The model's own inputs and outputs: for programs that prepare media themselves. */
@@ -301,7 +394,24 @@ export class HPSv3Scorer {
     await Promise.all([this.engine.close(), this.ownRemote?.close()]);
   }
 
-  private async encode(item: ItemInput, { context, fresh }: ScoreOptions): Promise<Encoded> {
+  private encode(item: ItemInput, options: ScoreOptions): Promise<Encoded> {
+    return this.withResolved(item, options, (resolved) => this.engine.encode(resolved, options.fresh));
+  }
+
+  private encodeWindows(item: ItemInput, options: ScoreOptions, windowing: Windowing): Promise<EncodedWindows> {
+    const { onWindow } = this;
+    const { fresh } = options;
+    return this.withResolved(item, options, (resolved) =>
+      this.engine.encodeWindows(resolved, { windowing, fresh, onWindow }),
+    );
+  }
+
+  /** Gives `use` the content of an item, and lets it go afterwards. */
+  private async withResolved<T>(
+    item: ItemInput,
+    { context }: ScoreOptions,
+    use: (resolved: ResolvedItem) => Promise<T>,
+  ): Promise<T> {
     const { modality, places, engine } = this;
     this.tellOfFileName(item);
     const readsContext = this.model.contract.inputs.some(readsTwoTexts);
@@ -309,7 +419,7 @@ export class HPSv3Scorer {
       resolveItem(item, { modality, context, readsContext, ...places }),
     );
     try {
-      return await engine.encode(resolved, fresh);
+      return await use(resolved);
     } finally {
       resolved.release();
     }
@@ -335,6 +445,11 @@ export class HPSv3Scorer {
     };
   }
 }
+
+type Windows = NonNullable<ScorerParts['windowing']>;
+
+/** Times to the microsecond: sums of strides are no longer. */
+const rounded = (place: number): number => Number(place.toFixed(6));
 
 /** Short, in one line, with an ending. */
 const FILE_NAME = /^[^\0\n]{1,200}\.[A-Za-z0-9]{2,5}$/;

@@ -6,13 +6,15 @@ import type { LabelLayout } from '../../data/layouts/apply.js';
 import { outputFormat } from '../../data/recognise.js';
 import { refuseEmpty } from '../../data/row-counts.js';
 import { givenStreams, STANDARD_STREAM, type StandardStreams } from '../../data/row-files.js';
-import type { ScoreRow } from '../../data/rows.js';
+import type { DataRow, ScoreRow } from '../../data/rows.js';
 import type { Shard } from '../../data/shard.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
+import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
-import { partsOf } from '../../modality.js';
+import { type ItemPart, partsOf } from '../../modality.js';
 import type { Progress, Run } from '../../run.js';
+import { ReadAhead } from '../../samples/read-ahead.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
@@ -34,7 +36,10 @@ import {
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 import { withProfile } from './with-profile.js';
 
-export interface BatchOptions extends Run, LabelLayout, Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote'> {
+export interface BatchOptions
+  extends Run,
+    LabelLayout,
+    Omit<ScorerOptions, 'contract' | 'batchSize' | 'remote' | 'ahead'> {
   /** One for each modality in the input. */
   readonly models: readonly string[];
   readonly contract?: ScorerOptions['contract'];
@@ -59,6 +64,11 @@ export interface BatchOptions extends Run, LabelLayout, Omit<ScorerOptions, 'con
   readonly resume?: boolean;
   /** Try the rows again that failed in a finished run of the same input, and keep the scores that it has. */
   readonly retryErrors?: boolean;
+  /**
+   * Reads the media of rows before their turn, many at a time, and holds them in memory up to a bound: for slow disks, buckets and
+   * hosts. It changes no score.
+   */
+  readonly preload?: boolean;
   /** Replace `out`. */
   readonly force?: boolean;
   /** What a path of `-` stands for. */
@@ -69,6 +79,7 @@ export const BATCH_DEFAULTS = {
   batchSize: DEFAULT_BATCH_SIZE,
   resume: false,
   retryErrors: false,
+  preload: false,
   force: false,
 } as const satisfies Partial<BatchOptions>;
 
@@ -128,16 +139,29 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs, finished !== null);
   try {
     if (outputs) refuseUnfinished(options);
-    const remote = options.remote && RemoteStore.open(options.remote); // one for all models
+    const connections = options.preload ? LIMITS.readsAhead : undefined;
+    const remote = options.remote && RemoteStore.open({ connections, ...options.remote }); // one for all models
+    const ahead = options.preload ? new ReadAhead({ mediaRoot: rows.mediaRoot, remote }) : undefined;
     const warnings: string[] = [];
     const onWarning = (warning: string): void => {
       warnings.push(warning);
       options.onWarning?.(warning);
     };
-    const scorers = await loadScorers(options.models, { ...options, mediaRoot: rows.mediaRoot, remote, onWarning });
+    const onWindow = (done: number, count: number): void => {
+      options.signal?.throwIfAborted();
+      options.onWindow?.(done, count);
+    };
+    const scorers = await loadScorers(options.models, {
+      ...options,
+      mediaRoot: rows.mediaRoot,
+      remote,
+      ahead,
+      onWarning,
+      onWindow,
+    });
     try {
       if (finished) finished.assertSame(scorers);
-      const run = new BatchRun(options, rows, scorers, remote?.rules ?? null, onWarning);
+      const run = new BatchRun(options, rows, scorers, { fetches: remote?.rules ?? null, ahead }, onWarning);
       const written = await writtenBy(run, outputs, format, finished);
       const seconds = (performance.now() - started) / 1000;
       return {
@@ -218,8 +242,8 @@ class BatchRun {
     readonly options: Settled,
     private readonly given: GivenRows,
     private readonly scorers: readonly HPSv3Scorer[],
-    /** What is fetched, as the store says it; null for nothing. */
-    private readonly remote: string | null,
+    /** What is fetched, as the store says it, null for nothing; and what reads rows ahead. */
+    private readonly reading: { readonly fetches: string | null; readonly ahead: ReadAhead | undefined },
     /** Of what concerns more than one row. */
     private readonly onWarning: (warning: string) => void,
   ) {
@@ -250,10 +274,13 @@ class BatchRun {
       batchSize,
       ...(this.options.abstain ? { abstain: 'margin' } : {}),
       ...(this.marked.size > 0 ? { marks: [...this.marked.keys()].join(' ') } : {}),
+      ...(this.scorers.some(({ windowRule }) => windowRule)
+        ? { windows: JSON.stringify(this.scorers.map(({ windowRule }) => windowRule)) }
+        : {}),
       shard: shard ? `${shard.index}/${shard.count}` : null,
       format: outputFormat(out, to),
       files: models.length,
-      remote: this.remote,
+      remote: this.reading.fetches,
       ...runtime,
       threads,
     };
@@ -280,7 +307,10 @@ class BatchRun {
       async (given, extent) => {
         this.extent = extent;
         const rows = this.watched(given);
-        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, select(rows), (row) =>
+        const { ahead } = this.reading;
+        const chosen = select(rows);
+        const ready = ahead ? ahead.rows(chosen, (row) => this.filesOf(row)) : chosen;
+        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, ready, (row) =>
           this.scoreRow(row),
         )) {
           const { line, crc } = sample;
@@ -300,9 +330,32 @@ class BatchRun {
   }
 
   private async scoreRow({ row, error }: InputRow) {
-    // Said again by `score`, which knows the row's own error: this one only keeps its place.
-    if (!row) throw new HpsError('DATA_INVALID', error!.message);
-    return chooseScorer(row, this.scorers).scoreSample(sampleOf(row));
+    try {
+      // Said again by `score`, which knows the row's own error: this one only keeps its place.
+      if (!row) throw new HpsError('DATA_INVALID', error!.message);
+      return await chooseScorer(row, this.scorers).scoreSample(sampleOf(row));
+    } finally {
+      this.reading.ahead?.done(this.filesOf({ row }));
+    }
+  }
+
+  /** Paths and addresses of what the models may read of a row. */
+  private filesOf({ row }: Pick<InputRow, 'row'>): string[] {
+    if (!row) return [];
+    const items = row.kind === 'pair' ? [row.left, row.right] : [row.item];
+    const [first, ...others] = this.partsReadOf(row);
+    return items.flatMap((item) => {
+      if (typeof item === 'string') return first && first !== 'text' ? [item] : [];
+      return [first, ...others].flatMap((part) => (part && part !== 'text' ? (item[part] ?? []) : []));
+    });
+  }
+
+  private partsReadOf(row: DataRow): readonly ItemPart[] {
+    try {
+      return partsOf(chooseScorer(row, this.scorers).modality);
+    } catch {
+      return []; // said when it is scored
+    }
   }
 
   private async *watched(rows: AsyncIterable<InputRow>): AsyncGenerator<InputRow> {

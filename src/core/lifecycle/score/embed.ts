@@ -62,7 +62,11 @@ export async function embedFile(given: EmbedOptions): Promise<EmbedReport> {
   try {
     const failures = await StagedOutput.open(errors, { force, inputs });
     try {
-      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot: rows.mediaRoot });
+      const onWindow = (done: number, count: number): void => {
+        options.signal?.throwIfAborted();
+        options.onWindow?.(done, count);
+      };
+      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot: rows.mediaRoot, onWindow });
       try {
         return await withGivenRows(rows, { ...options, modalities: [scorer.modality] }, { rows: 0, bytes: 0 }, (each) =>
           embedRows(each, rows.name, { options, scorer, format, output, failures }),

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import type { DataFormat } from '../../data/formats.js';
 import { AUXILIARY, type ScoreRow } from '../../data/rows.js';
+import { AGGREGATES } from '../../data/score-windows.js';
 import type { RowSink, RowWriter } from '../../data/write-rows.js';
 import { createScoreWriter, modelColumns } from '../../data/write-scores.js';
 import { type DocumentOf, defineDocument, formatDocument, readDocument } from '../../documents/define.js';
@@ -37,6 +38,10 @@ const settingsSchema = z.strictObject({
   contract: sha256.nullable().describe('Of what the contract of a model without manifest says, as JSON'),
   batchSize: positive.nullable(),
   marks: z.array(z.string()).optional().describe('@2. Conditions on auxiliary scores that rows are marked by'),
+  windows: z
+    .array(z.strictObject({ window: z.string(), stride: z.string(), aggregate: z.enum(AGGREGATES) }).nullable())
+    .optional()
+    .describe('@3. How items were cut, one a model; null of one whose items were scored whole'),
   abstain: z.literal(true).optional().describe('@2. Where pairs under the margin of the calibrator are undecided'),
 });
 
@@ -52,7 +57,7 @@ const fields = z.strictObject({
 });
 
 /** What stands beside a file of scores as `FILE.manifest.json`. Equal scores have equal manifests, on whichever machine they were made. */
-export const scoresDocument = defineDocument('hpsv3/scores@2', fields, {
+export const scoresDocument = defineDocument('hpsv3/scores@3', fields, {
   what: 'a manifest of scores',
   made: 'hpsv3 batch',
   limit: LIMITS.configBytes,
@@ -83,24 +88,30 @@ export function settingsOf(
     contract: contract ? sha256Hex(Buffer.from(JSON.stringify(contract.value))) : null,
     batchSize,
     ...(scorers[0].markedBy.length > 0 && { marks: [...scorers[0].markedBy] }),
+    ...(scorers.some(({ windowRule }) => windowRule) && { windows: scorers.map(({ windowRule }) => windowRule) }),
     ...(scorers.some(({ abstains }) => abstains) && { abstain: true as const }),
   };
 }
 
 export const formatManifest = (manifest: Omit<ScoresManifest, 'schema'>): string =>
-  formatDocument({ schema: isNewer(manifest.settings) ? scoresDocument.id : 'hpsv3/scores@1', ...manifest });
+  formatDocument({ schema: schemaOf(manifest.settings), ...manifest });
 
-const isNewer = ({ abstain, marks, models }: ScoreSettings): boolean =>
-  abstain !== undefined || marks !== undefined || models.some(({ auxiliary }) => auxiliary);
+/** The first version that has all that these settings use. */
+function schemaOf({ abstain, marks, models, windows }: ScoreSettings): ScoresManifest['schema'] {
+  if (windows !== undefined) return 'hpsv3/scores@3';
+  const isSecond = abstain !== undefined || marks !== undefined || models.some(({ auxiliary }) => auxiliary);
+  return isSecond ? 'hpsv3/scores@2' : 'hpsv3/scores@1';
+}
 
 /** A writer of the scores that such models give. */
 export function scoreWriterFor(
-  { models, marks }: ScoreSettings,
+  { models, marks, windows }: ScoreSettings,
   sink: RowSink,
   format: DataFormat,
 ): RowWriter<ScoreRow> {
   const heads = AUXILIARY.filter((head) => models.some(({ auxiliary }) => auxiliary?.includes(head)));
-  return createScoreWriter(sink, format, modelColumns(heads, marks !== undefined));
+  const columns = modelColumns(heads, { areMarked: marks !== undefined, inWindows: windows !== undefined });
+  return createScoreWriter(sink, format, columns);
 }
 
 /**

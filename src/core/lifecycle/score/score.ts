@@ -69,7 +69,12 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
     warnings.push(warning);
     options.onWarning?.(warning);
   };
-  const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning });
+  const onWindow = (done: number, total: number): void => {
+    options.signal?.throwIfAborted();
+    options.onProgress?.({ stage: 'Scoring', done, total, unit: 'windows' });
+    options.onWindow?.(done, total);
+  };
+  const scorer = await HPSv3Scorer.load(model, { ...options, mediaRoot, onWarning, onWindow });
   try {
     options.signal?.throwIfAborted();
     tellOfTask(sample.task, scorer.tasks, onWarning);

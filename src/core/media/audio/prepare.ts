@@ -2,7 +2,7 @@ import type { Preprocess } from '../../onnx/manifest.js';
 import { standardize } from '../../tensor/standardize.js';
 import { invalidMedia } from '../refusal.js';
 import { resample, resampledLength } from './resample.js';
-import { readWav } from './wav.js';
+import { readWav, type Waveform } from './wav.js';
 
 export type AudioContract = Extract<Preprocess, { kind: 'audio' }>;
 
@@ -12,7 +12,11 @@ export type AudioContract = Extract<Preprocess, { kind: 'audio' }>;
  * @throws HpsError MEDIA_INVALID as `readWav`, and for more than `maxSamples`
  */
 export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name: string): Float32Array {
-  const wave = readWav(bytes, name);
+  return prepareWave(readWav(bytes, name), contract, name);
+}
+
+/** As `prepareWaveform`, of samples that are read. @throws HpsError MEDIA_INVALID for more than `maxSamples` */
+export function prepareWave(wave: Waveform, contract: AudioContract, name: string): Float32Array {
   const whole = resampledLength(wave.samples.length, wave.sampleRate, contract.sampleRate);
   const length = contract.long === 'cut' ? Math.min(whole, contract.maxSamples) : whole;
   if (length > contract.maxSamples) {
@@ -20,7 +24,7 @@ export function prepareWaveform(bytes: Uint8Array, contract: AudioContract, name
     throw invalidMedia(
       name,
       `becomes ${length} samples, the model takes ${contract.maxSamples} (${seconds} s)`,
-      'Cut it into parts.',
+      'Score it in windows (`hpsv3 score --window max`), or cut it into parts.',
     );
   }
   const samples = resample(wave.samples, wave.sampleRate, contract.sampleRate);

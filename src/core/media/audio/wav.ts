@@ -1,3 +1,4 @@
+import { type ByteSource, MemorySource } from '../../bytes/source.js';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
 
@@ -29,12 +30,7 @@ const SAMPLE_READERS: Readonly<Record<string, SampleReader>> = {
   'float 64': (view, at) => view.getFloat64(at, true),
 };
 
-interface WavFormat {
-  readonly channels: number;
-  readonly sampleRate: number;
-  readonly sampleBytes: number;
-  readonly read: SampleReader;
-}
+type WavFormat = Omit<WavLayout, 'offset' | 'frames'>;
 
 /** Whether the content is a WAV file, whatever it is called. */
 export function isWav(bytes: Uint8Array): boolean {
@@ -44,6 +40,17 @@ export function isWav(bytes: Uint8Array): boolean {
   return text.startsWith('RIFF') && text.endsWith('WAVE');
 }
 
+/** Where the samples of a WAV file lie, and how they are coded. */
+export interface WavLayout {
+  readonly channels: number;
+  readonly sampleRate: number;
+  readonly sampleBytes: number;
+  readonly read: SampleReader;
+  /** Offset of the first sample, and samples of each channel. */
+  readonly offset: number;
+  readonly frames: number;
+}
+
 /**
  * Reads a WAV file: PCM of 8 (unsigned), 16, 24 or 32 bits, or floats of 32 or 64, plain or extensible.
  * Where the data are said to be longer than the file, they go to its end.
@@ -51,22 +58,49 @@ export function isWav(bytes: Uint8Array): boolean {
  * @see Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0"; WAVEFORMATEXTENSIBLE
  */
 export function readWav(bytes: Uint8Array, name: string): Waveform {
-  if (!isWav(bytes)) throw invalidMedia(name, 'is not a WAV file', HINT);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const { format, data } = readChunks(view, name);
-  const { channels, sampleRate, sampleBytes, read } = format;
-  const frames = Math.floor(data.byteLength / (channels * sampleBytes));
-  if (frames === 0) throw invalidMedia(name, 'holds no sound', 'Record it again.');
+  const source = new MemorySource(bytes, name);
+  const layout = locateSamples(source, name);
+  const { frames, sampleRate } = layout;
   if (frames > LIMITS.audioSeconds * sampleRate) {
     const seconds = (frames / sampleRate).toFixed(1);
-    throw invalidMedia(name, `is ${seconds} s long, more than ${LIMITS.audioSeconds} s`, 'Cut it into parts.');
+    throw invalidMedia(
+      name,
+      `is ${seconds} s long, more than ${LIMITS.audioSeconds} s`,
+      'Score it in windows (`hpsv3 score --window max`), or cut it into parts.',
+    );
   }
-  const samples = new Float32Array(frames);
-  for (let frame = 0, offset = data.offset; frame < frames; frame++) {
+  return readSamples(source, layout, { from: 0, to: frames }, name);
+}
+
+/**
+ * The layout of a WAV file of any length; its samples are not read.
+ * @throws HpsError MEDIA_INVALID as `readWav`, but for its length
+ */
+export function locateSamples(source: ByteSource, name: string): WavLayout {
+  const head = source.readSync(0, Math.min(RIFF_HEADER_BYTES, source.byteLength));
+  if (!isWav(head)) throw invalidMedia(name, 'is not a WAV file', HINT);
+  const { format, data } = readChunks(source, name);
+  const frames = Math.floor(data.byteLength / (format.channels * format.sampleBytes));
+  if (frames === 0) throw invalidMedia(name, 'holds no sound', 'Record it again.');
+  return { ...format, offset: data.offset, frames };
+}
+
+/** The samples `from` to `to`, not included, as one channel. @throws HpsError MEDIA_INVALID for samples that are no numbers */
+export function readSamples(
+  source: ByteSource,
+  { channels, sampleRate, sampleBytes, read, offset }: WavLayout,
+  { from, to }: { readonly from: number; readonly to: number },
+  name: string,
+): Waveform {
+  const frameBytes = channels * sampleBytes;
+  const view = viewOf(source, { offset: offset + from * frameBytes, byteLength: (to - from) * frameBytes });
+  const samples = new Float32Array(to - from);
+  for (let frame = 0, at = 0; frame < samples.length; frame++) {
     let sum = 0;
-    for (let channel = 0; channel < channels; channel++, offset += sampleBytes) sum += read(view, offset);
+    for (let channel = 0; channel < channels; channel++, at += sampleBytes) sum += read(view, at);
     samples[frame] = sum / channels;
-    if (!Number.isFinite(samples[frame])) throw invalidMedia(name, `sample ${frame} is not a finite number`, HINT);
+    if (!Number.isFinite(samples[frame]))
+      throw invalidMedia(name, `sample ${from + frame} is not a finite number`, HINT);
   }
   return { sampleRate, samples };
 }
@@ -76,19 +110,35 @@ interface Range {
   readonly byteLength: number;
 }
 
+function viewOf(source: ByteSource, { offset, byteLength }: Range): DataView {
+  const { buffer, byteOffset } = source.readSync(offset, byteLength);
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+interface ChunkHeader {
+  /** Its name, big-endian. */
+  readonly id: number;
+  readonly size: number;
+}
+
+function readChunkHeader(source: ByteSource, offset: number): ChunkHeader {
+  const view = viewOf(source, { offset, byteLength: CHUNK_HEADER_BYTES });
+  return { id: view.getUint32(0, false), size: view.getUint32(4, true) };
+}
+
 /** The format and the place of the first data chunk; other chunks are stepped over. */
-function readChunks(view: DataView, name: string): { format: WavFormat; data: Range } {
+function readChunks(source: ByteSource, name: string): { format: WavFormat; data: Range } {
   let format: WavFormat | undefined;
-  for (let offset = RIFF_HEADER_BYTES; offset + CHUNK_HEADER_BYTES <= view.byteLength; ) {
-    const id = view.getUint32(offset, false);
-    const size = view.getUint32(offset + 4, true);
+  for (let offset = RIFF_HEADER_BYTES; offset + CHUNK_HEADER_BYTES <= source.byteLength; ) {
+    const { id, size } = readChunkHeader(source, offset);
     offset += CHUNK_HEADER_BYTES;
-    const left = view.byteLength - offset;
+    const left = source.byteLength - offset;
     const isData = id === DATA;
-    const byteLength = isData ? dataLength(view, offset, size) : size;
+    const byteLength = isData ? dataLength(source, offset, size) : size;
     if (byteLength > left)
       throw invalidMedia(name, `a chunk of ${size} bytes is due, ${left} are left`, 'Get it again.');
-    if (id === FORMAT) format = readFormat(view, { offset, byteLength }, name);
+    if (id === FORMAT)
+      format = readFormat(viewOf(source, { offset, byteLength: Math.min(byteLength, EXTENSIBLE_BYTES) }), name);
     if (isData) {
       if (!format) throw invalidMedia(name, 'its data come before their format', HINT);
       return { format, data: { offset, byteLength } };
@@ -102,35 +152,39 @@ function readChunks(view: DataView, name: string): { format: WavFormat; data: Ra
  * A program that writes to a pipe cannot go back to state the size. It leaves there what it likes: 0, 0x7ffff000 (sox), 0xffffffff
  * (ffmpeg), the most that fits. So a size beyond the file, or of 0 before anything but further chunks, means all that is left.
  */
-function dataLength(view: DataView, offset: number, size: number): number {
-  const left = view.byteLength - offset;
-  return size > left || (size === 0 && !endsInChunks(view, offset)) ? left : size;
+function dataLength(source: ByteSource, offset: number, size: number): number {
+  const left = source.byteLength - offset;
+  return size > left || (size === 0 && !endsInChunks(source, offset)) ? left : size;
 }
 
 /** Whether whole chunks with names of letters follow, to the end of the file. */
-function endsInChunks(view: DataView, start: number): boolean {
+function endsInChunks(source: ByteSource, start: number): boolean {
   let offset = start;
-  while (offset + CHUNK_HEADER_BYTES <= view.byteLength) {
-    for (let i = 0; i < 4; i++) if (view.getUint8(offset + i) < 0x20 || view.getUint8(offset + i) > 0x7e) return false;
-    const size = view.getUint32(offset + 4, true);
+  while (offset + CHUNK_HEADER_BYTES <= source.byteLength) {
+    const { id, size } = readChunkHeader(source, offset);
+    for (let shift = 0; shift < 32; shift += 8) {
+      const letter = (id >>> shift) & 0xff;
+      if (letter < 0x20 || letter > 0x7e) return false;
+    }
     offset += CHUNK_HEADER_BYTES + size + (size % 2);
   }
-  return offset === view.byteLength || offset === view.byteLength + 1; // the last may lack its padding
+  return offset === source.byteLength || offset === source.byteLength + 1; // the last may lack its padding
 }
 
 /** Chunk names, big-endian. */
 const FORMAT = 0x666d7420; // 'fmt '
 const DATA = 0x64617461; // 'data'
 
-function readFormat(view: DataView, { offset, byteLength }: Range, name: string): WavFormat {
-  if (byteLength < FORMAT_BYTES) throw invalidMedia(name, `its format is ${byteLength} bytes long`, HINT);
-  const channels = view.getUint16(offset + 2, true);
-  const sampleRate = view.getUint32(offset + 4, true);
-  const frameBytes = view.getUint16(offset + 12, true);
-  const bits = view.getUint16(offset + 14, true);
-  const read = SAMPLE_READERS[`${codingOf(view, { offset, byteLength })} ${bits}`];
+/** @param view - the chunk of the format */
+function readFormat(view: DataView, name: string): WavFormat {
+  if (view.byteLength < FORMAT_BYTES) throw invalidMedia(name, `its format is ${view.byteLength} bytes long`, HINT);
+  const channels = view.getUint16(2, true);
+  const sampleRate = view.getUint32(4, true);
+  const frameBytes = view.getUint16(12, true);
+  const bits = view.getUint16(14, true);
+  const read = SAMPLE_READERS[`${codingOf(view)} ${bits}`];
   if (!read) {
-    const tag = view.getUint16(offset, true);
+    const tag = view.getUint16(0, true);
     throw invalidMedia(name, `its samples are coded as ${tag} with ${bits} bits, which is not read`, HINT);
   }
   const { lowest, highest } = LIMITS.audioRate;
@@ -146,11 +200,11 @@ function readFormat(view: DataView, { offset, byteLength }: Range, name: string)
   return { channels, sampleRate, sampleBytes: bits / 8, read };
 }
 
-function codingOf(view: DataView, { offset, byteLength }: Range): 'pcm' | 'float' | null {
-  let tag = view.getUint16(offset, true);
-  if (tag === FORMAT_TAGS.extensible && byteLength >= EXTENSIBLE_BYTES) {
-    const tail = Buffer.from(view.buffer, view.byteOffset + offset + 26, SUBFORMAT_TAIL.length / 2).toString('hex');
-    if (tail === SUBFORMAT_TAIL) tag = view.getUint16(offset + 24, true);
+function codingOf(view: DataView): 'pcm' | 'float' | null {
+  let tag = view.getUint16(0, true);
+  if (tag === FORMAT_TAGS.extensible && view.byteLength >= EXTENSIBLE_BYTES) {
+    const tail = Buffer.from(view.buffer, view.byteOffset + 26, SUBFORMAT_TAIL.length / 2).toString('hex');
+    if (tail === SUBFORMAT_TAIL) tag = view.getUint16(24, true);
   }
   return tag === FORMAT_TAGS.pcm ? 'pcm' : tag === FORMAT_TAGS.float ? 'float' : null;
 }

@@ -4,6 +4,7 @@ import { sha256Hex } from '../../bytes/hash.js';
 import { makeTemporaryFolder, temporaryError } from '../../bytes/temporary-folder.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import { Turnstile } from '../turnstile.js';
 import { isPublicAddress } from './addresses.js';
 import { Downloader } from './download.js';
 import { isBucketName, type Location, parseLocation, refused } from './location.js';
@@ -21,6 +22,8 @@ export interface RemoteOptions {
   readonly isAddressAllowed?: (address: string) => boolean;
   /** Certificates to trust instead of the built-in ones, as PEM. */
   readonly certificates?: string;
+  /** Files fetched at a time; 8 by default. */
+  readonly connections?: number;
 }
 
 /** A fetched file. It stays until `release` is called. */
@@ -52,8 +55,7 @@ interface Entry {
 export class RemoteStore {
   private readonly entries = new Map<string, Entry>();
   private bytes = 0;
-  private free = LIMITS.remoteConnections;
-  private readonly waiting: (() => void)[] = [];
+  private readonly connections: Turnstile;
   private folder: Promise<string> | undefined;
   private files = 0;
   private downloader: Promise<Downloader> | undefined;
@@ -63,7 +65,9 @@ export class RemoteStore {
     private readonly buckets: ReadonlySet<string>,
     private readonly s3: S3Access | null,
     private readonly options: RemoteOptions,
-  ) {}
+  ) {
+    this.connections = new Turnstile(options.connections ?? LIMITS.remoteConnections);
+  }
 
   /** Connects to nothing yet. @throws HpsError USAGE for a host or a bucket that is none, and as `s3AccessFromEnvironment` */
   static open(options: RemoteOptions): RemoteStore {
@@ -122,7 +126,7 @@ export class RemoteStore {
   };
 
   private begin(location: Location): Entry {
-    const entry: Entry = { fetched: this.inTurn(() => this.store(location)), users: 0, bytes: 0 };
+    const entry: Entry = { fetched: this.connections.run(() => this.store(location)), users: 0, bytes: 0 };
     entry.fetched.then(
       ({ byteLength }) => this.weigh(entry, byteLength),
       () => this.weigh(entry, 0), // thrown to whoever asked
@@ -182,20 +186,6 @@ export class RemoteStore {
       trusted: s3.endpoint !== null,
       failure: (status, body) => s3Failure(name, status, body),
     });
-  }
-
-  /** Does `work` when fewer than the allowed number of connections are busy. */
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free--;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next)
-        next(); // takes over this turn
-      else this.free++;
-    }
   }
 }
 

@@ -102,7 +102,7 @@ export function encodePrompt(
   places: number | undefined,
   { template, contract, tokenizer }: { template: PromptTemplate; contract: TextContract; tokenizer: TextTokenizer },
 ): EncodedText {
-  if (HALF_PAIR.test(text)) throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
+  assertUnicode(text);
   const body = tokenizer.encodePieces(template.render(text));
   const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
   const token = contract.picture?.token;
@@ -131,10 +131,13 @@ interface Body {
   readonly body: readonly number[];
 }
 
+/** @throws HpsError MEDIA_INVALID for a text that is not well-formed Unicode */
+export function assertUnicode(text: string): void {
+  if (HALF_PAIR.test(text)) throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
+}
+
 function bodyOf(text: string, tokenizer: TextTokenizer): Body {
-  if (HALF_PAIR.test(text)) {
-    throw invalidMedia(NAME, 'holds half a surrogate pair', 'Write the text as UTF-8.');
-  }
+  assertUnicode(text);
   const read = cutText(text, LIMITS.textCharacters);
   return { read, body: tokenizer.encode(read) };
 }

@@ -2,14 +2,20 @@
 export interface ToolArguments {
   readonly input: readonly string[];
   readonly output: readonly string[];
+  /** A description of filters too long for an option: `ffmpeg` reads it from a file. */
+  readonly filter?: string;
+  /** Whether the clip may be of any length: the time limit is then for each piece, not for all. */
+  readonly isLong?: boolean;
 }
 
 /** FFmpeg's two programs for one clip, wherever they come from. */
 export interface VideoTools {
-  /** What `ffprobe` prints. */
-  probe(args: ToolArguments): Promise<string>;
+  /** What `ffprobe` prints, in pieces. */
+  probe(args: ToolArguments): AsyncIterable<Uint8Array>;
   /** What `ffmpeg` writes, in pieces. */
   decode(args: ToolArguments): AsyncIterable<Uint8Array>;
+  /** Whether pieces come while the program runs: without it all is held in memory. */
+  readonly streams: boolean;
   close(): Promise<void>;
 }
 

@@ -12,9 +12,10 @@ export interface Clip {
   readonly format: VideoFormat;
 }
 
-const HINT = 'Convert it to an MP4 of H.264, at most 10 s long.';
+const HINT = 'Convert it to an MP4 of H.264.';
 /** Containers round the length of their last frame: a clip of 300 frames at 29.97 Hz is 10.01 s long. */
 const ROUNDING = 1.01;
+const TOO_LONG = 'Score it in windows (`hpsv3 score --window 8s`), or cut it.';
 
 /**
  * Hands over `wanted` frames of a clip, sampled evenly, one after the other: 8-bit RGB at the size of the clip, turned as it says.
@@ -26,23 +27,17 @@ export async function readFrames(
   wanted: number,
   onFrame: (frame: Pixels, index: number) => void,
 ): Promise<void> {
-  const input = [
-    '-v',
-    'error',
-    '-protocol_whitelist',
-    'file,pipe',
-    '-max_pixels',
-    String(LIMITS.imagePixels),
-    '-f',
-    format,
-  ];
-  const count = frameCount(await tools.probe({ input, output: PROBE }), name);
-  const picked = evenFrames(count, wanted);
+  const input = inputArguments(format);
+  const { times, seconds } = await readTimes(tools, { name, format }, { frames: LIMITS.videoFrames });
+  if (seconds > LIMITS.videoSeconds * ROUNDING) {
+    throw invalidMedia(name, `is ${seconds.toFixed(2)} s long, more than ${LIMITS.videoSeconds} s`, TOO_LONG);
+  }
+  const picked = evenFrames(times.length, wanted);
   const distinct = [...new Set(picked)];
   const select = `select='${distinct.map((frame) => `eq(n,${frame})`).join('+')}'`;
   const ppm = new PpmReader(LIMITS.imagePixels, name);
   let seen = 0;
-  for await (const bytes of tools.decode({ input, output: decodeArguments(select, distinct.length) })) {
+  for await (const bytes of tools.decode({ input, output: ['-vf', select, ...decodeArguments(distinct.length)] })) {
     for (const frame of ppm.push(bytes)) {
       for (const [index, at] of picked.entries()) if (at === distinct[seen]) onFrame(frame, index);
       seen++;
@@ -53,34 +48,84 @@ export async function readFrames(
   }
 }
 
-/** One line a packet of the first picture stream: time, length, flags. One more than the limit shows that it is passed. */
-const PROBE: readonly string[] = [
-  ...['-select_streams', 'V:0', '-show_entries', 'packet=pts_time,duration_time,flags', '-of', 'csv=p=0'],
-  ...['-read_intervals', `%+#${LIMITS.videoFrames + 1}`],
+/** Options before the name of a clip, for both programs. */
+export const inputArguments = (format: VideoFormat): string[] => [
+  ...['-v', 'error', '-protocol_whitelist', 'file,pipe', '-max_pixels', String(LIMITS.imagePixels), '-f', format],
 ];
 
 /** A PPM for each selected frame, none repeated or left out to keep a rate. */
-const decodeArguments = (select: string, frames: number): string[] => [
-  ...['-map', '0:V:0', '-vf', select, '-fps_mode', 'passthrough', '-frames:v', String(frames)],
+export const decodeArguments = (frames: number): string[] => [
+  ...['-map', '0:V:0', '-fps_mode', 'passthrough', '-frames:v', String(frames)],
   ...['-sws_flags', 'bicubic+accurate_rnd+full_chroma_int+bitexact', '-c:v', 'ppm', '-f', 'image2pipe'],
 ];
 
-/** Frames that are shown: packets without the flag D, which an edit list sets on those that only others are decoded from. */
-function frameCount(packets: string, name: string): number {
-  const rows = packets.split('\n').map((line) => line.split(','));
-  const shown = rows.filter((row) => row.length >= 3 && !row[2].includes('D'));
-  if (shown.length === 0) throw invalidMedia(name, 'has no picture', HINT);
-  if (shown.length > LIMITS.videoFrames) {
-    throw invalidMedia(name, `has more than ${LIMITS.videoFrames} frames`, HINT);
-  }
-  const starts = shown.map(([start]) => Number(start));
-  if (!starts.every(Number.isFinite)) throw invalidMedia(name, 'has frames without a time', HINT);
-  const ends = shown.map(([start, length]) => Number(start) + (Number(length) || 0));
-  const seconds = maximum(ends) + maximum(starts.map((start) => -start));
-  if (seconds > LIMITS.videoSeconds * ROUNDING) {
-    throw invalidMedia(name, `is ${seconds.toFixed(2)} s long, more than ${LIMITS.videoSeconds} s`, HINT);
-  }
-  return shown.length;
+/** When the frames of a clip are shown. */
+export interface FrameTimes {
+  /** In the order they are shown in, seconds from the first. */
+  readonly times: Float64Array;
+  /** To the end of the last frame. */
+  readonly seconds: number;
 }
 
-const maximum = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
+/**
+ * When the frames of a clip are shown: packets without the flag D, which an edit list sets on those that only others are
+ * decoded from. What the clip itself says of its length and its rate is not asked for.
+ * @param limit - most frames
+ * @throws HpsError MEDIA_INVALID for a clip that is damaged, has no picture, or is HDR
+ */
+export async function readTimes(
+  tools: VideoTools,
+  { name, format }: Clip,
+  { frames, isLong }: { readonly frames: number; readonly isLong?: boolean },
+): Promise<FrameTimes> {
+  // One line a packet of the first picture stream. One more than the limit shows that it is passed.
+  const shown = ['packet=pts_time,duration_time,flags', 'stream=color_transfer'].join(':');
+  const output = [
+    '-select_streams',
+    'V:0',
+    '-show_entries',
+    shown,
+    '-of',
+    'csv',
+    '-read_intervals',
+    `%+#${frames + 1}`,
+  ];
+  let times = new Float64Array(1024);
+  let count = 0;
+  let end = Number.NEGATIVE_INFINITY;
+  for await (const line of linesOf(tools.probe({ input: inputArguments(format), output, isLong }))) {
+    const [kind, first, duration, flags] = line.split(',');
+    if (kind === 'stream' && HDR.has(first)) {
+      throw invalidMedia(name, `is HDR (${first}), and models are made for SDR`, 'Convert it to SDR (BT.709).');
+    }
+    if (kind !== 'packet' || flags === undefined || flags.includes('D')) continue;
+    const time = Number(first);
+    if (!Number.isFinite(time)) throw invalidMedia(name, 'has frames without a time', HINT);
+    if (count === frames)
+      throw invalidMedia(name, `has more than ${frames} frames`, isLong ? 'Cut it into parts.' : TOO_LONG);
+    if (count === times.length) {
+      const longer = new Float64Array(2 * count);
+      longer.set(times);
+      times = longer;
+    }
+    times[count++] = time;
+    end = Math.max(end, time + (Number(duration) || 0));
+  }
+  if (count === 0) throw invalidMedia(name, 'has no picture', HINT);
+  const sorted = times.subarray(0, count).sort();
+  const [begin] = sorted;
+  return { times: sorted.map((time) => time - begin), seconds: end - begin };
+}
+
+/** Transfer functions of HDR, as FFmpeg calls them: PQ and HLG. Without tone mapping they look washed out. */
+const HDR: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);
+
+async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  let rest = '';
+  for await (const piece of pieces) {
+    const lines = (rest + Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength).toString('latin1')).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) yield line.trimEnd();
+  }
+  if (rest !== '') yield rest;
+}

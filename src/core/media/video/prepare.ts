@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileSource } from '../../bytes/source.js';
-import { withTemporaryFolder } from '../../bytes/temporary-folder.js';
+import { makeTemporaryFolder, temporaryError } from '../../bytes/temporary-folder.js';
 import { LIMITS } from '../../limits.js';
 import type { Preprocess } from '../../onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
@@ -9,7 +9,7 @@ import { fitFrame, normalizeInto } from '../image/frame.js';
 import type { MediaSource } from '../item.js';
 import { assertLength, mediaName } from '../read-media.js';
 import { invalidMedia } from '../refusal.js';
-import { readFrames } from './clip.js';
+import { type Clip, readFrames } from './clip.js';
 import { sniffVideo, type VideoFormat } from './format.js';
 import { openVideoTools } from './tools.js';
 
@@ -24,24 +24,46 @@ export async function prepareClip(
   contract: VideoContract,
   signal?: AbortSignal,
 ): Promise<TensorValue> {
+  const file = await openClip(source, LIMITS.videoBytes);
+  try {
+    return await framesOf(file.path, file, contract, signal);
+  } finally {
+    await file.remove();
+  }
+}
+
+/** A clip as a file that decoders can seek in: an MP4 may have its index at the end. */
+export interface ClipFile extends Clip {
+  readonly path: string;
+  /** Removes what was made for bytes in memory. */
+  remove(): Promise<void>;
+}
+
+/** @throws HpsError MEDIA_INVALID for what is no MP4 or WebM, or larger than `maxBytes` */
+export async function openClip(source: MediaSource, maxBytes: number): Promise<ClipFile> {
   const name = mediaName(source);
-  if ('path' in source) return framesOf(source.path, { name, format: formatOf(source.path, name) }, contract, signal);
-  assertLength(name, source.bytes.byteLength, LIMITS.videoBytes);
+  if ('path' in source)
+    return { path: source.path, name, format: formatOf(source.path, name, maxBytes), remove: async () => {} };
+  assertLength(name, source.bytes.byteLength, maxBytes);
   const format = knownFormat(source.bytes, name);
-  // Decoders seek in a clip: an MP4 may have its index at the end.
-  return withTemporaryFolder('clip', async (folder) => {
-    const path = join(folder, `clip.${format}`);
+  const folder = await makeTemporaryFolder('clip');
+  const remove = () => rm(folder, { recursive: true, force: true });
+  const path = join(folder, `clip.${format}`);
+  try {
     await writeFile(path, source.bytes, { mode: 0o600 });
-    return framesOf(path, { name, format }, contract, signal);
-  });
+  } catch (error) {
+    await remove();
+    throw temporaryError(folder, error);
+  }
+  return { path, name, format, remove };
 }
 
 const SNIFF_BYTES = 8;
 
-function formatOf(path: string, name: string): VideoFormat {
+function formatOf(path: string, name: string, maxBytes: number): VideoFormat {
   const file = FileSource.open(path);
   try {
-    assertLength(name, file.byteLength, LIMITS.videoBytes);
+    assertLength(name, file.byteLength, maxBytes);
     return knownFormat(file.readSync(0, Math.min(SNIFF_BYTES, file.byteLength)), name);
   } finally {
     file.close();
@@ -54,12 +76,7 @@ function knownFormat(head: Uint8Array, name: string): VideoFormat {
   return format;
 }
 
-async function framesOf(
-  path: string,
-  clip: { readonly name: string; readonly format: VideoFormat },
-  contract: VideoContract,
-  signal?: AbortSignal,
-): Promise<TensorValue> {
+async function framesOf(path: string, clip: Clip, contract: VideoContract, signal?: AbortSignal): Promise<TensorValue> {
   const { frames } = contract;
   const tools = await openVideoTools(path, clip.name, signal);
   let size: readonly [number, number] | undefined;

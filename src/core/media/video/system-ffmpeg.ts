@@ -1,6 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { basename, delimiter, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { makeTemporaryFolder } from '../../bytes/temporary-folder.js';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
 import type { VideoBackend } from './backend.js';
@@ -14,19 +17,54 @@ export const systemFfmpeg: VideoBackend = {
     if (ffmpeg === null || ffprobe === null) return null;
     const clip = resolve(path);
     const from = ['-i', `file:${clip}`]; // with its scheme, no name is taken for an option or an address
+    const setting = { clip, name, signal };
     return {
-      probe: async ({ input, output }) => {
-        const pieces: Uint8Array[] = [];
-        for await (const piece of outputOf(ffprobe, [...input, ...from, ...output], { clip, name, signal }))
-          pieces.push(piece);
-        return Buffer.concat(pieces).toString('latin1');
+      streams: true,
+      probe: ({ input, output, isLong }) => outputOf(ffprobe, [...input, ...from, ...output], { ...setting, isLong }),
+      decode: ({ input, output, filter, isLong }) => {
+        const run = (filters: readonly string[]) =>
+          outputOf(ffmpeg, ['-nostdin', ...input, ...from, ...filters, ...output, 'pipe:1'], { ...setting, isLong });
+        return filter === undefined ? run([]) : withFilterFile(ffmpeg, filter, run);
       },
-      decode: ({ input, output }) =>
-        outputOf(ffmpeg, ['-nostdin', ...input, ...from, ...output, 'pipe:1'], { clip, name, signal }),
       close: async () => {},
     };
   },
 };
+
+/** A command line holds 128 KiB at most, on Windows 32: filters for an hour of video take more. */
+async function* withFilterFile(
+  ffmpeg: string,
+  filter: string,
+  run: (filters: readonly string[]) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const folder = await makeTemporaryFolder('filter');
+  try {
+    const path = join(folder, 'filter');
+    await writeFile(path, filter, { mode: 0o600 });
+    yield* run([await filterFileOption(ffmpeg), path]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const options = new Map<string, Promise<string>>();
+
+/** The option that reads filters from a file has another name since FFmpeg 7. */
+function filterFileOption(ffmpeg: string): Promise<string> {
+  const known =
+    options.get(ffmpeg) ?? readVersion(ffmpeg).then((major) => (major < 7 ? '-filter_script:v' : '-/filter:v'));
+  options.set(ffmpeg, known);
+  return known;
+}
+
+/** The main version; a build between versions counts as the newest. */
+async function readVersion(ffmpeg: string): Promise<number> {
+  const { stdout } = await promisify(execFile)(ffmpeg, ['-version'], {
+    timeout: LIMITS.videoDecodeMs,
+    windowsHide: true,
+  });
+  return Number(/^ffmpeg version n?(\d+)\./.exec(stdout)?.[1] ?? Number.POSITIVE_INFINITY);
+}
 
 /** The program's path, looked up as a shell would, but never in the working folder. */
 function findProgram(name: string): string | null {
@@ -45,12 +83,12 @@ function findProgram(name: string): string | null {
 async function* outputOf(
   program: string,
   args: readonly string[],
-  { clip, name, signal }: { clip: string; name: string; signal: AbortSignal | undefined },
+  { clip, name, signal, isLong = false }: { clip: string; name: string; signal?: AbortSignal; isLong?: boolean },
 ): AsyncGenerator<Uint8Array> {
   signal?.throwIfAborted();
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: LIMITS.videoDecodeMs,
+    timeout: isLong ? 0 : LIMITS.videoDecodeMs,
     killSignal: 'SIGKILL',
     windowsHide: true,
   });
@@ -65,7 +103,7 @@ async function* outputOf(
     child.on('close', (code, killedBy) => resolveEnd(code === 0 ? null : (killedBy ?? `exit code ${code}`)));
   });
   try {
-    yield* child.stdout;
+    yield* isLong ? watched(child.stdout, stop) : child.stdout;
     const failure = await ended;
     signal?.throwIfAborted();
     if (failure === null) return;
@@ -75,6 +113,17 @@ async function* outputOf(
   } finally {
     signal?.removeEventListener('abort', stop);
     stop();
+  }
+}
+
+/** The pieces of a stream; `stop` is called where the next one does not come in time. What the reader does meanwhile is not counted. */
+async function* watched(stream: AsyncIterable<Uint8Array>, stop: () => void): AsyncGenerator<Uint8Array> {
+  const pieces = stream[Symbol.asyncIterator]();
+  for (;;) {
+    const timer = setTimeout(stop, LIMITS.windowStallMs);
+    const next = await pieces.next().finally(() => clearTimeout(timer));
+    if (next.done) return;
+    yield next.value;
   }
 }
 

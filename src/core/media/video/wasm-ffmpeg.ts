@@ -13,10 +13,10 @@ export const wasmFfmpeg: VideoBackend = {
     if (core === null) return null;
     const thread = new FfmpegThread(core, path, name, signal);
     return {
-      probe: async ({ input, output }) =>
-        Buffer.from(await thread.run('ffprobe', [...input, '-i', 'file:clip', ...output, '-o', 'out'])).toString(
-          'latin1',
-        ),
+      streams: false,
+      async *probe({ input, output }) {
+        yield await thread.run('ffprobe', [...input, '-i', 'file:clip', ...output, '-o', 'out']);
+      },
       async *decode({ input, output }) {
         yield await thread.run('exec', ['-nostdin', ...input, '-i', 'file:clip', ...output, 'file:out']);
       },

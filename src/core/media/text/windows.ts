@@ -1,0 +1,117 @@
+import { assertWindowCount, type Span, type Windowing } from '../windows.js';
+
+/** Texts without an end of a sentence are cut before they are counted: their tokens would take too long. */
+const LONGEST_SENTENCE = 5000;
+
+/** Characters in which sentences are looked for at a time. */
+const STRETCH = 10_000;
+
+/** How a text becomes tokens. */
+export interface TokenCount {
+  /** Tokens of a part of the text, without special ones. */
+  readonly of: (text: string) => number;
+  /** Whether the model reads all of a part. */
+  readonly fits: (text: string) => boolean;
+}
+
+/** A sentence, or a part of one that is longer than a window. */
+interface Piece extends Span {
+  readonly tokens: number;
+}
+
+/**
+ * The windows of a text: as many whole sentences as fit, from the first sentence that begins a stride later on. A sentence
+ * longer than a window is cut between words. A text that fits is one window.
+ * @throws HpsError USAGE for more windows than the limit
+ * @see Unicode Standard Annex 29, sentence boundaries (ICU, as Node has it)
+ */
+export function textSpans(text: string, { window, stride }: Windowing, count: TokenCount): Span[] {
+  if (text.length <= LONGEST_SENTENCE && count.of(text) <= window && count.fits(text))
+    return [{ start: 0, end: text.length }];
+  const pieces = piecesOf(text, window, count);
+  if (pieces.length === 0) return [{ start: 0, end: text.length }]; // blank: refused by whoever encodes it
+  const spans: Span[] = [];
+  for (let first = 0; ; ) {
+    const last = lastThatFits(text, pieces, first, { window, count });
+    spans.push({ start: pieces[first].start, end: pieces[last].end });
+    assertWindowCount(spans.length);
+    if (last === pieces.length - 1) return spans;
+    let moved = pieces[first++].tokens;
+    while (first <= last && moved < stride) moved += pieces[first++].tokens;
+  }
+}
+
+/** The last piece of the window that begins with `first`. */
+function lastThatFits(
+  text: string,
+  pieces: readonly Piece[],
+  first: number,
+  { window, count }: { readonly window: number; readonly count: TokenCount },
+): number {
+  let last = first;
+  let tokens = pieces[first].tokens;
+  while (last + 1 < pieces.length && tokens + pieces[last + 1].tokens <= window) tokens += pieces[++last].tokens;
+  // Pieces in a row may have more tokens than each alone, and a text beside them takes room.
+  const isWhole = (): boolean => {
+    const part = text.slice(pieces[first].start, pieces[last].end);
+    return count.of(part) <= window && count.fits(part);
+  };
+  while (last > first && !isWhole()) last--;
+  return last;
+}
+
+function piecesOf(text: string, window: number, count: TokenCount): Piece[] {
+  const pieces: Piece[] = [];
+  const add = (start: number, end: number): void => {
+    const part = text.slice(start, end);
+    const from = start + part.length - part.trimStart().length;
+    const to = from + part.trim().length;
+    if (from >= to) return;
+    const isShort = to - from <= LONGEST_SENTENCE;
+    const tokens = isShort ? count.of(text.slice(from, to)) : Number.POSITIVE_INFINITY;
+    if (to - from <= 2 || (tokens <= window && count.fits(text.slice(from, to))))
+      pieces.push({ start: from, end: to, tokens });
+    else {
+      const middle = cutOf(text, from, to);
+      add(from, middle);
+      add(middle, to);
+    }
+  };
+  for (const { start, end } of sentencesOf(text)) add(start, end);
+  return pieces;
+}
+
+/**
+ * The sentences of a text, looked for in a stretch of it at a time: a segmenter takes time that grows with the square of its text.
+ * What reaches the end of a stretch is looked at again with what follows.
+ */
+function* sentencesOf(text: string): Generator<Span> {
+  const segmenter = new Intl.Segmenter('und', { granularity: 'sentence' });
+  for (let start = 0; start < text.length; ) {
+    const after = start + STRETCH;
+    const stretch = text.slice(start, isLow(text[after]) ? after - 1 : after);
+    const isLast = start + stretch.length === text.length;
+    let end = 0;
+    for (const { segment, index } of segmenter.segment(stretch)) {
+      const reaches = index + segment.length === stretch.length;
+      if (reaches && !isLast && index > 0) break;
+      end = index + segment.length;
+      yield { start: start + index, end: start + end };
+    }
+    start += end;
+  }
+}
+
+/** Between the words nearest to the middle; where there is none, between characters. */
+function cutOf(text: string, start: number, end: number): number {
+  const middle = Math.floor((start + end) / 2);
+  const isBlank = (at: number): boolean => /\s/.test(text[at]);
+  for (let off = 0; middle + off < end && middle - off > start; off++) {
+    if (isBlank(middle + off)) return middle + off;
+    if (isBlank(middle - off)) return middle - off;
+  }
+  return isLow(text[middle]) && middle - 1 > start ? middle - 1 : middle;
+}
+
+/** Whether a surrogate pair would be cut before this character. */
+const isLow = (character: string | undefined): boolean => character !== undefined && /[\uDC00-\uDFFF]/.test(character);
