@@ -155,7 +155,7 @@ export const LIMITS = {
   /** `batch --preload`: media held before their turn, as they are on the disk; rows they belong to; files read or fetched at a time. */
   readAheadBytes: 256 * MiB,
   rowsAhead: 4096,
-  readsAhead: 32,
+  readsAhead: 16,
   /** Fetched files kept on the disk for rows that name them again. */
   remoteStoreBytes: 1 * GiB,
   remoteStoreFiles: 100_000,

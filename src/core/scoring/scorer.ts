@@ -64,7 +64,7 @@ export interface ScorerOptions {
   /** Paths of items are taken from here and must not lead out of it; without it they are the caller's own; null refuses them all. */
   readonly mediaRoot?: string | null;
   /** Holds files that were read before their turn: `batch` with `preload`. */
-  readonly ahead?: ResolveOptions['ahead'];
+  readonly ahead?: { contentOf(name: string): Uint8Array | undefined };
   /** Hosts and buckets from which `https://` and `s3://` addresses in items are fetched; without it they are refused. */
   readonly remote?: RemoteOptions | RemoteStore;
   /** Receives what is worth knowing, one sentence each: a device that is missing, a model without calibrator. */

@@ -35,8 +35,8 @@ const input: ContractInput = {
 const folder = sharedFolder();
 /** A grey that says the time: frame n of the level n. */
 const greys = (rate: number | string, seconds: number): string[] => {
-  const source = `color=black:size=32x32:rate=${rate},geq=lum='16+mod(N,200)':cb=128:cr=128`;
-  return ['-f', 'lavfi', '-i', source, '-t', String(seconds)];
+  const source = `color=black:size=32x32:rate=${rate}:duration=${seconds},geq=lum='16+mod(N,200)':cb=128:cr=128`;
+  return ['-f', 'lavfi', '-i', source];
 };
 const LOSSLESS = ['-c:v', 'libx264', '-qp', '0', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
 
@@ -98,7 +98,7 @@ describe.skipIf(!isInstalled)('windows of a clip (skipped where ffmpeg is not on
   it('turn as the clip says', async () => {
     const flat = make('flat.mp4', '-f', 'lavfi', '-i', 'testsrc=size=64x32:rate=10:duration=3', ...LOSSLESS);
     // FFmpeg 6 has an option for it, earlier versions a tag.
-    const isNew = execFileSync('ffmpeg', ['-h', 'full']).includes('-display_rotation');
+    const isNew = execFileSync('ffmpeg', ['-h', 'full'], { maxBuffer: 2 ** 26 }).includes('-display_rotation');
     const turned = isNew
       ? make('turned.mp4', '-display_rotation', '90', '-i', flat, '-c', 'copy')
       : make('turned.mp4', '-i', flat, '-c', 'copy', '-metadata:s:v', 'rotate=90');
@@ -128,7 +128,7 @@ describe.skipIf(!isInstalled)('windows of a clip (skipped where ffmpeg is not on
     writeFileSync(path, bytes.subarray(0, Math.floor(0.6 * bytes.length)));
     const reading = windowsOf(path, { window: 4, stride: 4 });
     await expect(reading).rejects.toMatchObject({ code: 'MEDIA_INVALID', details: { file: 'index-first.mp4' } });
-    await expect(reading).rejects.toThrow(/^[^\n]+$/);
+    await expect(reading).rejects.toThrow(/breaks off after 2\d\.\d s of the 40\.0 s/);
   });
 
   it('are not made of sound alone, nor of HDR', async () => {

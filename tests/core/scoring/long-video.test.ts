@@ -21,7 +21,7 @@ it.skipIf(!hasFfmpeg)(
       expect(windows).toMatchObject({ count: 8, worst: { start, end } });
       const some = [0, 5].map((i) => windows!.curve[i]);
       expect(await scoresOfCuts(plain, clip, folder, some)).toEqual(some.map(({ logit }) => logit));
-      await expect(plain.score({ video: clip })).rejects.toMatchObject({ hint: expect.stringContaining('--window') });
+      await expect(plain.score({ video: clip })).rejects.toMatchObject({ hint: expect.stringContaining('`window`') });
     } finally {
       await Promise.all([scorer.close(), plain.close()]);
     }

@@ -241,7 +241,7 @@ describe('scores in windows', () => {
     const plain = await load(models.audioItem);
     await expect(plain.score('minute.wav')).rejects.toMatchObject({
       code: 'MEDIA_INVALID',
-      hint: expect.stringContaining('--window'),
+      hint: expect.stringContaining('`window`'),
     });
     const scorer = await load(models.audioItem, { windows: { window: 'max' } });
     expect((await scorer.score('minute.wav')).windows?.curve).toHaveLength(3);

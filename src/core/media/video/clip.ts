@@ -15,7 +15,7 @@ export interface Clip {
 const HINT = 'Convert it to an MP4 of H.264.';
 /** Containers round the length of their last frame: a clip of 300 frames at 29.97 Hz is 10.01 s long. */
 const ROUNDING = 1.01;
-const TOO_LONG = 'Score it in windows (`hpsv3 score --window 8s`), or cut it.';
+const TOO_LONG = 'Score it in windows (`window` of `hpsv3 score`), or cut it.';
 
 /**
  * Hands over `wanted` frames of a clip, sampled evenly, one after the other: 8-bit RGB at the size of the clip, turned as it says.
@@ -79,7 +79,9 @@ export async function readTimes(
   { frames, isLong }: { readonly frames: number; readonly isLong?: boolean },
 ): Promise<FrameTimes> {
   // One line a packet of the first picture stream. One more than the limit shows that it is passed.
-  const shown = ['packet=pts_time,duration_time,flags', 'stream=color_transfer'].join(':');
+  const shown = ['packet=pts_time,duration_time,flags', 'stream=color_transfer,duration', 'stream_tags=DURATION'].join(
+    ':',
+  );
   const output = [
     '-select_streams',
     'V:0',
@@ -93,10 +95,13 @@ export async function readTimes(
   let times = new Float64Array(1024);
   let count = 0;
   let end = Number.NEGATIVE_INFINITY;
+  let stated = Number.NaN;
   for await (const line of linesOf(tools.probe({ input: inputArguments(format), output, isLong }))) {
     const [kind, first, duration, flags] = line.split(',');
-    if (kind === 'stream' && HDR.has(first)) {
-      throw invalidMedia(name, `is HDR (${first}), and models are made for SDR`, 'Convert it to SDR (BT.709).');
+    if (kind === 'stream') {
+      if (HDR.has(first))
+        throw invalidMedia(name, `is HDR (${first}), and models are made for SDR`, 'Convert it to SDR (BT.709).');
+      stated = secondsOf(duration) || secondsOf(flags);
     }
     if (kind !== 'packet' || flags === undefined || flags.includes('D')) continue;
     const time = Number(first);
@@ -114,8 +119,20 @@ export async function readTimes(
   if (count === 0) throw invalidMedia(name, 'has no picture', HINT);
   const sorted = times.subarray(0, count).sort();
   const [begin] = sorted;
-  return { times: sorted.map((time) => time - begin), seconds: end - begin };
+  const seconds = end - begin;
+  if (stated - seconds > Math.max(1, CUT_OFF * stated)) {
+    const rule = `breaks off after ${seconds.toFixed(1)} s of the ${stated.toFixed(1)} s that it says it has`;
+    throw invalidMedia(name, rule, 'Get it again.');
+  }
+  return { times: sorted.map((time) => time - begin), seconds };
 }
+
+/** Share of the length that a file states of its pictures, by which they may fall short of it. */
+const CUT_OFF = 0.05;
+
+/** Of `40.0` or `00:00:40.0`; NaN of anything else, as where a file does not say. */
+const secondsOf = (text: string | undefined): number =>
+  (text ?? '').split(':').reduce((sum, part) => 60 * sum + (part === '' ? Number.NaN : Number(part)), 0);
 
 /** Transfer functions of HDR, as FFmpeg calls them: PQ and HLG. Without tone mapping they look washed out. */
 const HDR: ReadonlySet<string> = new Set(['smpte2084', 'arib-std-b67']);
