@@ -65,17 +65,23 @@ function meanAndError(folds: readonly { loss: number; votes: number }[]): { mean
   return { mean, error: Math.sqrt(variance / (folds.length - 1)) };
 }
 
+interface MemberOptions extends Pick<StackOptions, 'penalty' | 'simplex' | 'signal'> {
+  readonly members?: number[];
+  /** Of these rows, where they are known. */
+  readonly scales?: readonly number[];
+  /** A fit of more members to the same rows, near which this one is. */
+  readonly near?: StackFit;
+}
+
 /** Fits the weights of some members to some rows. */
 export async function fitMembers(
   data: EnsembleRows,
   rows: Int32Array,
-  {
-    members = range(data.members.length),
-    ...options
-  }: { members?: number[] } & Pick<StackOptions, 'penalty' | 'simplex' | 'signal'>,
+  { members = range(data.members.length), scales = scalesOf(data, rows), near, ...options }: MemberOptions,
 ): Promise<StackFit> {
-  const scales = scalesOf(data, rows);
-  const fitted = await fitStack(stackRows(data, rows, members, scales), options);
+  // Weights that must sum to 1 no longer do without one of them.
+  const start = near && !options.simplex ? Float64Array.from(members, (member) => near.weights[member]) : undefined;
+  const fitted = await fitStack(stackRows(data, rows, members, scales), { ...options, start });
   const weights = new Float64Array(data.members.length);
   members.forEach((member, m) => {
     weights[member] = fitted[m];
@@ -104,12 +110,13 @@ export async function crossFit(data: EnsembleRows, options: CrossFitOptions): Pr
   for (const { fit, judge } of foldsOf(data, allRows(data), options.folds, options.seed)) {
     const penalty = await choosePenalty(data, fit, options);
     const whole = await fitMembers(data, fit, { penalty, simplex, signal });
+    const { scales } = whole;
     predict(data, judge, whole, result.ensemble);
     for (const m of range(data.members.length)) {
       const others = range(data.members.length).filter((other) => other !== m);
-      const rest = await fitMembers(data, fit, { members: others, penalty, simplex, signal });
+      const rest = await fitMembers(data, fit, { members: others, scales, near: whole, penalty, simplex, signal });
       predict(data, judge, rest, result.without[m]);
-      const alone = await fitMembers(data, fit, { members: [m], penalty: weakest, simplex: false, signal });
+      const alone = await fitMembers(data, fit, { members: [m], scales, penalty: weakest, simplex: false, signal });
       predict(data, judge, alone, result.alone[m]);
       for (const row of judge) if (Number.isNaN(data.logits[m][row])) result.alone[m][row] = Number.NaN;
     }
