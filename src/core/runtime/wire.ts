@@ -68,9 +68,9 @@ export class FrameReader<H> {
   private chunks: Uint8Array[] = [];
   private length = 0;
 
-  /** The frames that are whole with this piece, each value with memory of its own. */
+  /** The frames that are whole with this piece, each value with memory of its own; the piece may be written over afterwards. */
   push(chunk: Uint8Array): Frame<H>[] {
-    this.chunks.push(chunk);
+    this.chunks.push(Buffer.from(chunk)); // a copy: of a Buffer, `slice` is none
     this.length += chunk.byteLength;
     const frames: Frame<H>[] = [];
     while (this.length >= PREFIX_BYTES) {

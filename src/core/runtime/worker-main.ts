@@ -56,7 +56,7 @@ async function listen(fd: number, session: Session): Promise<void> {
   for (;;) {
     const count = readSync(fd, piece, 0, piece.length, null);
     if (count === 0) return; // whoever asked is gone
-    for (const frame of reader.push(piece.subarray(0, count).slice())) {
+    for (const frame of reader.push(piece.subarray(0, count))) {
       const answered = await answerFrame(frame, session).catch(
         (error): Frame<WireReply> => ({ id: frame.id, head: failure(error), values: new Map() }),
       );

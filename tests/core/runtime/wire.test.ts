@@ -31,6 +31,17 @@ describe('frames', () => {
     expect(read).toEqual(frames);
   });
 
+  it.each([13, 64, 100])('come out whole where every piece of %i bytes is read into the same memory', (size) => {
+    const reader = new FrameReader<object>();
+    const read: Frame<object>[] = [];
+    const piece = Buffer.alloc(size);
+    for (let at = 0; at < bytes.length; at += size) {
+      const count = bytes.copy(piece, 0, at, at + size);
+      read.push(...reader.push(piece.subarray(0, count)));
+    }
+    expect(read).toEqual(frames);
+  });
+
   it('give each value memory of its own', () => {
     const copy = Buffer.from(bytes);
     const [, { values }] = new FrameReader<object>().push(copy);
