@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { handle, run } from '@oclif/core';
 import { ERROR_CODES } from '../errors.js';
 import { asHpsError, errorJson, internalError, isExit, jsonRequested, toCliError } from './failure.js';
@@ -13,6 +14,7 @@ export async function runCli(importMetaUrl: string): Promise<void> {
   const argv = process.argv.slice(2);
   const json = jsonRequested(argv, process.env['HPSV3_CONTENT_TYPE']);
   installProcessGuards({ json });
+  nameShell();
   try {
     await run(argv, importMetaUrl);
   } catch (error) {
@@ -22,6 +24,16 @@ export async function runCli(importMetaUrl: string): Promise<void> {
     const shown = known ?? internalError(error);
     process.exitCode = shown.exitCode;
     process.stdout.write(formatJson(errorJson(shown)));
+  }
+}
+
+/** The framework asks for the shell of the user, and fails where the system does not know the user: any number will do in a container. */
+function nameShell(): void {
+  if (process.env['SHELL'] !== undefined) return;
+  try {
+    userInfo();
+  } catch {
+    process.env['SHELL'] = '';
   }
 }
 

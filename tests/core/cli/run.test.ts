@@ -27,6 +27,14 @@ describe('the command line', () => {
     expect(stdout).toMatch(/doctor\s+Print versions/);
   });
 
+  it.skipIf(process.getuid?.() !== 0)('runs for a user whom the system does not know, as in a container', async () => {
+    const env = { PATH: process.env['PATH'], HOME: tmpdir() };
+    const child = spawn(process.execPath, [HPSV3, 'inspect', '--help'], { uid: 54_321, gid: 54_321, env });
+    const { code, stdout, stderr } = await collect(child);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('USAGE');
+  });
+
   it('suggests a command for a mistyped one', async () => {
     const { code, stdout, stderr } = await hpsv3Process(['doktor']);
     expect(code).toBe(2);
