@@ -21,7 +21,11 @@ const NOT_UNIT = new Set([
   'core/onnx/onnx-proto.test.ts',
 ]);
 
+/** Folders whose tests start processes or models, and leave nothing behind in their own: they too share what they have loaded. */
+const TOGETHER = /^core\/(bundle|cli|drift|explanation|gate|hub|labelling|quantization|selection|serving)\//;
+
 const isUnit = (file: string): boolean => UNIT.test(file) && !NOT_UNIT.has(file);
+const isTogether = (file: string): boolean => TOGETHER.test(file);
 
 /** Without the long runs (soaks, kill loops, engines, fuzzing), which are npm run test:slow. */
 const files = readdirSync(`${root}tests`, { recursive: true, encoding: 'utf8' })
@@ -57,7 +61,8 @@ export default defineConfig({
     ...shared.test,
     projects: [
       { extends: true, test: { name: 'unit', include: listed(isUnit), isolate: false } },
-      { extends: true, test: { name: 'process', include: listed((file) => !isUnit(file)) } },
+      { extends: true, test: { name: 'together', include: listed(isTogether), isolate: false } },
+      { extends: true, test: { name: 'process', include: listed((file) => !isUnit(file) && !isTogether(file)) } },
     ],
     coverage: {
       include: ['src/**/*.ts'],
