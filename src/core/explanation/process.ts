@@ -71,6 +71,8 @@ export class ExplainProcess {
     signal.throwIfAborted();
     clearTimeout(this.idle);
     const child = this.child ?? this.start();
+    child.ref(); // keeps the program alive while something is asked of it
+    child.channel?.ref();
     try {
       const reply = await answerOf(child, request, signal);
       if ('explained' in reply) return reply.explained;
@@ -80,6 +82,8 @@ export class ExplainProcess {
       if (signal.aborted) this.close();
       throw error;
     } finally {
+      child.unref();
+      child.channel?.unref();
       this.idle = setTimeout(() => this.close(), IDLE_MS).unref();
     }
   }
@@ -102,8 +106,6 @@ export class ExplainProcess {
     child.once('exit', () => {
       if (this.child === child) this.child = undefined;
     });
-    child.unref();
-    child.channel?.unref();
     this.child = child;
     return child;
   }
