@@ -159,7 +159,9 @@ const partsOf = (shard: string, settings: SharedSettings): AsyncGenerator<ShardR
 /** Several ordered streams as one; a line that two of them have comes twice. */
 async function* mergeByLine(streams: readonly AsyncGenerator<ShardRow>[]): AsyncGenerator<ShardRow> {
   try {
-    const heads = await Promise.all(streams.map((stream) => stream.next()));
+    const heads: IteratorResult<ShardRow>[] = [];
+    // One after another: which shard a message names first must not depend on which is read faster.
+    for (const stream of streams) heads.push(await stream.next());
     for (;;) {
       let first = -1;
       for (const [i, head] of heads.entries()) {
