@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { hpsv3Process, PROJECT } from '../helpers/cli.js';
@@ -10,6 +11,7 @@ const webgpu = webgpuEnvironment();
 
 it.skipIf(webgpu === null)('passes on WebGPU, be it computed by the processor', async () => {
   const checkpoint = join(folder, 'nano/checkpoint.safetensors');
+  mkdirSync(join(folder, 'nano'));
   const config = `${PROJECT}configs/hpsv3_nano.yaml`;
   const init = await hpsv3Process(['init', '--config', config, '--out', checkpoint]);
   expect(init.code, init.stderr).toBe(0);
