@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL('./', import.meta.url));
 
 /** Folders of pure code: their tests start no process, and share what they have loaded. */
 const UNIT =
-  /^core\/((architectures|autodiff|bytes|calibration|card|checkpoint|data|documents|ensemble|evaluation|media|onnx|profiling|release|samples|stats|synthesis|tensor)\/|[\w-]+\.test\.ts$)|^scripts\//;
+  /^core\/((architectures|autodiff|bytes|calibration|card|checkpoint|data|documents|ensemble|evaluation|media|onnx|profiling|release|samples|selection|stats|synthesis|tensor)\/|[\w-]+\.test\.ts$)|^scripts\//;
 
 /** Among those, what runs models of every family, or commands, or draws and floods for long. */
 const NOT_UNIT = new Set([
@@ -17,12 +17,14 @@ const NOT_UNIT = new Set([
   'core/card/charts.test.ts',
   'core/onnx/read.test.ts',
   'scripts/damage.test.ts',
+  'scripts/fuzz.test.ts',
+  'scripts/probes.test.ts',
   'scripts/gpu-check.test.ts',
   'core/onnx/onnx-proto.test.ts',
 ]);
 
 /** Folders whose tests start processes or models, and leave nothing behind in their own: they too share what they have loaded. */
-const TOGETHER = /^core\/(bundle|cli|drift|explanation|gate|hub|labelling|quantization|selection|serving)\//;
+const TOGETHER = /^core\/(bundle|cli|drift|explanation|gate|hub|labelling|quantization|serving)\//;
 
 const isUnit = (file: string): boolean => UNIT.test(file) && !NOT_UNIT.has(file);
 const isTogether = (file: string): boolean => TOGETHER.test(file);
