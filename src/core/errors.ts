@@ -109,6 +109,24 @@ export class HpsError extends Error {
   }
 }
 
+/** An expected failure in plain data, for another thread or process. */
+export interface FailureData {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** @throws what is no `HpsError`, as it is: a bug keeps its stack */
+export function failureData(error: unknown): FailureData {
+  if (!(error instanceof HpsError)) throw error;
+  const { code, message, hint, details } = error;
+  return { code, message, hint, details };
+}
+
+export const fromFailureData = ({ code, message, hint, details }: FailureData): HpsError =>
+  new HpsError(code, message, { hint, details });
+
 /** The `code` of a Node system error (`ENOENT`, `ENOSPC`, …), or undefined. */
 export function systemErrorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;

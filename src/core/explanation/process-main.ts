@@ -1,6 +1,6 @@
 // The entry of a process that explains (see process.ts). It is forked, never imported: hence the work on load.
 import { Worker } from 'node:worker_threads';
-import { HpsError } from '../errors.js';
+import { failureData } from '../errors.js';
 import { RemoteStore } from '../media/remote/store.js';
 import { Explainer } from './explainer.js';
 import { factsOf } from './map-files.js';
@@ -40,15 +40,9 @@ async function answer({ model, sample, method, settings, mostValues }: ExplainRe
   };
 }
 
-function failure(error: unknown): ExplainReply {
-  if (!(error instanceof HpsError)) throw error;
-  const { code, message, hint, details } = error;
-  return { failed: { code, message, hint, details } };
-}
-
 process.on('message', (request: ExplainRequest) => {
   void answer(request)
-    .catch(failure)
+    .catch((error): ExplainReply => ({ failed: failureData(error) }))
     .then((reply) => process.send?.(reply));
 });
 // Of a terminal, which sends them to the parent as well: that one decides.

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ErrorCode, HpsError } from '../errors.js';
+import { type FailureData, fromFailureData, HpsError } from '../errors.js';
 import type { RemoteOptions } from '../media/remote/store.js';
 import type { ContractFile } from '../samples/contract.js';
 import type { Sample } from '../scoring/scorer.js';
@@ -33,16 +33,7 @@ export interface ExplainedDecision
   readonly maps: readonly (Omit<MapFacts, 'files'> & { readonly values: Float32Array | null })[];
 }
 
-export type ExplainReply =
-  | { readonly explained: ExplainedDecision }
-  | {
-      readonly failed: {
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly hint: string | undefined;
-        readonly details: Readonly<Record<string, unknown>>;
-      };
-    };
+export type ExplainReply = { readonly explained: ExplainedDecision } | { readonly failed: FailureData };
 
 /** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
 const ENTRY = fileURLToPath(
@@ -76,8 +67,7 @@ export class ExplainProcess {
     try {
       const reply = await answerOf(child, request, signal);
       if ('explained' in reply) return reply.explained;
-      const { code, message, hint, details } = reply.failed;
-      throw new HpsError(code, message, { hint, details });
+      throw fromFailureData(reply.failed);
     } catch (error) {
       if (signal.aborted) this.close();
       throw error;

@@ -1,7 +1,7 @@
 // The entry of the model process (see child.ts). It is forked, never imported: hence the work on load.
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { HpsError } from '../errors.js';
+import { failureData } from '../errors.js';
 import { BinCounter } from '../tensor/bins.js';
 import type { Device } from './device.js';
 import { received } from './exchange.js';
@@ -103,11 +103,7 @@ async function timeInTurn({ trials, rounds, budgetMs }: Extract<ModelRequest, { 
 const copied = (feeds: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> =>
   new Map(Array.from(feeds, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
 
-function failure(error: unknown): ModelReply['result'] {
-  if (!(error instanceof HpsError)) throw error;
-  const { code, message, hint, details } = error;
-  return { kind: 'failed', code, message, hint, details };
-}
+const failure = (error: unknown): ModelReply['result'] => ({ kind: 'failed', ...failureData(error) });
 
 /** By /proc where it is: on Linux, maxRSS starts from what the parent had when it forked. */
 function peakRssBytes(): number {

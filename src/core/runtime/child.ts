@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
-import { HpsError, systemErrorCode } from '../errors.js';
+import { fromFailureData, HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { BinCounts } from '../tensor/bins.js';
 import { takeChild } from './child-start.js';
@@ -373,7 +373,7 @@ export class ModelProcess {
       send(id);
     });
     if (result.kind !== 'failed') return result;
-    throw new HpsError(result.code, result.message, { hint: result.hint, details: result.details });
+    throw fromFailureData(result);
   }
 
   private take({ id, message: { result, peakRssBytes, rssBytes } }: Numbered<ModelReply>): void {

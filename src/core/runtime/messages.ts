@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.js';
+import type { FailureData } from '../errors.js';
 import type { BinCounts } from '../tensor/bins.js';
 import type { Device, DeviceChoice } from './device.js';
 import type { SentValues } from './exchange.js';
@@ -87,11 +87,5 @@ export interface ModelReply {
     /** Milliseconds of every run, a list for each trial. */
     | { readonly kind: 'timed'; readonly times: readonly (readonly number[])[] }
     | { readonly kind: 'released' }
-    | {
-        readonly kind: 'failed';
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly hint: string | undefined;
-        readonly details: Readonly<Record<string, unknown>>;
-      };
+    | ({ readonly kind: 'failed' } & FailureData);
 }

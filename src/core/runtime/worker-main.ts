@@ -1,7 +1,7 @@
 // The entry of a session's thread (see worker.ts). It is started, never imported: hence the work on load.
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { HpsError } from '../errors.js';
+import { failureData } from '../errors.js';
 import { received } from './exchange.js';
 import type { ModelReply, WireReply, WireRequest, WorkerRequest } from './messages.js';
 import { openSession } from './ort.js';
@@ -32,11 +32,10 @@ async function answer(request: Exclude<WorkerRequest, { kind: 'listen' }>): Prom
 const own = (outputs: ReadonlyMap<string, TensorValue>): Map<string, TensorValue> =>
   new Map(Array.from(outputs, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
 
-function failure(error: unknown): Extract<ModelReply['result'], { kind: 'failed' }> {
-  if (!(error instanceof HpsError)) throw error;
-  const { code, message, hint, details } = error;
-  return { kind: 'failed', code, message, hint, details };
-}
+const failure = (error: unknown): Extract<ModelReply['result'], { kind: 'failed' }> => ({
+  kind: 'failed',
+  ...failureData(error),
+});
 
 async function reply(request: WorkerRequest): Promise<void> {
   if (request.kind === 'listen') {

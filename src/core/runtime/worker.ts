@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { HpsError } from '../errors.js';
+import { fromFailureData, HpsError } from '../errors.js';
 import { candidates, type Device, type DeviceChoice, formatDevice } from './device.js';
 import type { ModelReply, WorkerRequest } from './messages.js';
 import type { Session, SessionOptions } from './session.js';
@@ -124,7 +124,7 @@ class SessionThread {
   private settle(result: ModelReply['result']): void {
     const waiting = this.pending.shift();
     if (result.kind !== 'failed') waiting?.resolve(result);
-    else waiting?.reject(new HpsError(result.code, result.message, { hint: result.hint, details: result.details }));
+    else waiting?.reject(fromFailureData(result));
   }
 
   /** The first reason stays. */

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { HpsError } from '../errors.js';
+import { failureData } from '../errors.js';
 import { openPreparer, type PreparedItem, type PreparedWindow } from '../media/preparer.js';
 import type { PrepareReply, PrepareRequest } from './preparer-pool.js';
 
@@ -18,9 +18,7 @@ port.on('message', async (request: PrepareRequest) => {
     port.postMessage({ id, prepared } satisfies PrepareReply, [...moved]);
   } catch (error) {
     open.delete(id);
-    if (!(error instanceof HpsError)) throw error;
-    const { code, message, hint, details } = error;
-    port.postMessage({ id, failed: { code, message, hint, details } } satisfies PrepareReply);
+    port.postMessage({ id, failed: failureData(error) } satisfies PrepareReply);
   }
 });
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, HpsError } from '../errors.js';
+import { type FailureData, fromFailureData } from '../errors.js';
 import type { MediaItem } from '../media/item.js';
 import {
   openPreparer,
@@ -22,15 +22,7 @@ export type PrepareRequest =
 export type PrepareReply =
   /** Null after the last window. */
   | { readonly id: number; readonly prepared: PreparedItem | PreparedWindow | null }
-  | {
-      readonly id: number;
-      readonly failed: {
-        readonly code: ErrorCode;
-        readonly message: string;
-        readonly hint: string | undefined;
-        readonly details: Readonly<Record<string, unknown>>;
-      };
-    };
+  | { readonly id: number; readonly failed: FailureData };
 
 /** The compiled entry: beside this file in `dist`, or in `dist` for tests that run the TypeScript of `src`. */
 const ENTRY = fileURLToPath(
@@ -96,10 +88,7 @@ class PreparerThread {
     this.pending.delete(reply.id);
     if (this.pending.size === 0) this.worker.unref();
     if ('prepared' in reply) waiting?.resolve(reply.prepared);
-    else {
-      const { code, message, hint, details } = reply.failed;
-      waiting?.reject(new HpsError(code, message, { hint, details }));
-    }
+    else waiting?.reject(fromFailureData(reply.failed));
   }
 
   private end(reason: Error): void {

@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { outputError } from '../../bytes/output-error.js';
-import { HpsError } from '../../errors.js';
+import { type FailureData, failureData, fromFailureData, HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import { Channel, lost } from './channel.js';
 import type { RankIdentity } from './identity.js';
@@ -152,7 +152,7 @@ async function lead(group: RankGroup, options: JoinOptions, signal: AbortSignal)
     for (const [rank, { channel }] of joined) if (rank > 1) channel.close();
   } catch (error) {
     for (const { channel } of joined.values()) {
-      if (error instanceof HpsError) await channel.sendJson({ error: plain(error) }).catch(() => undefined);
+      if (error instanceof HpsError) await channel.sendJson({ error: failureData(error) }).catch(() => undefined);
       channel.close();
     }
     throw error;
@@ -185,7 +185,7 @@ async function letIn(
   const said = await channel.json();
   const refuse = async (error: HpsError): Promise<never> => {
     fail(error);
-    await channel.sendJson({ error: plain(error) });
+    await channel.sendJson({ error: failureData(error) });
     channel.close();
     throw error;
   };
@@ -262,7 +262,7 @@ async function follow(group: RankGroup, options: JoinOptions, signal: AbortSigna
       mac: mac(secret, 'join', String(theirs), nonce, String(rank)),
     });
     const answer = await leader.json();
-    if (answer.error) throw fromPlain(answer.error);
+    if (answer.error) throw fromFailureData(answer.error as FailureData);
     const chain = String(answer.chain);
     if (!isMac(answer.welcome, mac(secret, 'welcome', nonce, chain))) {
       throw new HpsError('ACCESS_DENIED', 'who is where rank 0 should be does not know the secret', {
@@ -378,13 +378,6 @@ const isMac = (given: unknown, expected: string): boolean =>
   typeof given === 'string' &&
   given.length === expected.length &&
   timingSafeEqual(Buffer.from(given), Buffer.from(expected));
-
-const plain = ({ code, message, hint, details }: HpsError) => ({ code, message, hint, details });
-
-const fromPlain = (error: unknown): HpsError => {
-  const { code, message, hint, details } = error as ReturnType<typeof plain>;
-  return new HpsError(code, message, { hint, details });
-};
 
 /** A promise that is settled from outside, and need not be awaited. */
 function deferred<T>() {
