@@ -6,6 +6,7 @@ import wabt from 'wabt';
 
 export const SOURCES = [
   'tensor/bins.wat',
+  'tensor/floats.wat',
   'tensor/transpose.wat',
   'training/update/optimizer.wat',
   'quantization/kernels/int8.wat',

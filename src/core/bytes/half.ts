@@ -58,13 +58,3 @@ export function float32ToFloat16(values: Float32Array, target = new Uint16Array(
   for (let i = 0; i < values.length; i++) target[i] = float32ToFloat16Bits(values[i]);
   return target;
 }
-
-/** bfloat16 bits -> binary16 bits, by table: 65,536 entries built on first use. */
-let brainTable: Uint16Array | undefined;
-
-/** bfloat16 bits to binary16 bits, round half to even; beyond 65504 becomes infinity. */
-export function bfloat16ToFloat16(bits: Uint16Array, target = new Uint16Array(bits.length)): Uint16Array {
-  brainTable ??= float32ToFloat16(bfloat16ToFloat32(Uint16Array.from({ length: 1 << 16 }, (_, i) => i)));
-  for (let i = 0; i < bits.length; i++) target[i] = brainTable[bits[i]];
-  return target;
-}

@@ -65,12 +65,13 @@ export class StagedOutput {
 
   /**
    * A new file of the output, in the folder of the main one. Finish it before the commit.
+   * @param expectedBytes - how long it becomes, as far as it is known
    * @throws HpsError OUTPUT_EXISTS, OUTPUT_INVALID as for the main file
    */
-  async create(name = this.name): Promise<FileSink> {
+  async create(name = this.name, expectedBytes?: number): Promise<FileSink> {
     try {
       if (name !== this.name) this.check(name);
-      const sink = new FileSink(await this.fileSystem.open(this.path(name), 'wx+'), name);
+      const sink = new FileSink(await this.fileSystem.open(this.path(name), 'wx+'), name, expectedBytes);
       this.sinks.set(name, sink);
       return sink;
     } catch (error) {

@@ -19,8 +19,10 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
-/** A file of this many bytes is hashed in a thread of its own from there on. */
+/** A file of this many bytes is hashed in a thread of its own: from there on, or from the start where its length is known. */
 const THREAD_BYTES = 16 * LIMITS.chunkBytes;
+/** So often the disk is told to begin with what it has not yet, so that little is left to wait for at the end. */
+const SYNC_BYTES = 16 * LIMITS.chunkBytes;
 
 /** Of memory that a thread can read as well. */
 const takeBuffer = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(LIMITS.chunkBytes));
@@ -40,6 +42,10 @@ export class FileSink implements ByteSink {
   private resting = takeBuffer();
   private filled = 0;
   private inFlight: Promise<unknown> = Promise.resolve();
+  private syncing: Promise<unknown> = Promise.resolve();
+  private isSyncing = false;
+  /** Bytes written since the disk was last told. */
+  private unsynced = 0;
   private open = true;
   private complete = false;
   /** Whether bytes came at places of their own, so that the hash waits until all are there. */
@@ -48,10 +54,12 @@ export class FileSink implements ByteSink {
   /**
    * @param file - can be read as well
    * @param name - what errors call it
+   * @param expectedBytes - how long it becomes, as far as it is known
    */
   constructor(
     private readonly file: OutputHandle,
     readonly name: string,
+    private readonly expectedBytes = 0,
   ) {}
 
   /** Whether all of it is on the disk. */
@@ -90,7 +98,7 @@ export class FileSink implements ByteSink {
   async finish(): Promise<WrittenFile> {
     try {
       await this.flush();
-      await this.inFlight;
+      await Promise.all([this.inFlight, this.syncing]);
       if (this.placed) await this.hashWritten();
       await this.file.sync();
       const sha256 = this.thread ? await this.thread.digest() : this.hash.digest('hex');
@@ -105,7 +113,7 @@ export class FileSink implements ByteSink {
 
   /** Closes the file without finishing it; does nothing once it is closed. */
   async abandon(): Promise<void> {
-    await this.inFlight.catch(() => undefined);
+    await Promise.allSettled([this.inFlight, this.syncing]);
     await this.close().catch(() => undefined);
   }
 
@@ -124,8 +132,23 @@ export class FileSink implements ByteSink {
     const piece = this.filling.subarray(0, this.filled);
     this.inFlight = Promise.all([this.writeFully(piece), this.hashPiece(piece)]);
     this.inFlight.catch(() => undefined); // reported by the next flush or by finish
+    this.syncAhead(piece.byteLength);
     [this.filling, this.resting] = [this.resting, this.filling];
     this.filled = 0;
+  }
+
+  /** Lets the disk take what was written, while more is; a failure is reported by `finish`. */
+  private syncAhead(byteLength: number): void {
+    this.unsynced += byteLength;
+    if (this.isSyncing || this.unsynced < SYNC_BYTES) return;
+    this.unsynced = 0;
+    this.isSyncing = true;
+    const before = this.syncing;
+    this.syncing = this.file.sync().then(() => {
+      this.isSyncing = false;
+      return before;
+    });
+    this.syncing.catch(() => undefined);
   }
 
   /** @param position - in the file; where the last write ended, if omitted */
@@ -153,10 +176,10 @@ export class FileSink implements ByteSink {
   }
 
   private async hashPiece(piece: Uint8Array): Promise<void> {
-    if (this.thread === null && this.hashed >= THREAD_BYTES) {
+    if (this.thread === null && Math.max(this.hashed, this.expectedBytes) >= THREAD_BYTES) {
       const thread = new HashThread();
       this.thread = thread;
-      await this.hashBack(takeBuffer(), this.hashed, (written) => thread.update(written)); // what it must hash again
+      if (this.hashed > 0) await this.hashBack(takeBuffer(), this.hashed, (written) => thread.update(written)); // once more
     }
     await (this.thread?.update(piece) ?? this.hashSoon(piece));
     this.hashed += piece.byteLength;

@@ -24,8 +24,8 @@ const EXTERNAL_ALIGNMENT = 4096;
 export interface ModelOutput {
   /** Base name of the model. */
   readonly name: string;
-  /** A new file beside the others; of the model's own name by default. */
-  create(name?: string): Promise<FileSink>;
+  /** A new file beside the others, of so many bytes; of the model's own name by default. */
+  create(name?: string, expectedBytes?: number): Promise<FileSink>;
 }
 
 export interface WriteOnnxOptions {
@@ -166,7 +166,7 @@ async function writeData(
   progress: Progress,
   ranks: Ranks,
 ): Promise<WrittenFile> {
-  const sink = await output.create(name);
+  const sink = await output.create(name, endOf(ranges));
   if (ranks !== null) return writePlaced(sink, [...ranges.values()], progress, ranks);
   for (const { bytes } of ranges.values()) {
     const before = sink.byteLength;
@@ -180,11 +180,11 @@ async function writeData(
 async function writePieces(
   output: ModelOutput,
   name: string,
-  { pieces }: EncodedModel,
+  { pieces, byteLength }: EncodedModel,
   progress: Progress,
   ranks: Ranks = null,
 ): Promise<WrittenFile> {
-  const sink = await output.create(name);
+  const sink = await output.create(name, byteLength);
   if (ranks !== null) {
     let end = 0;
     const ranges = pieces.map((bytes) => {

@@ -16,13 +16,20 @@ export interface PendingLineage {
   readonly hashes: Promise<readonly string[]>;
 }
 
+/** A file that a step reads. */
+export interface StepInput {
+  readonly path: string;
+  /** Its hash, where it is being taken already. */
+  readonly sha256?: Promise<string>;
+}
+
 /**
  * Hashes the inputs of a step in threads of their own while the step goes on; inputs on other machines once somebody asks.
  * A rejected hash is reported by whoever awaits `hashes`.
  */
 export function startLineage(
   step: Pick<LineageStep, 'step' | 'options'>,
-  inputs: readonly { readonly path: string }[],
+  inputs: readonly StepInput[],
   signal?: AbortSignal,
 ): PendingLineage {
   let started: Promise<readonly string[]> | undefined;
@@ -58,10 +65,27 @@ function expectWhole(path: string): boolean {
 }
 
 /** One file after the other: a second reader on one disk would only slow the first. */
-async function hashAll(inputs: readonly { readonly path: string }[], signal?: AbortSignal): Promise<string[]> {
+async function hashAll(inputs: readonly StepInput[], signal?: AbortSignal): Promise<string[]> {
   const hashes: string[] = [];
-  for (const { path } of inputs) hashes.push((await hashFile(path, { signal })).sha256);
+  for (const { path, sha256 } of inputs) hashes.push(await (sha256 ?? hashOf(path, signal)));
   return hashes;
+}
+
+const hashOf = async (path: string, signal?: AbortSignal): Promise<string> => (await hashFile(path, { signal })).sha256;
+
+/**
+ * Begins to hash what a step will read, while it is still being prepared. Files on other machines are left to `startLineage`.
+ * @param signal - to be aborted where the step comes to nothing
+ */
+export function hashAhead(paths: readonly string[], signal: AbortSignal): StepInput[] {
+  let before: Promise<unknown> = Promise.resolve();
+  return paths.map((path) => {
+    if (isMounted(path)) return { path };
+    const sha256 = before.then(() => hashOf(path, signal));
+    sha256.catch(() => undefined); // awaited later; until then it must not count as unhandled
+    before = sha256;
+    return { path, sha256 };
+  });
 }
 
 /** `text` with the hashes put in place of their stand-ins, as bytes that are ready when the hashes are. */

@@ -1,11 +1,11 @@
-import { bfloat16ToFloat16, bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../bytes/half.js';
 import { openWasm, type WasmMemory } from '../bytes/wasm.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from './dtype.js';
+import { anyNonFinite, convertFloats, isKernelFloat } from './floats.js';
 import { formatShape, numel } from './shape.js';
 import type { Tensor } from './tensor.js';
 import { TRANSPOSE_WASM } from './transpose-wasm.js';
-import { aligned, asFloat32, asUint16, bytesOf, toFloat32 } from './values.js';
+import { aligned, asFloat32, bytesOf, toFloat32 } from './values.js';
 
 /** Rows scattered together: 64 elements of two bytes fill two cache lines of the output. */
 const TILE_ROWS = 64;
@@ -32,37 +32,18 @@ export function castTensor(tensor: Tensor, dtype: 'F32' | 'F16'): Tensor {
     name: tensor.name,
     dtype,
     shape: tensor.shape,
-    async *chunks() {
-      const convert = dtype === 'F32' ? toFloats(tensor.dtype) : toHalves(tensor.dtype);
-      for await (const chunk of tensor.chunks()) yield bytesOf(convert(chunk));
+    chunks: () => {
+      const { dtype: from } = tensor;
+      if (isKernelFloat(from)) return convertFloats(tensor.chunks(), from, dtype);
+      const floats = roundedChunks(tensor);
+      return dtype === 'F32' ? floats : convertFloats(floats, 'F32', dtype);
     },
   };
 }
 
-type Convert = (chunk: Uint8Array) => Float32Array | Uint16Array;
-
-/** Converts one piece after the other, into one buffer: each is valid until the next is asked for. */
-function toFloats(dtype: Tensor['dtype']): Convert {
-  let buffer = new Float32Array(0);
-  return (chunk) => {
-    if (dtype !== 'BF16' && dtype !== 'F16') return toFloat32(chunk, dtype);
-    const bits = asUint16(chunk);
-    if (buffer.length < bits.length) buffer = new Float32Array(bits.length);
-    const target = buffer.subarray(0, bits.length);
-    return dtype === 'BF16' ? bfloat16ToFloat32(bits, target) : float16ToFloat32(bits, target);
-  };
-}
-
-function toHalves(dtype: Tensor['dtype']): Convert {
-  let buffer = new Uint16Array(0);
-  return (chunk) => {
-    const length = chunk.byteLength / DTYPES[dtype].bytes;
-    if (buffer.length < length) buffer = new Uint16Array(length);
-    const target = buffer.subarray(0, length);
-    return dtype === 'BF16'
-      ? bfloat16ToFloat16(asUint16(chunk), target)
-      : float32ToFloat16(toFloat32(chunk, dtype), target);
-  };
+/** Of a dtype that holds more than float32 does. */
+async function* roundedChunks(tensor: Tensor): AsyncGenerator<Uint8Array> {
+  for await (const chunk of tensor.chunks()) yield bytesOf(toFloat32(chunk, tensor.dtype));
 }
 
 /**
@@ -195,11 +176,11 @@ export async function tensorStatistics(tensor: Tensor): Promise<TensorStatistics
   return { min, max, mean, std: Math.sqrt(m2 / count), zeros, nonfinite };
 }
 
-/** All bits of the exponent, which NaN and the infinities have set, and minus infinity itself. */
-const NON_FINITE = {
-  F32: { exponent: 0x7f800000, minusInfinity: 0xff800000 | 0 }, // as a signed integer, which is read faster
-  F16: { exponent: 0x7c00, minusInfinity: 0xfc00 },
-  BF16: { exponent: 0x7f80, minusInfinity: 0xff80 },
+/** Minus infinity and the bits of its exponent. */
+const MINUS_INFINITY = {
+  F32: { exponent: 0x7f800000, bits: 0xff800000 },
+  F16: { exponent: 0x7c00, bits: 0xfc00 },
+  BF16: { exponent: 0x7f80, bits: 0xff80 },
 } as const;
 
 /**
@@ -211,31 +192,20 @@ export function hasNonFinite(
   dtype: Tensor['dtype'],
   { allowMinusInfinity = false }: { allowMinusInfinity?: boolean } = {},
 ): boolean {
-  const view = aligned(chunk, DTYPES[dtype].bytes);
   if (dtype === 'F64') {
+    const view = aligned(chunk, 8);
     const values = new Float64Array(view.buffer, view.byteOffset, view.byteLength / 8);
     return values.some((value) => !Number.isFinite(value) && !(allowMinusInfinity && value === -Infinity));
   }
-  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') return false;
-  const { exponent, minusInfinity } = NON_FINITE[dtype];
-  const bits =
+  if (!isKernelFloat(dtype) || !anyNonFinite(chunk, dtype)) return false;
+  if (!allowMinusInfinity) return true;
+  const view = aligned(chunk, DTYPES[dtype].bytes);
+  const { exponent, bits } = MINUS_INFINITY[dtype];
+  const values =
     dtype === 'F32'
-      ? new Int32Array(view.buffer, view.byteOffset, view.byteLength / 4)
+      ? new Uint32Array(view.buffer, view.byteOffset, view.byteLength / 4)
       : new Uint16Array(view.buffer, view.byteOffset, view.byteLength / 2);
-  const has = dtype === 'F32' ? hasExponent32 : hasExponent16;
-  if (!has(bits, exponent)) return false;
-  return !allowMinusInfinity || bits.some((value) => (value & exponent) === exponent && value !== minusInfinity);
-}
-
-// One loop for each kind of array: a loop that has seen both takes four times as long.
-function hasExponent32(bits: Int32Array | Uint16Array, exponent: number): boolean {
-  for (let i = 0; i < bits.length; i++) if ((bits[i] & exponent) === exponent) return true;
-  return false;
-}
-
-function hasExponent16(bits: Int32Array | Uint16Array, exponent: number): boolean {
-  for (let i = 0; i < bits.length; i++) if ((bits[i] & exponent) === exponent) return true;
-  return false;
+  return values.some((value) => (value & exponent) === exponent && value !== bits);
 }
 
 /** The values of a small float tensor as float32. */

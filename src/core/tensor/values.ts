@@ -40,7 +40,7 @@ export function toFloat32(bytes: Uint8Array, dtype: Dtype): Float32Array {
     case 'F32':
       return new Float32Array(buffer, byteOffset, length);
     case 'F64':
-      return Float32Array.from(new Float64Array(buffer, byteOffset, length));
+      return new Float32Array(new Float64Array(buffer, byteOffset, length));
     case 'F16':
       return float16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     case 'BF16':
@@ -50,18 +50,18 @@ export function toFloat32(bytes: Uint8Array, dtype: Dtype): Float32Array {
     case 'U64':
       return Float32Array.from(new BigUint64Array(buffer, byteOffset, length), Number);
     case 'I32':
-      return Float32Array.from(new Int32Array(buffer, byteOffset, length));
+      return new Float32Array(new Int32Array(buffer, byteOffset, length));
     case 'U32':
-      return Float32Array.from(new Uint32Array(buffer, byteOffset, length));
+      return new Float32Array(new Uint32Array(buffer, byteOffset, length));
     case 'I16':
-      return Float32Array.from(new Int16Array(buffer, byteOffset, length));
+      return new Float32Array(new Int16Array(buffer, byteOffset, length));
     case 'U16':
-      return Float32Array.from(new Uint16Array(buffer, byteOffset, length));
+      return new Float32Array(new Uint16Array(buffer, byteOffset, length));
     case 'I8':
-      return Float32Array.from(new Int8Array(buffer, byteOffset, length));
+      return new Float32Array(new Int8Array(buffer, byteOffset, length));
     case 'U8':
     case 'BOOL':
-      return Float32Array.from(view);
+      return new Float32Array(view);
     default:
       throw new RangeError(`${dtype} has no float32 values`);
   }

@@ -40,7 +40,7 @@ import { foldAffineChains } from '../../onnx/passes/fold-affine.js';
 import { foldBatchNorm } from '../../onnx/passes/fold-batch-norm.js';
 import { foldConstants } from '../../onnx/passes/fold-constants.js';
 import { readTokenizer, type Tokenizer, tokenizerBeside, withTokenizer } from '../../onnx/tokenizer-file.js';
-import { settled, startLineage } from '../../release/lineage.js';
+import { hashAhead, type StepInput, settled, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
 import { byteLength, verifyUnread } from '../../tensor/tensor.js';
@@ -190,12 +190,16 @@ async function exportFiles(given: ExportOptions, sources: Sources): Promise<Expo
   }
   const architectures = options.family === undefined ? undefined : await loadFamily(options.family);
   const { checkpoint, head } = await openSources(options);
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   let release: ModelRelease | null = null;
   try {
     if (!options.dryRun) release = await reserve(checkpoint, options);
     const architecture = chooseArchitecture(checkpoint, options.arch, architectures);
-    return await exportCheckpoint({ checkpoint, architecture, head, sources }, release, options);
+    const files = hashAhead(checkpoint.files, signal);
+    return await exportCheckpoint({ checkpoint, files, architecture, head, sources }, release, options);
   } finally {
+    stop.abort();
     await release?.close();
     checkpoint.close();
   }
@@ -245,6 +249,8 @@ function reserve(checkpoint: Checkpoint, options: Settled): Promise<ModelRelease
 
 interface Subject {
   readonly checkpoint: Checkpoint;
+  /** Of the checkpoint, being hashed. */
+  readonly files: readonly StepInput[];
   readonly architecture: Architecture;
   readonly head: HeadFile | undefined;
   readonly sources: Sources;
@@ -252,15 +258,13 @@ interface Subject {
 
 /** @param release - null where nothing is to be written */
 async function exportCheckpoint(
-  { checkpoint, architecture, head, sources }: Subject,
+  { checkpoint, files, architecture, head, sources }: Subject,
   release: ModelRelease | null,
   options: Settled,
 ): Promise<ExportReport> {
   const built = await buildModel(checkpoint, architecture, head, options);
-  const given = lineageInputs(checkpoint, built, options);
+  const given = lineageInputs(files, built, options);
   const isHere = !given.some(({ path }) => isMounted(path));
-  const verify = () => verifyUnread(checkpoint.tensors, built.parameters, options.signal);
-  if (isHere) await verify();
   if (release === null) sources.trustHashes();
   const lineage = startLineage({ step: 'export', options: lineageOptions(options, built) }, given, options.signal);
   const withSource = (step: LineageStep): ExportedStep => ({
@@ -298,8 +302,10 @@ async function exportCheckpoint(
     tensors: { used: built.parameters.size, ignored: [...built.contract.ignored, ...checkpoint.ignored] },
     warnings: built.warnings,
   };
+  const verify = (signal = options.signal) => verifyUnread(checkpoint.tensors, built.parameters, signal);
   if (release === null) {
     assertReleasable(model, facts.out);
+    if (isHere) await verify();
     const nothing = { sha256: null, bytes: null, externalData: null, parity: { golden: null }, gate: null };
     // The hash of a file elsewhere is told by its host, or not at all: a dry run does not fetch it.
     const isKnown = given.every(({ path }) => sources.knowsHash(path));
@@ -308,27 +314,49 @@ async function exportCheckpoint(
   }
   const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
   const { externalData, allowNonfinite } = options;
-  return release.publish<ExportReport>(
-    { model, manifest, lineage, externalData, allowNonfinite, order: isHere ? undefined : orderOf(checkpoint, built) },
-    {
-      schema: 'export',
-      judge: async ({ path }) => {
-        if (!given.every(({ path }) => sources.statesHash(path))) await verify();
-        return judge(await loading, path, checkpoint, options);
+  const order = isHere ? undefined : orderOf(checkpoint, built);
+  const publish = (verified: () => Promise<void>) =>
+    release.publish<ExportReport>(
+      { model, manifest, lineage, externalData, allowNonfinite, order },
+      {
+        schema: 'export',
+        judge: async ({ path }) => {
+          await verified();
+          return judge(await loading, path, checkpoint, options);
+        },
+        report: ({ sha256, bytes, externalData, gate, step }) => ({
+          ...facts,
+          sha256,
+          bytes,
+          externalData,
+          parity: { golden: gate.parity.golden },
+          gate,
+          lineage: [withSource(step)],
+          remote: sources.report(),
+        }),
+        ...runOf(options),
       },
-      report: ({ sha256, bytes, externalData, gate, step }) => ({
-        ...facts,
-        sha256,
-        bytes,
-        externalData,
-        parity: { golden: gate.parity.golden },
-        gate,
-        lineage: [withSource(step)],
-        remote: sources.report(),
-      }),
-      ...runOf(options),
-    },
-  );
+    );
+  if (isHere) return besides(verify, publish, options.signal);
+  const isStated = given.every(({ path }) => sources.statesHash(path));
+  return publish(async () => (isStated ? undefined : verify()));
+}
+
+/** Runs `use` while `work` goes on, which `use` can wait for; where `use` fails, `work` is stopped first. */
+async function besides<T>(
+  work: (signal: AbortSignal) => Promise<void>,
+  use: (done: () => Promise<void>) => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const stop = new AbortController();
+  const working = work(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal);
+  working.catch(() => undefined); // reported by whoever waits for it
+  try {
+    return await use(() => working);
+  } finally {
+    stop.abort();
+    await working.catch(() => undefined);
+  }
 }
 
 /** Weights in the order of the checkpoint's files: what comes over a network is then read from beginning to end. */
@@ -484,13 +512,13 @@ function lineageOptions(options: Settled, built: BuiltModel): LineageStep['optio
 }
 
 function lineageInputs(
-  checkpoint: Checkpoint,
+  files: readonly StepInput[],
   { tokenizer, contract }: BuiltModel,
   { family, promptTemplate }: Settled,
-): { path: string }[] {
+): StepInput[] {
   const given = [family, promptTemplate].filter((path) => typeof path === 'string');
   const further = new Set([...given, ...(contract.sources ?? []), ...(tokenizer?.files ?? [])]);
-  return [...checkpoint.files, ...further].map((path) => ({ path }));
+  return [...files, ...[...further].map((path) => ({ path }))];
 }
 
 async function judge(
