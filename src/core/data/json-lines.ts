@@ -20,14 +20,15 @@ export async function* readJsonLines(source: ByteSource): AsyncGenerator<JsonLin
     const lines: JsonLine[] = [];
     forEachLine(block, (start, end, line) => {
       if (end === block.end) return; // no newline follows
-      lines.push({ value: parseLine(block.bytes.subarray(start, end)), end: blockStart + end + 1, line });
+      lines.push({ value: parseJsonLine(block.bytes.subarray(start, end)), end: blockStart + end + 1, line });
     });
     blockStart += block.end;
     yield* lines;
   }
 }
 
-function parseLine(bytes: Buffer): unknown {
+/** Undefined for what is no JSON. */
+export function parseJsonLine(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {

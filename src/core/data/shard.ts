@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { HpsError } from '../errors.js';
 
 /** One part of a file that several processes share. */
@@ -18,7 +18,7 @@ export function parseShard(text: string): Shard {
 }
 
 /** The first 8 bytes of sha256 of an id: tells ids apart, and spreads them evenly over shards. */
-export const idHash = (id: string): bigint => createHash('sha256').update(id).digest().readBigUInt64BE();
+export const idHash = (id: string): bigint => hash('sha256', id, 'buffer').readBigUInt64BE();
 
 /** Whether a row belongs to a shard: by its id alone, wherever it stands. */
 export const isInShard = (hash: bigint, { index, count }: Shard): boolean => hash % BigInt(count) === BigInt(index);

@@ -34,6 +34,8 @@ export interface Preparer {
    * @throws HpsError as `prepare`; USAGE for too many windows, INPUTS_INVALID where it reads nothing of a length
    */
   windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow>;
+  /** As `prepare`, at once: of a model that reads text alone. It needs no `this`. */
+  readonly prepareNow?: (item: MediaItem) => PreparedItem;
   /** @throws HpsError MEDIA_INVALID, FILE_NOT_FOUND, FILE_UNREADABLE or BACKEND_UNAVAILABLE; the signal's reason when it aborts */
   prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem>;
   /** Two preparers with the same hash make the same inputs of the same item. */
@@ -62,6 +64,7 @@ export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Prom
     contractSha256: contractHash(inputs, tokenizer),
     longestWindow: long?.windows?.longest ?? null,
     prepare: (item, signal) => prepareBy(readers, item, signal),
+    prepareNow: readers.length === 1 && readers[0].readNow ? nowBy(readers[0].readNow) : undefined,
     async *windows(item, windowing, signal) {
       if (long?.windows?.longest.unit !== windowing.unit) {
         throw new HpsError('INPUTS_INVALID', `the model reads nothing that is cut into windows of ${windowing.unit}`, {
@@ -85,6 +88,13 @@ export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Prom
     close: async () => {},
   };
 }
+
+const nowBy =
+  (readNow: NonNullable<Reader['readNow']>): Preparer['prepareNow'] =>
+  (item) => {
+    const { inputs, truncated = false, tokens = null, samples = null } = readNow(item);
+    return { inputs, truncated, tokens, samples };
+  };
 
 /** A text beside a picture is about all of it, and is not cut. */
 const onlyOne = (readers: readonly Reader[]): Reader | undefined => (readers.length === 1 ? readers[0] : undefined);

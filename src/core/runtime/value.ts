@@ -103,12 +103,24 @@ export function takeRuns(value: TensorValue, counts: readonly number[], samples:
   );
 }
 
+/** Views of the rows of a value, which all have the memory of the whole; of one row each. */
+export function rowView(value: TensorValue, row: number): TensorValue {
+  const { dtype, shape, data } = value;
+  const stride = data.length / shape[0];
+  return { dtype, shape: [1, ...shape.slice(1)], data: data.subarray(row * stride, (row + 1) * stride) };
+}
+
+const haveEqualRows = (a: readonly number[], b: readonly number[]): boolean => {
+  if (a.length !== b.length) return false;
+  for (let axis = 1; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
+};
+
 /** Values of equal dtype and equal shape after the first dimension, one after the other along it. */
 export function concatRows(values: readonly TensorValue[]): TensorValue {
   const [first] = values;
-  const tail = formatShape(first.shape.slice(1));
   for (const value of values) {
-    if (value.dtype === first.dtype && formatShape(value.shape.slice(1)) === tail) continue;
+    if (value.dtype === first.dtype && haveEqualRows(value.shape, first.shape)) continue;
     throw new RangeError(
       `cannot join ${first.dtype} ${formatShape(first.shape)} and ${value.dtype} ${formatShape(value.shape)}`,
     );

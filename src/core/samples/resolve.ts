@@ -54,15 +54,8 @@ export interface ResolvedItem {
  *   address REMOTE_REFUSED, and as `RemoteStore.fetch`
  */
 export async function resolveItem(item: ItemInput, options: ResolveOptions): Promise<ResolvedItem> {
+  if (options.modality === 'text') return resolveText(item, options);
   const parts = partsOf(options.modality);
-  const messages = typeof item === 'string' ? undefined : item.messages;
-  if (messages && options.modality === 'text') {
-    return {
-      media: { messages },
-      key: `messages:${sha256Hex(Buffer.from(JSON.stringify(messages)))}`,
-      release: () => undefined,
-    };
-  }
   // Before anything is fetched, so that a part that is missing leaves nothing behind.
   const contents = parts.map((part) => contentOf(item, part, parts, options.context));
   const opened = await Promise.all(
@@ -82,6 +75,21 @@ export async function resolveItem(item: ItemInput, options: ResolveOptions): Pro
     },
   };
 }
+
+/** What a model of text reads of an item, as `resolveItem`. @throws HpsError DATA_INVALID for an item without a text */
+export function resolveText(
+  item: ItemInput,
+  { context, readsContext }: Pick<ResolveOptions, 'context' | 'readsContext'>,
+): ResolvedItem {
+  const messages = typeof item === 'string' ? undefined : item.messages;
+  if (messages) return { media: { messages }, key: `messages:${keyOf(JSON.stringify(messages))}`, release };
+  const text = contentOf(item, 'text', ['text'], context) as string;
+  if (!readsContext || context === undefined) return { media: { text }, key: `text:${keyOf(text)}`, release };
+  return { media: { text, context }, key: `text:${keyOf(text)}|context:${keyOf(context)}`, release };
+}
+
+/** Nothing was fetched. */
+const release = (): void => undefined;
 
 /** A string is the first part; the text beside it is the context. */
 function contentOf(
@@ -106,7 +114,14 @@ interface OpenedPart<T> {
   readonly release?: () => void;
 }
 
-const inlineText = (text: string): OpenedPart<string> => ({ source: text, key: sha256Hex(Buffer.from(text)) });
+const inlineText = (text: string): OpenedPart<string> => ({ source: text, key: keyOf(text) });
+
+/** A text up to this length is its own key: no hash is shorter to make or to keep. */
+const OWN_KEY_CHARACTERS = 256;
+
+/** Begins with a length, which no hash does. */
+const keyOf = (text: string): string =>
+  text.length <= OWN_KEY_CHARACTERS ? `${text.length}:${text}` : sha256Hex(Buffer.from(text));
 
 /** A text where a file is due is told as one: no path has several words and no ending. */
 async function openMedia(

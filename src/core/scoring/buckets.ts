@@ -1,6 +1,7 @@
 import type { ContractInput } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
 import type { TensorValue } from '../runtime/value.js';
+import type { Row } from './row.js';
 
 /**
  * Token counts that texts are padded to. Between 16 and 1024 the next size is at most half as much again as the last: a text costs
@@ -16,10 +17,7 @@ export function tokenBucket(tokens: number, maxTokens: number): number {
 }
 
 /** A row's inputs with text padded to its bucket; the mask hides the padding. The rest is as it came. */
-export function padText(
-  inputs: ReadonlyMap<string, TensorValue>,
-  contract: readonly ContractInput[],
-): Map<string, TensorValue> {
+export function padText(inputs: Row, contract: readonly ContractInput[]): Map<string, TensorValue> {
   const padded = new Map(inputs);
   const text = contract.find(({ preprocess }) => preprocess.kind === 'text');
   if (text?.preprocess.kind !== 'text') return padded;
@@ -36,8 +34,10 @@ export function padText(
 function padRow(value: TensorValue, length: number, fill: number): TensorValue {
   const { data, dtype } = value;
   if (!(data instanceof BigInt64Array)) throw new RangeError(`token ids are I64, not ${dtype}`);
-  const longer = new BigInt64Array(length).fill(BigInt(fill));
+  if (data.length === length) return value;
+  const longer = new BigInt64Array(length);
   longer.set(data);
+  if (fill !== 0) longer.fill(BigInt(fill), data.length);
   return { dtype, shape: [1, length], data: longer };
 }
 

@@ -13,7 +13,7 @@ import { encoderRows, padText } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
 import type { CalibratedBy } from './result.js';
-import type { Row } from './row.js';
+import { ownRow, type Row } from './row.js';
 import { Scheduler } from './scheduler.js';
 import { type BatchTaken, Stage } from './stage.js';
 import { weighted, weightedAux } from './windows/aggregate.js';
@@ -120,9 +120,10 @@ export class Engine {
    * @throws HpsError as `Preparer.prepare` and `Session.run`
    */
   encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
+    const { prepareNow } = this.preparer;
     const compute = async (): Promise<Encoded> => {
       const start = performance.now();
-      const prepared = await this.scheduler.during(() => this.preparer.prepare(media));
+      const prepared = prepareNow ? prepareNow(media) : await this.scheduler.during(() => this.preparer.prepare(media));
       this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
       return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
     };
@@ -292,9 +293,10 @@ export class Engine {
     const { inputs, mode } = this.model.contract;
     const row = padText(given, inputs);
     if (!this.encoder) return row;
-    if (mode === 'item') return this.encoder.run(row);
+    if (mode === 'item') return ownRow(await this.encoder.run(row)); // they are kept, their batch is not
     const outputs = await this.encoder.run(prefixed(row, 'left_'));
-    return new Map([['embedding', outputs.get('left_embedding')!]]);
+    const embedding = outputs.get('left_embedding')!;
+    return new Map([['embedding', { ...embedding, data: embedding.data.slice() }]]);
   }
 
   private utilityOf({ features }: Encoded): Utility {
@@ -347,9 +349,15 @@ function finite(value: number): number {
   });
 }
 
-const prefixed = (row: Row, prefix: string): Row => new Map(Array.from(row, ([name, value]) => [prefix + name, value]));
+function prefixed(row: Row, prefix: string, to = new Map<string, TensorValue>()): Map<string, TensorValue> {
+  for (const [name, value] of row) to.set(prefix + name, value);
+  return to;
+}
 
-const join = (left: Row, right: Row): Row => new Map([...prefixed(left, 'left_'), ...prefixed(right, 'right_')]);
+const join = (left: Row, right: Row): Row => prefixed(right, 'right_', prefixed(left, 'left_'));
 
-const byteLength = (row: Row): number =>
-  [...row.values()].reduce((sum: number, { data }: TensorValue) => sum + data.byteLength, 0);
+function byteLength(row: Row): number {
+  let sum = 0;
+  for (const { data } of row.values()) sum += data.byteLength;
+  return sum;
+}

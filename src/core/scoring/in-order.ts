@@ -1,10 +1,10 @@
 import type { Scheduler } from './scheduler.js';
 
-/** How long a source may take for its next row before batches that are not full run without it. */
+/** How long a source may take for its next rows before batches that are not full run without them. */
 const LINGER_MS = 20;
 
 export interface InOrderOptions<T, R> {
-  /** Rows taken and not yet yielded. */
+  /** Rows that are worked on, or whose results were not taken yet. */
   readonly limit: number;
   /** Of all stages that rows pass through. */
   readonly schedulers: readonly Scheduler[];
@@ -17,58 +17,106 @@ export interface InOrderOptions<T, R> {
  */
 export async function* inOrder<T, R>(
   source: AsyncIterable<T> | Iterable<T>,
-  { limit, schedulers, work }: InOrderOptions<T, R>,
+  options: InOrderOptions<T, R>,
 ): AsyncGenerator<R> {
-  const rows = iterate(source);
-  const pending: Promise<R>[] = [];
-  let reading: Promise<void> | undefined;
-  let ended = false;
+  yield* flattened(manyInOrder(oneByOne(source), options));
+}
 
-  const read = async (): Promise<void> => {
-    const next = await lingering(schedulers, rows.next());
-    reading = undefined;
-    if (next.done) {
-      ended = true;
-      return;
+/** Rows as they come, for what takes several at a time. */
+export async function* oneByOne<T>(source: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T[], void, undefined> {
+  for await (const row of source) yield [row];
+}
+
+/** Rows that come several at a time, one by one. */
+export async function* flattened<T>(source: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {
+  for await (const rows of source) yield* rows;
+}
+
+/** What a row has come to. */
+interface Place<R> {
+  result?: { readonly value: R } | { readonly error: unknown };
+}
+
+/** As `inOrder`, of rows that are read several at a time: the results, too, come as many at a time as are there. */
+export async function* manyInOrder<T, R>(
+  source: AsyncIterable<readonly T[]>,
+  { limit, schedulers, work }: InOrderOptions<T, R>,
+): AsyncGenerator<R[]> {
+  const rows = source[Symbol.asyncIterator]();
+  const pending: Place<R>[] = [];
+  let read: { readonly rows: readonly T[]; taken: number } = { rows: [], taken: 0 };
+  let isReading = false;
+  let ended = false;
+  let failure: { readonly error: unknown } | undefined;
+  let wake = (): void => undefined;
+
+  const begin = (row: T): void => {
+    const place: Place<R> = {};
+    const settle = (result: Place<R>['result']): void => {
+      place.result = result;
+      if (place === pending[0]) wake();
+    };
+    pending.push(place);
+    work(row).then(
+      (value) => settle({ value }),
+      (error) => settle({ error }),
+    );
+  };
+
+  const readOn = async (): Promise<void> => {
+    isReading = true;
+    try {
+      const next = await lingering(schedulers, () => rows.next());
+      if (next.done) ended = true;
+      else read = { rows: next.value, taken: 0 };
+    } catch (error) {
+      failure = { error };
     }
-    const result = work(next.value);
-    result.catch(() => undefined); // thrown when its turn comes
-    pending.push(result);
+    isReading = false;
+    wake();
   };
 
   try {
     for (;;) {
-      if (!ended && !reading && pending.length < limit) reading = read();
-      const waits: Promise<unknown>[] = [];
-      if (reading) waits.push(reading);
-      let first: { readonly value: R } | undefined;
-      if (pending.length > 0) waits.push(pending[0].then((value) => (first = { value })));
-      if (waits.length === 0) return;
-      await Promise.race(waits);
-      if (!first) continue;
-      pending.shift();
-      yield first.value;
+      while (pending.length < limit && read.taken < read.rows.length) begin(read.rows[read.taken++]);
+      const isDry = read.taken === read.rows.length;
+      if (isDry && !isReading && !ended && pending.length < limit) void readOn();
+      if (failure) throw failure.error;
+      const done = settledOf(pending);
+      if (done.length > 0) yield done;
+      else if (ended && isDry && pending.length === 0) return;
+      else await new Promise<void>((resolve) => (wake = resolve));
     }
   } finally {
     // Not awaited: a source that is waiting for its next row, such as a pipe, would hold the end up.
-    rows.return(undefined).catch(() => undefined);
+    rows.return?.(undefined).catch(() => undefined);
   }
 }
 
-async function lingering<T>(schedulers: readonly Scheduler[], promise: Promise<T>): Promise<T> {
+/** Takes the results that are there from the front. @throws what the first of them failed with, where it did */
+function settledOf<R>(pending: Place<R>[]): R[] {
+  const values: R[] = [];
+  for (const { result } of pending) {
+    if (result === undefined || 'error' in result) break;
+    values.push(result.value);
+  }
+  pending.splice(0, values.length);
+  const [first] = pending;
+  if (values.length === 0 && first?.result && 'error' in first.result) throw first.result.error;
+  return values;
+}
+
+/** Runs `read` as something that brings rows, though not for longer than a source may take. */
+async function lingering<T>(schedulers: readonly Scheduler[], read: () => Promise<T>): Promise<T> {
   const ends = schedulers.map((scheduler) => scheduler.begin());
   const end = (): void => {
     for (const each of ends) each();
   };
   const timer = setTimeout(end, LINGER_MS);
   try {
-    return await promise;
+    return await read();
   } finally {
     clearTimeout(timer);
     end();
   }
-}
-
-async function* iterate<T>(source: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T, void, undefined> {
-  yield* source;
 }

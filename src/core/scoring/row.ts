@@ -1,9 +1,49 @@
-import type { TensorValue } from '../runtime/value.js';
-import { formatShape } from '../tensor/shape.js';
+import { rowView, type TensorValue } from '../runtime/value.js';
 
 /** The inputs or the outputs of one row, by name: each has one row. */
-export type Row = ReadonlyMap<string, TensorValue>;
+export interface Row extends Iterable<[string, TensorValue]> {
+  get(name: string): TensorValue | undefined;
+  has(name: string): boolean;
+  keys(): Iterable<string>;
+  values(): Iterable<TensorValue>;
+}
+
+/** One row of the outputs of a batch: views of them, each made when it is asked for. */
+export class BatchRow implements Row {
+  constructor(
+    private readonly batch: ReadonlyMap<string, TensorValue>,
+    private readonly at: number,
+  ) {}
+
+  get(name: string): TensorValue | undefined {
+    const value = this.batch.get(name);
+    return value && rowView(value, this.at);
+  }
+
+  has(name: string): boolean {
+    return this.batch.has(name);
+  }
+
+  keys(): Iterable<string> {
+    return this.batch.keys();
+  }
+
+  *values(): Generator<TensorValue> {
+    for (const value of this.batch.values()) yield rowView(value, this.at);
+  }
+
+  *[Symbol.iterator](): Generator<[string, TensorValue]> {
+    for (const [name, value] of this.batch) yield [name, rowView(value, this.at)];
+  }
+}
+
+/** The same with memory of its own: for what is kept longer than its batch. */
+export const ownRow = (row: Row): Row =>
+  new Map(Array.from(row, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
 
 /** Equal for rows that can share a batch. */
-export const shapeKey = (row: Row): string =>
-  Array.from(row, ([name, { shape }]) => `${name}${formatShape(shape)}`).join(' ');
+export function shapeKey(row: Row): string {
+  let key = '';
+  for (const [name, { shape }] of row) key += `${name}[${shape.join(',')}] `;
+  return key;
+}

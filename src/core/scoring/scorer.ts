@@ -8,10 +8,16 @@ import type { Windowing } from '../media/windows.js';
 import type { ContractInput } from '../onnx/manifest.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import type { ContractFile, ScoringContract } from '../samples/contract.js';
-import { type ItemInput, type ResolvedItem, type ResolveOptions, resolveItem } from '../samples/resolve.js';
+import {
+  type ItemInput,
+  type ResolvedItem,
+  type ResolveOptions,
+  resolveItem,
+  resolveText,
+} from '../samples/resolve.js';
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
 import type { Comparison, Encoded, EncodedWindows, Engine, TensorInterface, Utility, Work } from './engine.js';
-import { inOrder } from './in-order.js';
+import { type InOrderOptions, inOrder, manyInOrder } from './in-order.js';
 import { type Mark, marksOf } from './marks.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
@@ -120,6 +126,7 @@ export class HPSv3Scorer {
   private readonly places: Pick<ResolveOptions, 'mediaRoot' | 'remote' | 'ahead'>;
   private readonly ownRemote: RemoteStore | null;
   private readonly windowing: ScorerParts['windowing'];
+  private readonly readsContext: boolean;
   private readonly onWarning: ScorerOptions['onWarning'];
   private readonly onWindow: ScorerOptions['onWindow'];
   private toldOfFileName = false;
@@ -133,6 +140,7 @@ export class HPSv3Scorer {
     this.onWindow = onWindow;
     this.windowing = parts.windowing;
     this.model = parts.model;
+    this.readsContext = parts.model.contract.inputs.some(readsTwoTexts);
     this.engine = parts.engine;
     this.calibrator = parts.calibrator;
     this.margin = parts.margin;
@@ -375,10 +383,26 @@ export class HPSv3Scorer {
     samples: AsyncIterable<S> | Iterable<S>,
     compute: (sample: S) => Promise<T>,
   ): AsyncGenerator<Outcome<S, T>> {
-    return inOrder(samples, {
+    return inOrder(samples, HPSv3Scorer.orderOf(scorers, compute));
+  }
+
+  /** As `each`, of samples that come several at a time; so do the outcomes, those that are there. */
+  static eachOfMany<S, T>(
+    scorers: readonly HPSv3Scorer[],
+    samples: AsyncIterable<readonly S[]>,
+    compute: (sample: S) => Promise<T>,
+  ): AsyncGenerator<Outcome<S, T>[]> {
+    return manyInOrder(samples, HPSv3Scorer.orderOf(scorers, compute));
+  }
+
+  private static orderOf<S, T>(
+    scorers: readonly HPSv3Scorer[],
+    compute: (sample: S) => Promise<T>,
+  ): InOrderOptions<S, Outcome<S, T>> {
+    return {
       limit: Math.max(...scorers.map((scorer) => scorer.window)),
       schedulers: scorers.map(({ engine }) => engine.scheduler),
-      work: async (sample): Promise<Outcome<S, T>> => {
+      work: async (sample) => {
         try {
           return { sample, result: await compute(sample) };
         } catch (error) {
@@ -386,7 +410,7 @@ export class HPSv3Scorer {
           throw error;
         }
       },
-    });
+    };
   }
 
   /** Ends the threads and frees the model. */
@@ -412,12 +436,12 @@ export class HPSv3Scorer {
     { context }: ScoreOptions,
     use: (resolved: ResolvedItem) => Promise<T>,
   ): Promise<T> {
-    const { modality, places, engine } = this;
+    const { modality, places, engine, readsContext } = this;
     this.tellOfFileName(item);
-    const readsContext = this.model.contract.inputs.some(readsTwoTexts);
-    const resolved = await engine.scheduler.during(() =>
-      resolveItem(item, { modality, context, readsContext, ...places }),
-    );
+    const resolved =
+      modality === 'text'
+        ? resolveText(item, { context, readsContext })
+        : await engine.scheduler.during(() => resolveItem(item, { modality, context, readsContext, ...places }));
     try {
       return await use(resolved);
     } finally {
@@ -430,7 +454,13 @@ export class HPSv3Scorer {
     const text = typeof item === 'string' ? item : item.text;
     const { mediaRoot } = this.places;
     if (this.toldOfFileName || this.modality !== 'text' || mediaRoot === null) return;
-    if (text === undefined || !FILE_NAME.test(text) || !existsSync(resolve(mediaRoot ?? '.', text))) return;
+    if (
+      text === undefined ||
+      text.length > LONGEST_FILE_NAME ||
+      !FILE_NAME.test(text) ||
+      !existsSync(resolve(mediaRoot ?? '.', text))
+    )
+      return;
     this.toldOfFileName = true;
     this.onWarning?.(`"${text}" is the name of a file, and is scored as a text: the model reads no files.`);
   }
@@ -451,8 +481,9 @@ type Windows = NonNullable<ScorerParts['windowing']>;
 /** Times to the microsecond: sums of strides are no longer. */
 const rounded = (place: number): number => Number(place.toFixed(6));
 
-/** Short, in one line, with an ending. */
-const FILE_NAME = /^[^\0\n]{1,200}\.[A-Za-z0-9]{2,5}$/;
+/** In one line, with an ending. */
+const FILE_NAME = /^[^\0\n]+\.[A-Za-z0-9]{2,5}$/;
+const LONGEST_FILE_NAME = 206;
 
 const readsTwoTexts = ({ preprocess }: ContractInput): boolean =>
   preprocess.kind === 'text' && (preprocess.pair === true || preprocess.template?.kind === 'chat');

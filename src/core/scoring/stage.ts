@@ -1,8 +1,8 @@
 import { HpsError } from '../errors.js';
 import type { SessionPool } from '../runtime/session-pool.js';
-import { concatRows, type TensorValue, takeRows } from '../runtime/value.js';
+import { concatRows, type TensorValue } from '../runtime/value.js';
 import { ProvenSizes } from './proven-sizes.js';
-import { type Row, shapeKey } from './row.js';
+import { BatchRow, type Row, shapeKey } from './row.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
 export type { Row } from './row.js';
@@ -61,7 +61,7 @@ export class Stage implements Collector {
     return this.sizes !== null && this.inFlight < this.sessions.most;
   }
 
-  /** The outputs of one row; outputs without a row per sample are left out. */
+  /** The outputs of one row, in the memory of its batch; outputs without a row per sample are left out. */
   run(row: Row): Promise<Row> {
     return new Promise((resolve, reject) => {
       const key = shapeKey(row);
@@ -126,8 +126,8 @@ export class Stage implements Collector {
 
   private async runRows(rows: readonly Row[], size: number): Promise<Row[]> {
     const outputs = await this.sessions.run(feeds(rows, size));
-    const whole = [...outputs].filter(([, { shape }]) => shape[0] === size);
-    return rows.map((_, i) => new Map(whole.map(([name, value]) => [name, takeRows(value, [i])])));
+    const whole = new Map([...outputs].filter(([, { shape }]) => shape[0] === size));
+    return rows.map((_, i) => new BatchRow(whole, i));
   }
 }
 

@@ -4,6 +4,7 @@ import { float32Value, type TensorValue } from '../../../src/core/runtime/value.
 import { encoderRows, padText, tokenBucket } from '../../../src/core/scoring/buckets.js';
 import { FeatureCache } from '../../../src/core/scoring/feature-cache.js';
 import { inOrder } from '../../../src/core/scoring/in-order.js';
+import type { Row } from '../../../src/core/scoring/row.js';
 import { Scheduler } from '../../../src/core/scoring/scheduler.js';
 import { type BatchRunner, Stage } from '../../../src/core/scoring/stage.js';
 
@@ -80,7 +81,7 @@ function doubler() {
 }
 
 const row = (x: number): Map<string, TensorValue> => new Map([['x', float32Value([1, 1], Float32Array.of(x))]]);
-const yOf = (outputs: ReadonlyMap<string, TensorValue>): number => outputs.get('y')!.data[0] as number;
+const yOf = (outputs: Row): number => outputs.get('y')!.data[0] as number;
 
 describe('Stage', () => {
   it('gives every batch the same size, the last one filled with repeats', async () => {

@@ -15,15 +15,16 @@ import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type ItemPart, partsOf } from '../../modality.js';
 import type { Progress, Run } from '../../run.js';
 import { ReadAhead } from '../../samples/read-ahead.js';
+import { flattened, oneByOne } from '../../scoring/in-order.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
-import { HPSv3Scorer, type ScorerOptions } from '../../scoring/scorer.js';
+import { HPSv3Scorer, type Outcome, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
 import { embeddingHeadOf, runEmbeddingBatch } from './batch-embeddings.js';
 import { FinishedRun } from './finished-run.js';
 import { type Extent, type GivenRows, givenRows, withGivenRows } from './given-rows.js';
 import type { InputProgress, InputRow } from './input-rows.js';
-import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal } from './journal.js';
+import { Journal, type JournalEntry, journalPath, type RunIdentity, readJournal, scoreLinesOf } from './journal.js';
 import { loadScorers } from './load-scorers.js';
 import {
   formatManifest,
@@ -219,10 +220,10 @@ function refuseUnfinished({ out, resume, force }: Settled): void {
 }
 
 /** Which of the rows are scored. */
-type Select = (rows: AsyncGenerator<InputRow>) => AsyncGenerator<InputRow>;
+type Select = (rows: AsyncGenerator<InputRow[]>) => AsyncGenerator<InputRow[]>;
 
 /** Where results go, in the order of the rows. */
-type Take = (entry: JournalEntry) => Promise<void>;
+type Take = (entries: readonly JournalEntry[]) => Promise<void>;
 
 /** The pass over the input, with its counts. */
 class BatchRun {
@@ -309,19 +310,15 @@ class BatchRun {
         const rows = this.watched(given);
         const { ahead } = this.reading;
         const chosen = select(rows);
-        const ready = ahead ? ahead.rows(chosen, (row) => this.filesOf(row)) : chosen;
-        for await (const { sample, result, error } of HPSv3Scorer.each(this.scorers, ready, (row) =>
-          this.scoreRow(row),
-        )) {
-          const { line, crc } = sample;
-          const id = sample.row?.id ?? sample.error?.id ?? null;
-          const entry: JournalEntry = result
-            ? { line, crc, score: { id: id!, row: line, ...result } }
-            : { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
+        const ready = ahead ? oneByOne(ahead.rows(flattened(chosen), (row) => this.filesOf(row))) : chosen;
+        for await (const outcomes of HPSv3Scorer.eachOfMany(this.scorers, ready, (row) => this.scoreRow(row))) {
           signal?.throwIfAborted();
-          this.count(entry);
-          if (result) this.scored++;
-          await take(entry);
+          const entries = outcomes.map(entryOf);
+          for (const entry of entries) {
+            this.count(entry);
+            if (entry.score) this.scored++;
+          }
+          await take(entries);
           onProgress?.({ stage: 'Scoring', done: this.rows, ...this.expectedRows(), unit: 'rows' });
         }
         refuseEmpty(this.given.name, this.read.rows);
@@ -358,39 +355,42 @@ class BatchRun {
     }
   }
 
-  private async *watched(rows: AsyncIterable<InputRow>): AsyncGenerator<InputRow> {
+  private async *watched(batches: AsyncIterable<InputRow[]>): AsyncGenerator<InputRow[]> {
     const readsText = this.scorers.some(({ modality }) => partsOf(modality).includes('text'));
-    for await (const row of rows) {
-      if (row.row?.context !== undefined && !readsText) this.contextIgnored++;
-      yield row;
+    for await (const rows of batches) {
+      if (!readsText) this.contextIgnored += rows.filter(({ row }) => row?.context !== undefined).length;
+      yield rows;
     }
   }
 
   /** Skips the rows of an unfinished run, after checking that they are the same rows. */
-  async *withoutDone(rows: AsyncGenerator<InputRow>, done: AsyncIterator<JournalEntry>): AsyncGenerator<InputRow> {
+  async *withoutDone(
+    batches: AsyncGenerator<InputRow[]>,
+    done: AsyncIterator<JournalEntry>,
+  ): AsyncGenerator<InputRow[]> {
     let finished = await done.next();
-    for await (const row of rows) {
-      if (finished.done) {
-        yield row;
-        continue;
+    for await (const rows of batches) {
+      let known = 0;
+      for (; known < rows.length && !finished.done; known++) {
+        const { line, crc } = rows[known];
+        if (finished.value.line !== line || finished.value.crc !== crc) throw changedInput(this.given.name, line);
+        this.count(finished.value);
+        this.resumed++;
+        finished = await done.next();
       }
-      const entry = finished.value;
-      if (entry.line !== row.line || entry.crc !== row.crc) throw changedInput(this.given.name, row.line);
-      this.count(entry);
-      this.resumed++;
-      finished = await done.next();
+      if (known < rows.length) yield rows.slice(known);
     }
     if (!finished.done) throw changedInput(this.given.name, finished.value.line);
   }
 
   /** Those that a finished run gave no score, after checking that they are the same rows. */
   async *withoutScored(
-    rows: AsyncGenerator<InputRow>,
+    batches: AsyncGenerator<InputRow[]>,
     scored: AsyncGenerator<ScoreRow & { readonly row: number }>,
-  ): AsyncGenerator<InputRow> {
+  ): AsyncGenerator<InputRow[]> {
     let next = await scored.next();
-    for await (const row of rows) {
-      if (next.done || next.value.row !== row.line) yield row;
+    for await (const row of flattened(batches)) {
+      if (next.done || next.value.row !== row.line) yield [row];
       else {
         if (row.row?.id !== next.value.id) throw changedInput(this.given.name, row.line);
         this.rows++;
@@ -435,6 +435,14 @@ class BatchRun {
   }
 }
 
+/** What the journal has of a row. */
+function entryOf({ sample, result, error }: Outcome<InputRow>): JournalEntry {
+  const { line, crc, row } = sample;
+  const id = row?.id ?? sample.error?.id ?? null;
+  if (result) return { line, crc, score: { id: id!, row: line, ...result } };
+  return { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
+}
+
 function changedInput(name: string, line: number): HpsError {
   return new HpsError('USAGE', `${name}: line ${line} is not what the unfinished run has read there`, {
     hint: 'Give the same input to go on with the run, or `force` to start again.',
@@ -461,8 +469,8 @@ async function writtenBy(
 async function retry(run: BatchRun, outputs: Outputs, format: DataFormat, finished: FinishedRun): Promise<Written> {
   const tried: JournalEntry[] = [];
   await run.score(
-    async (entry) => {
-      tried.push(entry);
+    async (entries) => {
+      tried.push(...entries);
     },
     (rows) => run.withoutScored(rows, finished.scores()),
   );
@@ -492,7 +500,7 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   const journal = goesOn ? await Journal.resume(path, run.identity) : Journal.begin(path, run.identity);
   try {
     await run.score(
-      (entry) => journal.append(entry),
+      (entries) => journal.append(entries),
       goesOn ? (rows) => run.withoutDone(rows, readJournal(path)) : undefined,
     );
     await journal.flush(); // of a shard without rows too, as it is read now
@@ -508,7 +516,8 @@ async function toFile(run: BatchRun, outputs: Outputs, format: DataFormat): Prom
   }
   const sink = await outputs.scores.create();
   const writer = scoreWriterFor(run.settings, sink, format);
-  for await (const { score } of readJournal(path)) if (score) await writer.write(withoutRuntime(score));
+  if (format === 'jsonl') for await (const lines of scoreLinesOf(path)) await sink.write(lines);
+  else for await (const { score } of readJournal(path)) if (score) await writer.write(withoutRuntime(score));
   await writer.finish();
   const { name, sha256 } = await sink.finish();
   const manifest = await outputs.scores.writeFile(`${name}${MANIFEST_SUFFIX}`, run.manifestOf({ sha256, format }));
@@ -537,10 +546,12 @@ async function toStream(run: BatchRun, format: DataFormat): Promise<Written> {
   const { errors, force, streams } = run.options;
   const writer = scoreWriterFor(run.settings, givenStreams(streams).stdout, format);
   const score = async (onError: (error: ErrorRecord) => Promise<void>): Promise<void> => {
-    await run.score(async ({ score, error }) => {
-      if (score) await writer.write(withoutRuntime(score));
-      if (score && format === 'jsonl') await writer.finish(); // a reader may be waiting for it
-      if (error) await onError(error);
+    await run.score(async (entries) => {
+      for (const { score, error } of entries) {
+        if (score) await writer.write(withoutRuntime(score));
+        if (error) await onError(error);
+      }
+      if (format === 'jsonl') await writer.finish(); // a reader may be waiting for it
     });
     if (format !== 'jsonl') await writer.finish();
   };

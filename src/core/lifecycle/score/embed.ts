@@ -5,6 +5,7 @@ import type { StandardStreams } from '../../data/row-files.js';
 import { DEFAULT_BATCH_SIZE, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { type Run, reporter } from '../../run.js';
+import { flattened } from '../../scoring/in-order.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import { HPSv3Scorer, type ItemSample, type ScorerOptions } from '../../scoring/scorer.js';
 import { createEmbeddingWriter, type EmbeddingFormat, embeddingFormatOf } from './embedding-files.js';
@@ -90,7 +91,7 @@ interface EmbedRun {
   readonly failures: StagedOutput;
 }
 
-async function embedRows(rows: AsyncIterable<InputRow>, name: string, run: EmbedRun): Promise<EmbedReport> {
+async function embedRows(rows: AsyncIterable<readonly InputRow[]>, name: string, run: EmbedRun): Promise<EmbedReport> {
   const { options, scorer, format, output, failures } = run;
   const writer = await createEmbeddingWriter(output, format, new Map([['model', scorer.sha256]]));
   const errorSink = await failures.create();
@@ -98,7 +99,7 @@ async function embedRows(rows: AsyncIterable<InputRow>, name: string, run: Embed
   let failed = 0;
   let dimensions = 0;
   const report = reporter(options, 'Embedding', 'rows');
-  const outcomes = HPSv3Scorer.each([scorer], itemsOf(rows), (each) => embedOne(scorer, each));
+  const outcomes = HPSv3Scorer.each([scorer], itemsOf(flattened(rows)), (each) => embedOne(scorer, each));
   for await (const { sample, result, error } of outcomes) {
     options.signal?.throwIfAborted();
     if (result) {

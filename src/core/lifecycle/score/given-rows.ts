@@ -55,12 +55,12 @@ export interface Extent {
   readonly rows: number | null;
 }
 
-/** Runs `use` over the rows, in their order. @throws HpsError as `readInputRows` and `readItemRows` */
+/** Runs `use` over the rows, in their order and several at a time. @throws HpsError as `readInputRows` and `readItemRows` */
 export async function withGivenRows<T>(
   { path, items, mediaRoot }: GivenRows,
   options: ReadGivenOptions,
   progress: InputProgress,
-  use: (rows: AsyncGenerator<InputRow>, extent: Extent) => Promise<T>,
+  use: (rows: AsyncGenerator<InputRow[]>, extent: Extent) => Promise<T>,
 ): Promise<T> {
   const { from, shard, streams, modalities, signal, layout, map } = options;
   if (items) {

@@ -36,25 +36,27 @@ export interface InputProgress {
 }
 
 /**
- * The rows of a data file that belong to a shard, with those that are refused in their places: unreadable ones, and
+ * The rows of a data file that belong to a shard, several at a time, with those that are refused in their places: unreadable ones, and
  * repeated ids. A row without an id belongs to the shard of `row-LINE`.
  */
 export async function* readInputRows(
   input: DataInput,
   { format, shard, layout, map }: ReadInputOptions,
   progress: InputProgress = { rows: 0, bytes: 0 },
-): AsyncGenerator<InputRow> {
+): AsyncGenerator<InputRow[]> {
   const ids = new IdSet();
   const rows = await recogniseRows(counted(input, progress), format, { layout, map });
   if (shard && rows.layout?.layout.isMany) throw manyOfOne(input.name, rows.layout.layout.id);
   for await (const batch of readRecognisedRows(rows, { ignored: new Map(), votes: new VoteSpelling() })) {
     progress.rows += batch.length;
+    const chosen: InputRow[] = [];
     for (const result of batch) {
       const hash = idHash(result.row?.id ?? `row-${result.line}`);
       if (shard && !isInShard(hash, shard)) continue;
       const repeated = result.row !== undefined && !ids.add(hash);
-      yield toInputRow(repeated ? repeatedId(result.row.id, result.line) : result, result.row?.id ?? null);
+      chosen.push(toInputRow(repeated ? repeatedId(result.row.id, result.line) : result, result.row?.id ?? null));
     }
+    yield chosen;
   }
 }
 

@@ -35,7 +35,7 @@ export async function* readItemRows(
   items: ItemFiles,
   { shard, modalities, mediaRoot, onWarning }: ReadItemsOptions,
   progress: InputProgress,
-): AsyncGenerator<InputRow> {
+): AsyncGenerator<InputRow[]> {
   const files = readableItems(items, modalities);
   const left = items.files.length + items.others.length - files.length;
   if (left > 0) {
@@ -47,7 +47,7 @@ export async function* readItemRows(
   for (const [i, file] of files.entries()) {
     progress.rows++;
     if (shard && !isInShard(idHash(file.id), shard)) continue;
-    yield await rowOf(file, i + 1, mediaRoot);
+    yield [await rowOf(file, i + 1, mediaRoot)];
   }
 }
 

@@ -4,10 +4,13 @@ import { basename } from 'node:path';
 import * as z from 'zod';
 import { outputError } from '../../bytes/output-error.js';
 import { FileSource } from '../../bytes/source.js';
-import { readJsonLines } from '../../data/json-lines.js';
+import { fileInput } from '../../data/input.js';
+import { parseJsonLine, readJsonLines } from '../../data/json-lines.js';
+import { forEachLine, readLineBlocks } from '../../data/lines.js';
+import { formatScore, scoreJson } from '../../data/write-scores.js';
 import { defineDocument, refuseNewer } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
-import type { ErrorRecord, ScoreRecord } from './score-rows.js';
+import { type ErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';
 
 /** The first line of a journal. */
 export const journalDocument = defineDocument(
@@ -44,6 +47,8 @@ export const journalPath = (out: string): string => `${out}.journal`;
  */
 export class Journal {
   private rows = 0;
+  private writing: Promise<void> | undefined;
+  private failure: unknown;
 
   private constructor(
     private readonly path: string,
@@ -79,23 +84,33 @@ export class Journal {
   }
 
   /** @throws HpsError the OUTPUT_… codes */
-  async append(entry: JournalEntry): Promise<void> {
-    this.rows++;
-    this.text += `${JSON.stringify(entry)}\n`;
-    if (this.text.length >= FLUSH_CHARACTERS) await this.flush();
+  async append(entries: readonly JournalEntry[]): Promise<void> {
+    for (const entry of entries) this.text += formatEntry(entry);
+    this.rows += entries.length;
+    if (this.text.length >= FLUSH_CHARACTERS) this.writing ??= this.write();
+    if (this.failure || this.text.length >= WAITING_CHARACTERS) await this.flush();
   }
 
-  /** Hands everything to the system, which keeps it though this process be killed. */
+  /** Hands everything to the system, which keeps it though this process be killed. @throws HpsError the OUTPUT_… codes */
   async flush(): Promise<void> {
+    await this.writing;
+    await this.write();
+    if (this.failure) throw this.failure;
+  }
+
+  /** What there is, while more may come. */
+  private async write(): Promise<void> {
     const { text } = this;
     this.text = '';
-    if (text === '') return;
-    this.file ??= await openFile(this.path, 'w');
     try {
-      await this.file.appendFile(text);
+      if (text !== '') {
+        this.file ??= await openFile(this.path, 'w');
+        await this.file.appendFile(text);
+      }
     } catch (error) {
-      throw outputError(basename(this.path), error);
+      this.failure ??= outputError(basename(this.path), error);
     }
+    this.writing = undefined;
   }
 
   async close(): Promise<void> {
@@ -111,6 +126,46 @@ export class Journal {
 
 /** Text collected before it is written: some fifty rows, which a killed run then does again. */
 const FLUSH_CHARACTERS = 16 * 1024;
+/** Text that may wait while some is being written. */
+const WAITING_CHARACTERS = 2 ** 20;
+
+/** A score as it is in a file of scores, in front: what makes that file takes it over without reading it. */
+const formatEntry = ({ score, ...entry }: JournalEntry): string =>
+  score
+    ? `${SCORE_START}${scoreJson(score)}${SCORE_END}${entry.line},"crc":${entry.crc}}\n`
+    : `${JSON.stringify(entry)}\n`;
+
+const SCORE_START = '{"score":';
+/** Within a string the quotes would be escaped. */
+const SCORE_END = ',"line":';
+
+/** The lines of a file of scores, those of many rows at a time. @throws HpsError DATA_INVALID */
+export async function* scoreLinesOf(path: string): AsyncGenerator<Buffer> {
+  const source = FileSource.open(path);
+  try {
+    for await (const block of readLineBlocks(fileInput(source).chunks())) {
+      const lines: Buffer[] = [];
+      forEachLine(block, (start, end, line) => {
+        if (end === block.end || line === 1) return; // without a newline, or the identity
+        lines.push(...scoreLineOf(block.bytes.subarray(start, end), path, line));
+      });
+      yield Buffer.concat(lines);
+    }
+  } finally {
+    source.close();
+  }
+}
+
+const NEWLINE = Buffer.from('\n');
+
+/** Nothing of a row without a score. */
+function scoreLineOf(bytes: Buffer, path: string, line: number): Buffer[] {
+  const end = bytes.toString('latin1', 0, SCORE_START.length) === SCORE_START ? bytes.lastIndexOf(SCORE_END) : -1;
+  if (end > 0) return [bytes.subarray(SCORE_START.length, end), NEWLINE];
+  const entry = parseJsonLine(bytes) as JournalEntry | undefined; // as earlier versions wrote it
+  if (entry === undefined) throw damaged(path, line);
+  return entry.score ? [Buffer.from(formatScore(withoutRuntime(entry.score)))] : [];
+}
 
 /** What a journal holds, in order; a torn last line is left out. @throws HpsError DATA_INVALID */
 export async function* readJournal(path: string): AsyncGenerator<JournalEntry> {

@@ -13,6 +13,7 @@ import type { ScoreRow } from '../../data/rows.js';
 import { filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
+import { flattened } from '../../scoring/in-order.js';
 import { choiceOf } from '../../scoring/row-sample.js';
 import { readInputRows } from './input-rows.js';
 import { formatManifest, MANIFEST_SUFFIX, runtimeSchema, scoreWriterFor } from './manifest.js';
@@ -122,7 +123,8 @@ async function* provenRows(
   const merged = mergeByLine(shards.flatMap((shard) => partsOf(shard, settings)));
   const models = new Map<string, string>();
   try {
-    for await (const { line, row, error } of readInputRows(fileInput(source, signal), { format: from })) {
+    const rows = flattened(readInputRows(fileInput(source, signal), { format: from }));
+    for await (const { line, row, error } of rows) {
       const next = await merged.next();
       const id = row?.id ?? error?.id ?? null;
       if (next.done || next.value.line > line) throw unproven(`line ${line} of the input${named(id)} is in no shard`);

@@ -6,6 +6,8 @@ import { LIMITS } from '../../limits.js';
 import { tokenizerFault } from '../../onnx/tokenizer-check.js';
 import type { Tokenizer as TokenizerFile } from '../../onnx/tokenizer-file.js';
 import { invalidMedia } from '../refusal.js';
+import { mergeByNumbers } from './merges.js';
+import { wordEncoder } from './words.js';
 
 /** Text to token ids, as the Hugging Face tokenizers library does it with `encode_special_tokens`. */
 export interface TextTokenizer {
@@ -65,9 +67,11 @@ export async function openTokenizer(json: string, { addedTokens = [] }: Tokenize
   } catch (cause) {
     throw unsupported(cause instanceof Error ? cause.message : String(cause), cause);
   }
+  if (model.type === 'BPE') mergeByNumbers(tokenizer);
   const known = hasKnownPatterns(root);
+  const wordIds = wordEncoder(tokenizer);
   const encode = (text: string): number[] => {
-    const compute = (): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
+    const compute = (): number[] => wordIds(text);
     let ids: number[];
     try {
       ids = known && text.length <= SHORT_CHARACTERS ? compute() : withinTime(text.length, compute);

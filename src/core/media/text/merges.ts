@@ -1,0 +1,91 @@
+import type { Tokenizer } from '@huggingface/tokenizers';
+
+/** What is used of the library's BPE model. */
+interface BpeModel {
+  readonly tokens_to_ids: ReadonlyMap<string, number>;
+  readonly vocab: readonly string[];
+  readonly merges: readonly (readonly [string, string])[];
+  readonly end_of_word_suffix?: string | null;
+  readonly continuing_subword_suffix?: string | null;
+  bpe(word: string): string[];
+}
+
+/** Longer words are left to the library, whose time does not grow with the square of their length. */
+const MOST_SYMBOLS = 512;
+const NONE = 2 ** 31 - 1;
+
+/**
+ * Makes a BPE tokenizer merge by numbers instead of by the JSON of each pair of tokens, which takes a tenth of the time. It finds the
+ * same tokens: the pair of the lowest rank first, of equal ones the leftmost. A vocabulary that lacks a part of its own merges is
+ * left as it is.
+ */
+export function mergeByNumbers({ model }: Tokenizer): void {
+  const bpe = model as unknown as BpeModel;
+  if (bpe.continuing_subword_suffix) return;
+  const table = tableOf(bpe);
+  if (!table) return;
+  const { tokens_to_ids: ids, vocab, end_of_word_suffix: suffix } = bpe;
+  const slowly = bpe.bpe.bind(bpe);
+  const ranks = new Int32Array(MOST_SYMBOLS);
+  const symbols = new Int32Array(MOST_SYMBOLS);
+
+  bpe.bpe = (word) => {
+    const parts = Array.from(word);
+    if (parts.length > MOST_SYMBOLS) return slowly(word);
+    if (suffix && parts.length > 0) parts[parts.length - 1] += suffix;
+    for (const [i, part] of parts.entries()) {
+      const id = ids.get(part);
+      if (id === undefined) return slowly(word); // an unknown token, or bytes in its place
+      symbols[i] = id;
+    }
+    const count = table.merge(symbols, parts.length, ranks);
+    return count === parts.length ? parts : Array.from(symbols.subarray(0, count), (id) => vocab[id]);
+  };
+}
+
+/** Merges by the ids of both sides; null where a part or a result is not in the vocabulary, or two tokens have one id. */
+function tableOf({ tokens_to_ids: ids, vocab, merges }: BpeModel): MergeTable | null {
+  const table = new MergeTable(vocab.length);
+  for (const [token, id] of ids) if (vocab[id] !== token) return null;
+  for (const [rank, [left, right]] of merges.entries()) {
+    const [a, b, whole] = [ids.get(left), ids.get(right), ids.get(left + right)];
+    if (a === undefined || b === undefined || whole === undefined) return null;
+    table.add(a, b, rank, whole);
+  }
+  return table;
+}
+
+class MergeTable {
+  private readonly ranks = new Map<number, number>();
+  private readonly results: number[] = [];
+
+  constructor(private readonly size: number) {}
+
+  add(left: number, right: number, rank: number, whole: number): void {
+    this.ranks.set(left * this.size + right, rank); // a pair that stands twice has its later rank, as in the library
+    this.results[rank] = whole;
+  }
+
+  /** Merges the first `length` symbols in their place. @param ranks - memory for as many ranks. @returns how many are left */
+  merge(symbols: Int32Array, length: number, ranks: Int32Array): number {
+    const rankAt = (i: number): number => this.ranks.get(symbols[i] * this.size + symbols[i + 1]) ?? NONE;
+    let count = length;
+    for (let i = 0; i + 1 < count; i++) ranks[i] = rankAt(i);
+    for (;;) {
+      let best = -1;
+      let lowest = NONE;
+      for (let i = 0; i + 1 < count; i++) {
+        if (ranks[i] >= lowest) continue;
+        lowest = ranks[i];
+        best = i;
+      }
+      if (best < 0) return count;
+      symbols[best] = this.results[lowest];
+      symbols.copyWithin(best + 1, best + 2, count);
+      ranks.copyWithin(best + 1, best + 2, count - 1);
+      count--;
+      if (best > 0) ranks[best - 1] = rankAt(best - 1);
+      if (best + 1 < count) ranks[best] = rankAt(best);
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import type { Tokenizer } from '@huggingface/tokenizers';
+
+/** What is used of the library's tokenizer beside what its types show. */
+interface Parts {
+  readonly added_tokens_map: ReadonlyMap<string, { readonly id: number }>;
+  readonly splitter_unnormalized: Splitter;
+  readonly splitter_normalized: Splitter;
+  readonly normalizer: ((text: string) => string) | null;
+  readonly pre_tokenizer: PreTokenizer | null;
+  readonly model: {
+    readonly tokens_to_ids: ReadonlyMap<string, number>;
+    readonly unk_token_id: number | undefined;
+    /** Whether unknown tokens in a row, of several words too, become one. */
+    readonly fuse_unk: boolean;
+    encode(words: readonly string[]): string[];
+  };
+}
+
+interface Splitter {
+  split(text: string): string[];
+}
+
+interface PreTokenizer {
+  (text: string, options: { section_index: number }): string[];
+  readonly config?: { readonly type: string };
+}
+
+interface ByteLevel extends PreTokenizer {
+  readonly add_prefix_space: boolean;
+  readonly use_regex: boolean;
+  readonly pattern: RegExp;
+  readonly byte_encoder: Readonly<Record<number, string>>;
+}
+
+/** Words of a text come again, whole texts do not. */
+const KEPT_CHARACTERS = 32;
+const KEPT_WORDS = 4096;
+
+/**
+ * Ids of a text without special tokens, as the library's `encode`: word by word, each of the last ones looked up, and without the lists
+ * of lists in which the library collects them, which take most of its time. What has added tokens in it is left to the library.
+ */
+export function wordEncoder(tokenizer: Tokenizer): (text: string) => number[] {
+  const parts = tokenizer as unknown as Parts;
+  const {
+    added_tokens_map: added,
+    splitter_unnormalized,
+    splitter_normalized,
+    normalizer,
+    pre_tokenizer,
+    model,
+  } = parts;
+  const words = wordsBy(pre_tokenizer);
+  const kept = new Map<string, readonly number[]>();
+
+  const idsOf = (word: string, spelled: (word: string) => string): readonly number[] => {
+    const known = kept.get(word);
+    if (known) return known;
+    const ids = model
+      .encode([spelled(word)])
+      .map((token) => (added.get(token)?.id ?? model.tokens_to_ids.get(token) ?? model.unk_token_id) as number);
+    if (word.length <= KEPT_CHARACTERS) {
+      if (kept.size >= KEPT_WORDS) kept.clear();
+      kept.set(word, ids);
+    }
+    return ids;
+  };
+
+  return (text) => {
+    const library = (): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
+    const isPlain = (part: string, splitter: Splitter): boolean =>
+      splitter.split(part).length === 1 && !added.has(part);
+    if (!isPlain(text, splitter_unnormalized)) return library();
+    const normal = normalizer === null ? text : normalizer(text);
+    if (!isPlain(normal, splitter_normalized)) return library();
+    const ids: number[] = [];
+    for (const word of words.of(normal)) for (const id of idsOf(word, words.spelled)) ids.push(id);
+    return model.fuse_unk ? ids.filter((id, i) => id !== model.unk_token_id || id !== ids[i - 1]) : ids;
+  };
+}
+
+interface Words {
+  of(text: string): readonly string[];
+  /** A word as the model has it. */
+  spelled(word: string): string;
+}
+
+/** Bytes are spelled out for new words alone. */
+function wordsBy(pre: PreTokenizer | null): Words {
+  if (pre === null) return { of: (text) => [text], spelled: (word) => word };
+  if (pre.config?.type !== 'ByteLevel')
+    return { of: (text) => pre(text, { section_index: 0 }), spelled: (word) => word };
+  const { add_prefix_space, use_regex, pattern, byte_encoder } = pre as ByteLevel;
+  return {
+    of(text) {
+      const whole = add_prefix_space && !text.startsWith(' ') ? ` ${text}` : text;
+      return use_regex ? (whole.match(pattern) ?? []) : [whole];
+    },
+    spelled(word) {
+      let spelled = '';
+      for (const byte of Buffer.from(word)) spelled += byte_encoder[byte];
+      return spelled;
+    },
+  };
+}
