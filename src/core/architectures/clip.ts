@@ -8,11 +8,12 @@ import { TOKENIZER_KEY } from '../onnx/manifest-names.js';
 import { numel } from '../tensor/shape.js';
 import { parseOptions, type TensorInfos } from './architecture.js';
 import { ACTIVATION_NAMES, type ActivationName } from './blocks/activations.js';
+import type { Reads } from './blocks/attention.js';
 import { innerProduct, TORCH_NORM_FLOOR, unitLength } from './blocks/heads.js';
 import { causalMask } from './blocks/masks.js';
 import type { Norm } from './blocks/norms.js';
 import { patchEmbedding, patchesOf, prependToken } from './blocks/patches.js';
-import { atFirstOf, atHighestId, firstToken } from './blocks/pooling.js';
+import { atFirstOf, atHighestId, firstToken, readAt } from './blocks/pooling.js';
 import { learntPositions } from './blocks/positions.js';
 import { type BlockOptions, stack, type Tower, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type FamilyContext, type IgnoredRule } from './family.js';
@@ -227,7 +228,8 @@ function imageEmbedding(graph: GraphBuilder, pixels: Value, { options, dtype }: 
     const positions = graph.parameter(names.vision.positions, dtype, 'identity', [places, width]);
     const placed = graph.add(prependToken(graph, patches, classToken), positions);
     const tokens = graph.layerNorm(placed, names.vision.firstNorm, norm.epsilon);
-    const seen = blocks(graph, tokens, names.vision.layers, names, vision, null);
+    const reads = readAt(graph, (x) => firstToken(graph, x));
+    const seen = blocks(graph, tokens, names.vision.layers, names, vision, { bias: null, reads });
     const pooled = graph.layerNorm(firstToken(graph, seen), names.vision.pooledNorm, norm.epsilon);
     return projected(graph, pooled, names.vision.projection, embeddingWidth);
   });
@@ -240,9 +242,12 @@ function textEmbedding(graph: GraphBuilder, ids: Value, { options, dtype }: Fami
     const words = graph.gather(graph.parameter(names.text.words, dtype, 'identity', [text.vocabSize, width]), ids);
     const table = graph.parameter(names.text.positions, dtype, 'identity', [text.positions, width]);
     const tokens = graph.add(words, learntPositions(graph, table, ids));
-    const read = blocks(graph, tokens, names.text.layers, names, text, causalMask(graph, ids));
-    const end = endOfText === null ? atHighestId(graph, read, ids) : atFirstOf(graph, read, ids, endOfText);
-    const pooled = graph.layerNorm(end, names.text.pooledNorm, norm.epsilon);
+    const reads = readAt(graph, (x) =>
+      endOfText === null ? atHighestId(graph, x, ids) : atFirstOf(graph, x, ids, endOfText),
+    );
+    const bias = causalMask(graph, ids);
+    const read = blocks(graph, tokens, names.text.layers, names, text, { bias, reads });
+    const pooled = graph.layerNorm(firstToken(graph, read), names.text.pooledNorm, norm.epsilon);
     return projected(graph, pooled, names.text.projection, embeddingWidth);
   });
 }
@@ -253,15 +258,16 @@ function blocks(
   layers: string,
   { block }: Names,
   { layers: count, heads, inner, activation, norm }: Tower,
-  bias: Value | null,
+  { bias, reads }: { readonly bias: Value | null; readonly reads: Reads },
 ): Value {
-  return stack(graph, x, { count, scope: 'layers' }, (tokens, i) =>
+  return stack(graph, x, { count, scope: 'layers', reads }, (tokens, i, read) =>
     transformerBlock(graph, tokens, `${layers}${i}.`, {
       place: 'pre',
       norm,
       norms: block.norms,
       attention: { names: block.attention, heads, biases: { qkv: true, out: true }, bias },
       feedForward: { names: block.feedForward, activation, inner, bias: true },
+      reads: read,
     }),
   );
 }

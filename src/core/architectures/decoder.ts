@@ -5,10 +5,11 @@ import type { Value } from '../onnx/graph-core.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import type { Architecture, TensorInfos } from './architecture.js';
 import { ACTIVATION_NAMES, type ActivationName } from './blocks/activations.js';
+import type { Reads } from './blocks/attention.js';
 import { column, type LinearStep, linearSteps } from './blocks/heads.js';
 import { bothMasks, causalMask, keyMask } from './blocks/masks.js';
 import { type Norm, normalize } from './blocks/norms.js';
-import { atLastBut, atLastRunOf, atLastSeen } from './blocks/pooling.js';
+import { atLastBut, atLastRunOf, atLastSeen, readAt } from './blocks/pooling.js';
 import { type RotaryScaling, rotaryPositions } from './blocks/positions.js';
 import { type BlockOptions, stack, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type Family, type FamilyContext } from './family.js';
@@ -324,11 +325,13 @@ const family = (kind: Kind): Family<DecoderOptions> => ({
   encode(graph, { input_ids: ids, attention_mask: mask }, { options, dtype }) {
     let tokens = graph.lookUp(WORDS, ids, dtype, [options.vocab, options.hidden]);
     if (options.kind.gemma) tokens = graph.mul(tokens, graph.scalar(Math.sqrt(options.hidden), dtype));
-    const states = decoderStates(graph, tokens, mask, options);
+    const { gating, pad } = options;
     // Published without a padding id, a row is scored at its end: that of its mask, since rows are padded here.
-    const pool = options.pad === null ? atLastSeen(graph, states, mask) : atLastBut(graph, states, ids, options.pad);
-    if (options.gating === null) return { embedding: pool };
-    return { embedding: graph.concat([pool, atLastRunOf(graph, states, ids, options.gating.promptEnd)], 1) };
+    const atEnd = (x: Value): Value => (pad === null ? atLastSeen(graph, x, mask) : atLastBut(graph, x, ids, pad));
+    const rules = gating ? [atEnd, (x: Value) => atLastRunOf(graph, x, ids, gating.promptEnd)] : [atEnd];
+    const states = decoderStates(graph, tokens, mask, { ...options, reads: readAt(graph, ...rules) });
+    const read = rules.map((_, i) => graph.at(states, 1, i));
+    return { embedding: read.length === 1 ? read[0] : graph.concat(read, 1) };
   },
 
   embeddingWidth: ({ options: { gating, hidden } }) => (gating ? 2 * hidden : hidden),
@@ -391,10 +394,14 @@ export type DecoderStackOptions = {
   | 'headNorm'
 > & { readonly kind?: Pick<Kind, 'gemma'> };
 
+/** The options of a stack, and where it is read. */
+type DecoderReading = DecoderStackOptions & { readonly reads: Reads };
+
 /**
- * States after the final norm: tokens [batch, tokens, hidden] -> the same shape. A token sees those before it that the mask keeps.
+ * States after the final norm of the tokens that are read: tokens [batch, tokens, hidden] -> [batch, read, hidden]. A token sees those
+ * before it that the mask keeps.
  */
-export function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options: DecoderStackOptions): Value {
+export function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, options: DecoderReading): Value {
   const { prefix = MODEL, depth, heads, kvHeads, headDim, norm, scale, softCap, headNorm } = options;
   const { biases, inner, activation } = options;
   const rotary = rotaryPositions(graph, tokens, { theta: options.theta, headDim, scaling: options.scaling });
@@ -415,7 +422,8 @@ export function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, o
         feedForwardOutput: 'post_feedforward_layernorm',
       }
     : { attention: 'input_layernorm', feedForward: 'post_attention_layernorm' };
-  const states = stack(graph, tokens, { count: depth, scope: 'layer' }, (x, i) =>
+  const { reads } = options;
+  const states = stack(graph, tokens, { count: depth, scope: 'layer', reads }, (x, i, read) =>
     transformerBlock(graph, x, `${prefix}layers.${i}.`, {
       place: 'pre',
       norm,
@@ -438,6 +446,7 @@ export function decoderStates(graph: GraphBuilder, tokens: Value, mask: Value, o
         inner,
         bias: biases.feedForward,
       },
+      reads: read,
     }),
   );
   return normalize(graph, states, `${prefix}norm`, norm);

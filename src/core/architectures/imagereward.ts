@@ -8,7 +8,7 @@ import { column, type LinearStep, linearSteps } from './blocks/heads.js';
 import { keyMask } from './blocks/masks.js';
 import type { Norm } from './blocks/norms.js';
 import { patchEmbedding, patchesOf, prependToken } from './blocks/patches.js';
-import { firstToken } from './blocks/pooling.js';
+import { firstToken, readAt } from './blocks/pooling.js';
 import { learntPositions } from './blocks/positions.js';
 import { stack, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type FamilyContext } from './family.js';
@@ -200,7 +200,7 @@ function pictureTokens(
   });
 }
 
-/** BERT whose layers read the picture's tokens between their own and the feed-forward. */
+/** BERT whose layers read the picture's tokens between their own and the feed-forward; of the last, the first token alone. */
 function textTokens(
   graph: GraphBuilder,
   ids: Value,
@@ -222,7 +222,8 @@ function textTokens(
       bias,
       source,
     });
-    return stack(graph, embedded, { count: text.layers, scope: 'layer' }, (tokens, i) =>
+    const reads = readAt(graph, (x) => firstToken(graph, x));
+    return stack(graph, embedded, { count: text.layers, scope: 'layer', reads }, (tokens, i, read) =>
       transformerBlock(graph, tokens, `${LAYERS}${i}.`, {
         place: 'post',
         norm,
@@ -231,6 +232,7 @@ function textTokens(
         cross: { attention: attention('crossattention', null, image), norm: 'crossattention.output.LayerNorm' },
         feedForward: { names: { up: 'intermediate.dense', down: 'output.dense' }, activation, inner },
         scopes: { attention: 'attention', cross: 'crossattention', up: 'intermediate', down: 'output' },
+        reads: read,
       }),
     );
   });

@@ -9,7 +9,7 @@ import { ACTIVATION_NAMES, ACTIVATIONS, type ActivationName } from './blocks/act
 import { column, type LinearStep, linearSteps } from './blocks/heads.js';
 import { keyMask } from './blocks/masks.js';
 import { type Norm, normalize } from './blocks/norms.js';
-import { atFirstOf } from './blocks/pooling.js';
+import { atFirstOf, firstToken, readAt } from './blocks/pooling.js';
 import { type Rotary, rotaryFrequencies } from './blocks/positions.js';
 import { stack, transformerBlock } from './blocks/transformer.js';
 import { type DecoderStackOptions, decoderStates, qwenWindows } from './decoder.js';
@@ -205,7 +205,8 @@ export const qwen2Vl = architectureOf<Qwen2VlOptions>({
     const pictures = graph.scope('vision', () => pictureTokens(graph, patches, grid, options, dtype));
     const words = graph.lookUp(wordsKey(layout), ids, dtype, [vocab, hidden]);
     const tokens = graph.scope('join', () => putInPlace(graph, words, ids, pictures, options));
-    return { embedding: atFirstOf(graph, decoderStates(graph, tokens, mask, decoder), ids, options.rewardToken) };
+    const reads = readAt(graph, (x) => atFirstOf(graph, x, ids, options.rewardToken));
+    return { embedding: firstToken(graph, decoderStates(graph, tokens, mask, { ...decoder, reads })) };
   },
 
   embeddingWidth: ({ options }) => options.hidden,

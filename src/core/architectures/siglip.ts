@@ -4,9 +4,10 @@ import type { ContractInput } from '../onnx/manifest.js';
 import { TOKENIZER_KEY } from '../onnx/manifest-names.js';
 import type { TensorInfos } from './architecture.js';
 import { ACTIVATION_NAMES } from './blocks/activations.js';
+import type { Reads } from './blocks/attention.js';
 import { innerProduct, unitLength } from './blocks/heads.js';
 import { patchEmbedding, patchesOf } from './blocks/patches.js';
-import { lastToken, probePooling } from './blocks/pooling.js';
+import { lastToken, probePooling, readAt } from './blocks/pooling.js';
 import { learntPositions } from './blocks/positions.js';
 import { feedForward, stack, type Tower, transformerBlock } from './blocks/transformer.js';
 import { architectureOf, type FamilyContext } from './family.js';
@@ -151,14 +152,15 @@ function textEmbedding(
     const words = graph.gather(graph.parameter(WORDS, dtype, 'identity', [text.vocabSize, text.width]), ids);
     const key = 'text_model.embeddings.position_embedding.weight';
     const table = graph.parameter(key, dtype, 'identity', [text.positions, text.width]);
-    const read = blocks(graph, graph.add(words, learntPositions(graph, table, ids)), 'text', text);
+    const reads = readAt(graph, (x) => lastToken(graph, x));
+    const read = blocks(graph, graph.add(words, learntPositions(graph, table, ids)), 'text', text, reads);
     const last = graph.layerNorm(lastToken(graph, read), 'text_model.final_layer_norm', text.norm.epsilon);
     return graph.linear(last, 'text_model.head', { outputs: vision.width, bias: true });
   });
 }
 
-function blocks(graph: GraphBuilder, x: Value, name: 'text' | 'vision', tower: Tower): Value {
-  return stack(graph, x, { count: tower.layers, scope: 'layers' }, (tokens, i) =>
+function blocks(graph: GraphBuilder, x: Value, name: 'text' | 'vision', tower: Tower, reads?: Reads): Value {
+  return stack(graph, x, { count: tower.layers, scope: 'layers', reads }, (tokens, i, read) =>
     transformerBlock(graph, tokens, `${name}_model.encoder.layers.${i}.`, {
       place: 'pre',
       norm: tower.norm,
@@ -170,6 +172,7 @@ function blocks(graph: GraphBuilder, x: Value, name: 'text' | 'vision', tower: T
         bias: null,
       },
       feedForward: { names: { up: 'mlp.fc1', down: 'mlp.fc2' }, activation: tower.activation, inner: tower.inner },
+      reads: read,
     }),
   );
 }

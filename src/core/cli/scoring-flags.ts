@@ -147,7 +147,8 @@ export const segmentsFlag = Flags.boolean({
 const BATCH_SIZE = {
   min: 1,
   max: 4096,
-  description: 'Rows of every batch; a batch that is not full is filled up, so that no score depends on its neighbours',
+  description:
+    'Most rows of a batch, fewer of long ones on the processor; one that is not full is filled up, so that no score depends on its neighbours',
 };
 
 export const batchSizeFlag = Flags.integer({ ...BATCH_SIZE, default: DEFAULT_BATCH_SIZE });

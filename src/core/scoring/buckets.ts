@@ -3,17 +3,17 @@ import { isTextual } from '../onnx/manifest-names.js';
 import type { TensorValue } from '../runtime/value.js';
 import type { Row } from './row.js';
 
-/**
- * Token counts that texts are padded to. Between 16 and 1024 the next size is at most half as much again as the last: a text costs
- * little more than its own length would, and a model sees few shapes.
- */
-const TOKEN_BUCKETS: readonly number[] = [
-  8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192,
-];
+/** Steps of padded lengths between a power of two and the next one, and the least of them, in tokens. */
+const BUCKETS_PER_OCTAVE = 16;
+const LEAST_STEP = 8;
 
-/** The padded length of a text: a function of its own length alone, so that no neighbour changes its score. */
+/**
+ * The padded length of a text: a function of its own length alone, so that no neighbour changes its score. The next multiple of 8, of
+ * 16 beyond 256 tokens, of 32 beyond 512 and so on: a text costs little more than its own length would, and a model sees few shapes.
+ */
 export function tokenBucket(tokens: number, maxTokens: number): number {
-  return Math.min(TOKEN_BUCKETS.find((bucket) => bucket >= tokens) ?? tokens, Math.max(maxTokens, tokens));
+  const step = Math.max(LEAST_STEP, 2 ** Math.ceil(Math.log2(tokens)) / 2 / BUCKETS_PER_OCTAVE);
+  return Math.min(step * Math.ceil(tokens / step), Math.max(maxTokens, tokens));
 }
 
 /** A row's inputs with text padded to its bucket; the mask hides the padding. The rest is as it came. */
@@ -41,9 +41,37 @@ function padRow(value: TensorValue, length: number, fill: number): TensorValue {
   return { dtype, shape: [1, length], data: longer };
 }
 
+/** How many rows the encoder takes at a time. */
+export interface EncoderRows {
+  /** Rows of the largest batch. */
+  readonly most: number;
+  /** As `ScoringModel.busyPositions`. */
+  readonly busyPositions: number | null;
+}
+
+/** Numbers of a picture that count as much as a token: those of a patch of 32 x 32 in three colours, the largest that is common. */
+const PICTURE_POSITION = 32 * 32 * 3;
+
 /**
- * Rows of a batch on the encoder: `batchSize`, and one where recordings may have any length: only equal lengths can share
- * a batch (there is no mask for sound), and filling a batch by repeats would cost a multiple of what it saves.
+ * Rows of a batch on the encoder, by the shape of a row alone. `most`, unless
+ * - recordings may have any length: only equal lengths can share a batch (there is no mask for sound), and filling a batch by repeats
+ *   would cost a multiple of what it saves, so that each is a batch;
+ * - fewer rows of this length keep the processor as busy. Then a batch that is filled up by repeats costs little, its activations stay
+ *   in the caches, and less memory is needed.
  */
-export const encoderRows = (contract: readonly ContractInput[], batchSize: number): number =>
-  contract.some(({ preprocess: p }) => p.kind === 'audio' && p.minSamples < p.maxSamples) ? 1 : batchSize;
+export function encoderRows(
+  row: Row,
+  contract: readonly ContractInput[],
+  { most, busyPositions }: EncoderRows,
+): number {
+  if (contract.some(({ preprocess: p }) => p.kind === 'audio' && p.minSamples < p.maxSamples)) return 1;
+  if (busyPositions === null) return most;
+  let positions = 0;
+  for (const { name, preprocess } of contract) {
+    const shape = row.get(name)?.shape ?? [];
+    if (preprocess.kind === 'text') positions += shape[1];
+    else if (preprocess.kind === 'image') positions += shape.reduce((a, b) => a * b, 1) / PICTURE_POSITION;
+    else if (!isTextual(preprocess.kind) && preprocess.kind !== 'image-grid') return most;
+  }
+  return Math.min(most, Math.ceil(busyPositions / positions));
+}

@@ -104,15 +104,22 @@ export class Engine {
   ) {
     const { batchSize, adaptive, onWork, windowsAhead = 2 * batchSize } = options;
     this.waiting = new Turnstile(windowsAhead);
-    const { encoder, head, mixesRows, contract } = model;
+    const { encoder, head, mixesRows, busyPositions } = model;
+    const { inputs, mode } = model.contract;
     const most = mixesRows ? 1 : batchSize;
-    const rows = encoderRows(contract.inputs, most);
+    const named = mode === 'item' ? inputs : inputs.map((input) => ({ ...input, name: `left_${input.name}` }));
+    const rowsOf = (row: Row): number => encoderRows(row, named, { most, busyPositions });
     const of = (stage: 'encode' | 'head') => (taken: BatchTaken) => onWork?.({ stage, ...taken });
     const fixed = encoder && fixedRows(encoder.inputs[0].shape[0]);
     this.encoder =
       encoder &&
-      new Stage(encoder, { rows: fixed ?? rows, adaptive: adaptive && !fixed, onBatch: of('encode') }, this.scheduler);
-    this.head = head && new Stage(head, { rows: encoder ? most : rows, adaptive, onBatch: of('head') }, this.scheduler);
+      new Stage(
+        encoder,
+        { rowsOf: fixed ? () => fixed : rowsOf, adaptive: adaptive && !fixed, onBatch: of('encode') },
+        this.scheduler,
+      );
+    const headRows = encoder ? () => most : rowsOf;
+    this.head = head && new Stage(head, { rowsOf: headRows, adaptive, onBatch: of('head') }, this.scheduler);
   }
 
   /**

@@ -58,6 +58,11 @@ export interface ScoringModel {
   readonly runtime: RuntimeInfo;
   /** Whether rows of one batch change each other, as where ranges are measured over all of it: such rows run alone. */
   readonly mixesRows: boolean;
+  /**
+   * Tokens that keep a session as busy as any more would; null where only full batches do, as on a GPU, or where every batch reads the
+   * weights anew.
+   */
+  readonly busyPositions: number | null;
   /** Item inputs to features; null for a pair file without named embeddings, whose head reads the inputs themselves. */
   readonly encoder: SessionPool | null;
   /** Features of two items to a decision; null for an item file. */
@@ -115,6 +120,8 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
         optimization: options.optimization ?? 'all',
       },
       mixesRows: mixesRows(model),
+      busyPositions:
+        device.kind === 'cpu' && options.segmentBytes === undefined ? busyPositions(heldBytes(opened), plan) : null,
       encoder: isItem || pools.length === 2 ? pools[0] : null,
       head: isItem ? null : pools[pools.length - 1],
       auxiliary: isItem && !contract.score ? headsOf(pools[0].outputs) : [],
@@ -179,6 +186,18 @@ const bytesOf = ({ source, externalFiles }: OnnxFile): number =>
 
 /** What memory grows with: the files, and quantized weights as the floats that a session makes of them. */
 const heldBytes = (opened: OnnxFile): number => bytesOf(opened) + dequantizedBytes(opened.model);
+
+/**
+ * Rows of a matrix product that one thread computes as fast, for each of them, as any more: its kernels take a dozen at a time
+ * (BERT-base with AVX-512: 160 rows, or 2 texts, take as long a text as 16 do; one by itself a seventh more).
+ */
+const BUSY_ROWS = 160;
+/** Parameters times tokens that take long enough, some 10 ms, for the way of a batch to its session not to count. */
+const BUSY_PRODUCTS = 1e9;
+const BYTES_PER_PARAMETER = 4;
+
+const busyPositions = (weightBytes: number, { threads }: SessionPlan): number =>
+  Math.max(BUSY_ROWS * threads, Math.ceil(BUSY_PRODUCTS / (weightBytes / BYTES_PER_PARAMETER)));
 
 const tooLarge = (file: string, { threads }: SessionPlan): string =>
   `${file} is too large for two copies in memory: one runs with ${threads} threads, and the last digits of its scores may depend on their number.`;

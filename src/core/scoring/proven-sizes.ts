@@ -18,29 +18,26 @@ interface Proof {
  */
 export class ProvenSizes {
   private readonly proofs = new Map<string, Proof>();
-  private readonly candidates: readonly number[];
 
-  constructor(private readonly full: number) {
-    this.candidates = Array.from({ length: Math.ceil(Math.log2(full)) }, (_, i) => 2 ** i);
-  }
-
-  /** The smallest proven size that holds these rows, which have one shape. */
-  sizeFor(rows: readonly Row[]): number {
+  /** The smallest proven size that holds these rows, which have one shape; `full` where there is none. */
+  sizeFor(rows: readonly Row[], full: number): number {
     const proof = this.proofs.get(shapeKey(rows[0]));
     const fits = (size: number): boolean => size >= rows.length && (proof?.agreed.get(size) ?? 0) >= EVIDENCE;
-    return this.candidates.find(fits) ?? this.full;
+    return candidates(full).find(fits) ?? full;
   }
 
   /**
    * Compares the sizes that are not yet proven with a full batch that has run.
    * @param expected - what the full batch gave for `rows`
+   * @param full - its size
    */
   async prove(
     rows: readonly Row[],
     expected: readonly Row[],
+    full: number,
     run: (rows: readonly Row[], size: number) => Promise<readonly Row[]>,
   ): Promise<void> {
-    const proof = this.proofOf(shapeKey(rows[0]));
+    const proof = this.proofOf(shapeKey(rows[0]), full);
     if (!proof) return;
     for (const [size, evidence] of [...proof.agreed]) {
       if (evidence >= EVIDENCE) continue;
@@ -53,13 +50,16 @@ export class ProvenSizes {
     }
   }
 
-  private proofOf(shape: string): Proof | undefined {
+  private proofOf(shape: string, full: number): Proof | undefined {
     if (!this.proofs.has(shape) && this.proofs.size < MAX_SHAPES) {
-      this.proofs.set(shape, { agreed: new Map(this.candidates.map((size) => [size, 0])) });
+      this.proofs.set(shape, { agreed: new Map(candidates(full).map((size) => [size, 0])) });
     }
     return this.proofs.get(shape);
   }
 }
+
+/** Powers of two below a full batch. */
+const candidates = (full: number): number[] => Array.from({ length: Math.ceil(Math.log2(full)) }, (_, i) => 2 ** i);
 
 /** How many values two rows have in common; null where a bit differs. */
 function equalValues(a: Row, b: Row): number | null {

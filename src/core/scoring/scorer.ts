@@ -30,8 +30,9 @@ export interface ScorerOptions {
   /** `cpu` (the default), `webgpu`, `cuda`, `cuda:1`, or `auto`. */
   readonly device?: string;
   /**
-   * Rows of every batch, 1 by default: a batch that is not full is filled up, so that no score depends on its neighbours,
-   * and a single score then costs as much as a whole batch. Raise it for `scoreBatch`.
+   * Most rows of a batch, 1 by default: a batch that is not full is filled up, so that no score depends on its neighbours, and a
+   * single score then costs as much as a whole batch. Raise it for `scoreBatch`. Where fewer rows of a shape keep the processor as
+   * busy, batches of that shape have fewer.
    */
   readonly batchSize?: number;
   /**

@@ -26,16 +26,16 @@ export interface BatchTaken {
 }
 
 export interface StageOptions {
-  /** Rows of a full batch. */
-  readonly rows: number;
+  /** Rows of a full batch of rows that have the shape of this one, and by its shape alone. */
+  rowsOf(row: Row): number;
   /** Whether batches that are not full may be smaller, where that was seen to change no bit. */
   readonly adaptive?: boolean;
   readonly onBatch?: (taken: BatchTaken) => void;
 }
 
 /**
- * Takes rows one at a time and runs them in batches of one fixed size. Rows share a batch when their shapes are equal; one that does not fill is filled up with repeats of its last row. So the shape a row is computed in
- * depends on that row alone.
+ * Takes rows one at a time and runs them in batches. Rows share a batch when their shapes are equal; one shape has one size of batches,
+ * and one that does not fill is filled up with repeats of its last row. So the shape a row is computed in depends on that row alone.
  *
  * An adaptive stage runs what it has as soon as a session is free, in the smallest size that is proven to give what a full batch
  * gives, bit for bit.
@@ -44,7 +44,6 @@ export class Stage implements Collector {
   private readonly collecting = new Map<string, Waiting[]>();
   private readonly ready: Waiting[][] = [];
   private inFlight = 0;
-  private readonly rows: number;
   private readonly sizes: ProvenSizes | null;
 
   constructor(
@@ -52,8 +51,7 @@ export class Stage implements Collector {
     private readonly options: StageOptions,
     private readonly scheduler: Scheduler,
   ) {
-    this.rows = options.rows;
-    this.sizes = options.adaptive && options.rows > 1 ? new ProvenSizes(options.rows) : null;
+    this.sizes = options.adaptive ? new ProvenSizes() : null;
     scheduler.add(this);
   }
 
@@ -68,7 +66,7 @@ export class Stage implements Collector {
       const batch = this.collecting.get(key) ?? [];
       batch.push({ row, since: this.scheduler.tick(), resolve, reject });
       this.collecting.set(key, batch);
-      if (batch.length === this.rows) this.dispatch(key);
+      if (batch.length === this.options.rowsOf(row)) this.dispatch(key);
     });
   }
 
@@ -110,13 +108,14 @@ export class Stage implements Collector {
 
   private async runBatch(batch: readonly Waiting[]): Promise<void> {
     const rows = batch.map(({ row }) => row);
-    const size = this.sizes?.sizeFor(rows) ?? this.rows;
+    const full = this.options.rowsOf(rows[0]);
+    const size = this.sizes?.sizeFor(rows, full) ?? full;
     const start = performance.now();
     try {
       const outputs = await this.runRows(rows, size);
       for (const [i, { resolve }] of batch.entries()) resolve(outputs[i]);
       this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows: rows.length, size });
-      if (size === this.rows) await this.sizes?.prove(rows, outputs, (some, fewer) => this.runRows(some, fewer));
+      if (size === full) await this.sizes?.prove(rows, outputs, full, (some, fewer) => this.runRows(some, fewer));
     } catch (error) {
       // What one row is refused for must not cost its neighbours their scores.
       if (batch.length > 1 && isRefusal(error)) await Promise.all(batch.map((one) => this.runBatch([one])));

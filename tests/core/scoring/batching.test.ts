@@ -34,7 +34,9 @@ const audio = (minSamples: number): ContractInput => ({
 describe('buckets', () => {
   it('pads a text to a length that depends on its own alone', () => {
     expect([1, 8, 9, 16, 17, 20].map((tokens) => tokenBucket(tokens, 20))).toEqual([8, 8, 16, 16, 20, 20]);
-    expect(tokenBucket(9000, 10_000)).toBe(9000);
+    expect([65, 256, 257, 512, 513, 9000].map((tokens) => tokenBucket(tokens, 10_000))).toEqual([
+      72, 256, 272, 512, 544, 9216,
+    ]);
   });
 
   it('pads ids with the pad token and hides it by the mask', () => {
@@ -52,7 +54,36 @@ describe('buckets', () => {
   });
 
   it('puts recordings of any length into batches of one, those of one length into full ones', () => {
-    expect([encoderRows([audio(50)], 8), encoderRows([audio(100)], 8), encoderRows(text, 8)]).toEqual([1, 8, 8]);
+    const rows = (minSamples: number): number =>
+      encoderRows(new Map(), [audio(minSamples)], { most: 8, busyPositions: 256 });
+    expect([rows(50), rows(100)]).toEqual([1, 8]);
+  });
+
+  it('takes as many texts and pictures at a time as keep a processor busy, by the shape of the row alone', () => {
+    const image: ContractInput = {
+      name: 'pixel_values',
+      dtype: 'F32',
+      shape: ['batch', 3, 64, 64],
+      preprocess: {
+        kind: 'image',
+        color: 'RGB',
+        layout: 'NCHW',
+        resize: { exact: 64, kernel: 'bicubic', antialias: true },
+        crop: null,
+        scale: 1,
+        mean: [0, 0, 0],
+        std: [1, 1, 1],
+      } as never,
+    };
+    const zeros = (...shape: number[]): TensorValue => float32Value(shape, new Float32Array(0));
+    const rows = (tokens: number, busyPositions: number | null, inputs = text): number =>
+      encoderRows(new Map(Object.entries({ input_ids: zeros(1, tokens), pixel_values: zeros(1, 3, 64, 64) })), inputs, {
+        most: 16,
+        busyPositions,
+      });
+    expect([8, 64, 72, 256, 512].map((tokens) => rows(tokens, 256))).toEqual([16, 4, 4, 1, 1]);
+    expect(rows(60, 256, [...text, image])).toBe(4); // a picture of 64 x 64 counts as 4 tokens
+    expect(rows(64, null)).toBe(16);
   });
 });
 
@@ -86,7 +117,7 @@ const yOf = (outputs: Row): number => outputs.get('y')!.data[0] as number;
 describe('Stage', () => {
   it('gives every batch the same size, the last one filled with repeats', async () => {
     const { session, batches } = doubler();
-    const stage = new Stage(session, { rows: 3 }, new Scheduler());
+    const stage = new Stage(session, { rowsOf: () => 3 }, new Scheduler());
     const outputs = await Promise.all([1, 2, 3, 4].map((x) => stage.run(row(x))));
     expect(outputs.map(yOf)).toEqual([2, 4, 6, 8]);
     expect(batches).toEqual([
@@ -98,7 +129,7 @@ describe('Stage', () => {
   it('waits for rows that are on their way before it fills a batch', async () => {
     const { session, batches } = doubler();
     const scheduler = new Scheduler();
-    const stage = new Stage(session, { rows: 2 }, scheduler);
+    const stage = new Stage(session, { rowsOf: () => 2 }, scheduler);
     const first = stage.run(row(1));
     const second = scheduler
       .during(() => new Promise((resolve) => setTimeout(resolve, 30)))
@@ -121,7 +152,7 @@ describe('Stage', () => {
         return new Map([['y', float32Value([shape[0], 80], y)]]);
       },
     };
-    const stage = new Stage(session, { rows: 8, adaptive: true }, new Scheduler());
+    const stage = new Stage(session, { rowsOf: () => 8, adaptive: true }, new Scheduler());
     await stage.run(row(1));
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(sizes).toEqual([8, 1, 2, 4]);
@@ -134,7 +165,7 @@ describe('Stage', () => {
 
   it('gives the error of a batch to each of its rows', async () => {
     const session: BatchRunner = { capacity: 2, most: 1, run: () => Promise.reject(new Error('no')) };
-    const stage = new Stage(session, { rows: 2 }, new Scheduler());
+    const stage = new Stage(session, { rowsOf: () => 2 }, new Scheduler());
     const settled = await Promise.allSettled([stage.run(row(1)), stage.run(row(2)), stage.run(row(3))]);
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
   });

@@ -31,7 +31,12 @@ export interface AttentionOptions {
   readonly rotary?: Rotary;
   /** What keys and values are made of: other tokens, for cross-attention; the queries' own by default. */
   readonly source?: Value;
+  /** The tokens that the result is asked for; all by default. */
+  readonly reads?: Reads;
 }
+
+/** Picks tokens: [batch, tokens, width] -> [batch, fewer, width]. */
+export type Reads = (x: Value) => Value;
 
 /**
  * Multi-head attention with its output projection: x [batch, queries, width] -> [batch, queries, width].
@@ -67,7 +72,8 @@ export function attention(graph: GraphBuilder, x: Value, prefix: string, options
   v = splitKeys(graph, v, groups, false);
   const extra = options.biasOf?.(q, k);
   const bias = extra && options.bias ? graph.add(extra, options.bias) : (extra ?? options.bias);
-  const joined = attend(graph, q, k, v, { ...options, bias });
+  const attended = attend(graph, q, k, v, { ...options, bias });
+  const joined = options.reads ? options.reads(attended) : attended;
   return graph.linear(joined, prefix + names.out, biases && { outputs: width, bias: biases.out });
 }
 

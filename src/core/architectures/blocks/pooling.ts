@@ -1,8 +1,20 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
-import { attend, splitHeads } from './attention.js';
+import { attend, type Reads, splitHeads } from './attention.js';
 
 /** Which token stands for a text: x [batch, tokens, width] -> [batch, width]. */
+
+/**
+ * Tokens that the last block of a stack is read at, one a rule, in their order: it need not compute the others, and what comes of it
+ * has them alone, [batch, rules, width].
+ */
+export const readAt =
+  (graph: GraphBuilder, ...rules: readonly ((x: Value) => Value)[]): Reads =>
+  (x) =>
+    graph.scope('read', () => {
+      const tokens = rules.map((rule) => graph.unsqueeze(rule(x), [1]));
+      return tokens.length === 1 ? tokens[0] : graph.concat(tokens, 1);
+    });
 
 /** The first token. */
 export const firstToken = (graph: GraphBuilder, x: Value): Value => graph.at(x, 1, 0);

@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
 import { ACTIVATIONS, type ActivationName } from './activations.js';
-import { type AttentionOptions, attention } from './attention.js';
+import { type AttentionOptions, attention, type Reads } from './attention.js';
 import { type Norm, normalize } from './norms.js';
 
 /** Sizes of a stack of blocks and what its layers have in common. */
@@ -41,6 +41,8 @@ export interface BlockOptions {
   /** A second attention between the first and the feed-forward, with its norm (a decoder's or BLIP's cross-attention). */
   readonly cross?: { readonly attention: AttentionOptions; readonly norm: string };
   readonly feedForward: FeedForwardOptions;
+  /** The tokens that are asked for: only these go through what follows the attention. All by default. */
+  readonly reads?: Reads;
   /** Names that nodes of the parts get in the graph. */
   readonly scopes?: {
     readonly attention?: string;
@@ -57,14 +59,16 @@ const within = <T>(graph: GraphBuilder, scope: string | undefined, body: () => T
  * One transformer block: attention, then feed-forward, each with its norm and its skip connection.
  * @param x - [batch, tokens, width]
  * @param prefix - state-dict prefix of the block, its dot included
+ * @returns as x, or the tokens that `reads` picks
  */
 export function transformerBlock(graph: GraphBuilder, x: Value, prefix: string, options: BlockOptions): Value {
-  const { norm, norms, cross, scopes = {} } = options;
+  const { norm, norms, cross, reads, scopes = {} } = options;
   const attended = withSkip(graph, x, prefix, options, {
     scope: scopes.attention ?? 'attn',
     norm: norms.attention,
     outputNorm: norms.attentionOutput,
-    compute: (from) => attention(graph, from, prefix, options.attention),
+    reads,
+    compute: (from) => attention(graph, from, prefix, { ...options.attention, reads }),
   });
   const crossed = cross
     ? withSkip(graph, attended, prefix, options, {
@@ -87,18 +91,22 @@ interface Sublayer {
   readonly scope: string;
   readonly norm: string;
   readonly outputNorm?: string;
+  readonly reads?: Reads;
   compute(x: Value): Value;
 }
 
 function withSkip(graph: GraphBuilder, x: Value, prefix: string, { place, norm }: BlockOptions, part: Sublayer): Value {
+  const { reads = (all) => all } = part;
   if (place === 'post') {
-    return graph.scope(part.scope, () => normalize(graph, graph.add(part.compute(x), x), prefix + part.norm, norm));
+    return graph.scope(part.scope, () =>
+      normalize(graph, graph.add(part.compute(x), reads(x)), prefix + part.norm, norm),
+    );
   }
   const computed = graph.scope(part.scope, () => {
     const value = part.compute(normalize(graph, x, prefix + part.norm, norm));
     return part.outputNorm === undefined ? value : normalize(graph, value, prefix + part.outputNorm, norm);
   });
-  return graph.add(x, computed);
+  return graph.add(reads(x), computed);
 }
 
 function widen(
@@ -138,14 +146,24 @@ export function feedForward(graph: GraphBuilder, x: Value, prefix: string, optio
   return graph.linear(wide, prefix + names.down, inner === undefined ? undefined : { outputs, bias });
 }
 
-/** Blocks one after another, each in a scope of its number. */
+export interface StackOptions {
+  readonly count: number;
+  readonly scope: string;
+  /** The tokens that are read of the last block; all by default. */
+  readonly reads?: Reads;
+}
+
+/** Blocks one after another, each in a scope of its number; the last one is given what is read of it. */
 export function stack(
   graph: GraphBuilder,
   x: Value,
-  { count, scope }: { readonly count: number; readonly scope: string },
-  layer: (x: Value, index: number) => Value,
+  { count, scope, reads }: StackOptions,
+  layer: (x: Value, index: number, reads: Reads | undefined) => Value,
 ): Value {
   let tokens = x;
-  for (let i = 0; i < count; i++) tokens = graph.scope(`${scope}.${i}`, () => layer(tokens, i));
+  for (let i = 0; i < count; i++) {
+    const last = i === count - 1;
+    tokens = graph.scope(`${scope}.${i}`, () => layer(tokens, i, last ? reads : undefined));
+  }
   return tokens;
 }

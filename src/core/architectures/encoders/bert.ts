@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { column, type LinearStep, linearSteps } from '../blocks/heads.js';
-import { firstToken } from '../blocks/pooling.js';
+import { firstToken, readAt } from '../blocks/pooling.js';
 import { architectureOf, type Family } from '../family.js';
 import { labelIndex, textScore } from '../labels.js';
 import { axisOf } from '../readings.js';
@@ -49,9 +49,11 @@ function family(layout: Layout): Family<ClassifierOptions> {
 
     inputs: ({ options: { encoder } }) => encoderInputs(encoder),
 
-    encode: (graph, inputs, { options: { encoder }, dtype }) => ({
-      embedding: firstToken(graph, encoderTokens(graph, inputs, { layout, prefix, options: encoder, dtype })),
-    }),
+    encode(graph, inputs, { options: { encoder }, dtype }) {
+      const reads = readAt(graph, (x) => firstToken(graph, x));
+      const tokens = encoderTokens(graph, inputs, { layout, prefix, options: encoder, dtype, reads });
+      return { embedding: firstToken(graph, tokens) };
+    },
 
     embeddingWidth: ({ options: { encoder } }) => encoder.hidden,
 

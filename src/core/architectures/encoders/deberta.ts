@@ -5,7 +5,7 @@ import { splitHeads } from '../blocks/attention.js';
 import { column, linearSteps } from '../blocks/heads.js';
 import { keyMask } from '../blocks/masks.js';
 import { type Norm, normalize } from '../blocks/norms.js';
-import { firstToken } from '../blocks/pooling.js';
+import { firstToken, readAt } from '../blocks/pooling.js';
 import { learntPositions, relativeTable } from '../blocks/positions.js';
 import { stack, transformerBlock } from '../blocks/transformer.js';
 import { architectureOf } from '../family.js';
@@ -228,7 +228,9 @@ export const deberta = architectureOf<DebertaOptions>({
     const parts = 1 + Number(relative?.c2p ?? false) + Number(relative?.p2c ?? false);
     const scale = 1 / Math.sqrt((hidden / heads) * parts);
     const places = relative && parts > 1 ? placesIn(graph, ids, options, norm, dtype) : null;
-    const tokens = stack(graph, embedded, { count: options.depth, scope: 'layer' }, (x, i) => {
+    // A convolution beside the only layer would need all its tokens.
+    const reads = options.kernel > 0 && options.depth === 1 ? undefined : readAt(graph, (x) => firstToken(graph, x));
+    const tokens = stack(graph, embedded, { count: options.depth, scope: 'layer', reads }, (x, i, read) => {
       const prefix = `${ENCODER}layer.${i}.`;
       const out = transformerBlock(graph, x, prefix, {
         place: 'post',
@@ -243,6 +245,7 @@ export const deberta = architectureOf<DebertaOptions>({
           ...(places ? { biasOf: relativeBias(graph, prefix, { ...places, scale }, options) } : {}),
         },
         feedForward: { names: { up: 'intermediate.dense', down: 'output.dense' }, activation, inner, bias: true },
+        reads: read,
       });
       return i === 0 && options.kernel > 0 ? convolved(graph, x, out, seen, options, norm) : out;
     });

@@ -2,6 +2,7 @@ import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/graph-core.js';
 import type { TensorInfos } from '../architecture.js';
 import { ACTIVATION_NAMES, type ActivationName } from '../blocks/activations.js';
+import type { Reads } from '../blocks/attention.js';
 import { keyMask } from '../blocks/masks.js';
 import { type Norm, normalize } from '../blocks/norms.js';
 import { learntPositions, positionsAfterPadding, relativeBuckets, relativeTable } from '../blocks/positions.js';
@@ -245,7 +246,7 @@ export function readEncoder(reader: OptionReader, layout: Layout, prefix: string
   };
 }
 
-/** States of all tokens [batch, tokens, hidden], from the inputs by their names. */
+/** States of the tokens that are read, all by default: [batch, read, hidden], from the inputs by their names. */
 export function encoderTokens(
   graph: GraphBuilder,
   { input_ids: ids, attention_mask: mask, token_type_ids: types }: Readonly<Record<string, Value>>,
@@ -254,11 +255,13 @@ export function encoderTokens(
     prefix,
     options,
     dtype,
+    reads,
   }: {
     readonly layout: Layout;
     readonly prefix: string;
     readonly options: EncoderOptions;
     readonly dtype: 'F32' | 'F16';
+    readonly reads?: Reads;
   },
 ): Value {
   const { hidden, heads, inner, activation, epsilon, embedding } = options;
@@ -290,13 +293,14 @@ export function encoderTokens(
     ? graph.add(hides, distanceBias(graph, ids, prefix + layout.distances, options))
     : hides;
   const { q, k, v, out, up, down, attentionNorm, feedForwardNorm } = layout.block;
-  return stack(graph, embedded, { count: options.depth, scope: 'layer' }, (x, i) =>
+  return stack(graph, embedded, { count: options.depth, scope: 'layer', reads }, (x, i, read) =>
     transformerBlock(graph, x, `${prefix}${layout.layers}${i}.`, {
       place: 'post',
       norm,
       norms: { attention: attentionNorm, feedForward: feedForwardNorm },
       attention: { names: { q, k, v, out }, heads, bias, biases: { qkv: true, out: true } },
       feedForward: { names: { up, down }, activation, inner, bias: true },
+      reads: read,
     }),
   );
 }
