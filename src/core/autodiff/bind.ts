@@ -14,10 +14,10 @@ import { isFloatValue, isValueDtype, type TensorValue, valueFromBytes } from '..
 import { DTYPES } from '../tensor/dtype.js';
 import { numel } from '../tensor/shape.js';
 import { readTensor } from '../tensor/tensor.js';
-import { bytesOf } from '../tensor/values.js';
 import { fuseOperators } from './fuse.js';
+import { type Inferred, inferTypes } from './infer.js';
 import { raiseOpset } from './raise-opset.js';
-import { type BoundGraph, type TensorType, tensorTypeProto } from './types.js';
+import { type BoundGraph, type TensorType, tensorTypeProto, valueTensor } from './types.js';
 
 /**
  * The opset of training graphs: axes are inputs (18), ScatterElements and ScatterND add (16), LayerNormalization (17) and
@@ -31,9 +31,9 @@ const SMALL_FLOAT = 16;
 const SMALL_INT = 1 << 16;
 
 /**
- * A model for the sizes of example inputs, at the training opset or later. Types are those that onnxruntime finds when it runs
- * the model once, so that there is no second definition of shape rules; what depends on shapes alone becomes a constant.
- * All values are in memory during that run, as they are in a training step. Norms and GELUs that are taken apart become one
+ * A model for the sizes of example inputs, at the training opset or later. Types are those that onnxruntime infers, so that there
+ * is no second definition of shape rules; what depends on shapes alone becomes a constant. Where it cannot infer them all, the
+ * model is run once, with all values in memory as they are in a training step. Norms and GELUs that are taken apart become one
  * operator again, unless the model states the type of a value inside: a frontier that it may be cut at.
  * @param feeds - every input of the model, with the sizes to train with
  * @throws HpsError OPSET_UNSUPPORTED where the model cannot be raised; INPUTS_INVALID where it rejects the feeds
@@ -45,26 +45,34 @@ export async function bindShapes(model: OnnxModel, feeds: ReadonlyMap<string, Te
   for (const [name, { dtype, shape }] of feeds) types.set(name, { dtype, shape });
   await readInitializers(raised.graph, types, constants);
 
-  const computed = raised.graph.node.flatMap(({ output }) => output.filter(Boolean));
   const fromShapes = valuesFromShapes(raised.graph, constants);
-  const folded: TensorProto[] = [];
-  for (const [name, value] of await runExposed(raised, computed, feeds)) {
-    types.set(name, { dtype: value.dtype, shape: value.shape });
-    if (!fromShapes.has(name)) continue;
-    constants.set(name, value);
-    folded.push(asInitializer(name, value));
-  }
+  const found =
+    (await inferTypes(raised, { types, constants, fromShapes })) ?? (await observeTypes(raised, feeds, fromShapes));
+  for (const [name, type] of found.types) types.set(name, type);
+  for (const [name, value] of found.constants) constants.set(name, value);
+  const folded = Array.from(found.constants, ([name, value]) => valueTensor(name, value));
   const bound = { model: removeDeadCode(withConstants(raised, folded, types)), types, constants };
   return fuseOperators(bound, new Set(raised.graph.valueInfo.map(({ name }) => name)));
+}
+
+/** The same from the values of one run. */
+async function observeTypes(
+  model: OnnxModel,
+  feeds: ReadonlyMap<string, TensorValue>,
+  fromShapes: ReadonlySet<string>,
+): Promise<Inferred> {
+  const values = await runExposed(model, feeds);
+  const types = new Map(Array.from(values, ([name, { dtype, shape }]) => [name, { dtype, shape }]));
+  return { types, constants: new Map([...values].filter(([name]) => fromShapes.has(name))) };
 }
 
 /** Every value of a run without optimisation. */
 async function runExposed(
   model: OnnxModel,
-  values: readonly string[],
   feeds: ReadonlyMap<string, TensorValue>,
 ): Promise<Map<string, TensorValue>> {
   const stated = new Map(model.graph.output.map((output) => [output.name, output]));
+  const values = model.graph.node.flatMap(({ output }) => output.filter(Boolean));
   const output = values.map((name): ValueInfoProto => stated.get(name) ?? { name });
   const exposed = { ...model, metadataProps: [], graph: { ...model.graph, output, valueInfo: [] } };
   return withTemporaryModel(exposed, async (path) => {
@@ -113,10 +121,6 @@ function valuesFromShapes({ node }: GraphProto, constants: ReadonlyMap<string, T
 const DRAWS = /^(Random|Bernoulli|Multinomial)/;
 
 const readsShapeOnly = ({ opType }: NodeProto): boolean => opType === 'Shape' || opType === 'Size';
-
-function asInitializer(name: string, { dtype, shape, data }: TensorValue): TensorProto {
-  return { name, dims: [...shape], dataType: DTYPES[dtype].onnx, rawData: bytesOf(data) };
-}
 
 /** Replaces the nodes that make `folded`, and states the types of inputs and outputs. */
 function withConstants(

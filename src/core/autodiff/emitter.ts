@@ -10,8 +10,7 @@ import {
 import { castValue, type TensorValue, type ValueDtype } from '../runtime/value.js';
 import { DTYPES } from '../tensor/dtype.js';
 import { formatShape, numel } from '../tensor/shape.js';
-import { bytesOf } from '../tensor/values.js';
-import { type BoundGraph, type Operand, type TensorType, tensorTypeProto } from './types.js';
+import { type BoundGraph, type Operand, type TensorType, tensorTypeProto, valueTensor } from './types.js';
 
 const INT_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -108,7 +107,7 @@ export class Emitter {
     if (known) return known;
     const { dtype, shape } = value;
     const name = this.freshName('constant');
-    this.initializers.push({ name, dims: [...shape], dataType: DTYPES[dtype].onnx, rawData: bytesOf(value.data) });
+    this.initializers.push(valueTensor(name, value));
     this.types.set(name, { dtype, shape });
     this.constants.set(name, value);
     const operand = { name, dtype, shape };

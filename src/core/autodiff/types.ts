@@ -1,6 +1,7 @@
-import type { OnnxModel, TypeProto } from '../onnx/model.js';
+import type { OnnxModel, TensorProto, TypeProto } from '../onnx/model.js';
 import type { TensorValue, ValueDtype } from '../runtime/value.js';
 import { DTYPES } from '../tensor/dtype.js';
+import { bytesOf } from '../tensor/values.js';
 
 /** Element type and concrete shape of a value. */
 export interface TensorType {
@@ -27,4 +28,12 @@ export const isFloatType = ({ dtype }: TensorType): boolean => dtype === 'F32' |
 /** As a model states it. */
 export const tensorTypeProto = ({ dtype, shape }: TensorType): TypeProto => ({
   tensorType: { elemType: DTYPES[dtype].onnx, shape: { dim: shape.map((dimValue) => ({ dimValue })) } },
+});
+
+/** A value as an initializer. */
+export const valueTensor = (name: string, { dtype, shape, data }: TensorValue): TensorProto => ({
+  name,
+  dims: [...shape],
+  dataType: DTYPES[dtype].onnx,
+  rawData: bytesOf(data),
 });

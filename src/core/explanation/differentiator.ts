@@ -75,12 +75,16 @@ export class Differentiator {
     const weights = cut.graph.initializer.reduce((sum, { dims }) => sum + 4 * numel(dims), 0);
     // A gradient for each value beside the value.
     const affordable = Math.floor(RUN_BYTES / (2 * Math.max(1, bytes - weights)));
-    const rows = hasFixedRows(cut) ? 1 : Math.max(1, Math.min(wanted, MOST_ROWS, affordable));
+    const most = hasFixedRows(cut) ? 1 : Math.max(1, Math.min(wanted, MOST_ROWS, affordable));
+    // Runs of one size, so that the last one is filled up with as little as can be.
+    const rows = Math.ceil(wanted / Math.ceil(wanted / most));
     if (rows > 1) bound = await bindShapes(cut, feedsOf(rows));
     const wrt = typeof options.wrt === 'function' ? options.wrt(bound.types) : options.wrt;
     const shown = withOutputs(bound, [LOGIT, TOTAL, ...(withValues ? wrt : [])]);
     const loss = { model: shown.model, loss: TOTAL, parameters: wrt, bound: shown };
-    const session = await explained(() => onnxruntimeEngine.open(loss, { device: { kind: 'cpu' }, threads }));
+    const session = await explained(() =>
+      onnxruntimeEngine.open(loss, { device: { kind: 'cpu' }, threads, mapWeights: true }),
+    );
     const shapes = new Map(wrt.map((name) => [name, bound.types.get(name)!.shape]));
     return new Differentiator(session, rows, wrt, withValues, inputs, shapes);
   }

@@ -36,11 +36,23 @@ export async function borrowWeights(model: OnnxModel, path: string, maxBytes: nu
   return encoded.byteLength > maxBytes ? null : { bytes: await joinPieces(encoded), weightBytes, folder };
 }
 
+/** One of the files that weights of a model lie in; null where all of them were computed. */
+export function weightFileOf({ graph }: OnnxModel): string | null {
+  for (const { rawData } of graph.initializer) {
+    const range = rawData && rawData.byteLength >= BORROWED_BYTES ? rangeOf(rawData) : null;
+    if (range) return range.path;
+  }
+  return null;
+}
+
+const rangeOf = (rawData: NonNullable<TensorProto['rawData']>): ReturnType<typeof fileRange> =>
+  'source' in rawData ? fileRange((rawData as FileWeight).source) : null;
+
 /** @param files - real paths by those that are known already */
 function pointing(tensor: TensorProto, folder: string, files: Map<string, string>): TensorProto {
   const { rawData, ...rest } = tensor;
   if (rawData === undefined || rawData instanceof Uint8Array || rawData.byteLength < BORROWED_BYTES) return tensor;
-  const range = 'source' in rawData ? fileRange((rawData as FileWeight).source) : null;
+  const range = rangeOf(rawData);
   if (range === null) return tensor;
   const file = files.get(range.path) ?? realpathSync(range.path);
   files.set(range.path, file);

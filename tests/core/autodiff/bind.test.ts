@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { bindShapes } from '../../../src/core/autodiff/bind.js';
+import { inferTypes } from '../../../src/core/autodiff/infer.js';
 import { raiseOpset } from '../../../src/core/autodiff/raise-opset.js';
+import { tensorTypeProto, valueTensor } from '../../../src/core/autodiff/types.js';
 import { intAttribute, intsAttribute, type NodeProto, type OnnxModel, opsetOf } from '../../../src/core/onnx/model.js';
 import { float32Value } from '../../../src/core/runtime/value.js';
 import { floats, runModel } from '../../helpers/graphs.js';
@@ -86,6 +88,68 @@ describe('bindShapes', () => {
   it('refuses feeds that the model rejects', async () => {
     const wrong = new Map([['x', float32Value([12], new Float32Array(12))]]);
     await expect(bindShapes(shaped, wrong)).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
+    const stated = { ...shaped.graph.input[0], type: tensorTypeProto({ dtype: 'F32', shape: [1, 6] }) };
+    const fixed = { ...shaped, graph: { ...shaped.graph, input: [stated] } };
+    await expect(bindShapes(fixed, FEEDS)).rejects.toMatchObject({ code: 'INPUTS_INVALID' });
+  });
+
+  it('runs a model whose sizes depend on data, and knows them then', async () => {
+    const places = modelOf(
+      [node('NonZero', ['x'], ['at']), node('Cast', ['at'], ['y'], [intAttribute('to', 1)])],
+      ['y'],
+      14,
+    );
+    const { types, model } = await bindShapes(places, FEEDS);
+    expect(types.get('at')).toEqual({ dtype: 'I64', shape: [2, 11] });
+    expect(model.graph.node.map(({ opType }) => opType)).toEqual(['NonZero', 'Cast']);
+  });
+});
+
+describe('inferTypes', () => {
+  const known = {
+    types: new Map([['x', { dtype: 'F32' as const, shape: [2, 6] }]]),
+    constants: new Map(),
+    fromShapes: new Set(['shape', 'again', 'zeros', 'sum']),
+  };
+
+  it('finds sizes that depend on sizes which it has to compute first', async () => {
+    const model = modelOf(
+      [
+        node('Shape', ['x'], ['shape']),
+        node('Add', ['shape', 'shape'], ['sum']),
+        node('Expand', ['x', 'shape'], ['wide']),
+        node('Shape', ['wide'], ['again']),
+        node('ConstantOfShape', ['sum'], ['zeros']),
+        node('Concat', ['zeros', 'zeros'], ['y'], [intAttribute('axis', 0)]),
+        node('Size', ['y'], ['z']),
+      ],
+      ['y', 'z'],
+      20,
+    );
+    const found = await inferTypes(model, { ...known, fromShapes: new Set([...known.fromShapes, 'y', 'z']) });
+    expect(found?.types.get('wide')).toEqual({ dtype: 'F32', shape: [2, 6] });
+    expect(found?.types.get('y')).toMatchObject({ dtype: 'F32', shape: [8, 12] });
+    expect(found?.constants.get('z')?.data).toEqual(BigInt64Array.of(96n));
+  });
+
+  it('knows a scalar from a value of unknown rank, and gives up on the latter', async () => {
+    const of = (target: string) =>
+      modelOf(
+        [
+          node('ReduceSum', ['x'], ['total'], [intAttribute('keepdims', 0)]),
+          node('Cast', ['x'], ['whole'], [intAttribute('to', 7)]),
+          node('Squeeze', ['whole'], ['flat']),
+          node('Reshape', ['total', target], ['y']),
+        ],
+        ['y'],
+        20,
+      );
+    const ints = { dtype: 'I64' as const, shape: [1], data: BigInt64Array.of(1n) };
+    const model = of('one');
+    model.graph.initializer.push(valueTensor('one', ints));
+    const found = await inferTypes(model, { ...known, constants: new Map([['one', ints]]) });
+    expect(found?.types.get('total')).toEqual({ dtype: 'F32', shape: [] });
+    expect(await inferTypes(of('flat'), known)).toBeUndefined();
   });
 });
 

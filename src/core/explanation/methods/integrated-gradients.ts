@@ -45,15 +45,14 @@ const gapOf = ({ sum, logits }: Stretch): number => sum - (logits[1] - logits[0]
 export async function integratedGradients(given: GradientCase): Promise<MethodResult> {
   const { inputs, settings, run } = given;
   const { parts } = inputs;
-  const session = await openFor(given, settings.nodes);
+  const session = await openFor(given, settings.nodes + ENDS.length);
   try {
-    const ends = await session.run([inputs.feeds, feedsWith(inputs, ({ baseline }) => baseline)]);
-    const [logit, baselineLogit] = ends.logits;
     const path = new Path(given, session);
+    const report = reporter(run, 'Integrating gradients', 'steps');
+    let stretches = await path.integrate(ENDS, settings.nodes);
+    const [baselineLogit, logit] = stretches[0].logits;
     const scale = Math.max(Math.abs(logit), Math.abs(baselineLogit));
     const expected = logit - baselineLogit;
-    const report = reporter(run, 'Integrating gradients', 'steps');
-    let stretches = [await path.integrate(0, 1, [baselineLogit, logit], settings.nodes)];
     let spent = settings.nodes;
     for (;;) {
       report(spent, settings.mostNodes);
@@ -65,7 +64,8 @@ export async function integratedGradients(given: GradientCase): Promise<MethodRe
         return { attributions, logit, baselineLogit, completeness, warnings: warningsOf(completeness) };
       }
       const worst = stretches.reduce((a, b) => (Math.abs(gapOf(b)) > Math.abs(gapOf(a)) ? b : a));
-      const halves = await path.halve(worst);
+      const { from, to } = worst;
+      const halves = await path.integrate([from, (from + to) / 2, to], HALF_NODES);
       stretches = stretches.flatMap((each) => (each === worst ? halves : [each]));
       spent += 2 * HALF_NODES;
     }
@@ -89,8 +89,19 @@ const attributionOf = (part: Part, slope: Float32Array): Attribution => ({
 });
 
 /** The straight path from the baseline, 0, to x, 1. */
+const ENDS = [0, 1] as const;
+
+/** A place on the path that the model is run at. */
+interface Point {
+  readonly share: number;
+  /** Where its gradients are added to and how much they weigh; null where f is what is asked for. */
+  readonly into: { readonly slopes: readonly Float64Array[]; readonly weight: number } | null;
+}
+
 class Path {
   private readonly differences: readonly Float32Array[];
+  /** f at the ends of stretches. */
+  private readonly logits = new Map<number, number>();
 
   constructor(
     private readonly given: GradientCase,
@@ -99,37 +110,56 @@ class Path {
     this.differences = given.inputs.parts.map(({ x, baseline }) => x.map((value, i) => value - baseline[i]));
   }
 
-  async halve({ from, to, logits }: Stretch): Promise<Stretch[]> {
-    const middle = (from + to) / 2;
-    const [at] = (await this.session.run([this.at(middle)])).logits;
-    return [
-      await this.integrate(from, middle, [logits[0], at], HALF_NODES),
-      await this.integrate(middle, to, [at, logits[1]], HALF_NODES),
-    ];
-  }
-
-  async integrate(from: number, to: number, logits: Stretch['logits'], nodes: number): Promise<Stretch> {
+  /**
+   * Neighbouring stretches in one go, so that runs are full.
+   * @param ends - where the first one begins and each one ends
+   * @param nodes - of each
+   */
+  async integrate(ends: readonly number[], nodes: number): Promise<Stretch[]> {
     const { parts } = this.given.inputs;
     const quadrature = gaussLegendre(nodes);
-    const slopes = parts.map(({ x }) => new Float64Array(x.length));
-    for (let start = 0; start < nodes; start += this.session.rows) {
+    const spans = ends.slice(1).map((to, i) => {
+      const slopes = parts.map(({ x }) => new Float64Array(x.length));
+      return { from: ends[i], to, slopes };
+    });
+    await this.visit([
+      ...ends.filter((share) => !this.logits.has(share)).map((share): Point => ({ share, into: null })),
+      ...spans.flatMap(({ from, to, slopes }) =>
+        Array.from(quadrature.nodes, (node, i): Point => {
+          const weight = (to - from) * quadrature.weights[i];
+          return { share: from + (to - from) * node, into: { slopes, weight } };
+        }),
+      ),
+    ]);
+    return spans.map(({ from, to, slopes }) => {
+      let sum = 0;
+      for (const [i, slope] of slopes.entries())
+        for (const [at, difference] of this.differences[i].entries()) sum += difference * slope[at];
+      return { from, to, logits: [this.logits.get(from)!, this.logits.get(to)!], nodes, slopes, sum };
+    });
+  }
+
+  private async visit(points: readonly Point[]): Promise<void> {
+    const { parts } = this.given.inputs;
+    for (let start = 0; start < points.length; start += this.session.rows) {
       this.given.run.signal?.throwIfAborted();
-      const count = Math.min(this.session.rows, nodes - start);
-      const rows = Array.from({ length: count }, (_, i) => this.at(from + (to - from) * quadrature.nodes[start + i]));
-      const { gradients } = await this.session.run(rows);
-      for (const [i, { value }] of parts.entries())
-        addRows(slopes[i], gradients.get(value)!, (row) => (to - from) * quadrature.weights[start + row]);
+      const taken = points.slice(start, start + this.session.rows);
+      const { logits, gradients } = await this.session.run(taken.map(({ share }) => this.at(share)));
+      for (const [row, { share, into }] of taken.entries()) {
+        if (into === null) this.logits.set(share, logits[row]);
+        for (const [i, slope] of (into?.slopes ?? []).entries()) {
+          const gradient = gradients.get(parts[i].value)!.subarray(row * slope.length, (row + 1) * slope.length);
+          addRows(slope, gradient, () => into!.weight);
+        }
+      }
     }
-    let sum = 0;
-    for (const [i, slope] of slopes.entries())
-      for (const [at, difference] of this.differences[i].entries()) sum += difference * slope[at];
-    return { from, to, logits, nodes, slopes, sum };
   }
 
   private at(share: number): RowFeeds {
-    const { parts } = this.given.inputs;
-    return feedsWith(this.given.inputs, (part) => {
-      const difference = this.differences[parts.indexOf(part)];
+    const { inputs } = this.given;
+    if (share === 1) return inputs.feeds;
+    return feedsWith(inputs, (part) => {
+      const difference = this.differences[inputs.parts.indexOf(part)];
       return part.baseline.map((value, i) => value + share * difference[i]);
     });
   }

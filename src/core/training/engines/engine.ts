@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly device: DeviceChoice;
   /** Threads inside one operator; the cores by default. */
   readonly threads?: number;
+  /** Whether weights are mapped where they lie in files, which must stay as they are; else the session has its own copy. */
+  readonly mapWeights?: boolean;
 }
 
 /** What one run gives. The arrays belong to the session and are overwritten by its next run. */

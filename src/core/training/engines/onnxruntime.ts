@@ -1,13 +1,16 @@
+import { join } from 'node:path';
 import { bindShapes } from '../../autodiff/bind.js';
 import { withOutputs } from '../../autodiff/emitter.js';
 import { gradients } from '../../autodiff/gradients.js';
 import type { BoundGraph } from '../../autodiff/types.js';
 import { HpsError } from '../../errors.js';
+import { borrowWeights, weightFileOf } from '../../onnx/borrow.js';
 import type { OnnxModel } from '../../onnx/model.js';
 import { removeDeadCode } from '../../onnx/passes/dead-code.js';
 import { withTemporaryModel } from '../../onnx/temporary-model.js';
 import { candidates, type Device, formatDevice } from '../../runtime/device.js';
 import { type LocalSession, openSession } from '../../runtime/ort.js';
+import type { SessionOptions } from '../../runtime/session.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { numel } from '../../tensor/shape.js';
 import type { EngineOptions, GradientSession, LossModel, TrainingEngine } from './engine.js';
@@ -68,7 +71,7 @@ async function openGradientSession(model: BoundLossModel, options: EngineOptions
  */
 export async function openOnDevice(
   model: OnnxModel,
-  { device: choice, threads }: EngineOptions,
+  { device: choice, threads, mapWeights = false }: EngineOptions,
   resident?: readonly string[],
 ): Promise<{ session: LocalSession; device: Device }> {
   const needed = removeDeadCode(model);
@@ -76,13 +79,23 @@ export async function openOnDevice(
   for (const [i, device] of devices.entries()) {
     try {
       const fitting = device.kind === 'webgpu' ? await webgpuForms(needed) : needed;
-      const session = await withTemporaryModel(fitting, (path) => openSession(path, { device, threads, resident }));
+      const session = await openModel(fitting, { device, threads, resident }, mapWeights);
       return { session, device };
     } catch (error) {
       if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1) throw error;
     }
   }
   throw new RangeError('no device to try');
+}
+
+/** Largest graph that is handed over with its weights outside. */
+const STRUCTURE_BYTES = 64 * 2 ** 20;
+
+async function openModel(model: OnnxModel, options: SessionOptions, mapWeights: boolean): Promise<LocalSession> {
+  const file = mapWeights ? weightFileOf(model) : null;
+  const borrowed = file && (await borrowWeights(model, file, STRUCTURE_BYTES));
+  if (!borrowed) return withTemporaryModel(model, (path) => openSession(path, options));
+  return openSession(join(borrowed.folder, 'model.onnx'), { ...options, bytes: borrowed.bytes });
 }
 
 /** Zeros for every input; shapes must be concrete. */
