@@ -63,13 +63,20 @@ export class Random {
     return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** The numbers 0 to n - 1 in random order (Fisher and Yates). */
+  /** The numbers 0 to n - 1 in random order. */
   permutation(n: number): number[] {
     const order = Array.from({ length: n }, (_, i) => i);
-    for (let i = n - 1; i > 0; i--) {
-      const j = this.integer(0, i + 1);
-      [order[i], order[j]] = [order[j], order[i]];
-    }
+    this.shuffle(order);
     return order;
+  }
+
+  /** Puts values in random order (Fisher and Yates). */
+  shuffle(values: number[] | Int32Array): void {
+    for (let i = values.length - 1; i > 0; i--) {
+      const j = this.integer(0, i + 1);
+      const value = values[i];
+      values[i] = values[j];
+      values[j] = value;
+    }
   }
 }

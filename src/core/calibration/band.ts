@@ -2,6 +2,7 @@ import { Random } from '../bytes/random.js';
 import type { Band, Curve } from '../onnx/curve.js';
 import { turns } from '../run.js';
 import { quantileOfSorted } from '../stats/quantile.js';
+import { inBlocks } from '../stats/statistic.js';
 import { applyCurve, isAntisymmetric } from './curve.js';
 import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
 
@@ -34,10 +35,12 @@ export async function bootstrapBand<Rows extends ClusteredRows>(
   const x = bandPoints(rows.logits, isAntisymmetric(curve));
   const refits = Math.min(resamples, MAX_RESAMPLES);
   const values = x.map(() => new Float64Array(refits));
-  const resample = task.prepareResample(rows, BAND_CELLS);
+  const { codes, names } = rows.cluster;
+  const clusters = inBlocks({ of: codes, count: names.length }, seed);
+  const resample = task.prepareResample(rows, clusters, BAND_CELLS);
   const random = new Random(seed);
   const imagined = new Random(`${seed}/prior`);
-  const draws = new Float64Array(rows.cluster.names.length);
+  const draws = new Float64Array(clusters.count);
   const turn = turns(signal);
   for (let i = 0; i < refits; i++) {
     random.countDraws(draws);

@@ -7,7 +7,7 @@ import {
   type Replicates,
   replicateEach,
 } from '../stats/bootstrap.js';
-import type { Clusters } from '../stats/statistic.js';
+import { type Clusters, inBlocks } from '../stats/statistic.js';
 import type { NamedStatistic } from './task.js';
 
 /** Estimates by key: a metric's id and its value with interval, null where undefined. */
@@ -114,6 +114,6 @@ const replicateAll = (
       statistic,
       resamples: resamplesOf(id, options.outOf ?? clusters.of.length, options),
     })),
-    clusters,
+    inBlocks(clusters, options.seed),
     options,
   );

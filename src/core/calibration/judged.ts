@@ -1,5 +1,7 @@
 import { argsort } from '../stats/argsort.js';
+import { type CellCodes, emptyVotes, votesByCell } from '../stats/cell-votes.js';
 import type { Outcomes } from '../stats/outcomes.js';
+import type { Clusters } from '../stats/statistic.js';
 
 /**
  * Votes imagined for either side beside those that were cast. One for each is Laplace's rule: n votes of n for one side make a
@@ -70,17 +72,15 @@ export function favouredSide({ logits, outcomes }: JudgedLogits): JudgedLogits {
 }
 
 /** Rows gathered into cells of neighbouring logits, so that a resample is summed instead of sorted. */
-export interface Cells {
-  /** Cell of each row. */
-  readonly of: Uint32Array;
+export interface Cells extends CellCodes {
   /** Mean logit of each cell, increasing. */
   readonly logits: Float64Array;
 }
 
-/** At most `limit` cells of about equally many rows; rows of equal logit share a cell, so few distinct logits are kept exactly. */
+/** At most `limit` cells, 2^16 or fewer, of about equally many rows; rows of equal logit share a cell, so few distinct logits are kept exactly. */
 export function gatherCells(logits: Float64Array, limit: number): Cells {
   const order = argsort(logits);
-  const of = new Uint32Array(logits.length);
+  const of = new Uint16Array(logits.length);
   const means: number[] = [];
   for (let start = 0; start < order.length; ) {
     let end = Math.max(start + 1, Math.floor(((means.length + 1) * order.length) / limit));
@@ -94,27 +94,21 @@ export function gatherCells(logits: Float64Array, limit: number): Cells {
     means.push(low + above / (end - start));
     start = end;
   }
-  return { of, logits: Float64Array.from(means) };
+  return { of, count: means.length, logits: Float64Array.from(means) };
 }
 
-/** The data set with its rows summed by cell, the rows of each cluster counting `draws[cluster]` times. */
-export function sumCells(
-  { outcomes: { positive, negative } }: JudgedLogits,
+/** The data set with its rows summed by cell, as a function of how often each cluster counts. */
+export function prepareSums(
+  { outcomes }: JudgedLogits,
   cells: Cells,
-  clusterOf: Int32Array,
-  draws: Float64Array,
-): JudgedLogits {
-  const sums = emptyCells(cells);
-  const { positive: ofLeft, negative: ofRight } = sums;
-  const { of } = cells;
-  for (let row = 0; row < of.length; row++) {
-    const weight = draws[clusterOf[row]];
-    if (weight === 0) continue;
-    const cell = of[row];
-    ofLeft[cell] += weight * positive[row];
-    ofRight[cell] += weight * negative[row];
-  }
-  return { logits: cells.logits, outcomes: sums };
+  clusters: Clusters,
+): (draws: Float64Array) => JudgedLogits {
+  const add = votesByCell(cells, outcomes, clusters);
+  return (draws) => {
+    const sums = emptyVotes(cells.count);
+    add(draws, sums);
+    return { logits: cells.logits, outcomes: sums };
+  };
 }
 
 /** The rows `which`, summed by cell. */
@@ -123,7 +117,7 @@ export function gatherRows(
   cells: Cells,
   which: Int32Array,
 ): JudgedLogits {
-  const sums = emptyCells(cells);
+  const sums = emptyVotes(cells.count);
   const { of } = cells;
   let voted = 0;
   for (const row of which) {
@@ -133,8 +127,3 @@ export function gatherRows(
   }
   return { logits: cells.logits, outcomes: sums, voted };
 }
-
-const emptyCells = ({ logits: { length } }: Cells) => ({
-  positive: new Float64Array(length),
-  negative: new Float64Array(length),
-});

@@ -9,8 +9,8 @@ import {
   gatherRows,
   type JudgedLogits,
   judgedRows,
+  prepareSums,
   reweighted,
-  sumCells,
   totalVotes,
 } from './judged.js';
 import { drawPrior } from './prior-votes.js';
@@ -55,13 +55,9 @@ export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   range: [0, 1],
   select: (rows, which) => ({ ...judgedRows(rows, which), cluster: selectCoded(rows.cluster, which) }),
   reweight: (rows, weights) => ({ ...reweighted(rows, weights), cluster: rows.cluster }),
-  prepareResample: (rows, limit) => {
-    const cells = gatherCells(rows.logits, limit);
-    return (draws, random) => ({
-      ...sumCells(rows, cells, rows.cluster.codes, draws),
-      prior: drawPrior(random),
-      cluster: rows.cluster,
-    });
+  prepareResample: (rows, clusters, limit) => {
+    const resample = prepareSums(rows, gatherCells(rows.logits, limit), clusters);
+    return (draws, random) => ({ ...resample(draws), prior: drawPrior(random), cluster: rows.cluster });
   },
   prepareGather: (rows, limit) => {
     const cells = gatherCells(rows.logits, limit);

@@ -61,12 +61,11 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
     cluster: selectCoded(cluster, which),
   }),
   reweight: (rows, weights) => ({ ...rows, weights: rows.weights.map((weight, row) => weight * weights[row]) }),
-  prepareResample: (rows, limit) => {
+  prepareResample: (rows, { of }, limit) => {
     const cells = gatherCells(rows.logits, limit);
-    const { codes } = rows.cluster;
     return (draws) => {
       const sums = new CellMeans(cells);
-      for (let row = 0; row < codes.length; row++) sums.add(rows, row, draws[codes[row]]);
+      for (let row = 0; row < of.length; row++) sums.add(rows, row, draws[of[row]]);
       return sums.finish(rows);
     };
   },

@@ -1,7 +1,7 @@
 import type { Random } from '../bytes/random.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { Curve } from '../onnx/curve.js';
-import type { Statistic } from '../stats/statistic.js';
+import type { Clusters, Statistic } from '../stats/statistic.js';
 
 /** Rows of one scorer, with the cluster each is in. What else a row holds is the task's. */
 export interface ClusteredRows {
@@ -32,10 +32,10 @@ export interface CalibrationTask<Rows extends ClusteredRows> {
   /** Every row counting `weights[row]` times more. */
   reweight(rows: Rows, weights: Float64Array): Rows;
   /**
-   * Prepares the rows for many refits: each call gives them with the rows of each cluster counting `draws` times, neighbouring logits
-   * gathered to at most `cells`, and with what is imagined beside them drawn from `random`.
+   * Prepares the rows for many refits: each call gives them with the rows of each of `clusters` counting `draws` times, neighbouring
+   * logits gathered to at most `cells`, and with what is imagined beside them drawn from `random`.
    */
-  prepareResample(rows: Rows, cells: number): (draws: Float64Array, random: Random) => Rows;
+  prepareResample(rows: Rows, clusters: Clusters, cells: number): (draws: Float64Array, random: Random) => Rows;
   /** Prepares the rows for fits to some of them: each call gives the rows `which`, neighbouring logits gathered to at most `cells`. */
   prepareGather(rows: Rows, cells: number): (which: Int32Array) => Rows;
   /** How much each row counts. */

@@ -4,7 +4,7 @@ import { bootstrap, type Estimate } from '../stats/bootstrap.js';
 import { PAIR_METRICS } from '../stats/metric.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import { comparePaired, type PairedComparison, type Verdict, verdictOf } from '../stats/paired.js';
-import { differenceOf, ofSubset, type Statistic } from '../stats/statistic.js';
+import { differenceOf, inBlocks, ofSubset, type Statistic } from '../stats/statistic.js';
 import type { OutOfFold } from './cross-fit.js';
 import type { EnsembleRows } from './rows.js';
 
@@ -60,7 +60,7 @@ export async function ensembleFigures(
     differenceOf(ensemble.nll, left.nll),
   ]);
   const flat = [ensemble, ...single].flatMap((statistics) => FIGURES.map((figure) => statistics[figure]));
-  const estimates = await bootstrap([...flat, ...gains], clusters, options);
+  const estimates = await bootstrap([...flat, ...gains], inBlocks(clusters, options.seed), options);
   const figuresAt = (model: number): Figures =>
     Object.fromEntries(FIGURES.map((figure, f) => [figure, estimates[model * FIGURES.length + f]])) as Figures;
   const best = bestOf(

@@ -5,7 +5,7 @@ import { holmAdjust } from '../stats/holm.js';
 import { compareReplicates, type PairedComparison, type Verdict } from '../stats/paired.js';
 import { majorityAgreed, votesAgreed } from '../stats/pairwise-accuracy.js';
 import { clusterDifferences, type SignFlipTest, signFlipTest } from '../stats/sign-flip.js';
-import type { Clusters } from '../stats/statistic.js';
+import { type Clusters, inBlocks } from '../stats/statistic.js';
 import { allRows, judge } from './judged-statistics.js';
 import { predict } from './predictions.js';
 
@@ -44,12 +44,13 @@ export async function compareWithBaseline(
   const { ours, theirs } = sharedRows(model, baseline);
   const own = judge(model, predict(model, null), ours);
   const other = judge(baseline, predict(baseline, null), theirs);
+  const clusters = inBlocks(own.clusters, options.seed);
   const compared: (Omit<MetricComparison, 'holm'> & { readonly id: string })[] = [];
   for (const [i, { id, direction, statistic }] of own.statistics.entries()) {
     if (!ORDER_METRICS.has(id)) continue;
     const resamples = resamplesOf(id, ours.length, options);
     const both = [statistic, other.statistics[i].statistic];
-    const [first, second] = await replicate(both, own.clusters, { ...options, resamples });
+    const [first, second] = await replicate(both, clusters, { ...options, resamples });
     const [ofModel, ofBaseline] = [first, second].map((one) => estimateOf(one, own.clusters, options.level));
     const paired = compareReplicates(first, second, direction, own.clusters, options.level);
     compared.push({ id, model: ofModel, baseline: ofBaseline, ...paired });

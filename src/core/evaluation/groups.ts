@@ -6,7 +6,7 @@ import { type BootstrapOptions, estimateOf, replicateEach, sortedValues } from '
 import { holmAdjust } from '../stats/holm.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { bootstrapP } from '../stats/paired.js';
-import { differenceOf, ofSubset, ratioAmong, type Statistic } from '../stats/statistic.js';
+import { differenceOf, inBlocks, ofSubset, ratioAmong, type Statistic } from '../stats/statistic.js';
 import { allRows, type JudgedStatistic, judge } from './judged-statistics.js';
 import type { Predictions } from './predictions.js';
 
@@ -156,10 +156,11 @@ async function gapsOf(
   });
   if (gaps.length === 0) return [];
   const clusters = { of: joined.cluster, count: joined.clusterCount };
+  const seed = `${options.seed}/gaps`;
   const resampled = await replicateEach(
     gaps.map(({ gap, metric }) => ({ statistic: gap, resamples: resamplesOf(metric, joined.count, options) })),
-    clusters,
-    { ...options, seed: `${options.seed}/gaps` },
+    inBlocks(clusters, seed),
+    { ...options, seed },
   );
   const tested = resampled.map((replicates, i) => {
     const difference = estimateOf(replicates, clusters, options.level);

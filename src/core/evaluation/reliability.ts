@@ -1,7 +1,7 @@
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { argsort } from '../stats/argsort.js';
 import { type BootstrapOptions, type Estimate, estimateOf, replicate } from '../stats/bootstrap.js';
-import { ratioAmong } from '../stats/statistic.js';
+import { inBlocks, ratioAmong } from '../stats/statistic.js';
 
 /** Rows that a model says about the same of, and what raters said of them. */
 export interface ReliabilityBin {
@@ -37,7 +37,7 @@ export async function reliabilityOf(
   const clusters = { of: joined.cluster, count: joined.clusterCount };
   const terms = { numerator: judgements.observed, denominator: judgements.weight };
   const statistics = Array.from({ length: bins.count }, (_, bin) => ratioAmong(terms, bins.of, bin));
-  const replicates = await replicate(statistics, clusters, options);
+  const replicates = await replicate(statistics, inBlocks(clusters, options.seed), options);
   return replicates.map((one, bin) => {
     let [weight, forecast] = [0, 0];
     for (let row = 0; row < bins.of.length; row++) {

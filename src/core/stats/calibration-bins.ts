@@ -47,7 +47,7 @@ function binning(
   };
 }
 
-/** Rows in the order of their probabilities: votes, and their probabilities times votes. */
+/** Rows in the order of their probabilities, with their votes. */
 type SortedRows = ReturnType<typeof sortByProbability>;
 
 /** @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite */
@@ -60,7 +60,7 @@ function sortByProbability(probabilities: Float64Array, outcomes: Outcomes) {
   for (let i = 0; i < order.length; i++) {
     const row = order[i];
     votes[i] = positive[row] + negative[row];
-    forecasts[i] = probabilities[row] * votes[i];
+    forecasts[i] = probabilities[row];
     positives[i] = positive[row];
   }
   return { probabilities, order, ends: tieEnds(probabilities, order), votes, forecasts, positives };
@@ -100,7 +100,7 @@ function equalWidthBins({ probabilities, order, votes, forecasts, positives }: S
       for (; i < end; i++) {
         const weight = counts === undefined ? 1 : counts[at[i]];
         inBin += weight * votes[i];
-        forecast += weight * forecasts[i];
+        forecast += weight * votes[i] * forecasts[i];
         positive += weight * positives[i];
       }
       if (inBin > 0) finished.push(binOfSums(inBin, forecast, positive));
@@ -120,26 +120,42 @@ export const prepareEqualMassBins = (probabilities: Float64Array, outcomes: Outc
 
 function equalMassBins({ order, ends, votes, forecasts, positives }: SortedRows, bins: number): Binning {
   return binning(order, (counts, at) => {
-    let total = 0;
-    for (let i = 0; i < votes.length; i++) total += (counts === undefined ? 1 : counts[at[i]]) * votes[i];
-    const finished: CalibrationBin[] = [];
-    let seen = 0; // votes in finished bins
-    let fullAt = total; // votes times bins at which the bin that is open closes
-    let [inBin, forecast, positive] = [0, 0, 0];
-    for (let i = 0; i < votes.length; i++) {
-      const weight = counts === undefined ? 1 : counts[at[i]];
-      inBin += weight * votes[i];
-      forecast += weight * forecasts[i];
-      positive += weight * positives[i];
-      const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
-      if (inBin === 0 || !(full || i === votes.length - 1)) continue;
-      finished.push(binOfSums(inBin, forecast, positive));
-      seen += inBin;
-      fullAt = (Math.floor((seen * bins) / total) + 1) * total;
-      inBin = forecast = positive = 0;
-    }
-    return finished;
+    if (counts === undefined) return equalMassBinsOf({ votes, forecasts, positives, ends }, bins);
+    const weighted = (values: Float64Array) => values.map((value, i) => counts[at[i]] * value);
+    const [weights, positive] = [weighted(votes), weighted(positives)];
+    return equalMassBinsOf({ votes: weights, forecasts, positives: positive, ends }, bins);
   });
+}
+
+/** Rows in the order of their probabilities: these, votes, positive votes, and where equal probabilities end. */
+interface AscendingRows {
+  readonly forecasts: Float64Array;
+  readonly votes: Float64Array;
+  readonly positives: Float64Array;
+  readonly ends: Uint8Array;
+}
+
+/** Bins of equal numbers of votes; see `prepareEqualMassBins`. */
+export function equalMassBinsOf({ forecasts, votes, positives, ends }: AscendingRows, bins: number): CalibrationBin[] {
+  let total = 0;
+  for (let i = 0; i < votes.length; i++) total += votes[i];
+  const finished: CalibrationBin[] = [];
+  let seen = 0; // votes in finished bins
+  let fullAt = total; // votes times bins at which the bin that is open closes
+  let [inBin, forecast, positive] = [0, 0, 0];
+  for (let i = 0; i < votes.length; i++) {
+    const weight = votes[i];
+    inBin += weight;
+    forecast += weight * forecasts[i];
+    positive += positives[i];
+    const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
+    if (inBin === 0 || !(full || i === votes.length - 1)) continue;
+    finished.push(binOfSums(inBin, forecast, positive));
+    seen += inBin;
+    fullAt = (Math.floor((seen * bins) / total) + 1) * total;
+    inBin = forecast = positive = 0;
+  }
+  return finished;
 }
 
 /** Both kinds of bins over rows that are sorted once. @throws RangeError as each of them */

@@ -22,8 +22,11 @@ function weightedMean(bins: readonly CalibrationBin[], figure: (bin: Calibration
   return sum / total;
 }
 
+/** A calibration error as a function of bins, of which there is one at least. */
+export type BinFigure = (bins: readonly CalibrationBin[]) => number;
+
 /** A statistic of bins; null where nobody voted. */
-function ofBins(binning: Binning, figure: (bins: readonly CalibrationBin[]) => number): Statistic {
+export function ofBinning(binning: Binning, figure: BinFigure): Statistic {
   const figureOf = (bins: readonly CalibrationBin[]) => (bins.length > 0 ? figure(bins) : null);
   const statistic: Statistic = (weights) => figureOf(binning.ofRows(weights));
   statistic.overClusters = (clusters) => {
@@ -34,20 +37,18 @@ function ofBins(binning: Binning, figure: (bins: readonly CalibrationBin[]) => n
 }
 
 /** Mean gap over bins: ECE where they are of equal width, equal-mass ECE where they are of equal votes. */
-export const meanGap = (binning: Binning): Statistic => ofBins(binning, (list) => weightedMean(list, gap));
+export const meanGap: BinFigure = (bins) => weightedMean(bins, gap);
 
 /** Largest gap of a bin: MCE where they are of equal width. */
-export const largestGap = (binning: Binning): Statistic =>
-  ofBins(binning, (list) => list.reduce((most, bin) => Math.max(most, gap(bin)), 0));
+export const largestGap: BinFigure = (bins) => bins.reduce((most, bin) => Math.max(most, gap(bin)), 0);
 
 /** Mean gap less the bias that noise adds; `prepareDebiasedEce` says how. */
-export const debiasedMeanGap = (binning: Binning): Statistic =>
-  ofBins(binning, (list) => {
-    const redrawn = weightedMean(list, ({ forecast, rate, weight }) =>
-      foldedNormalMean(forecast - rate, Math.sqrt((rate * (1 - rate)) / weight)),
-    );
-    return Math.max(0, 2 * weightedMean(list, gap) - redrawn);
-  });
+export const debiasedMeanGap: BinFigure = (bins) => {
+  const redrawn = weightedMean(bins, ({ forecast, rate, weight }) =>
+    foldedNormalMean(forecast - rate, Math.sqrt((rate * (1 - rate)) / weight)),
+  );
+  return Math.max(0, 2 * weightedMean(bins, gap) - redrawn);
+};
 
 /** What calibration errors are computed from. */
 export interface BinOptions {
@@ -65,21 +66,21 @@ export const prepareEce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => meanGap(prepareEqualWidthBins(probabilities, outcomes, bins));
+): Statistic => ofBinning(prepareEqualWidthBins(probabilities, outcomes, bins), meanGap);
 
 /** The largest gap of a bin of equal width. @throws RangeError as `prepareEce` @see netcal.metrics.MCE */
 export const prepareMce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => largestGap(prepareEqualWidthBins(probabilities, outcomes, bins));
+): Statistic => ofBinning(prepareEqualWidthBins(probabilities, outcomes, bins), largestGap);
 
 /** Expected calibration error over bins of equal numbers of votes. @throws RangeError as `prepareEce` @see verified_calibration get_ece_em */
 export const prepareEceMass = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => meanGap(prepareEqualMassBins(probabilities, outcomes, bins));
+): Statistic => ofBinning(prepareEqualMassBins(probabilities, outcomes, bins), meanGap);
 
 /** Mean of |X| for X ~ Normal(mean, deviation^2). */
 function foldedNormalMean(mean: number, deviation: number): number {
@@ -101,7 +102,7 @@ export const prepareDebiasedEce = (
   probabilities: Float64Array,
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
-): Statistic => debiasedMeanGap(prepareEqualMassBins(probabilities, outcomes, bins));
+): Statistic => ofBinning(prepareEqualMassBins(probabilities, outcomes, bins), debiasedMeanGap);
 
 /**
  * Root mean squared calibration error over bins of equal numbers of votes, unbiased before the root: each bin's squared gap less
@@ -115,7 +116,7 @@ export const prepareDebiasedRmsce = (
   outcomes: Outcomes,
   { bins = DEFAULT_BINS }: BinOptions = {},
 ): Statistic =>
-  ofBins(prepareEqualMassBins(probabilities, outcomes, bins), (list) => {
+  ofBinning(prepareEqualMassBins(probabilities, outcomes, bins), (list) => {
     const square = weightedMean(list, (bin) =>
       bin.weight < 2 ? 0 : gap(bin) ** 2 - (bin.rate * (1 - bin.rate)) / (bin.weight - 1),
     );

@@ -1,12 +1,12 @@
 import { prepareAuc } from './auc.js';
 import { prepareBrier } from './brier.js';
 import { type Binning, prepareBinnings } from './calibration-bins.js';
-import { debiasedMeanGap, largestGap, meanGap } from './calibration-error.js';
+import { type BinFigure, debiasedMeanGap, largestGap, meanGap, ofBinning } from './calibration-error.js';
 import { preparePearson, prepareSpearman } from './correlation.js';
 import { prepareKendall } from './kendall.js';
 import { prepareLogitLoss, prepareLogLoss, sigmoid } from './logistic.js';
 import { bothOrders, concatenate, type Outcomes } from './outcomes.js';
-import { pairCells } from './pair-cells.js';
+import { type CellsOfPairs, mirrorable, pairCells } from './pair-cells.js';
 import { prepareVoteAccuracy } from './pairwise-accuracy.js';
 import { prepareMae, prepareRmse } from './prediction-error.js';
 import { prepareSmoothEce } from './smooth-ece.js';
@@ -45,35 +45,24 @@ export interface AbsoluteRows {
 
 const probabilitiesOf = ({ probabilities, logits }: PairRows): Float64Array => probabilities ?? logits.map(sigmoid);
 
-// 1 - (1 - p) differs from p by rounding only, and makes p and 1 - p mirror each other exactly: ties stay ties.
-const mirrorable = (rows: PairRows): Float64Array => probabilitiesOf(rows).map((p) => 1 - (1 - p));
+const mirrorableOf = (rows: PairRows): Float64Array => probabilitiesOf(rows).map(mirrorable);
 
 /** Both orders of every pair, with their bins: made once for all calibration errors of the same rows. */
 class Mirrored {
-  readonly probabilities: Float64Array;
-  readonly outcomes: Outcomes;
-  private bins: { readonly width: Binning; readonly mass: Binning } | undefined;
+  private readonly bins: { readonly width: Binning; readonly mass: Binning };
 
   constructor(rows: PairRows) {
-    const probabilities = mirrorable(rows);
-    this.probabilities = concatenate(
-      probabilities,
-      probabilities.map((p) => 1 - p),
-    );
-    this.outcomes = bothOrders(rows.outcomes);
+    const probabilities = mirrorableOf(rows);
+    const others = probabilities.map((p) => 1 - p);
+    this.bins = prepareBinnings(concatenate(probabilities, others), bothOrders(rows.outcomes));
   }
 
   equalWidth(): Binning {
-    return this.binnings().width;
+    return this.bins.width;
   }
 
   equalMass(): Binning {
-    return this.binnings().mass;
-  }
-
-  private binnings() {
-    this.bins ??= prepareBinnings(this.probabilities, this.outcomes);
-    return this.bins;
+    return this.bins.mass;
   }
 }
 
@@ -91,7 +80,7 @@ const inBothOrders =
   (rows: PairRows): Statistic =>
     ofBothOrders(prepare(mirroredOf(rows)), rows.logits.length);
 
-/** Of more rows than this, statistics keep the rows and nothing that is made of them, and are resampled in cells of neighbours. */
+/** Of more rows than this, statistics keep the rows and nothing that is made of them. */
 const MANY_ROWS = 2 ** 15;
 
 /** A statistic that, of very many rows, is prepared when it is asked for. */
@@ -101,8 +90,8 @@ const whenAsked =
     ofDraws = (rows: PairRows, clusters: Clusters): ClusterStatistic => overClusters(prepare(rows), clusters),
   ) =>
   (rows: PairRows): Statistic => {
-    if (rows.logits.length <= MANY_ROWS) return prepare(rows);
-    const statistic: Statistic = (weights) => prepare(rows)(weights);
+    const prepared = rows.logits.length > MANY_ROWS ? null : prepare(rows);
+    const statistic: Statistic = (weights) => (prepared ?? prepare(rows))(weights);
     statistic.overClusters = (clusters) => {
       // The figure itself is had, and what it was made of takes several times the rows.
       if (latest && latest.rows.logits.length > MANY_ROWS) latest = undefined;
@@ -116,20 +105,30 @@ const ratioWhenAsked =
   (prepare: (rows: PairRows) => Statistic) =>
   (rows: PairRows): Statistic => {
     const statistic = whenAsked(prepare)(rows);
-    statistic.terms ??= () => prepare(rows).terms!();
+    statistic.terms = () => prepare(rows).terms!();
     return statistic;
   };
 
-const CELLS = new WeakMap<PairRows, ReturnType<typeof pairCells>>();
+const CELLS = new WeakMap<PairRows, CellsOfPairs>();
 
-/** A statistic whose resamples, of very many rows, are of cells; the figure itself always is of the rows. */
-const inCells = (by: 'byLogit' | 'byProbability', prepare: (rows: PairRows) => Statistic) =>
-  whenAsked(prepare, (rows, clusters) => {
-    const made = CELLS.get(rows) ?? pairCells(rows.logits, mirrorable(rows), rows.outcomes);
-    CELLS.set(rows, made);
-    const cells = made[by];
-    return cells.overClusters(prepare(cells.rows), clusters);
-  });
+function cellsOf(rows: PairRows): CellsOfPairs {
+  const cells = CELLS.get(rows) ?? pairCells(rows.logits, mirrorableOf(rows), rows.outcomes);
+  CELLS.set(rows, cells);
+  return cells;
+}
+
+/** A statistic whose resamples are of cells; the figure itself always is of the rows. */
+const inCells = (
+  prepare: (rows: PairRows) => Statistic,
+  ofCells: (cells: CellsOfPairs, clusters: Clusters) => ClusterStatistic,
+) => whenAsked(prepare, (rows, clusters) => ofCells(cellsOf(rows), clusters));
+
+/** A calibration error of bins over both orders of every pair. */
+const ofBins = (kind: 'width' | 'mass', figure: BinFigure) =>
+  inCells(
+    inBothOrders((mirrored) => ofBinning(kind === 'width' ? mirrored.equalWidth() : mirrored.equalMass(), figure)),
+    ({ byProbability }, clusters) => byProbability.ofBins(clusters, kind, figure),
+  );
 
 const NO_VOTES = 'no row has votes';
 
@@ -150,7 +149,10 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'higher',
     source: 'Mann and Whitney (1947), weighted by votes; sklearn.metrics.roc_auc_score',
     undefinedWhen: 'all votes are for the same side',
-    prepare: inCells('byLogit', ({ logits, outcomes }) => prepareAuc(logits, outcomes)),
+    prepare: inCells(
+      ({ logits, outcomes }) => prepareAuc(logits, outcomes),
+      ({ byLogit }, clusters) => byLogit.auc(clusters),
+    ),
   },
   {
     id: 'nll',
@@ -179,10 +181,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'Guo et al. (2017), P(left), 15 bins of equal width, both orders of every pair; netcal.metrics.ECE',
     undefinedWhen: NO_VOTES,
-    prepare: inCells(
-      'byProbability',
-      inBothOrders((mirrored) => meanGap(mirrored.equalWidth())),
-    ),
+    prepare: ofBins('width', meanGap),
   },
   {
     id: 'eceMass',
@@ -191,10 +190,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: '15 bins of equal numbers of votes, both orders of every pair; verified_calibration get_ece_em',
     undefinedWhen: NO_VOTES,
-    prepare: inCells(
-      'byProbability',
-      inBothOrders((mirrored) => meanGap(mirrored.equalMass())),
-    ),
+    prepare: ofBins('mass', meanGap),
   },
   {
     id: 'eceDebiased',
@@ -204,10 +200,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     source:
       'Kumar, Liang and Ma (2019), 15 bins of equal numbers of votes, both orders; verified_calibration normal_debiased_ce',
     undefinedWhen: NO_VOTES,
-    prepare: inCells(
-      'byProbability',
-      inBothOrders((mirrored) => debiasedMeanGap(mirrored.equalMass())),
-    ),
+    prepare: ofBins('mass', debiasedMeanGap),
   },
   {
     id: 'smece',
@@ -217,8 +210,8 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     source: 'Błasiok and Nakkiran (2023), both orders of every pair; relplot.smECE',
     undefinedWhen: NO_VOTES,
     prepare: inCells(
-      'byProbability',
-      inBothOrders(({ probabilities, outcomes }) => prepareSmoothEce(probabilities, outcomes)),
+      (rows) => prepareSmoothEce(mirrorableOf(rows), rows.outcomes, { bothOrders: true }),
+      ({ byProbability }, clusters) => byProbability.smoothEce(clusters),
     ),
   },
   {
@@ -228,10 +221,7 @@ export const PAIR_METRICS: readonly Metric<PairRows>[] = [
     direction: 'lower',
     source: 'largest gap of 15 bins of equal width, both orders of every pair; netcal.metrics.MCE',
     undefinedWhen: NO_VOTES,
-    prepare: inCells(
-      'byProbability',
-      inBothOrders((mirrored) => largestGap(mirrored.equalWidth())),
-    ),
+    prepare: ofBins('width', largestGap),
   },
 ];
 

@@ -8,7 +8,7 @@ import {
 } from './bootstrap.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
 import { twoSidedP } from './normal.js';
-import type { Clusters, Statistic } from './statistic.js';
+import { type Clusters, inBlocks, type Statistic } from './statistic.js';
 
 export type Verdict = 'better' | 'worse' | 'undecided';
 
@@ -36,7 +36,7 @@ export async function comparePaired(
   clusters: Clusters,
   options: BootstrapOptions,
 ): Promise<PairedComparison> {
-  const [ofModel, ofBaseline] = await replicate([model, baseline], clusters, options);
+  const [ofModel, ofBaseline] = await replicate([model, baseline], inBlocks(clusters, options.seed), options);
   return compareReplicates(ofModel, ofBaseline, direction, clusters, options.level);
 }
 

@@ -5,7 +5,7 @@ import type { Statistic } from './statistic.js';
 const BANDWIDTHS = 1024;
 /** One of them counts as too small whatever its error: it is below 0.001. */
 const TOO_SMALL = 1;
-/** Where the search starts: near the smooth ECE of most models. */
+/** Where the first search starts: near the smooth ECE of most models. */
 const FIRST_BANDWIDTH = 32;
 /** Points of [0, 1] at which the smoothed error is read, at least. */
 const MESH_POINTS = 200;
@@ -16,150 +16,189 @@ const DENSITY_FLOOR = 1e-4;
 /** The kernel is cut where it falls below exp(-9^2 / 2) = 3e-18 of its peak. */
 const KERNEL_REACH = 9;
 
-/** A Gaussian kernel on a grid, and where its result is read. */
-interface Smoother {
+/**
+ * Smoothing by a Gaussian of one bandwidth: from a grid of [0, 1], continued on both sides by its mirror image so that no mass leaves
+ * it, to the mesh where the result is read, between grid points by linear interpolation.
+ */
+class Smoother {
   readonly gridPoints: number;
   readonly meshPoints: number;
-  /** Gaussian sampled at `gridPoints` points of [-0.5, 0.5]; only indices `first` to `last` count. */
-  readonly kernel: Float64Array;
-  readonly first: number;
-  readonly last: number;
-}
+  /** What one vote at each grid point adds to the density summed over the mesh. */
+  readonly density: Float64Array;
+  /** The Gaussian from `before` places left of a point to `after` right of it. */
+  private readonly kernel: Float64Array;
+  private readonly before: number;
+  private readonly after: number;
 
-/** One a bandwidth, at most `BANDWIDTHS`: they hang on nothing else, and every statistic of a report asks for the same few. */
-const SMOOTHERS = new Map<number, Smoother & { readonly density: Float64Array }>();
-
-function smootherOf(sigma: number): Smoother & { readonly density: Float64Array } {
-  const gridPoints = Math.floor(Math.max(GRID_INTERVALS, Math.round(20 / sigma)) / 2) + 1;
-  const kernel = new Float64Array(gridPoints);
-  for (let i = 0; i < gridPoints; i++) {
-    const distance = i / (gridPoints - 1) - 0.5;
-    kernel[i] = Math.exp((-distance * distance) / (2 * sigma * sigma)) / (Math.sqrt(2 * Math.PI) * sigma);
+  constructor(sigma: number) {
+    this.gridPoints = Math.floor(Math.max(GRID_INTERVALS, Math.round(20 / sigma)) / 2) + 1;
+    this.meshPoints = Math.max(Math.round(10 / sigma), MESH_POINTS);
+    const end = this.gridPoints - 1;
+    const half = Math.floor(this.gridPoints / 2);
+    const reach = Math.ceil(KERNEL_REACH * sigma * end);
+    this.before = Math.min(end - half, reach);
+    this.after = Math.min(half, reach);
+    this.kernel = new Float64Array(this.before + 1 + this.after);
+    for (let i = 0; i < this.kernel.length; i++) {
+      const distance = (half + this.before - i) / end - 0.5;
+      this.kernel[i] = Math.exp((-distance * distance) / (2 * sigma * sigma)) / (Math.sqrt(2 * Math.PI) * sigma);
+    }
+    this.density = this.densityOfVote();
   }
-  const half = Math.floor(gridPoints / 2);
-  const reach = Math.ceil(KERNEL_REACH * sigma * (gridPoints - 1));
-  const [first, last] = [Math.max(0, half - reach), Math.min(gridPoints - 1, half + reach)];
-  const meshPoints = Math.max(Math.round(10 / sigma), MESH_POINTS);
-  const smoother = { gridPoints, meshPoints, kernel, first, last };
-  return { ...smoother, density: densityOfVote(smoother) };
-}
 
-/** Row weights on a regular grid of [0, 1], each split between its two neighbours. */
-function toGrid(positions: Float64Array, values: Float64Array, points: number): Float64Array {
-  const grid = new Float64Array(points);
-  for (let i = 0; i < positions.length; i++) {
-    const position = positions[i] * (points - 1);
-    const index = Math.min(Math.trunc(position), points - 2);
-    grid[index] += (1 - (position - index)) * values[i];
-    grid[index + 1] += (position - index) * values[i];
+  /** Point `k` of the mesh: the grid point before it, and how far it is to the next. */
+  private place(k: number): { readonly at: number; readonly share: number } {
+    const position = (k / (this.meshPoints - 1)) * (this.gridPoints - 1);
+    const at = Math.min(Math.trunc(position), this.gridPoints - 2);
+    return { at, share: position - at };
   }
-  return grid;
+
+  /** Sum over the mesh of the absolute smoothed grid. @param odd - the grid is the negative of its mirror image */
+  absoluteSum(grid: Float64Array, odd: boolean): number {
+    const { gridPoints, meshPoints, before, kernel } = this;
+    const extended = reflect(grid, before, this.after);
+    // Of an even number of points the kernel has its middle between two of them, so that only the grid is mirrored, not the mesh.
+    const halved = odd && gridPoints % 2 === 1;
+    const points = halved ? meshPoints >> 1 : meshPoints;
+    let sum = 0;
+    let index = -2;
+    let left = 0;
+    let right = 0;
+    for (let k = 0; k < points; k++) {
+      const { at, share } = this.place(k);
+      if (at !== index) {
+        left = at === index + 1 ? right : dotFrom(extended, at, kernel);
+        right = dotFrom(extended, at + 1, kernel);
+        index = at;
+      }
+      sum += Math.abs(left * (1 - share) + right * share);
+    }
+    // In the middle an odd grid smooths to 0.
+    return halved ? 2 * sum : sum;
+  }
+
+  /** Smoothing the other way round, of ones. */
+  private densityOfVote(): Float64Array {
+    const { gridPoints, meshPoints, before, after, kernel } = this;
+    const extended = new Float64Array(before + gridPoints + after);
+    const spread = (at: number, share: number): void => {
+      for (let i = 0; i < kernel.length; i++) extended[at + i] += share * kernel[i];
+    };
+    for (let k = 0; k < meshPoints; k++) {
+      const { at, share } = this.place(k);
+      spread(at, 1 - share);
+      spread(at + 1, share);
+    }
+    // Fold the mirror images back; the end points have one image, not two.
+    const end = gridPoints - 1;
+    const density = extended.slice(before, before + gridPoints);
+    for (let i = 1; i <= before; i++) density[i] += extended[before - i];
+    for (let i = 1; i <= after; i++) density[end - i] += extended[before + end + i];
+    return density;
+  }
 }
 
-/** The grid continued on both sides by its mirror image, so that no mass leaves [0, 1]. */
-function reflect(grid: Float64Array): Float64Array {
-  const mirrored = grid.toReversed();
-  const extended = new Float64Array(3 * grid.length - 2);
-  extended.set(mirrored.subarray(0, -1));
-  extended.set(grid, grid.length - 1);
-  extended.set(mirrored.subarray(1), 2 * grid.length - 1);
+/** The grid with so many points of its mirror image before and after it. */
+function reflect(grid: Float64Array, before: number, after: number): Float64Array {
+  const extended = new Float64Array(before + grid.length + after);
+  const end = grid.length - 1;
+  for (let i = 0; i < before; i++) extended[i] = grid[before - i];
+  extended.set(grid, before);
+  for (let i = 1; i <= after; i++) extended[before + end + i] = grid[end - i];
   return extended;
 }
 
-/** Index of mesh point `k` on the grid: between two grid points. */
-const meshPosition = (k: number, { meshPoints, gridPoints }: Smoother): number =>
-  (k / (meshPoints - 1)) * (gridPoints - 1);
-
-/** What is not 0 in a reflected grid: most of it is, where rows are few or share their probabilities. */
-interface Sparse {
-  readonly points: Int32Array;
-  readonly values: Float64Array;
-}
-
-function sparse(grid: Float64Array): Sparse {
-  const extended = reflect(grid);
-  const points = new Int32Array(extended.length);
-  let count = 0;
-  for (let i = 0; i < extended.length; i++) if (extended[i] !== 0) points[count++] = i;
-  const held = points.subarray(0, count);
-  return { points: held, values: Float64Array.from(held, (point) => extended[point]) };
-}
-
-/** Sum of the absolute smoothed grid over `meshPoints` regular points, between grid points by linear interpolation. */
-function absoluteSum(extended: Sparse, smoother: Smoother): number {
-  const { gridPoints, meshPoints, first, last } = smoother;
-  const { points } = extended;
-  const offset = Math.floor(gridPoints / 2) + gridPoints - 1;
-  let sum = 0;
-  let index = -2;
-  let left = 0;
-  let right = 0;
-  // What the kernel reaches: both ends move on with its centre.
-  let from = 0;
-  let to = 0;
-  const smoothed = (at: number): number => {
-    const centre = at + offset;
-    while (from < points.length && points[from] < centre - last) from++;
-    while (to < points.length && points[to] <= centre - first) to++;
-    return convolveAt(extended, centre, from, to, smoother);
-  };
-  for (let k = 0; k < meshPoints; k++) {
-    const position = meshPosition(k, smoother);
-    const at = Math.min(Math.trunc(position), gridPoints - 2);
-    if (at !== index) {
-      left = at === index + 1 ? right : smoothed(at);
-      right = smoothed(at + 1);
-      index = at;
-    }
-    sum += Math.abs(left * (1 - (position - at)) + right * (position - at));
-  }
-  return sum;
-}
-
-/** What one vote at each grid point adds to the density summed over the mesh: smoothing the other way round, of ones. */
-function densityOfVote(smoother: Smoother): Float64Array {
-  const { gridPoints, meshPoints, kernel, first, last } = smoother;
-  const offset = Math.floor(gridPoints / 2) + gridPoints - 1;
-  const extended = new Float64Array(3 * gridPoints - 2);
-  const spread = (centre: number, share: number): void => {
-    for (let i = first; i <= last; i++) extended[centre - i] += share * kernel[i];
-  };
-  for (let k = 0; k < meshPoints; k++) {
-    const position = meshPosition(k, smoother);
-    const at = Math.min(Math.trunc(position), gridPoints - 2);
-    spread(at + offset, 1 - (position - at));
-    spread(at + 1 + offset, position - at);
-  }
-  // Fold the mirror images back; the end points have one image, not two.
-  const end = gridPoints - 1;
-  return extended.subarray(end, end + gridPoints).map((inside, v) => {
-    const leftImage = v > 0 ? extended[end - v] : 0;
-    const rightImage = v < end ? extended[3 * end - v] : 0;
-    return inside + leftImage + rightImage;
-  });
-}
-
-/** Sum of kernel[centre - point] value over points `from` to `to`; four sums at a time, since one waits for each addition. */
-function convolveAt(
-  { points, values }: Sparse,
-  centre: number,
-  from: number,
-  to: number,
-  { kernel }: Smoother,
-): number {
+/** Inner product of the kernel with as many values from `at` on; four sums at a time, since one waits for each addition. */
+function dotFrom(values: Float64Array, at: number, kernel: Float64Array): number {
   let a = 0;
   let b = 0;
   let c = 0;
   let d = 0;
-  let i = from;
-  for (; i + 3 < to; i += 4) {
-    a += kernel[centre - points[i]] * values[i];
-    b += kernel[centre - points[i + 1]] * values[i + 1];
-    c += kernel[centre - points[i + 2]] * values[i + 2];
-    d += kernel[centre - points[i + 3]] * values[i + 3];
+  let i = 0;
+  for (; i + 3 < kernel.length; i += 4) {
+    a += kernel[i] * values[at + i];
+    b += kernel[i + 1] * values[at + i + 1];
+    c += kernel[i + 2] * values[at + i + 2];
+    d += kernel[i + 3] * values[at + i + 3];
   }
-  for (; i < to; i++) a += kernel[centre - points[i]] * values[i];
+  for (; i < kernel.length; i++) a += kernel[i] * values[at + i];
   return a + b + c + d;
+}
+
+/** One a bandwidth: they hang on nothing else, and every statistic of a report asks for the same few. */
+const SMOOTHERS = new Map<number, Smoother>();
+
+function smootherOf(bandwidth: number): Smoother {
+  const smoother = SMOOTHERS.get(bandwidth) ?? new Smoother(bandwidth / BANDWIDTHS);
+  SMOOTHERS.set(bandwidth, smoother);
+  return smoother;
+}
+
+/** Votes and residuals at the points of a grid. */
+interface Grids {
+  readonly votes: Float64Array;
+  readonly residuals: Float64Array;
+}
+
+/** The smooth calibration error of fixed probabilities, as a function of the votes at each of them; null where nobody voted. */
+export type SmoothEceOfVotes = (positive: Float64Array, negative: Float64Array) => number | null;
+
+/**
+ * Smooth ECE as a function of votes. Both orders of every row count where `bothOrders` is set, for half of what they would cost as rows.
+ *
+ * @throws RangeError if a probability is not in [0, 1]
+ * @see prepareSmoothEce
+ */
+export function smoothEceOf(probabilities: Float64Array, { bothOrders = false } = {}): SmoothEceOfVotes {
+  assertProbabilities(probabilities);
+  let first: number | undefined;
+
+  const gridsOf = (positive: Float64Array, negative: Float64Array, gridPoints: number): Grids => {
+    const votes = new Float64Array(gridPoints);
+    const residuals = new Float64Array(gridPoints);
+    const end = gridPoints - 1;
+    for (let i = 0; i < probabilities.length; i++) {
+      const count = positive[i] + negative[i];
+      if (count === 0) continue;
+      const residual = count * probabilities[i] - positive[i];
+      // Each between its two neighbours.
+      const position = probabilities[i] * end;
+      const index = Math.min(Math.trunc(position), end - 1);
+      const share = position - index;
+      votes[index] += (1 - share) * count;
+      votes[index + 1] += share * count;
+      residuals[index] += (1 - share) * residual;
+      residuals[index + 1] += share * residual;
+    }
+    if (bothOrders) {
+      for (let i = 0, j = end; i <= j; i++, j--) {
+        votes[i] = votes[j] = votes[i] + votes[j];
+        residuals[i] -= residuals[j];
+        residuals[j] = -residuals[i];
+      }
+    }
+    return { votes, residuals };
+  };
+
+  return (positive, negative) => {
+    let total = 0;
+    for (let i = 0; i < probabilities.length; i++) total += positive[i] + negative[i];
+    if (total === 0) return null;
+    const grids = new Map<number, Grids>();
+    const errorAt = (bandwidth: number): number => {
+      const smoother = smootherOf(bandwidth);
+      const { gridPoints, meshPoints, density } = smoother;
+      const known = grids.get(gridPoints);
+      const grid = known ?? gridsOf(positive, negative, gridPoints);
+      if (!known) grids.set(gridPoints, grid);
+      let mass = meshPoints * DENSITY_FLOOR;
+      for (let i = 0; i < gridPoints; i++) mass += grid.votes[i] * density[i];
+      return smoother.absoluteSum(grid.residuals, bothOrders) / mass;
+    };
+    const found = fixedPoint(errorAt, first ?? FIRST_BANDWIDTH);
+    first ??= found.bandwidth;
+    return found.error;
+  };
 }
 
 /**
@@ -170,59 +209,39 @@ function convolveAt(
  * @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite
  * @see Błasiok and Nakkiran (2023), "Smooth ECE"; relplot.smECE, whose grids are kept so that figures agree
  */
-export function prepareSmoothEce(probabilities: Float64Array, outcomes: Outcomes): Statistic {
-  assertProbabilities(probabilities);
+export function prepareSmoothEce(
+  probabilities: Float64Array,
+  outcomes: Outcomes,
+  options: { readonly bothOrders?: boolean } = {},
+): Statistic {
   assertOutcomes(outcomes, probabilities.length);
+  const ofVotes = smoothEceOf(probabilities, options);
   const { positive, negative } = outcomes;
-  const votes = new Float64Array(probabilities.length);
-  const residuals = new Float64Array(probabilities.length);
-  const grids = new Map<number, { readonly votes: Float64Array; readonly residuals: Sparse }>();
-
-  const errorAt = (sigma: number): number => {
-    const smoother = getOrMake(SMOOTHERS, sigma, () => smootherOf(sigma));
-    const { gridPoints, meshPoints, density } = smoother;
-    const grid = getOrMake(grids, gridPoints, () => ({
-      votes: toGrid(probabilities, votes, gridPoints),
-      residuals: sparse(toGrid(probabilities, residuals, gridPoints)),
-    }));
-    let total = meshPoints * DENSITY_FLOOR;
-    for (let i = 0; i < gridPoints; i++) total += grid.votes[i] * density[i];
-    return absoluteSum(grid.residuals, smoother) / total;
-  };
-
   return (weights) => {
-    let total = 0;
-    for (let i = 0; i < votes.length; i++) {
-      const weight = weights === undefined ? 1 : weights[i];
-      votes[i] = weight * (positive[i] + negative[i]);
-      residuals[i] = votes[i] * probabilities[i] - weight * positive[i];
-      total += votes[i];
-    }
-    if (total === 0) return null;
-    grids.clear(); // they held the votes of the call before
-    return errorAtFixedPoint(errorAt);
+    if (weights === undefined) return ofVotes(positive, negative);
+    return ofVotes(
+      positive.map((votes, i) => votes * weights[i]),
+      negative.map((votes, i) => votes * weights[i]),
+    );
   };
-}
-
-function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const found = map.get(key);
-  if (found !== undefined) return found;
-  const made = make();
-  map.set(key, made);
-  return made;
 }
 
 /**
  * The error at the smallest bandwidth that is no smaller than it. Errors fall, slowly, as bandwidths grow. So the answer lies between
- * any bandwidth and the error there, which closes in on it in four or five smoothings where bisection takes eleven.
+ * any bandwidth and the error there, which closes in on it in two or three smoothings where bisection takes eleven.
+ *
+ * @param start - where to look first: the nearer, the fewer smoothings
  */
-function errorAtFixedPoint(errorAt: (sigma: number) => number): number {
+function fixedPoint(
+  errorAt: (bandwidth: number) => number,
+  start: number,
+): { readonly bandwidth: number; readonly error: number } {
   let tooSmall = TOO_SMALL;
   let enough = BANDWIDTHS;
   let errorAtEnough: number | undefined;
-  let bandwidth = FIRST_BANDWIDTH;
+  let bandwidth = start;
   for (;;) {
-    const error = errorAt(bandwidth / BANDWIDTHS);
+    const error = errorAt(bandwidth);
     const notBelowError = Math.min(Math.ceil(error * BANDWIDTHS), BANDWIDTHS);
     if (bandwidth >= notBelowError) {
       enough = bandwidth;
@@ -235,7 +254,7 @@ function errorAtFixedPoint(errorAt: (sigma: number) => number): number {
         errorAtEnough = undefined;
       }
     }
-    if (enough - tooSmall <= 1 && errorAtEnough !== undefined) return errorAtEnough;
+    if (enough - tooSmall <= 1 && errorAtEnough !== undefined) return { bandwidth: enough, error: errorAtEnough };
     bandwidth = errorAtEnough === undefined ? enough : tooSmall + 1;
   }
 }

@@ -1,3 +1,5 @@
+import { Random } from '../bytes/random.js';
+
 /** Which rows are resampled together. */
 export interface Clusters {
   /** Cluster of each row, codes 0 to `count` - 1. */
@@ -33,13 +35,71 @@ export interface RatioTerms {
 }
 
 /** What is computed of a draw, computed once for all that ask for it: the last numbered draw is remembered. */
-export function oncePerDraw<T>(compute: (draws: Float64Array) => T): (draws: Float64Array, draw?: number) => T {
+export function oncePerDraw<T>(
+  compute: (draws: Float64Array, draw?: number) => T,
+): (draws: Float64Array, draw?: number) => T {
   let last: { readonly draws: Float64Array; readonly draw: number; readonly result: T } | null = null;
   return (draws, draw) => {
     if (draw === undefined) return compute(draws);
-    if (last?.draws !== draws || last.draw !== draw) last = { draws, draw, result: compute(draws) };
+    if (last?.draws !== draws || last.draw !== draw) last = { draws, draw, result: compute(draws, draw) };
     return last.result;
   };
+}
+
+/** Rows in the order of their clusters. */
+export interface ClusterRows {
+  readonly order: Uint32Array;
+  /** Where in that order the rows of each cluster begin, and after the last the number of rows. */
+  readonly begins: Uint32Array;
+  /** A column in that order; the same array for the same column. */
+  inOrder(column: Float64Array): Float64Array;
+}
+
+const ROWS = new WeakMap<Clusters, ClusterRows>();
+
+/** The rows by cluster, those of one in their order: made once for the clusters. */
+export function rowsByCluster(clusters: Clusters): ClusterRows {
+  const known = ROWS.get(clusters);
+  if (known) return known;
+  const { of, count } = clusters;
+  const begins = new Uint32Array(count + 1);
+  for (let row = 0; row < of.length; row++) begins[of[row] + 1]++;
+  for (let cluster = 0; cluster < count; cluster++) begins[cluster + 1] += begins[cluster];
+  const next = begins.slice();
+  const order = new Uint32Array(of.length);
+  for (let row = 0; row < of.length; row++) order[next[of[row]]++] = row;
+  const columns = new WeakMap<Float64Array, Float64Array>();
+  const inOrder = (column: Float64Array): Float64Array => {
+    const taken = columns.get(column) ?? new Float64Array(order.length);
+    if (!columns.has(column)) for (let i = 0; i < taken.length; i++) taken[i] = column[order[i]];
+    columns.set(column, taken);
+    return taken;
+  };
+  const made = { order, begins, inOrder };
+  ROWS.set(clusters, made);
+  return made;
+}
+
+/** More clusters than this are resampled in as many blocks. */
+const MOST_BLOCKS = 2 ** 14;
+
+/**
+ * Of very many clusters, blocks of as many of them each, put together by lot: a resample then costs the blocks. Clusters are
+ * independent, so blocks of them are, and the spread over resamples is that of clusters, off by the chance of the lot alone: half of
+ * one per cent of a standard error.
+ *
+ * @param seed - of the lot
+ * @returns the clusters themselves where there are few
+ */
+export function inBlocks(clusters: Clusters, seed: string): Clusters {
+  const { of, count } = clusters;
+  if (count <= MOST_BLOCKS) return clusters;
+  const block = new Int32Array(count);
+  for (let cluster = 0; cluster < count; cluster++) block[cluster] = cluster % MOST_BLOCKS;
+  new Random(`${seed}/blocks`).shuffle(block);
+  const ofRows = new Int32Array(of.length);
+  for (let row = 0; row < of.length; row++) ofRows[row] = block[of[row]];
+  return { of: ofRows, count: MOST_BLOCKS };
 }
 
 /** A statistic as a function of how often each cluster counts, whatever it knows of clusters. */

@@ -139,8 +139,8 @@ describe('ofSubset', () => {
 });
 
 describe('overClusters', () => {
-  /** Sums over rows are added up in another order; whatever is not a sum takes the same steps. */
-  const SUMS = new Set(['nll', 'brier', 'rmse', 'mae']);
+  /** Sums over rows, and over those of a bin, are added up in another order; whatever is not a sum takes the same steps. */
+  const SUMS = new Set(['nll', 'brier', 'rmse', 'mae', 'ece', 'mce']);
   const draws = Float64Array.from({ length: clusters.count }, (_, cluster) => [0, 1, 2, 0, 1, 3][cluster % 6]);
   const weights = Float64Array.from(clusters.of, (cluster) => draws[cluster]);
   const actual = scores.map((score, i) => Math.round(score + Math.sin(i)));

@@ -52,7 +52,7 @@ function byRows({ logits, probabilities, outcomes }: PairRows): Record<string, S
 }
 
 describe.each(['of logits', 'in an order of their own'] as const)('very many rows, probabilities %s', (order) => {
-  it('have the figures of their rows exactly, and resamples of them closer than resampling moves them by far', async () => {
+  it('have the figures of their rows, and resamples of them closer than resampling moves them by far', async () => {
     const rows = manyRows(order);
     const expected = byRows(rows);
     const ids = Object.keys(expected);
@@ -62,7 +62,8 @@ describe.each(['of logits', 'in an order of their own'] as const)('very many row
     const got = await replicate(statistics, clusters, options);
     const wanted = await replicate(Object.values(expected), clusters, options);
     for (const [i, id] of ids.entries()) {
-      expect(got[i].value, id).toBe(wanted[i].value);
+      // Smooth ECE adds both orders of a pair up before it smooths.
+      expect(got[i].value, id).toBeCloseTo(wanted[i].value!, id === 'smece' ? 12 : 16);
       const values = wanted[i].values as number[];
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));

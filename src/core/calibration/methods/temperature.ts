@@ -8,40 +8,43 @@ const LOG_SCALE = [-10, 10] as const;
 const MAX_STEPS = 100;
 const TOLERANCE = 1e-12;
 
-/** Derivative of the negative log likelihood by the inverse temperature: increasing, since the likelihood is log-concave. */
-function slopeOfLoss({ logits, outcomes: { positive, negative } }: JudgedLogits, scale: number): number {
-  let sum = 0;
+/**
+ * Derivative of the negative log likelihood by the inverse temperature, increasing since the likelihood is log-concave, and the
+ * derivative of that by the logarithm of the scale.
+ */
+function slopeOfLoss({ logits, outcomes: { positive, negative } }: JudgedLogits, scale: number) {
+  let slope = 0;
+  let curvature = 0;
   for (let i = 0; i < logits.length; i++) {
     const votes = positive[i] + negative[i];
-    if (votes > 0) sum += (votes * sigmoid(scale * logits[i]) - positive[i]) * logits[i];
+    if (votes === 0) continue;
+    const p = sigmoid(scale * logits[i]);
+    slope += (votes * p - positive[i]) * logits[i];
+    curvature += votes * p * (1 - p) * logits[i] * logits[i];
   }
-  return sum;
+  return { value: slope, derivative: scale * curvature };
 }
 
-/** The root of an increasing function by the Illinois form of regula falsi: a few evaluations, and never outside its bounds. */
-function increasingRoot(f: (x: number) => number, [from, to]: readonly [number, number]): number {
+/** The root of an increasing function by Newton's method, never outside its bounds, which close in on it. */
+function increasingRoot(
+  f: (x: number) => { readonly value: number; readonly derivative: number },
+  [from, to]: readonly [number, number],
+): number {
   let [low, high] = [from, to];
-  let [atLow, atHigh] = [f(low), f(high)];
-  if (atLow >= 0) return low;
-  if (atHigh <= 0) return high;
-  let side = 0;
+  if (f(low).value >= 0) return low;
+  if (f(high).value <= 0) return high;
+  let x = (low + high) / 2;
   for (let step = 0; step < MAX_STEPS && high - low > TOLERANCE; step++) {
-    // Halved now and then, for functions so flat at one end that the chord hardly moves.
-    const chord = (low * atHigh - high * atLow) / (atHigh - atLow);
-    const x = step % 4 === 3 || !(chord > low && chord < high) ? (low + high) / 2 : chord;
-    const value = f(x);
+    const { value, derivative } = f(x);
     if (value === 0) return x;
-    if (value < 0) {
-      [low, atLow] = [x, value];
-      if (side === -1) atHigh /= 2;
-      side = -1;
-    } else {
-      [high, atHigh] = [x, value];
-      if (side === 1) atLow /= 2;
-      side = 1;
-    }
+    if (value < 0) low = x;
+    else high = x;
+    const next = x - value / derivative;
+    if (Math.abs(next - x) <= TOLERANCE) return Math.min(Math.max(next, low), high);
+    // Where the function is too flat to follow, half of what is left is as good a guess.
+    x = next > low && next < high ? next : (low + high) / 2;
   }
-  return (low + high) / 2;
+  return x;
 }
 
 /**
