@@ -549,7 +549,8 @@ class Finetuning {
       seed: options.seed,
       resume: options.resume,
       fingerprint,
-      writeCheckpoint: (name) => writeTensors(join(source.run, name), parameters.tensors().values(), true),
+      writeCheckpoint: (name) =>
+        writeTensors(join(source.run, name), [...parameters.tensors().values(), ...parameters.factors()], true),
       ranks,
       ...followedBy(ranks, options),
     });

@@ -106,13 +106,19 @@ export class Parameters {
     return result;
   }
 
-  /** Takes the values of a checkpoint that has all trained tensors; averages and low-rank factors start there anew. */
+  /**
+   * Takes the values of a checkpoint that has all trained tensors; averages start there anew, and so do low-rank factors that it has
+   * not kept beside their weights (`factors`).
+   */
   async set(checkpoint: Pick<Checkpoint, 'tensors'>): Promise<void> {
-    for (const [key, { base }] of this.adapted) await this.read(checkpoint, key, base);
+    const keeps = (key: string): boolean => checkpoint.tensors.has(loraNames(key).a);
+    for (const [key, { base }] of this.adapted) if (!keeps(key)) await this.read(checkpoint, key, base);
     for (const { slab, parameters, average } of this.states) {
       for (const entry of slab.entries) {
         const values = entryOf(parameters, entry);
-        if (isLoraFactor(entry.name)) startFactor(entry.name, values, Math.min(...entry.shape));
+        const kept = isLoraFactor(entry.name) ? checkpoint.tensors.get(entry.name) : undefined;
+        if (kept) values.set(asFloat32(await readTensor(kept)));
+        else if (isLoraFactor(entry.name)) startFactor(entry.name, values, Math.min(...entry.shape));
         else await this.read(checkpoint, entry.name, values);
       }
       average?.set(parameters);
@@ -138,6 +144,18 @@ export class Parameters {
 
   get count(): number {
     return this.states.reduce((sum, { slab }) => sum + slab.length, 0);
+  }
+
+  /** The low-rank factors under names of their own: what graphs that hold the weights as they were before read. */
+  factors(): Tensor[] {
+    return this.states.flatMap(({ slab, parameters, average }) =>
+      slab.entries
+        .filter(({ name }) => isLoraFactor(name))
+        .map((entry) => {
+          const { name, shape } = entry;
+          return tensorFromBytes({ name, dtype: 'F32', shape }, bytesOf(entryOf(average ?? parameters, entry)));
+        }),
+    );
   }
 
   /** The trained tensors as the checkpoint has them, by name: the averages where they are kept, else the weights themselves. */

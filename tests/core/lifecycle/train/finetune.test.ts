@@ -258,7 +258,7 @@ describe('finetuneModel', () => {
 
   it('adapts matrices by low-rank factors, merged at the end', async () => {
     const training = { ...options('').training, lora_rank: 2 };
-    await finetuneModel(options('lora.onnx', { train: 'text.*,head.*', training, epochs: 4 }));
+    const tuned = await finetuneModel(options('lora.onnx', { train: 'text.*,head.*', training, epochs: 4 }));
     const read = async (path: string) => {
       const file = openOnnx(path);
       const tensor = tensorOf(file.model.graph.initializer.find(({ name }) => name === 'head.pair1.weight')!);
@@ -275,6 +275,11 @@ describe('finetuneModel', () => {
     const start = await weights(model);
     const vectors = [...(await weights(join(folder, 'lora.onnx')))].filter(([name]) => name.endsWith('.bias'));
     for (const [name, value] of vectors) expect(value, name).toBe(start.get(name));
+    // The report judges what was written.
+    const source = { model: join(folder, 'lora.onnx') };
+    const again = await finetuneModel({ ...options('lora-again.onnx', { train: 'head', steps: 1 }), source });
+    expect(tuned.gained.auc.after).not.toBe(tuned.gained.auc.before);
+    expect(again.gained.auc.before).toBeCloseTo(tuned.gained.auc.after!, 6);
   });
 
   it('trains by TensorFlow.js to the same weights', async () => {
