@@ -37,16 +37,23 @@ async function withCheckpoint<T>(use: (checkpoint: Checkpoint) => Promise<T>): P
   }
 }
 
-/** Largest difference from the golden outputs. */
-async function parity(asked: ExportRequest, opset: number): Promise<number> {
-  return withCheckpoint(async (checkpoint) => {
+/**
+ * Largest difference from the golden outputs.
+ * @param matched - with the weights of `fusion_match`, from the outputs with them
+ */
+async function parity(asked: ExportRequest, opset: number, matched = false): Promise<number> {
+  return withCheckpoint(async (plain) => {
+    const more = await openCheckpoint(`${GOLDEN}match.safetensors`);
+    const added = matched ? [...more.tensors] : [];
+    const isWeight = ([name]: readonly [string, unknown]): boolean => name.startsWith('fusion.');
+    const checkpoint = { ...plain, tensors: new Map([...plain.tensors, ...added.filter(isWeight)]) };
     const graph = new GraphBuilder(opset, checkpoint.tensors);
     const { inputs, outputs, modality, mode } = hpsv3Exporter.buildGraph(checkpoint, graph, asked);
     const model = graph.build('test');
     expect(checkOpset(model, opset)).toEqual([]);
     const golden = await openCheckpoint(`${GOLDEN}golden.safetensors`);
     const manifest = { modality, mode } as Parameters<typeof readGolden>[1]['manifest'];
-    const expected = await readGolden(golden.tensors, {
+    const expected = await readGolden(new Map([...golden.tensors, ...added.filter((each) => !isWeight(each))]), {
       file: 'golden.safetensors',
       manifest,
       inputs: inputs as unknown as ValueInfo[],
@@ -54,6 +61,7 @@ async function parity(asked: ExportRequest, opset: number): Promise<number> {
     });
     const actual = await runModel(model, tempFolder(), expected.inputs);
     golden.close();
+    more.close();
     let worst = 0;
     for (const [name, value] of expected.outputs) {
       const got = floatsOf(actual.get(name)!);
@@ -70,6 +78,15 @@ describe('the hpsv3 graph against the PyTorch reference', () => {
     'gives the reference outputs for %s in mode %s at opset 14',
     async (modality, mode) => {
       expect(await parity(request({ modality, mode }), 14)).toBeLessThan(ATOL);
+    },
+  );
+
+  it.each(['image-text', 'audio-text', 'video-text'] as const)(
+    'adds the product of both modalities of %s where the checkpoint has one',
+    async (modality) => {
+      expect(await parity(request({ modality }), 14, true)).toBeLessThan(ATOL);
+      expect(await parity(request({ modality, dtype: 'F16' }), 14, true)).toBeLessThan(2e-2);
+      expect(await parity(request({ modality: 'image' }), 14, true)).toBeLessThan(ATOL);
     },
   );
 

@@ -3,13 +3,15 @@
   python3 tests/golden/hpsv3/make.py        (torch >= 1.13 and numpy; made with torch 1.13.0)
 
 Writes beside itself: checkpoint.safetensors and config.json (all modalities), golden.safetensors (inputs and expected
-outputs under MODALITY/in|out/NAME, MODALITY/pair/in|out/NAME and head/in|out/NAME). Weights and inputs are stored as float16 to
+outputs under MODALITY/in|out/NAME, MODALITY/pair/in|out/NAME and head/in|out/NAME); match.safetensors: the weights that a model with
+`fusion_match` has besides, and its outputs for the same inputs (made with torch 2.15.0). Weights and inputs are stored as float16 to
 stay small; the reference runs on those same values, so the outputs are exact for them."""
 import dataclasses, json, os, struct, sys
 import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "reference"))
+import torch.nn as nn
 import hpsv3_torch as ref
 
 DTYPE = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
@@ -56,12 +58,45 @@ def golden(model, config):
     return out
 
 
+class Match(nn.Module):
+    """Tokens of another modality and of a text -> what is added to their embedding: the product of both means, normed, bounded and projected."""
+
+    def __init__(self, dim, width):
+        super().__init__()
+        self.norm_left, self.left = nn.BatchNorm1d(dim), nn.Linear(dim, width)
+        self.norm_right, self.right = nn.BatchNorm1d(dim), nn.Linear(dim, width)
+        self.out = nn.Linear(width, dim)
+
+    def forward(self, left, right, mask):
+        mean = (right * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+        return self.out(self.left(self.norm_left(left.mean(1)).tanh()) * self.right(self.norm_right(mean).tanh()))
+
+
+def matched(model, config, width=8):
+    match = Match(config.hidden_dim, width)
+    generator = torch.Generator().manual_seed(7)
+    for value in match.eval().state_dict().values():
+        if value.is_floating_point():
+            value.copy_((torch.randn(value.shape, generator=generator) * 0.2 + (value.ndim == 1)).half())
+    out = {f"fusion.match.{key}": value.half() if value.is_floating_point() else value for key, value in match.state_dict().items()}
+    inputs = ref.example_inputs(config, text_len=6, audio_seconds=0.02)
+    inputs = {key: value.half().float() if value.is_floating_point() else value for key, value in inputs.items()}
+    for modality, keys in ref.MODALITY_INPUTS.items():
+        if not modality.endswith("-text"):
+            continue
+        text, other = ({key: inputs[key] for key in keys if key.startswith(("input", "attention")) == side} for side in (True, False))
+        z = model.embed(**other, **text) + match(model.tokens(**other)[0], model.tokens(**text)[0], text["attention_mask"].float())
+        out.update({f"{modality}/out/{key}": value for key, value in {"embedding": z, **model.head(z)}.items()})
+    return out
+
+
 with torch.no_grad():
     model = ref.build(PICO, seed=3)
     half = {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
     save(half, "checkpoint.safetensors")
     save(golden(model, PICO), "golden.safetensors")
+    save(matched(model, PICO), "match.safetensors")
     with open(os.path.join(HERE, "config.json"), "w") as file:
         json.dump(dataclasses.asdict(PICO), file, indent=2)
         file.write("\n")

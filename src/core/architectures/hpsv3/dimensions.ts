@@ -44,6 +44,8 @@ export interface Dimensions {
   readonly fusion_latents: number;
   readonly fusion_layers: number;
   readonly fusion_heads: number;
+  /** Width of the product of two modalities that is added to their embedding; 0, or not given, for none. */
+  readonly fusion_match?: number;
   readonly quality_classes: number;
 }
 
@@ -55,7 +57,7 @@ const NEEDED: Readonly<Record<Tower | 'fusion' | 'head', readonly DimensionName[
   text: ['vocab_size', 'text_layers', 'text_hidden', 'text_heads', 'text_intermediate', 'text_positions'],
   audio: ['n_fft', 'hop', 'n_mels', 'audio_channels', 'audio_blocks', 'audio_heads'],
   video: ['video_frames', 'video_size', 'video_channels', 'video_blocks', 'video_heads'],
-  fusion: ['fusion_latents', 'fusion_layers', 'fusion_heads'],
+  fusion: ['fusion_latents', 'fusion_layers', 'fusion_heads', 'fusion_match'],
   head: ['quality_classes'],
 };
 
@@ -70,6 +72,9 @@ const UNTOLD: ReadonlySet<DimensionName> = new Set([
   'fusion_heads',
   'hop',
 ]);
+
+/** Sizes of parts that a model may lack: 0 where nothing tells them. */
+const OPTIONAL: ReadonlySet<DimensionName> = new Set(['fusion_match']);
 
 /** No size of a real model comes near it; it keeps products of sizes exact. */
 const MAX_SIZE = 100_000_000;
@@ -126,6 +131,7 @@ const READINGS: Readonly<Partial<Record<DimensionName, (tensors: Tensors) => Rea
   video_blocks: (t) => modulesOf(t, 'video.space.'),
   fusion_latents: (t) => axisOf(t, 'fusion.latents', 1),
   fusion_layers: (t) => modulesOf(t, 'fusion.layers.'),
+  fusion_match: (t) => axisOf(t, 'fusion.match.left.weight', 0),
   quality_classes: (t) => axisOf(t, 'head.quality.weight', 0),
 };
 
@@ -149,6 +155,8 @@ const HEAD_WIDTH: Readonly<Partial<Record<DimensionName, DimensionName>>> = {
 /** Depths that may be 0: a tower then has its convolutions or embeddings alone. */
 const DEPTHS: ReadonlySet<DimensionName> = new Set(['visual_blocks', 'text_layers', 'audio_blocks', 'video_blocks']);
 
+const mayBeZero = (name: DimensionName): boolean => DEPTHS.has(name) || OPTIONAL.has(name);
+
 const isCount = (value: unknown, least = 1): boolean =>
   Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= MAX_SIZE;
 
@@ -163,7 +171,7 @@ function sizeProblem(
       ? null
       : `${name} must be a list of positive integers, not ${JSON.stringify(value)}`;
   }
-  if (!isCount(value, DEPTHS.has(name) ? 0 : 1))
+  if (!isCount(value, mayBeZero(name) ? 0 : 1))
     return `${name} must be a positive integer, not ${JSON.stringify(value)}`;
   const width = HEAD_WIDTH[name] && sizes[HEAD_WIDTH[name]];
   if (typeof width === 'number' && width % (value as number) > 0)
@@ -202,7 +210,7 @@ export function readDimensions(
     const [first] = claims;
     if (!first) {
       if (UNTOLD.has(name)) missing.push(name);
-      result[name] = LISTS.has(name) ? [] : UNKNOWN_SIZE;
+      result[name] = LISTS.has(name) ? [] : OPTIONAL.has(name) ? 0 : UNKNOWN_SIZE;
       continue;
     }
     for (const other of claims.slice(1)) {
@@ -263,7 +271,11 @@ export function parseDimensions(config: Readonly<Record<string, JsonValue>>): {
       ? []
       : [`modalities must be a list of ${TOWERS.join(', ')}, not ${JSON.stringify(listed)}`]),
     ...names.flatMap((name) =>
-      sizes[name] === undefined ? [`${name} is missing`] : (sizeProblem(name, sizes) ?? gridProblem(name, sizes) ?? []),
+      sizes[name] !== undefined
+        ? (sizeProblem(name, sizes) ?? gridProblem(name, sizes) ?? [])
+        : OPTIONAL.has(name)
+          ? []
+          : [`${name} is missing`],
     ),
     ...unknown.slice(0, MAX_UNKNOWN).map((key) => `${key} is not known (${didYouMean(key, CONFIG_KEYS)})`),
     ...(unknown.length > MAX_UNKNOWN ? [`${unknown.length - MAX_UNKNOWN} more keys are not known`] : []),

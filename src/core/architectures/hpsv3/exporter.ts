@@ -12,7 +12,7 @@ import { type Dimensions, dimensionsOf, readDimensions, TOWER_PREFIX, TOWERS, ty
 import { type HeadOutput, itemOutputs, pairOutputs } from './head.js';
 import { initialTensors } from './init.js';
 import { AUDIO_POSITIONS, parametersOf } from './parameters.js';
-import { audioTokens, fuse, imageTokens, maskBias, tagTokens, textTokens, videoTokens } from './towers.js';
+import { audioTokens, fuse, imageTokens, maskBias, matchTokens, tagTokens, textTokens, videoTokens } from './towers.js';
 
 /** Most useful first: what `export` takes when it is not told. */
 const PREFERENCE: readonly Modality[] = ['image-text', 'image', 'text', 'video-text', 'audio-text', 'video', 'audio'];
@@ -154,6 +154,7 @@ function encode(
   });
 
   const parts: Value[] = [];
+  let textMask: Value | null = null;
   let textBias: Value | null = null;
   for (const tower of towers) {
     let tokens: Value;
@@ -176,8 +177,8 @@ function encode(
         pad: 0,
         specialTokens: true,
       });
-      const mask = input('attention_mask', 'I64', dims, { kind: 'text-mask' });
-      textBias = maskBias(graph, mask);
+      textMask = input('attention_mask', 'I64', dims, { kind: 'text-mask' });
+      textBias = maskBias(graph, textMask);
       tokens = textTokens(graph, d, ids, textBias, dtype);
     } else if (tower === 'audio') {
       const waveform = input('waveform', 'F32', ['batch', `${side}samples`], {
@@ -203,7 +204,12 @@ function encode(
   // Where text joins another modality, whose tokens all count, its bias is padded with zeros for them: text is always last.
   const bias = textBias && parts.length > 1 ? graph.padLastAxisLike(textBias, parts[0], 1) : textBias;
   const tokens = parts.length > 1 ? graph.concat(parts, 1) : parts[0];
-  return { inputs, embedding: graph.cast(fuse(graph, d, tokens, bias), 'F32') };
+  const fused = fuse(graph, d, tokens, bias);
+  const embedding =
+    d.fusion_match && textMask && parts.length > 1
+      ? graph.add(fused, matchTokens(graph, parts[0], parts[1], { mask: textMask, isNamed: side === '' }))
+      : fused;
+  return { inputs, embedding: graph.cast(embedding, 'F32') };
 }
 
 function emit(graph: GraphBuilder, outputs: readonly HeadOutput[]): ContractOutput[] {

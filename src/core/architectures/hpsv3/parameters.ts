@@ -172,6 +172,12 @@ function* fusion(d: Dimensions): Part {
     yield* linear(`${layer}.fc2`, 4 * width, width);
   }
   yield* norm('fusion.norm', width);
+  if (!d.fusion_match) return;
+  for (const side of ['left', 'right']) {
+    yield* batchNorm(`fusion.match.norm_${side}`, width);
+    yield* linear(`fusion.match.${side}`, width, d.fusion_match);
+  }
+  yield* linear('fusion.match.out', d.fusion_match, width);
 }
 
 function* head(d: Dimensions): Part {

@@ -3,6 +3,7 @@ import type { Value } from '../../onnx/graph-core.js';
 import { attend, splitHeads } from '../blocks/attention.js';
 import { keyMask } from '../blocks/masks.js';
 import type { Norm } from '../blocks/norms.js';
+import { meanOfTokens } from '../blocks/pooling.js';
 import { stack, transformerBlock } from '../blocks/transformer.js';
 import type { Dimensions } from './dimensions.js';
 import { hasDownsample } from './parameters.js';
@@ -184,6 +185,34 @@ export function fuse(graph: GraphBuilder, d: Dimensions, tokens: Value, bias: Va
       );
     }
     return graph.reduceMean(graph.layerNorm(x, 'fusion.norm', BLOCK_NORM.epsilon), 1, false);
+  });
+}
+
+/**
+ * What two modalities have in common, [batch, D]: the product of both, each averaged over its tokens, normed and projected. Attention
+ * alone would have to learn from nothing that one is to be compared with the other. The norms are over items: most of a mean over
+ * tokens is the same for all of them, and a norm over its own elements would leave it in. What is far from all others is bounded.
+ * @param mask - 1 for the tokens of `right` that count, [batch, tokens]
+ * @param isNamed - whether both projections get the names that a training's contrast reads
+ */
+export function matchTokens(
+  graph: GraphBuilder,
+  left: Value,
+  right: Value,
+  { mask, isNamed }: { readonly mask: Value; readonly isNamed: boolean },
+): Value {
+  return graph.scope('match', () => {
+    const side = (name: 'left' | 'right', tokens: Value, kept: Value | null): Value => {
+      const mean = graph.cast(meanOfTokens(graph, tokens, kept), floatOf(tokens));
+      const normed = graph.tanh(graph.batchNorm(mean, `fusion.match.norm_${name}`));
+      const projected = graph.linear(normed, `fusion.match.${name}`);
+      return isNamed ? graph.named(projected, `match_${name}`) : projected;
+    };
+    const product = graph.mul(
+      graph.scope('left', () => side('left', left, null)),
+      graph.scope('right', () => side('right', right, mask)),
+    );
+    return graph.linear(product, 'fusion.match.out');
   });
 }
 

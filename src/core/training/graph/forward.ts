@@ -23,6 +23,8 @@ export interface ForwardModel {
   readonly item: OnnxModel;
   /** Those of `utility_logit`, `quality`, `fluency`, `toxicity` that the item graph has. */
   readonly itemOutputs: readonly string[];
+  /** What a contrast of both modalities reads, [batch, width] of each; null for a model without. */
+  readonly matchOutputs: readonly [string, string] | null;
   /** From `left` and `right` embeddings to `logit` and `pair_logit`; null where pairs are decided by their utilities. */
   readonly head: OnnxModel | null;
   /** By the initializer's name. */
@@ -31,6 +33,8 @@ export interface ForwardModel {
 
 export const EMBEDDING = 'embedding';
 const ITEM_OUTPUTS = ['utility_logit', 'quality', 'fluency', 'toxicity'];
+/** Values inside the item graph of a model that compares two modalities. */
+export const MATCH_OUTPUTS = ['match_left', 'match_right'] as const;
 
 /**
  * LayerNormalization (17) and Gelu (20) are operators from here on: they and their gradients are faster whole. The graph
@@ -70,7 +74,7 @@ export async function buildForward(
 }
 
 /** Leaves what the losses read: other outputs go, and the parameters that only they needed. */
-export function trimForward(whole: Omit<ForwardModel, 'itemOutputs'>): ForwardModel {
+export function trimForward(whole: Omit<ForwardModel, 'itemOutputs' | 'matchOutputs'>): ForwardModel {
   const outputs = whole.item.graph.output.map(({ name }) => name);
   const itemOutputs = ITEM_OUTPUTS.filter((name) => outputs.includes(name));
   const inputs = whole.inputs.map(({ name }) => name);
@@ -79,7 +83,9 @@ export function trimForward(whole: Omit<ForwardModel, 'itemOutputs'>): ForwardMo
     whole.head && extractSubgraph(whole.head, { inputs: ['left', 'right'], outputs: ['logit', 'pair_logit'] });
   const used = new Set([item, head].flatMap((model) => model?.graph.initializer.map(({ name }) => name) ?? []));
   const parameters = new Map([...whole.parameters].filter(([name]) => used.has(name)));
-  return { ...whole, item, head, itemOutputs, parameters };
+  const values = new Set(item.graph.node.flatMap(({ output }) => output));
+  const matchOutputs = MATCH_OUTPUTS.every((name) => values.has(name)) ? MATCH_OUTPUTS : null;
+  return { ...whole, item, head, itemOutputs, matchOutputs, parameters };
 }
 
 /** Keys of the parameters that lie after the embedding: those of the head, whatever the family calls them. */

@@ -49,6 +49,7 @@ export async function buildLossModel(
   const losses = addLosses(bound, {
     pairs,
     itemOutputs: forward.itemOutputs,
+    matchOutputs: forward.matchOutputs,
     hasHead: forward.head !== null,
     weights: options.losses,
   });
@@ -97,7 +98,7 @@ function joinForward(
   examples: ReadonlyMap<string, TensorValue>,
   { slabs, mixing, masking, branches }: Omit<LossModelOptions, 'losses'>,
 ): OnnxModel {
-  const { item, head, itemOutputs } = forward;
+  const { item, head, itemOutputs, matchOutputs } = forward;
   const trained = new Set(slabs.flatMap(({ entries }) => entries.map(({ name }) => name)));
   const unpacked = slabs.map(unpackSlab);
   const adapted = new Set([...trained].flatMap((name) => adaptedBy(name) ?? []));
@@ -134,7 +135,9 @@ function joinForward(
       node: nodes,
       initializer: Array.from(initializers, ([name, tensor]) => ({ ...tensor, name })),
       input: [...examples].map(([name, type]) => ({ name, type: tensorTypeProto(type) })),
-      output: [EMBEDDING, ...itemOutputs, ...(head ? ['logit', 'pair_logit'] : [])].map((name) => ({ name })),
+      output: [EMBEDDING, ...itemOutputs, ...(matchOutputs ?? []), ...(head ? ['logit', 'pair_logit'] : [])].map(
+        (name) => ({ name }),
+      ),
       valueInfo: [],
     },
   };

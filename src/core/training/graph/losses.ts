@@ -17,6 +17,8 @@ export interface LossWeights {
   readonly toxicity: number;
   /** Squared mean of both orders' raw logits, which should cancel. */
   readonly consistency: number;
+  /** Contrast of both modalities among the left items of a run (Radford et al., 2021); 0 by default. */
+  readonly match?: number;
   /** Half the votes of a tie on each side (`split`), or a class of its own (`davidson`). */
   readonly ties: 'split' | 'davidson';
   /** Davidson's log nu: log-odds of a tie over either side between equal items. */
@@ -26,6 +28,7 @@ export interface LossWeights {
 export interface LossRequest {
   readonly pairs: number;
   readonly itemOutputs: readonly string[];
+  readonly matchOutputs: readonly [string, string] | null;
   readonly hasHead: boolean;
   readonly weights: LossWeights;
 }
@@ -89,7 +92,7 @@ class LossBuilder {
   }
 
   build(): LossGraph {
-    const { weights, hasHead, itemOutputs, pairs } = this.request;
+    const { weights, hasHead, itemOutputs, matchOutputs, pairs } = this.request;
     const { graph } = this;
     const utilities = itemOutputs.includes('utility_logit') ? graph.operand('utility_logit') : null;
     const outputs: string[] = [];
@@ -116,6 +119,7 @@ class LossBuilder {
     if (utilities) this.add('absolute', weights.absolute, () => this.absolute(utilities));
     for (const name of AUXILIARY)
       if (itemOutputs.includes(name)) this.add(name, weights[name], () => this.crossEntropy(name));
+    if (matchOutputs && weights.match) this.add('match', weights.match, () => this.contrast(matchOutputs));
     if (this.parts.length === 0 || decision === null) throw new RangeError('no loss has a weight');
     const weighted = this.parts.map(({ value, weight }) => graph.scale(value, weight));
     outputs.push(this.named('loss', graph.sum(weighted)));
@@ -152,6 +156,30 @@ class LossBuilder {
     const bias = graph.sub(graph.operand('logit'), graph.operand('pair_logit'));
     const weight = graph.reduce('ReduceSum', graph.operand(TARGETS.pair), [1], false);
     return graph.reduce('ReduceSum', graph.mul(weight, graph.mul(bias, bias)), [0], false);
+  }
+
+  /**
+   * How well the left item's own text is told from those of the other items of the run, and its own picture from theirs: the
+   * cross-entropies of a / sqrt(width) over the rows and the columns of a = left right^T. Sides of one pair often share a picture, so
+   * right items take no part.
+   */
+  private contrast(names: readonly [string, string]): Operand {
+    const { graph } = this;
+    const { pairs } = this.request;
+    const half = (name: string): Operand => {
+      const both = graph.operand(name);
+      const type = { dtype: both.dtype, shape: [pairs, both.shape[1]] };
+      const attributes = [intAttribute('num_outputs', 2), intAttribute('axis', 0)];
+      return graph.nodeOf('Split', [both], [type, type], attributes)[0];
+    };
+    const [left, right] = names.map(half);
+    const similarity = graph.scale(graph.matmul(left, graph.transposed(right)), 1 / Math.sqrt(left.shape[1]));
+    const own = Array.from({ length: pairs * pairs }, (_, i) => (i % (pairs + 1) === 0 ? 1 / (2 * pairs) : 0));
+    const target = graph.floats('F32', [pairs, pairs], own);
+    return graph.sum([
+      this.crossEntropyOf(similarity, target),
+      this.crossEntropyOf(graph.transposed(similarity), target),
+    ]);
   }
 
   private absolute(utilities: Operand): Operand {

@@ -22,6 +22,11 @@ export const lossesSchema = z.strictObject({
   toxicity: weight.default(0.2),
   /** Squared mean of the raw logits of both orders, which should cancel. */
   consistency: weight.default(0.1),
+  /**
+   * Contrast of both modalities of an item among the items of a run, where the model compares them (`fusion_match`): each picture's
+   * own text against those of the others. Without it, nothing.
+   */
+  match: weight.optional(),
   /** A tie as half a vote for each side, or as a class of its own (Davidson, 1970). */
   ties: z.enum(['split', 'davidson']).default('split'),
 });

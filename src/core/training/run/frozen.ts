@@ -61,7 +61,8 @@ export async function cutFrozen(
   });
   const data: ModalityData[] = [];
   for (const set of sets) data.push({ ...set, inputs, items: await featuresOf(forward, set, frontier, options) });
-  return { forward: { ...forward, inputs, item: suffixOf(forward.item, shapes, outputs) }, inputs, data, frontier };
+  const behind = { ...forward, inputs, item: suffixOf(forward.item, shapes, outputs), matchOutputs: null };
+  return { forward: behind, inputs, data, frontier };
 }
 
 /**
