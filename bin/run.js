@@ -12,6 +12,15 @@ function quickAnswer() {
   return undefined;
 }
 
+/** The process that runs the model takes as long to get ready as the framework does: both at once. One that nobody needs ends with this. */
+async function startModelProcess() {
+  const [command, ...options] = process.argv.slice(2);
+  const runsModel = ['score', 'batch', 'embed'].includes(command) && options.includes('--model');
+  if (!runsModel || options.includes('--help')) return;
+  const { startAhead } = await import('../dist/core/runtime/child-start.js');
+  startAhead('thread');
+}
+
 /** On a terminal the framework fits the text to its width, and colours it. */
 function isPlain() {
   const { OCLIF_COLUMNS, FORCE_COLOR, DEBUG, NODE_ENV } = process.env;
@@ -30,6 +39,7 @@ if (answer !== undefined) {
   process.stdout.on('error', () => process.exit()); // the reader has what it wanted: `| head -1`
   process.stdout.write(answer);
 } else {
+  await startModelProcess();
   const { runCli } = await import('../dist/core/cli/run.js');
   await runCli(import.meta.url);
 }

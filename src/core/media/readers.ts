@@ -5,10 +5,7 @@ import { isTextual } from '../onnx/manifest-names.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
 import { patchesOf } from '../tensor/patches.js';
 import { formatShape } from '../tensor/shape.js';
-import { prepareWaveform } from './audio/prepare.js';
-import { waveformWindows } from './audio/windows.js';
-import { decodeImage, loadSharp } from './image/decode.js';
-import { type FrameContract, fitFrame, normalizeInto } from './image/frame.js';
+import type { FrameContract } from './image/frame.js';
 import type { MediaItem, MediaSource } from './item.js';
 import { mediaName, readMedia } from './read-media.js';
 import { invalidMedia } from './refusal.js';
@@ -24,8 +21,6 @@ import {
 import { openPromptTemplate } from './text/prompt.js';
 import { openTokenizer } from './text/tokenizer.js';
 import { textSpans } from './text/windows.js';
-import { prepareClip } from './video/prepare.js';
-import { clipWindows } from './video/windows.js';
 import type { LongestWindow, Span, Windowing } from './windows.js';
 
 /** What one part of an item becomes. */
@@ -62,7 +57,10 @@ type InputOf<K extends Preprocess['kind']> = ContractInput & { readonly preproce
 const isKind = <K extends Preprocess['kind']>(input: ContractInput, kind: K): input is InputOf<K> =>
   input.preprocess.kind === kind;
 
-/** A reader for each input, a text and its masks and types together, and a picture before a text that has a place for it. */
+/**
+ * A reader for each input, a text and its masks and types together, and a picture before a text that has a place for it. Of the
+ * code no more is loaded than they need.
+ */
 export async function openReaders(inputs: readonly ContractInput[], tokenizer: string | null): Promise<Reader[]> {
   const companions = inputs.filter(({ preprocess: { kind } }) => kind !== 'text' && isTextual(kind));
   const grid = inputs.find((input) => isKind(input, 'image-grid'));
@@ -73,8 +71,8 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
       readers.push(await (input.preprocess.layout === 'patches' ? patchReader(input, grid) : imageReader(input)));
     else if (isKind(input, 'text'))
       readers.push(await textReader(input, { companions, tokenizerJson: tokenizer, grid: grid?.name }));
-    else if (isKind(input, 'audio')) readers.push(audioReader(input));
-    else if (isKind(input, 'video')) readers.push(videoReader(input));
+    else if (isKind(input, 'audio')) readers.push(await audioReader(input));
+    else if (isKind(input, 'video')) readers.push(await videoReader(input));
     else if (isKind(input, 'embedding')) throw unkept(input, 'takes embeddings, which are not made from media');
   }
   return readers;
@@ -125,6 +123,8 @@ interface Planes {
 }
 
 async function planesReader(contract: Contract<'image'>): Promise<(source: MediaSource) => Promise<Planes>> {
+  const { decodeImage, loadSharp } = await import('./image/decode.js');
+  const { fitFrame, normalizeInto } = await import('./image/frame.js');
   await loadSharp();
   const options = { dropAlpha: contract.transparency === 'drop' };
   return async (source) => {
@@ -137,7 +137,9 @@ async function planesReader(contract: Contract<'image'>): Promise<(source: Media
   };
 }
 
-function audioReader(input: InputOf<'audio'>): Reader {
+async function audioReader(input: InputOf<'audio'>): Promise<Reader> {
+  const { prepareWaveform } = await import('./audio/prepare.js');
+  const { waveformWindows } = await import('./audio/windows.js');
   const contract = input.preprocess;
   if (!contract.mono) throw unkept(input, 'takes sound of several channels; one is made here');
   const fixed = input.shape[1];
@@ -164,7 +166,9 @@ function audioReader(input: InputOf<'audio'>): Reader {
   };
 }
 
-function videoReader(input: InputOf<'video'>): Reader {
+async function videoReader(input: InputOf<'video'>): Promise<Reader> {
+  const { prepareClip } = await import('./video/prepare.js');
+  const { clipWindows } = await import('./video/windows.js');
   const contract = input.preprocess;
   assertFrameSize(input, contract);
   return {

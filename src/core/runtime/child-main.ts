@@ -11,7 +11,7 @@ import { assertOutputBytes } from './outputs.js';
 import type { Session } from './session.js';
 import { cycleOf, turnsOf } from './turns.js';
 import { floatsOf, type TensorValue } from './value.js';
-import { openWorkerSession } from './worker.js';
+import { openWorkerSession, startThreadAhead } from './worker.js';
 
 const sessions = new Map<number, Session>();
 const counters = new Map<number, Map<string, BinCounter>>();
@@ -126,6 +126,7 @@ process.on('SIGINT', () => undefined);
 // The parent is gone, or has hung up.
 process.on('disconnect', () => process.exit());
 // Nobody waits for it yet. A runtime that cannot be loaded is reported by the request that needs it.
-if (process.argv[3] === 'ahead') loadRuntime().catch(() => undefined);
+if (process.argv[3] === 'main') loadRuntime().catch(() => undefined);
+if (process.argv[3] === 'thread') startThreadAhead();
 // A run holds this thread, and with it every event, maybe for good: another thread has to notice.
 new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();

@@ -28,14 +28,20 @@ const WIRES = process.platform === 'win32' ? 0 : Math.min(availableParallelism()
 /** A process that was started before it was asked for. */
 let ahead: StartedChild | undefined;
 
+/** What a process gets ready for before it is asked: a session on its main thread, or one in a thread of its own. */
+export type Role = 'main' | 'thread';
+
 /**
- * Starts a process for the next `ModelProcess`, which takes it over: it gets ready while the caller reads files.
+ * Starts a process for the next `ModelProcess`, which takes it over: it gets ready while the caller reads files. It keeps no program
+ * alive, and ends with this one.
  * @returns what ends it if none did
  */
-export function startAhead(): () => void {
+export function startAhead(role: Role): () => void {
   if (ahead) return () => undefined;
-  const started = startChild('ahead');
+  const started = startChild(role);
   ahead = started;
+  started.child.unref();
+  started.child.channel?.unref();
   started.child.once('error', () => undefined); // one that is not there is not taken
   return () => {
     if (ahead !== started) return;
@@ -48,14 +54,17 @@ export function startAhead(): () => void {
 export function takeChild(): StartedChild {
   const started = ahead;
   ahead = undefined;
-  return started && isAlive(started.child) ? started : startChild();
+  if (!started || !isAlive(started.child)) return startChild();
+  started.child.ref();
+  started.child.channel?.ref();
+  return started;
 }
 
 const isAlive = ({ connected, exitCode, signalCode }: ChildProcess): boolean =>
   connected && exitCode === null && signalCode === null;
 
-/** @param role - `ahead` for one that loads the runtime before a request comes */
-function startChild(role?: 'ahead'): StartedChild {
+/** @param role - of one that loads the runtime before a request comes */
+function startChild(role?: Role): StartedChild {
   const { NODE_OPTIONS: _, ...env } = process.env;
   const exchange = Exchange.open();
   const child = fork(CHILD_ENTRY, [String(process.pid), ...(role ? [role] : [])], {

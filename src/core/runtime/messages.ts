@@ -41,6 +41,7 @@ export type ModelRequest =
 
 /** What the caller asks of a session's thread; answered in order, one at a time. */
 export type WorkerRequest =
+  | { readonly kind: 'prepare' }
   | { readonly kind: 'load'; readonly path: string; readonly options: SessionOptions }
   | { readonly kind: 'run'; readonly feeds: ReadonlyMap<string, TensorValue> }
   /** Answers what comes over a wire, and nothing else, until a release does or the wire ends. */

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { failureData } from '../errors.js';
 import { received } from './exchange.js';
 import type { ModelReply, WireReply, WireRequest, WorkerRequest } from './messages.js';
-import { openSession } from './ort.js';
+import { loadRuntime, openSession } from './ort.js';
 import { assertOutputBytes } from './outputs.js';
 import type { Session } from './session.js';
 import type { TensorValue } from './value.js';
@@ -14,6 +14,11 @@ const port = parentPort!;
 let session: Session | undefined;
 
 async function answer(request: Exclude<WorkerRequest, { kind: 'listen' }>): Promise<ModelReply['result']> {
+  if (request.kind === 'prepare') {
+    const started = performance.now();
+    const version = await loadRuntime();
+    return { kind: 'prepared', version, prepareMs: performance.now() - started };
+  }
   if (request.kind === 'load') {
     session = await openSession(request.path, request.options);
     return { kind: 'loaded', inputs: session.inputs, outputs: session.outputs, loadMs: session.loadMs };

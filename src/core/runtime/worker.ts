@@ -47,7 +47,7 @@ export async function openWorkerSession(path: string, options: WorkerOptions): P
   const { device: choice, onFallback, ...rest } = options;
   const devices = candidates(choice);
   for (const [i, device] of devices.entries()) {
-    const thread = new SessionThread(basename(path));
+    const thread = takeThread(basename(path));
     try {
       return await thread.open(path, { ...rest, device });
     } catch (error) {
@@ -60,6 +60,23 @@ export async function openWorkerSession(path: string, options: WorkerOptions): P
   throw new RangeError(`no device for ${formatDevice(choice)}`);
 }
 
+/** A thread that was started before it was asked for. */
+let ahead: SessionThread | undefined;
+
+/** Starts a thread for the next session: it loads the runtime meanwhile. */
+export function startThreadAhead(): void {
+  ahead ??= new SessionThread('model');
+  ahead.prepare();
+}
+
+function takeThread(file: string): SessionThread {
+  const thread = ahead;
+  ahead = undefined;
+  if (!thread?.isAlive) return new SessionThread(file);
+  thread.file = file;
+  return thread;
+}
+
 class SessionThread {
   private readonly worker = new Worker(WORKER_ENTRY, {
     execArgv: [],
@@ -68,10 +85,20 @@ class SessionThread {
   private readonly pending: { resolve(answer: Answer): void; reject(error: Error): void }[] = [];
   private ended: Error | undefined;
 
-  constructor(private readonly file: string) {
+  /** @param file - what errors call the model */
+  constructor(public file: string) {
     this.worker.on('message', (result: ModelReply['result']) => this.settle(result));
     this.worker.on('error', (cause) => this.end(cause));
     this.worker.on('exit', () => this.end(crashed(this.file)));
+  }
+
+  get isAlive(): boolean {
+    return this.ended === undefined;
+  }
+
+  /** A runtime that cannot be loaded is reported by the request that needs it. */
+  prepare(): void {
+    this.request({ kind: 'prepare' }).catch(() => undefined);
   }
 
   async open(path: string, options: SessionOptions & { device: Device }): Promise<WorkerSession> {

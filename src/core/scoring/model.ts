@@ -85,7 +85,7 @@ const SCORING_LIMITS = { memoryBytes: LIMITS.scoringMemoryBytes, processorMs: LI
 export async function openScoringModel(path: string, options: OpenModelOptions): Promise<ScoringModel> {
   const file = basename(path);
   const opened = openOnnx(path);
-  const endUnused = startAhead();
+  const endUnused = startAhead('thread');
   const pools: SessionPool[] = [];
   let host: ModelProcess | undefined;
   const close = async (): Promise<void> => {

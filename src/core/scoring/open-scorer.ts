@@ -1,6 +1,6 @@
 import type { Aggregate } from '../data/score-windows.js';
 import { DEFAULT_DEVICE } from '../defaults.js';
-import { type RemoteOptions, RemoteStore } from '../media/remote/store.js';
+import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { LongestWindow, Windowing } from '../media/windows.js';
 import { parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
@@ -48,9 +48,9 @@ export interface ScorerParts {
 
 /** Opens a model and all that scoring with it needs. @throws HpsError as `HPSv3Scorer.load` */
 export async function openScorer(path: string, options: OpenScorerOptions): Promise<ScorerParts> {
-  const { batchSize, device = DEFAULT_DEVICE, onWarning, remote } = options;
+  const { batchSize, device = DEFAULT_DEVICE, onWarning } = options;
   const windows = options.windows && parseWindows(options.windows);
-  const ownRemote = remote && !(remote instanceof RemoteStore) ? RemoteStore.open(remote) : null;
+  const { remote, ownRemote } = await remoteOf(options.remote);
   const model = await openScoringModel(path, {
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
     device: parseDevice(device),
@@ -82,7 +82,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
       calibrator,
       margin,
       marks,
-      remote: ownRemote ?? (remote as RemoteStore | undefined),
+      remote,
       ownRemote,
       window,
       preprocessingSha256: preparer.contractSha256,
@@ -91,6 +91,17 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     await model.close();
     throw error;
   }
+}
+
+/** A store of the scorer's own, unless it is given one. */
+async function remoteOf(
+  given: RemoteOptions | RemoteStore | undefined,
+): Promise<Pick<ScorerParts, 'remote' | 'ownRemote'>> {
+  if (!given) return { remote: undefined, ownRemote: null };
+  const { RemoteStore } = await import('../media/remote/store.js');
+  if (given instanceof RemoteStore) return { remote: given, ownRemote: null };
+  const own = RemoteStore.open(given);
+  return { remote: own, ownRemote: own };
 }
 
 const wholeItems = (file: string, longest: LongestWindow | null): string => {

@@ -152,7 +152,7 @@ describe('ModelProcess', () => {
   });
 
   it.skipIf(process.platform !== 'linux')('takes over the process that was started ahead, once', async () => {
-    const endUnused = startAhead();
+    const endUnused = startAhead('main');
     const [ahead] = modelProcesses();
     const [first, second] = [new ModelProcess({ limits: LIMITS }), new ModelProcess({ limits: LIMITS })];
     expect(modelProcesses()).toHaveLength(2);
@@ -165,7 +165,7 @@ describe('ModelProcess', () => {
   });
 
   it('does not take over a process that has ended', async () => {
-    const endUnused = startAhead();
+    const endUnused = startAhead('main');
     for (const pid of modelProcesses()) process.kill(pid, 'SIGKILL');
     await sleep(200);
     await expect(runIn('mlp', LIMITS, ROW)).resolves.toBeInstanceOf(Map);
@@ -173,7 +173,7 @@ describe('ModelProcess', () => {
   });
 
   it.skipIf(process.platform !== 'linux')('leaves no process that was started ahead for nothing', async () => {
-    const endUnused = startAhead();
+    const endUnused = startAhead('main');
     expect(modelProcesses()).toHaveLength(1);
     endUnused();
     await sleep(200);

@@ -7,7 +7,7 @@ const OBSERVING: ReadonlySet<string> = new Set(['static', 'auto']);
 
 /** As `quantizeModel`, which is loaded while the process that runs the model gets ready. */
 export async function quantizeAhead(options: QuantizeOptions): Promise<QuantizeReport> {
-  const endUnused = OBSERVING.has(options.scheme ?? QUANTIZE_DEFAULTS.scheme) ? startAhead() : () => undefined;
+  const endUnused = OBSERVING.has(options.scheme ?? QUANTIZE_DEFAULTS.scheme) ? startAhead('main') : () => undefined;
   try {
     const { quantizeModel } = await import('./quantize.js');
     return await quantizeModel(options);

@@ -16,7 +16,6 @@ import type { RuntimeInfo } from '../../scoring/model.js';
 import type { Score } from '../../scoring/result.js';
 import { sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
-import { embeddingHeadOf, scoreEmbedding } from './batch-embeddings.js';
 
 /** What is scored: a sample in a file, or one put together from the command line. */
 export type ScoreInput = { readonly file: string } | { readonly sample: Sample };
@@ -57,11 +56,8 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
 }
 
 async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
-  const head = 'file' in input ? embeddingHeadOf({ models: [model], input: input.file }) : null;
-  if (head && 'file' in input) {
-    const { score, runtime } = await scoreEmbedding(model, input.file, head, options);
-    return { ...score, runtime, warnings: [] };
-  }
+  const embedding = 'file' in input ? await scoreOfEmbedding(model, input.file, options) : null;
+  if (embedding) return embedding;
   const sample = 'file' in input ? sampleIn(input.file) : input.sample;
   const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
   const warnings: string[] = [];
@@ -84,6 +80,15 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   } finally {
     await scorer.close();
   }
+}
+
+/** The score of a file with an embedding by a score head; null for any other. */
+async function scoreOfEmbedding(model: string, file: string, options: ScorerOptions): Promise<ScoreReport | null> {
+  const { embeddingHeadOf, scoreEmbedding } = await import('./batch-embeddings.js'); // the readers of tables come with it
+  const head = embeddingHeadOf({ models: [model], input: file });
+  if (!head) return null;
+  const { score, runtime } = await scoreEmbedding(model, file, head, options);
+  return { ...score, runtime, warnings: [] };
 }
 
 /** A task without a curve of its own gets that of all tasks, which a mistyped one would not show. */
