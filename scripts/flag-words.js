@@ -105,6 +105,7 @@ export const FLAG_WORDS = {
   match: 'Which tensors, by their names',
   'max-body': 'Largest body of a request',
   'max-connections': 'Most connections open at a time',
+  'max-memory': 'Memory that the work should take at most',
   'max-nodes': 'Most nodes of integrated gradients',
   'max-rows': 'Most rows that get maps of their own',
   'max-size': 'Largest file that is accepted',

@@ -210,6 +210,24 @@ export const shardFlag = Flags.custom<Shard>({
   description: 'Score only the i-th of n parts (from 0): the rows whose id falls to it',
 })();
 
+const UNITS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** @throws HpsError USAGE unless the text is a number with a unit, as 800M, 1.5GiB or 2gb: powers of 1024 all */
+export function parseMemory(text: string): number {
+  const [, number, unit] = /^(\d{1,9}(?:\.\d{1,6})?)([KMGT])(?:I?B)?$/.exec(text.trim().toUpperCase()) ?? [];
+  const bytes = Math.round(Number(number) * (UNITS[unit] ?? 0));
+  if (bytes > 0) return bytes;
+  throw new HpsError('USAGE', `--max-memory: expected a size as 800M or 1.5G, got ${text}`, {
+    hint: 'Write it as --max-memory 2G.',
+  });
+}
+
+export const maxMemoryFlag = Flags.custom<number>({
+  parse: async (text) => parseMemory(text),
+  helpValue: 'SIZE',
+  description: 'Memory that all of it should take, such as 2G: fewer rows are under way where it comes near',
+})();
+
 /** The content of a `--contract` file. @throws HpsError FILE_NOT_FOUND, CONFIG_INVALID */
 export async function readContract(path: string | undefined): Promise<ContractFile | undefined> {
   if (path === undefined) return undefined;

@@ -43,9 +43,12 @@ export class ReadAhead {
   private filesRead = 0;
   private reading = 0;
   private rowsOpen = 0;
+  private bound: number;
   private wake: (() => void)[] = [];
 
-  constructor(private readonly options: ReadAheadOptions) {}
+  constructor(private readonly options: ReadAheadOptions) {
+    this.bound = options.bytes ?? LIMITS.readAheadBytes;
+  }
 
   /**
    * The rows in their order, each when its files are there.
@@ -114,8 +117,9 @@ export class ReadAhead {
     return expected >= this.bound || this.reading >= LIMITS.readsAhead || this.rowsOpen >= LIMITS.rowsAhead;
   }
 
-  private get bound(): number {
-    return this.options.bytes ?? LIMITS.readAheadBytes;
+  /** Holds half as much from here on. */
+  halve(): void {
+    this.bound /= 2;
   }
 
   private async hold(name: string): Promise<void> {

@@ -267,6 +267,12 @@ export class Engine {
     });
   }
 
+  /** Keeps half as much of items seen before. */
+  halveCaches(): void {
+    this.cache.halve();
+    this.windowCache.halve();
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.preparer.close(), this.model.close()]);
   }

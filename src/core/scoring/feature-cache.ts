@@ -18,7 +18,7 @@ export class FeatureCache<T> {
 
   constructor(
     private readonly sizeOf: (value: T) => number,
-    private readonly limitBytes = CACHE_BYTES,
+    private limitBytes = CACHE_BYTES,
   ) {}
 
   /** The value of `key`; computed where it is not kept. A failure is not kept. */
@@ -38,9 +38,19 @@ export class FeatureCache<T> {
     return entry.value;
   }
 
+  /** Keeps half as much from here on. */
+  halve(): void {
+    this.limitBytes /= 2;
+    this.drop();
+  }
+
   private weigh(entry: Entry<T>, bytes: number): void {
     entry.bytes = bytes;
     this.bytes += bytes;
+    this.drop();
+  }
+
+  private drop(): void {
     for (const [key, { bytes: freed }] of this.entries) {
       if (this.bytes <= this.limitBytes) return;
       if (freed === 0) continue; // still under way

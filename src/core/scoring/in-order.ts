@@ -4,7 +4,7 @@ import type { Scheduler } from './scheduler.js';
 const LINGER_MS = 20;
 
 export interface InOrderOptions<T, R> {
-  /** Rows that are worked on, or whose results were not taken yet. */
+  /** Rows that are worked on, or whose results were not taken yet; it may become less meanwhile. */
   readonly limit: number;
   /** Of all stages that rows pass through. */
   readonly schedulers: readonly Scheduler[];
@@ -40,8 +40,9 @@ interface Place<R> {
 /** As `inOrder`, of rows that are read several at a time: the results, too, come as many at a time as are there. */
 export async function* manyInOrder<T, R>(
   source: AsyncIterable<readonly T[]>,
-  { limit, schedulers, work }: InOrderOptions<T, R>,
+  options: InOrderOptions<T, R>,
 ): AsyncGenerator<R[]> {
+  const { schedulers, work } = options;
   const rows = source[Symbol.asyncIterator]();
   const pending: Place<R>[] = [];
   let read: { readonly rows: readonly T[]; taken: number } = { rows: [], taken: 0 };
@@ -78,9 +79,9 @@ export async function* manyInOrder<T, R>(
 
   try {
     for (;;) {
-      while (pending.length < limit && read.taken < read.rows.length) begin(read.rows[read.taken++]);
+      while (pending.length < options.limit && read.taken < read.rows.length) begin(read.rows[read.taken++]);
       const isDry = read.taken === read.rows.length;
-      if (isDry && !isReading && !ended && pending.length < limit) void readOn();
+      if (isDry && !isReading && !ended && pending.length < options.limit) void readOn();
       if (failure) throw failure.error;
       const done = settledOf(pending);
       if (done.length > 0) yield done;

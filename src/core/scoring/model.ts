@@ -41,6 +41,8 @@ export interface OpenModelOptions {
   readonly device: DeviceChoice;
   /** Most sessions that run side by side, each with a copy of the weights; the cores by default. */
   readonly threads?: number;
+  /** Bytes of memory in half of which all sessions should have room. */
+  readonly maxMemory?: number;
   readonly optimization?: OptimizationLevel;
   /** Runs the model in segments of so many bytes of weights, each read anew for every batch: for one that does not fit into memory. */
   readonly segmentBytes?: number;
@@ -175,10 +177,16 @@ interface SessionPlan {
 const ONE_BY_ONE: SessionPlan = { sessions: 1, threads: availableParallelism() };
 
 /** One thread for each session, and a session for each core, as far as half of the memory holds their weights. */
-function planSessions(opened: OnnxFile, { device, threads = availableParallelism() }: OpenModelOptions): SessionPlan {
+function planSessions(
+  opened: OnnxFile,
+  { device, threads = availableParallelism(), maxMemory = Number.POSITIVE_INFINITY }: OpenModelOptions,
+): SessionPlan {
   if (device.kind === 'cuda' || device.kind === 'webgpu') return { sessions: 1, threads: 1 };
-  const copies = Math.floor(machineMemory() / 2 / (WEIGHT_COPIES * heldBytes(opened)));
-  return copies < 2 ? { sessions: 1, threads } : { sessions: Math.min(threads, copies), threads: 1 };
+  const copiesIn = (memory: number): number => Math.floor(memory / 2 / (WEIGHT_COPIES * heldBytes(opened)));
+  const copies = copiesIn(machineMemory());
+  if (copies < 2) return { sessions: 1, threads };
+  // The threads inside an operator decide digits: they are by the machine alone.
+  return { sessions: Math.max(1, Math.min(threads, copies, copiesIn(maxMemory))), threads: 1 };
 }
 
 const bytesOf = ({ source, externalFiles }: OnnxFile): number =>

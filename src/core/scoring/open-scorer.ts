@@ -17,6 +17,7 @@ import { parseWindows, type WindowOptions, windowingOf } from './windows/options
 export interface OpenScorerOptions extends EngineOptions {
   readonly device?: string;
   readonly threads?: number;
+  readonly maxMemory?: number;
   readonly optimization?: OptimizationLevel;
   readonly segmentBytes?: number;
   readonly calibrator?: string;
@@ -55,6 +56,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
     device: parseDevice(device),
     threads: options.threads,
+    maxMemory: options.maxMemory,
     optimization: options.optimization,
     segmentBytes: options.segmentBytes,
     onWarning,

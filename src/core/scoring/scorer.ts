@@ -46,6 +46,8 @@ export interface ScorerOptions {
    * Scores do not depend on it.
    */
   readonly threads?: number;
+  /** Bytes of memory to keep to: of sessions side by side no more are opened than have room in half of it. It changes no score. */
+  readonly maxMemory?: number;
   /** `all` by default. */
   readonly optimization?: OptimizationLevel;
   /**
@@ -132,11 +134,17 @@ export class HPSv3Scorer {
   private readonly onWindow: ScorerOptions['onWindow'];
   private toldOfFileName = false;
   /** Samples that may be under way at once: what fills its batches, and no more than the memory for them holds. */
-  readonly window: number;
+  get window(): number {
+    return this.windowRows;
+  }
+
+  private windowRows: number;
+  /** A batch that is not full is filled up: fewer rows would take as much. */
+  private readonly leastWindow: number;
   /** Hash of how media become inputs; scores with different ones are not comparable. */
   readonly preprocessingSha256: string;
 
-  private constructor(parts: ScorerParts, { mediaRoot, ahead, onWarning, onWindow }: ScorerOptions) {
+  private constructor(parts: ScorerParts, { batchSize = 1, mediaRoot, ahead, onWarning, onWindow }: ScorerOptions) {
     this.onWarning = onWarning;
     this.onWindow = onWindow;
     this.windowing = parts.windowing;
@@ -148,7 +156,8 @@ export class HPSv3Scorer {
     this.marks = parts.marks;
     this.places = { mediaRoot, remote: parts.remote, ahead };
     this.ownRemote = parts.ownRemote;
-    this.window = parts.window;
+    this.windowRows = parts.window;
+    this.leastWindow = Math.min(parts.window, batchSize);
     this.preprocessingSha256 = parts.preprocessingSha256;
   }
 
@@ -401,7 +410,9 @@ export class HPSv3Scorer {
     compute: (sample: S) => Promise<T>,
   ): InOrderOptions<S, Outcome<S, T>> {
     return {
-      limit: Math.max(...scorers.map((scorer) => scorer.window)),
+      get limit() {
+        return Math.max(...scorers.map((scorer) => scorer.window));
+      },
       schedulers: scorers.map(({ engine }) => engine.scheduler),
       work: async (sample) => {
         try {
@@ -412,6 +423,17 @@ export class HPSv3Scorer {
         }
       },
     };
+  }
+
+  /**
+   * Lets half as many samples be under way at once, if they still fill a batch, and keeps half as much of items seen before: where
+   * memory runs short. It changes no score.
+   * @returns `window`
+   */
+  halveWindow(): number {
+    this.windowRows = Math.max(this.leastWindow, Math.floor(this.windowRows / 2));
+    this.engine.halveCaches();
+    return this.windowRows;
   }
 
   /** Ends the threads and frees the model. */

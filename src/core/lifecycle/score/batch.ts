@@ -34,6 +34,7 @@ import {
   scoreWriterFor,
   settingsOf,
 } from './manifest.js';
+import { watchMemory } from './memory-watch.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 import { withProfile } from './with-profile.js';
 
@@ -70,6 +71,12 @@ export interface BatchOptions
    * hosts. It changes no score.
    */
   readonly preload?: boolean;
+  /**
+   * Bytes of memory that this program and its processes should take at most. Where they, or the container, come near a limit, half as
+   * many rows are under way from there on, and a warning says so; a model that needs more by itself runs all the same. It changes no
+   * score.
+   */
+  readonly maxMemory?: number;
   /** Replace `out`. */
   readonly force?: boolean;
   /** What a path of `-` stands for. */
@@ -160,6 +167,13 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
       onWarning,
       onWindow,
     });
+    const halve = (): number | null => {
+      const before = Math.max(...scorers.map(({ window }) => window));
+      ahead?.halve();
+      const now = Math.max(...scorers.map((scorer) => scorer.halveWindow()));
+      return now < before ? now : null;
+    };
+    const endWatch = watchMemory({ maxMemory: options.maxMemory, halve, onWarning });
     try {
       if (finished) finished.assertSame(scorers);
       const run = new BatchRun(options, rows, scorers, { fetches: remote?.rules ?? null, ahead }, onWarning);
@@ -182,6 +196,7 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
         warnings,
       };
     } finally {
+      endWatch();
       await Promise.all([...scorers.map((scorer) => scorer.close()), remote?.close()]);
     }
   } finally {

@@ -1,0 +1,49 @@
+import { fullness, type MemoryUse, memoryUse } from '../../runtime/memory-use.js';
+
+/** From here on a limit counts as near: a batch more must still find room. */
+const NEAR = 0.85;
+/** Memory is looked at so often, which costs some tens of microseconds. */
+const LOOK_MS = 100;
+/** What was under way when less was allowed takes a moment until it is gone. */
+const SETTLE_MS = 1000;
+
+export interface MemoryWatchOptions {
+  /** What this program and the processes it starts should take at most; the limit of its container counts in any case. */
+  readonly maxMemory: number | undefined;
+  /** Lets half of the rows be under way at once. @returns how many now; null where they were no more than a batch */
+  readonly halve: () => number | null;
+  readonly onWarning: (warning: string) => void;
+  /** For tests. */
+  readonly look?: () => MemoryUse | null;
+}
+
+/** Halves what is under way whenever memory comes near its limit, and says so. @returns what ends it */
+export function watchMemory({
+  maxMemory,
+  halve,
+  onWarning,
+  look = () => memoryUse(maxMemory),
+}: MemoryWatchOptions): () => void {
+  if (look() === null) return () => undefined;
+  let quietUntil = 0;
+  let isOver = false;
+  const check = (): void => {
+    const use = look();
+    if (isOver || use === null || fullness(use) < NEAR || performance.now() < quietUntil) return;
+    const rows = halve();
+    quietUntil = performance.now() + SETTLE_MS;
+    isOver = rows === null;
+    onWarning(
+      isOver
+        ? `${taken(use)}, with one batch at a time: it may need more.`
+        : `${taken(use)}: no more than ${rows} row${rows === 1 ? ' is' : 's are'} under way at once from here on.`,
+    );
+  };
+  const timer = setInterval(check, LOOK_MS).unref();
+  return () => clearInterval(timer);
+}
+
+const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
+  `${mib(usedBytes)} of ${mib(limitBytes)} MiB of memory ${of === 'bound' ? 'are' : 'that the container may have are'} taken`;
+
+const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');

@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { watchMemory } from '../../../../src/core/lifecycle/score/memory-watch.js';
+import type { MemoryUse } from '../../../../src/core/runtime/memory-use.js';
+
+const MIB = 2 ** 20;
+
+describe('watchMemory', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  function watched(use: { taken: number; of: MemoryUse['of'] }) {
+    let rows = 4;
+    const warnings: string[] = [];
+    const end = watchMemory({
+      maxMemory: undefined,
+      halve: () => (rows === 1 ? null : (rows /= 2)),
+      onWarning: (warning) => warnings.push(warning),
+      look: () => ({ usedBytes: use.taken * MIB, limitBytes: 100 * MIB, of: use.of }),
+    });
+    return { warnings, end };
+  }
+
+  it('halves what is under way while memory stays near its limit, and says so each time, the last time too', () => {
+    const use = { taken: 50, of: 'bound' as const };
+    const { warnings } = watched(use);
+    vi.advanceTimersByTime(2000);
+    expect(warnings).toEqual([]);
+    use.taken = 90;
+    vi.advanceTimersByTime(10_000);
+    expect(warnings).toEqual([
+      '90 of 100 MiB of memory are taken: no more than 2 rows are under way at once from here on.',
+      '90 of 100 MiB of memory are taken: no more than 1 row is under way at once from here on.',
+      '90 of 100 MiB of memory are taken, with one batch at a time: it may need more.',
+    ]);
+  });
+
+  it('stops when it is told to, and names the container', () => {
+    const { warnings, end } = watched({ taken: 99, of: 'container' });
+    vi.advanceTimersByTime(200);
+    end();
+    vi.advanceTimersByTime(10_000);
+    expect(warnings).toEqual([
+      '99 of 100 MiB of memory that the container may have are taken: no more than 2 rows are under way at once from here on.',
+    ]);
+  });
+});
