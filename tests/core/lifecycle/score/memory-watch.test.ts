@@ -13,7 +13,11 @@ describe('watchMemory', () => {
     const warnings: string[] = [];
     const end = watchMemory({
       maxMemory: undefined,
-      halve: () => (rows === 1 ? null : (rows /= 2)),
+      halve: () => {
+        if (rows === 1) return null;
+        rows /= 2;
+        return rows;
+      },
       onWarning: (warning) => warnings.push(warning),
       look: () => ({ usedBytes: use.taken * MIB, limitBytes: 100 * MIB, of: use.of }),
     });
