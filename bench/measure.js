@@ -89,7 +89,7 @@ export const median = (values) => {
 /**
  * Runs rivals in turn (A B C A B C …) after uncounted rounds, so that a drift of the machine meets all alike.
  *
- * A rival is `{name, command, args, version?, reset?, read?}`; `read(output)` gives `{seconds, peakMiB?, ...}` where the script measures
+ * A rival is `{name, command, args, version?, reset?, read?}`; `args` may be a function, for what depends on an earlier rival; `read(output)` gives `{seconds, peakMiB?, ...}` where the script measures
  * itself (an inner loop without start-up), else wall time counts; `once` keeps a slow one to a single counted round. The first is ours and must succeed; a peer that fails, or comes as
  * `{name, absent}`, is reported as absent with the reason, never guessed.
  *
@@ -120,7 +120,8 @@ function reasonOf(message) {
   return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1)).trim().slice(0, 200);
 }
 
-async function measureOnce({ command, args, options, read }) {
+async function measureOnce({ command, args: given, options, read }) {
+  const args = typeof given === 'function' ? given() : given;
   const { output, code, seconds, peakMiB } = await runOnce(command, args, options);
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}:\n${output.trim().slice(-2000)}`);
   return { seconds, peakMiB, ...read?.(output) };

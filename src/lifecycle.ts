@@ -417,6 +417,7 @@ export type { Judgement } from './core/quantization/search/trial.js';
 export type { Progress, ProgressUnit, Run } from './core/run.js';
 export type { ModelLimits } from './core/runtime/child.js';
 export type { Device, DeviceChoice } from './core/runtime/device.js';
+export type { Processor } from './core/runtime/processors.js';
 export type { OptimizationLevel, ValueInfo } from './core/runtime/session.js';
 export type { TensorValue, ValueData, ValueDtype } from './core/runtime/value.js';
 export type { ContractFile, ForeignScore, ScoringContract } from './core/samples/contract.js';

@@ -23,7 +23,7 @@ given.close();
 
 const outputs = [];
 for (const session of sessions) outputs.push(await rowRunner(session, heldOut)(rowBatches(session, heldOut)));
-const one = batchFeeds(heldOut.feeds, range(1));
+const one = batchFeeds(heldOut, range(1));
 const times = sessions.map(() => []);
 for (let round = -2; round < ROUNDS; round++) {
   for (const [i, session] of sessions.entries()) {

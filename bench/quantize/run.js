@@ -95,7 +95,7 @@ async function* modelCases({ name, file, schemes, speed }, { options, python, fo
           name: 'hpsv3 quantize',
           ...cli(
             ...['quantize', file, '--out', own, '--scheme', scheme, '--calibrator', calibrator],
-            ...['--inputs', samples, '--gate', 'off', '--force', '--quiet'],
+            ...['--processor', 'auto', '--inputs', samples, '--gate', 'off', '--force', '--quiet'],
           ),
         },
         python.rival({

@@ -18,6 +18,7 @@ import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
 import { quantizeAhead } from '../core/lifecycle/quantize/quantize-ahead.js';
 import { RANGE_METHOD_IDS } from '../core/quantization/ranges/methods.js';
 import { SCHEME_IDS } from '../core/quantization/schemes/scheme-ids.js';
+import { PROCESSORS } from '../core/runtime/processors.js';
 
 export default class Quantize extends HpsCommand<QuantizeReport> {
   static override summary =
@@ -71,10 +72,14 @@ The opset of the model is kept. The target file changes only when the gate passe
       allowNo: true,
       description: 'One weight scale an output channel; one a weight where the opset has no other',
     }),
-    'full-range': Flags.boolean({
+    processor: Flags.option({
+      aliases: ['target-processor'],
+      options: [...PROCESSORS, 'auto'] as const,
+      default: QUANTIZE_DEFAULTS.processor,
       description:
-        'Weights of static and dynamic take all 8 bits: exact where the processor has VNNI, saturating sums where not',
-    }),
+        'What static and dynamic files are for: any processor; vnni, with weights of 8 bits, refused where sums are cut off; auto: as this one is',
+    })(),
+    'full-range': Flags.boolean({ description: 'The same as --processor vnni' }),
     exclude: Flags.string({
       multiple: true,
       default: [],
@@ -112,6 +117,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         mediaRoot: flags['media-root'],
         ranges: flags.ranges,
         perChannel: flags['per-channel'],
+        processor: flags.processor,
         fullRange: flags['full-range'],
         exclude: flags.exclude,
         budget: flags.budget,

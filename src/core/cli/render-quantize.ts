@@ -19,6 +19,7 @@ export function formatQuantize(report: QuantizeReport): string {
     ],
     ['scheme', scheme, `${formatCount(quantized)} nodes quantized, ${formatCount(excluded.length)} left as they were`],
     ...(calibration === null ? [] : [calibrationRow(calibration)]),
+    ...(report.processor === null ? [] : [['processor', report.processor, PROCESSOR_NOTES[report.processor]]]),
     ...beside.map((file) => [
       'beside',
       file,
@@ -58,6 +59,11 @@ function calibrationRow({ calibrator, rows, equalization: { values, gains } }: C
   const note = values === 0 ? '' : `channels of ${formatCount(values)} values equalized${added}`;
   return ['calibration', `${calibrator}, ${formatCount(rows)} rows`, note];
 }
+
+const PROCESSOR_NOTES = {
+  any: 'weights of 7 to 8 bits, so that integer sums are exact everywhere',
+  vnni: 'weights of 8 bits; refused where integer sums are cut off',
+};
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const ms = (value: number): string => `${value.toPrecision(3)} ms`;

@@ -14,8 +14,10 @@ import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
+import { sumsAreCutOff } from '../runtime/integer-sums.js';
 import { dequantizedBytes, leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
+import { PROCESSOR_KEY } from '../runtime/processors.js';
 import { SegmentedSession } from '../runtime/segmented.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { SessionPool } from '../runtime/session-pool.js';
@@ -103,6 +105,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     if (options.segmentBytes === undefined) assertFits(opened, file, options);
     const plan = options.segmentBytes === undefined ? planSessions(opened, options) : ONE_BY_ONE;
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
+    if (metadataOf(model, PROCESSOR_KEY) === 'vnni' && (await sumsAreCutOff(host))) throw cutOff(file);
     const setting = { opened, host, contract, plan, options };
     for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
     const [{ device }] = pools;
@@ -219,6 +222,16 @@ interface Part {
   readonly model: OnnxModel | null;
   readonly isHead: boolean;
 }
+
+const cutOff = (file: string): HpsError =>
+  new HpsError(
+    'BACKEND_UNAVAILABLE',
+    `${file}: was quantized for processors with VNNI, and this one cuts its sums off`,
+    {
+      hint: 'Quantize the float model again for any processor (`processor: any`), or score on a processor with VNNI.',
+      details: { file, processor: 'vnni' },
+    },
+  );
 
 /** Encoder before head. A pair file without named embeddings cannot be cut. */
 function partsOf(model: OnnxModel, contract: ScoringContract): readonly Part[] {

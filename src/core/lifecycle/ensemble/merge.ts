@@ -25,6 +25,7 @@ import { type OnnxFile, openOnnx } from '../../onnx/read.js';
 import { startLineage } from '../../release/lineage.js';
 import { ModelRelease } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
+import { PROCESSOR_KEY } from '../../runtime/processors.js';
 import { replacedMember, usage } from './inputs.js';
 
 /** A member by the path of its model, with its weight or its name in an ensemble file. */
@@ -197,7 +198,10 @@ async function mergeInto(
   );
   const manifest = manifestOfEnsemble(graphs, merged);
   const draft = {
-    model: withTokenizer(merged.model, graphs[0].model),
+    model: withMetadata(
+      merged.model,
+      graphs.map((graph) => graph.model),
+    ),
     manifest,
     lineage,
     externalData,
@@ -287,9 +291,11 @@ function manifestOfEnsemble(members: readonly MemberGraph[], merged: MergedModel
   };
 }
 
-/** The members' tokenizers are equal, so the first one's serves all. */
-function withTokenizer(model: OnnxModel, source: OnnxModel): OnnxModel {
-  const value = metadataOf(source, TOKENIZER_KEY);
-  const metadataProps = value === undefined ? [] : [{ key: TOKENIZER_KEY, value }];
+/** The members' tokenizers are equal, so any of them serves all; and what one member cannot run on, none can. */
+function withMetadata(model: OnnxModel, members: readonly OnnxModel[]): OnnxModel {
+  const metadataProps = [TOKENIZER_KEY, PROCESSOR_KEY].flatMap((key) => {
+    const [value] = members.flatMap((member) => metadataOf(member, key) ?? []);
+    return value === undefined ? [] : [{ key, value }];
+  });
   return { ...model, metadataProps };
 }

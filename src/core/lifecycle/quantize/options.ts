@@ -5,6 +5,7 @@ import type { RangeMethodId } from '../../quantization/ranges/methods.js';
 import type { SchemeId } from '../../quantization/schemes/registry.js';
 import type { Run } from '../../run.js';
 import type { ModelLimits } from '../../runtime/child.js';
+import type { Processor } from '../../runtime/processors.js';
 
 export interface QuantizeOptions extends Run {
   /** The float model. */
@@ -21,7 +22,12 @@ export interface QuantizeOptions extends Run {
   /** Folder that paths in `samples` are taken from; that of the file by default. */
   readonly mediaRoot?: string;
   readonly perChannel?: boolean;
-  /** All 8 bits for weights of integer kernels, though processors without VNNI cut sums off. */
+  /**
+   * What weights of integer kernels are made for: `any` processor, with a part of a bit less, or `vnni`, with all 8 bits, though
+   * processors without VNNI cut sums off. `auto` takes `vnni` where sums are exact here.
+   */
+  readonly processor?: Processor | 'auto';
+  /** The same as `processor: 'vnni'`. */
   readonly fullRange?: boolean;
   /** Globs over node names. */
   readonly exclude?: readonly string[];
@@ -48,6 +54,7 @@ export const QUANTIZE_DEFAULTS = {
   scheme: 'auto',
   ranges: 'mse',
   perChannel: true,
+  processor: 'any',
   fullRange: false,
   exclude: [],
   gate: DEFAULT_GATE,

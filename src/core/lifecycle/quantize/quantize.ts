@@ -21,12 +21,20 @@ import { type Candidate, makeCandidate, quantizedManifest } from '../../quantiza
 import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
 import { comparePromptPicks, type PicksChange } from '../../quantization/search/picks.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
-import { settled, startLineage } from '../../release/lineage.js';
+import { settled as settledStep, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
 import { counter, runOf } from '../../run.js';
+import { withModelProcess } from '../../runtime/child.js';
+import { sumsAreCutOff } from '../../runtime/integer-sums.js';
+import type { Processor } from '../../runtime/processors.js';
 import { QUANTIZE_DEFAULTS, type QuantizeOptions } from './options.js';
 
 type Settled = Filled<QuantizeOptions, typeof QUANTIZE_DEFAULTS>;
+
+/** With what the processor made of them. */
+interface Chosen extends Settled {
+  readonly bitNotes: readonly string[];
+}
 
 export interface QuantizeReport {
   readonly scheme: SchemeId;
@@ -54,6 +62,8 @@ export interface QuantizeReport {
   readonly gate: GateReport | null;
   readonly clipRates: Readonly<Record<string, number>>;
   readonly calibration: CalibrationFacts | null;
+  /** What integer sums are exact on: `vnni` has weights of 8 bits; null for schemes that add no integers. */
+  readonly processor: Processor | null;
   /** Session options that the file needs, as its manifest states them. */
   readonly session: Readonly<Record<string, string>>;
   readonly lineage: readonly LineageStep[];
@@ -80,10 +90,11 @@ export interface CalibrationFacts {
  *   those of reading, running and writing
  */
 export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeReport> {
-  const options = filled(given, QUANTIZE_DEFAULTS);
-  const source = await openSource(options.model);
+  const settled = filled(given, QUANTIZE_DEFAULTS);
+  const source = await openSource(settled.model);
   let release: ModelRelease | null = null;
   try {
+    const options = { ...settled, ...(await weightBits(settled)) };
     if (!options.dryRun) {
       const { out, force, scheme } = options;
       const inputs = [...source.files, ...rowFiles(options)];
@@ -101,6 +112,21 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
   }
 }
 
+/** Whether weights take all 8 bits, and what is to be said of that: where nothing else is asked, the processor is not. */
+async function weightBits(options: Settled): Promise<{ fullRange: boolean; bitNotes: readonly string[] }> {
+  const { processor } = options;
+  const asked = options.fullRange ? 'vnni' : processor;
+  const { scheme } = options;
+  const addsIntegers = scheme === 'auto' || schemeOf(scheme).addsIntegers === true;
+  if (asked === 'any' || !addsIntegers) return { fullRange: asked === 'vnni', bitNotes: [] };
+  const cutOff = await withModelProcess(childOptions(options), sumsAreCutOff);
+  if (asked === 'auto') return { fullRange: !cutOff, bitNotes: [] };
+  return { fullRange: true, bitNotes: cutOff ? [CUT_OFF_HERE] : [] };
+}
+
+const CUT_OFF_HERE =
+  'This processor has no VNNI and cuts sums of such a file off: it decides otherwise here than where it is meant to run.';
+
 /** What `auto` writes beside the model and its report, after its name. */
 const PARETO = ['.pareto.svg', '.pareto.png'] as const;
 
@@ -115,13 +141,13 @@ const NO_ROWS: JudgedRows = {
   ...UNJUDGED,
 };
 
-type FixedOptions = Settled & { readonly scheme: SchemeId };
+type FixedOptions = Chosen & { readonly scheme: SchemeId };
 
 /** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
 async function quantizeBest(
   source: QuantizationSource,
   release: ModelRelease | null,
-  options: Settled,
+  options: Chosen,
 ): Promise<QuantizeReport> {
   const rows = await givenOrMade(source, options);
   const halves = splitRows(rows.heldOut);
@@ -216,12 +242,14 @@ async function publishCandidate(
     excluded: candidate.excluded,
     clipRates: clipRates(calibration),
     calibration,
+    processor: candidate.processor,
     ...(search ? { search } : {}),
     session: source.manifest ? { ...source.manifest.session, ...candidate.session } : {},
   };
   const warnings = [
     ...madeUpRows(candidate, rows, options),
     ...source.notes,
+    ...(candidate.processor === null ? [] : options.bitNotes),
     ...candidate.notes,
     ...(candidate.calibration?.warnings ?? []),
   ];
@@ -229,7 +257,7 @@ async function publishCandidate(
   if (release === null) {
     assertReleasable(model, facts.out);
     const unknown = { sha256: null, bytes: null, ratio: null, latency: null, gate: null, ...decisionFigures(null) };
-    return { ...facts, ...unknown, lineage: [await settled(lineage)], warnings };
+    return { ...facts, ...unknown, lineage: [await settledStep(lineage)], warnings };
   }
   const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
   const { maxSize, allowNonfinite } = options;

@@ -24,6 +24,7 @@ export const dynamic: QuantizationScheme = {
   label: 'int8 weights, activations quantized by the range of each batch',
   minOpset: 11, // DynamicQuantizeLinear
   foldsNorms: true,
+  addsIntegers: true,
   determinism: 'batch-dependent',
   tolerance: 0.1,
   apply: applyDynamic,

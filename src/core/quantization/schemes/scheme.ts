@@ -57,6 +57,8 @@ export interface QuantizationScheme {
   readonly foldsNorms: boolean;
   /** Whether the score head stays float: 8 bits of two embeddings can hide what they differ in. */
   readonly sparesHead?: boolean;
+  /** Whether integer kernels add its products of 8 bits, which processors without VNNI do in 16. */
+  readonly addsIntegers?: boolean;
   /**
    * How far the same file may differ from itself: `exact` at every level of optimisation; `rounded` where integer kernels
    * round otherwise than their emulation; `batch-dependent` where the scale of a row depends on its neighbours.

@@ -31,6 +31,7 @@ export const staticInt8: QuantizationScheme = {
   minOpset: 10, // QuantizeLinear
   foldsNorms: true,
   sparesHead: true,
+  addsIntegers: true,
   determinism: 'rounded',
   tolerance: 0.15,
   observes,

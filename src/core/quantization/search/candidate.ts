@@ -4,6 +4,7 @@ import { MANIFEST_KEY } from '../../onnx/manifest-names.js';
 import { type OnnxModel, setMetadata } from '../../onnx/model.js';
 import { assertOpset } from '../../onnx/opset.js';
 import { type ModelProcessOptions, withModelProcess } from '../../runtime/child.js';
+import { PROCESSOR_KEY, type Processor } from '../../runtime/processors.js';
 import { type Calibration, chooseRanges, observe } from '../ranges/calibrate.js';
 import { type RangeMethodId, rangeMethodOf } from '../ranges/methods.js';
 import { excluder } from '../schemes/exclude.js';
@@ -37,6 +38,8 @@ export interface Candidate extends QuantizedModel {
   readonly scheme: QuantizationScheme;
   /** Null for schemes that look at no activations. */
   readonly calibration: Calibration | null;
+  /** What its integer sums are exact on; null for schemes without any. */
+  readonly processor: Processor | null;
 }
 
 /**
@@ -60,7 +63,8 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
   const quantized = await scheme.apply(calibration?.model ?? model, { ...request, ranges: calibration?.ranges });
   if (quantized.quantized.length === 0) throw nothingToQuantize(source.name, `scheme ${scheme.id}`, quantized.excluded);
   assertOpset(quantized.model, source.opset, source.name);
-  return { ...quantized, scheme, calibration };
+  const processor = scheme.addsIntegers ? (fullRange ? 'vnni' : 'any') : null;
+  return { ...quantized, model: markedFor(processor, quantized.model), scheme, calibration, processor };
 
   async function calibrated(): Promise<Calibration | null> {
     const observed = scheme.observes?.(model, request);
@@ -68,6 +72,12 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
       ? (await calibrateModel(source, observed, [scheme.id === 'static' ? options.calibrator : 'minmax'], options))[0]
       : null;
   }
+}
+
+/** The model, saying so where its sums are cut off on some processors. */
+function markedFor(processor: Processor | null, model: OnnxModel): OnnxModel {
+  if (processor !== 'vnni') return model;
+  return { ...model, metadataProps: [...model.metadataProps, { key: PROCESSOR_KEY, value: processor }] };
 }
 
 /** Ranges by several calibrators, from one look at the activations. */
