@@ -2,6 +2,7 @@ import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { OutputInfo, default as Sharp } from 'sharp';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
+import { Turnstile } from '../turnstile.js';
 import { readBmp } from './bmp.js';
 import { sniffImage } from './format.js';
 import { OPAQUE, overWhite, type Pixels } from './pixels.js';
@@ -46,17 +47,24 @@ async function decodeWithVips(bytes: Uint8Array, name: string, dropAlpha: boolea
       limitInputPixels: LIMITS.imagePixels,
       autoOrient: true,
       ignoreIcc: true,
+      sequentialRead: true, // no second copy of all pixels within libvips
     });
-    const isCmyk = (await image.metadata()).space === 'cmyk';
+    const { space: stored, width, height } = await image.metadata();
+    const isCmyk = stored === 'cmyk';
     const space = isCmyk ? 'cmyk' : 'srgb'; // left to itself, libvips would use a profile of its own
     if (isCmyk) image.pipelineColourspace(space);
-    const { data, info } = await image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
+    const decode = () => image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
+    const { data, info } = await (width * height < LARGE_PIXELS ? decode() : large.run(decode));
     return isCmyk ? cmykToRgb(data, info) : toRgb(data, info, dropAlpha);
   } catch (cause) {
     const rule = `cannot be decoded: ${vipsRule(cause)}`;
     throw invalidMedia(name, rule, 'Open it in an image program and save it again.', cause);
   }
 }
+
+/** Pictures of so many pixels are decoded one after the other in a thread: several at once would be what takes the most memory. */
+const LARGE_PIXELS = 4_000_000;
+const large = new Turnstile(1);
 
 let loading: Promise<typeof Sharp> | undefined;
 

@@ -29,6 +29,8 @@ interface Kernels {
 /** What the kernels read and write beyond an end. */
 const SLACK_BYTES = 16;
 const PAGE_BYTES = 65_536;
+/** Rows of a picture are copied in for the first pass so many bytes at a time: what stays in the processor's cache. */
+const STRIP_BYTES = 512 * 1024;
 /** A memory cannot shrink: one that a large picture has grown is given up after it. */
 const KEPT_BYTES = 32 * 1024 * 1024;
 
@@ -93,8 +95,9 @@ export function resizeBySimd(
   const layout = new Layout();
   const [inStride, outStride] = [3 * width, 3 * columns.first.length];
   const [inRows, outRows] = [endRow - firstRow, rows.first.length];
+  const stripRows = Math.max(1, Math.min(inRows, Math.floor(STRIP_BYTES / inStride)));
   const at = {
-    picture: layout.place(inStride * inRows),
+    strip: layout.place(inStride * stripRows),
     between: layout.place(outStride * inRows),
     result: layout.place(outStride * outRows),
     columns: placeWeights(layout, columns),
@@ -102,21 +105,16 @@ export function resizeBySimd(
   };
   layout.fit(found);
   const { buffer } = found.memory;
-  new Uint8Array(buffer).set(data.subarray(firstRow * inStride, endRow * inStride), at.picture);
   putWeights(buffer, columns, at.columns);
   putWeights(buffer, { ...rows, first: rows.first.map((row) => row - firstRow) }, at.rows);
   const { first, count, values } = at.columns;
-  found.resizeRows(
-    at.picture,
-    inStride,
-    inRows,
-    at.between,
-    columns.first.length,
-    first,
-    count,
-    values,
-    4 * columns.stride,
-  );
+  for (let row = 0; row < inRows; row += stripRows) {
+    const some = Math.min(stripRows, inRows - row);
+    const from = (firstRow + row) * inStride;
+    new Uint8Array(buffer).set(data.subarray(from, from + some * inStride), at.strip);
+    const to = at.between + row * outStride;
+    found.resizeRows(at.strip, inStride, some, to, columns.first.length, first, count, values, 4 * columns.stride);
+  }
   const down = at.rows;
   found.resizeColumns(at.between, outStride, at.result, outRows, down.first, down.count, down.values, 4 * rows.stride);
   const out = new Uint8Array(buffer, at.result, outStride * outRows).slice();
