@@ -3,7 +3,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { atMost, benchCase, faster } from '../case.js';
+import { atMost, benchCase, faster, memoryShare } from '../case.js';
 import { alternate, lastJson, must } from '../measure.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -13,6 +13,8 @@ const MODELS = [
 ];
 /** Resident memory that a run may take, in MiB. */
 const MOST_MIB = 4096;
+/** Largest difference of the sum of attributions from captum's, relative to it. */
+const SAME_SUM = 1e-3;
 
 export default {
   title: 'Explaining by integrated gradients',
@@ -20,7 +22,7 @@ export default {
   async *cases({ options, python, cache, rounds, small }) {
     const nodes = small ? '8' : options.nodes;
     for (const { name, make, seconds } of MODELS) {
-      const file = join(cache, `explain-${make}.onnx`);
+      const file = join(cache, `explain-${make}-seed0.onnx`);
       if (!existsSync(file)) {
         if (!python.versions.torchvision) {
           console.log(`\n  ${name}: absent (needs what bench/setup.sh installs)`);
@@ -46,8 +48,12 @@ export default {
           atMost(`at most ${seconds} s on two cores`, small ? null : ours.seconds, seconds, 's'),
           atMost(`at most ${MOST_MIB} MiB`, ours.peakMiB, MOST_MIB, 'MiB'),
           faster(ours, theirs, 1),
+          atMost('memory of captum, as a share', memoryShare(ours, theirs), 1),
+          atMost('difference of sums, relative', theirs.absent ? null : differenceOf(ours.last, theirs.last), SAME_SUM),
         ],
       });
     }
   },
 };
+
+const differenceOf = (ours, theirs) => Math.abs(ours.sum - theirs.sum) / Math.abs(theirs.sum);

@@ -38,7 +38,15 @@ const SMALL_INT = 1 << 16;
  * @param feeds - every input of the model, with the sizes to train with
  * @throws HpsError OPSET_UNSUPPORTED where the model cannot be raised; INPUTS_INVALID where it rejects the feeds
  */
-export async function bindShapes(model: OnnxModel, feeds: ReadonlyMap<string, TensorValue>): Promise<BoundGraph> {
+export const bindShapes = async (model: OnnxModel, feeds: Feeds): Promise<BoundGraph> =>
+  (await bound(model, feeds, true))!;
+
+/** The same without a run; null where only a run could tell. */
+export const inferShapes = (model: OnnxModel, feeds: Feeds): Promise<BoundGraph | null> => bound(model, feeds, false);
+
+type Feeds = ReadonlyMap<string, TensorValue>;
+
+async function bound(model: OnnxModel, feeds: Feeds, mayRun: boolean): Promise<BoundGraph | null> {
   const raised = raiseOpset(model, TRAINING_OPSET);
   const types = new Map<string, TensorType>();
   const constants = new Map<string, TensorValue>();
@@ -46,13 +54,14 @@ export async function bindShapes(model: OnnxModel, feeds: ReadonlyMap<string, Te
   await readInitializers(raised.graph, types, constants);
 
   const fromShapes = valuesFromShapes(raised.graph, constants);
-  const found =
-    (await inferTypes(raised, { types, constants, fromShapes })) ?? (await observeTypes(raised, feeds, fromShapes));
+  const inferred = await inferTypes(raised, { types, constants, fromShapes });
+  const found = inferred ?? (mayRun ? await observeTypes(raised, feeds, fromShapes) : null);
+  if (found === null) return null;
   for (const [name, type] of found.types) types.set(name, type);
   for (const [name, value] of found.constants) constants.set(name, value);
   const folded = Array.from(found.constants, ([name, value]) => valueTensor(name, value));
-  const bound = { model: removeDeadCode(withConstants(raised, folded, types)), types, constants };
-  return fuseOperators(bound, new Set(raised.graph.valueInfo.map(({ name }) => name)));
+  const graph = { model: removeDeadCode(withConstants(raised, folded, types)), types, constants };
+  return fuseOperators(graph, new Set(raised.graph.valueInfo.map(({ name }) => name)));
 }
 
 /** The same from the values of one run. */

@@ -14,6 +14,12 @@ import { type BoundGraph, type Operand, type TensorType, tensorTypeProto, valueT
 
 const INT_MAX = Number.MAX_SAFE_INTEGER;
 
+interface Placed {
+  readonly x: Operand;
+  readonly axis: number;
+  readonly start: number;
+}
+
 /**
  * Appends nodes to a bound graph. Every value has a concrete shape, so that methods can choose the cheapest form and leave out
  * what changes nothing. Forms are those of opset 20.
@@ -26,6 +32,9 @@ export class Emitter {
   private readonly shared = new Map<string, Operand>();
   /** What a reshaped value was reshaped from. */
   private readonly unshaped = new Map<string, Operand>();
+  /** Values that are zeros but for another one, at a place on one axis. */
+  private readonly placed = new Map<string, Placed>();
+  private readonly fixed: ReadonlySet<string>;
   private count = 0;
 
   /** @param prefix - before the name of every value added */
@@ -35,6 +44,8 @@ export class Emitter {
   ) {
     this.nodes = [...bound.model.graph.node];
     this.initializers = [...bound.model.graph.initializer];
+    const fed = new Set(bound.model.graph.input.map(({ name }) => name));
+    this.fixed = new Set(this.initializers.map(({ name = '' }) => name).filter((name) => !fed.has(name)));
     this.types = new Map(bound.types);
     this.constants = new Map(bound.constants);
     for (const { opType, input, output } of this.nodes)
@@ -55,6 +66,11 @@ export class Emitter {
   /** The values of a constant that is known, else undefined. */
   constantOf(name: string): TensorValue | undefined {
     return this.constants.get(name);
+  }
+
+  /** Whether a value is an initializer that no feed replaces: what is computed from it alone is computed once, on loading. */
+  isFixed({ name }: Operand): boolean {
+    return this.fixed.has(name);
   }
 
   /** Appends a node with one output. */
@@ -169,6 +185,11 @@ export class Emitter {
   /** x where the condition holds, else 0. */
   keepWhere(condition: Operand, x: Operand): Operand {
     return this.where(condition, x, this.scalar(0, x.dtype));
+  }
+
+  /** min(1, max(0, alpha x + beta)) of float32, in one pass. */
+  hardSigmoid(x: Operand, alpha: number, beta: number): Operand {
+    return this.node('HardSigmoid', [x], x, [floatAttribute('alpha', alpha), floatAttribute('beta', beta)]);
   }
 
   cast(x: Operand, dtype: ValueDtype): Operand {
@@ -305,14 +326,32 @@ export class Emitter {
   pad(x: Operand, before: readonly number[], after: readonly number[]): Operand {
     if ([...before, ...after].every((size) => size === 0)) return x;
     const shape = x.shape.map((size, axis) => size + before[axis] + after[axis]);
-    return this.node('Pad', [x, this.ints([...before, ...after])], { dtype: x.dtype, shape });
+    const result = this.node('Pad', [x, this.ints([...before, ...after])], { dtype: x.dtype, shape });
+    const axes = [...shape.keys()].filter((axis) => before[axis] !== 0 || after[axis] !== 0);
+    if (axes.length === 1) this.placed.set(result.name, { x, axis: axes[0], start: before[axes[0]] });
+    return result;
   }
 
-  /** The sum of several values of one shape. */
+  /** The sum of several values of one shape. Parts that lie one behind the other, zeros around them, are put together. */
   sum(parts: readonly Operand[]): Operand {
     if (parts.length === 1) return parts[0];
+    const row = this.inRow(parts);
+    if (row) return this.concat(row.parts, row.axis);
     if (parts.length === 2) return this.add(parts[0], parts[1]);
     return this.node('Sum', parts, parts[0]);
+  }
+
+  /** Values of which each fills its own part of an axis, all of it together. */
+  private inRow(parts: readonly Operand[]): { parts: Operand[]; axis: number } | undefined {
+    const found = parts.flatMap(({ name }) => this.placed.get(name) ?? []).sort((a, b) => a.start - b.start);
+    if (found.length < parts.length) return undefined;
+    const [{ axis }] = found;
+    let end = 0;
+    for (const each of found) {
+      if (each.axis !== axis || each.start !== end) return undefined;
+      end += each.x.shape[axis];
+    }
+    return end === parts[0].shape[axis] ? { parts: found.map(({ x }) => x), axis } : undefined;
   }
 
   /** The graph with what was added. Outputs are as they were: see `withOutputs`. */

@@ -1,6 +1,6 @@
-import { bindShapes } from '../autodiff/bind.js';
+import { bindShapes, inferShapes } from '../autodiff/bind.js';
 import { withOutputs } from '../autodiff/emitter.js';
-import { isFloatType, type TensorType } from '../autodiff/types.js';
+import { type BoundGraph, isFloatType, type TensorType } from '../autodiff/types.js';
 import { HpsError } from '../errors.js';
 import { extractSubgraph } from '../onnx/extract.js';
 import { DATA_TYPE, type OnnxModel } from '../onnx/model.js';
@@ -36,7 +36,11 @@ export interface DifferentiatorOptions {
 /** Memory that one run of a gradient graph may take for its values, roughly. */
 const RUN_BYTES = 768 * 2 ** 20;
 /** More rows than this make no run faster. */
-const MOST_ROWS = 16;
+const MOST_ROWS = 12;
+/** Rows from which on it pays to have the weights in the order of the kernels, which takes as long as some runs (measured). */
+const PACKING_ROWS = 48;
+
+const CPU_MAPPED = { device: { kind: 'cpu' }, mapWeights: true } as const;
 
 /**
  * f and its gradients, from one graph. It runs at a fixed number of rows: what does not fill is filled up with repeats.
@@ -68,23 +72,23 @@ export class Differentiator {
     const inputs = cut.graph.input.map(({ name }) => name);
     const feedsOf = (rows: number): Map<string, TensorValue> =>
       new Map(inputs.map((name) => [name, repeated(example.get(name)!, rows)]));
-    let bound = await bindShapes(cut, feedsOf(1));
-    let bytes = 0;
-    for (const { dtype, shape } of bound.types.values())
-      if (isFloatType({ dtype, shape }) && shape.length > 0) bytes += 4 * numel(shape);
-    const weights = cut.graph.initializer.reduce((sum, { dims }) => sum + 4 * numel(dims), 0);
-    // A gradient for each value beside the value.
-    const affordable = Math.floor(RUN_BYTES / (2 * Math.max(1, bytes - weights)));
-    const most = hasFixedRows(cut) ? 1 : Math.max(1, Math.min(wanted, MOST_ROWS, affordable));
-    // Runs of one size, so that the last one is filled up with as little as can be.
-    const rows = Math.ceil(wanted / Math.ceil(wanted / most));
-    if (rows > 1) bound = await bindShapes(cut, feedsOf(rows));
+    const most = hasFixedRows(cut) ? 1 : MOST_ROWS;
+    let rows = evenly(wanted, most);
+    let bound = await inferShapes(cut, feedsOf(rows));
+    if (bound === null) {
+      rows = 1;
+      bound = await bindShapes(cut, feedsOf(rows));
+    }
+    const fitting = evenly(wanted, Math.min(most, Math.floor((rows * RUN_BYTES) / runBytes(bound))));
+    if (fitting !== rows) {
+      rows = fitting;
+      bound = await bindShapes(cut, feedsOf(rows));
+    }
     const wrt = typeof options.wrt === 'function' ? options.wrt(bound.types) : options.wrt;
     const shown = withOutputs(bound, [LOGIT, TOTAL, ...(withValues ? wrt : [])]);
     const loss = { model: shown.model, loss: TOTAL, parameters: wrt, bound: shown };
-    const session = await explained(() =>
-      onnxruntimeEngine.open(loss, { device: { kind: 'cpu' }, threads, mapWeights: true }),
-    );
+    const packWeights = wanted >= PACKING_ROWS;
+    const session = await explained(() => onnxruntimeEngine.open(loss, { ...CPU_MAPPED, threads, packWeights }));
     const shapes = new Map(wrt.map((name) => [name, bound.types.get(name)!.shape]));
     return new Differentiator(session, rows, wrt, withValues, inputs, shapes);
   }
@@ -122,6 +126,17 @@ export class Differentiator {
   close(): Promise<void> {
     return this.session.release();
   }
+}
+
+/** Rows of a run such that all runs are of one size, at most `most`, and the last one is filled up with as little as can be. */
+const evenly = (wanted: number, most: number): number => Math.ceil(wanted / Math.ceil(wanted / Math.max(1, most)));
+
+/** Memory that the values of a run take, roughly: a gradient for each beside it. */
+function runBytes({ model, types }: BoundGraph): number {
+  const weights = new Set(model.graph.initializer.map(({ name }) => name));
+  let bytes = 1;
+  for (const [name, type] of types) if (isFloatType(type) && !weights.has(name)) bytes += 2 * 4 * numel(type.shape);
+  return bytes;
 }
 
 /** A graph that is fed inner values. What computed them is left behind, inputs included. */

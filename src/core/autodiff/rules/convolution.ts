@@ -4,7 +4,6 @@ import type { Emitter } from '../emitter.js';
 import type { GradientContext, GradientRule } from '../rule.js';
 import type { Operand } from '../types.js';
 import { groupOf, padsOf, type Window, windowOf } from '../window.js';
-import { spread } from './layout.js';
 
 /** Filters of more taps (a spectrum as a convolution) are differentiated by one convolution instead of a product for each tap. */
 const MOST_TAPS = 64;
@@ -80,10 +79,9 @@ const isPointwise = ({ window }: Convolution): boolean =>
   window.kernel.every((size) => size === 1) && padsOf(window).every((pad) => pad === 0);
 
 /**
- * dx of a convolution, by the form that is fastest in onnxruntime: a product where the filter is one tap, with zeros for what
- * strides pass over; where nothing is strided and positions outnumber channels, a convolution with the mirrored filter, all of
- * which runs in parallel; else ConvTranspose, which needs no mirrored copy and, unlike zeros put between the gradients,
- * multiplies nothing in vain.
+ * dx of a convolution, by the form that is fastest in onnxruntime: a product where the filter is one tap; where nothing is strided
+ * and positions outnumber channels, or the filter never changes, a convolution with the mirrored filter, all of which runs in
+ * parallel; else ConvTranspose, which needs no mirrored copy and, unlike zeros put between the gradients, multiplies nothing in vain.
  */
 function inputGradient(
   graph: Emitter,
@@ -94,16 +92,11 @@ function inputGradient(
 ): Operand {
   const { window, groups } = conv;
   const { kernel, strides, dilations, before, after } = window;
-  if (groups === 1 && isPointwise(conv)) {
+  const isUnstrided = strides.every((stride) => stride === 1);
+  if (groups === 1 && isUnstrided && isPointwise(conv)) {
     const turned = graph.transpose(graph.reshape(weight, weight.shape.slice(0, 2)), [1, 0]);
     const columns = graph.reshape(g, [...g.shape.slice(0, 2), numel(g.shape.slice(2))]);
-    const read = graph.reshape(graph.matmul(turned, columns), [...shape.slice(0, 2), ...g.shape.slice(2)]);
-    const apart = strides.reduce((x, stride, i) => spread(graph, x, i + 2, stride), read);
-    return graph.pad(
-      apart,
-      shape.map(() => 0),
-      shape.map((size, axis) => size - apart.shape[axis]),
-    );
+    return graph.reshape(graph.matmul(turned, columns), shape);
   }
   const reach = kernel.map((size, i) => dilations[i] * (size - 1));
   const mirrored = {
@@ -112,8 +105,8 @@ function inputGradient(
     after: reach.map((size, i) => size - after[i]),
   };
   const positions = shape[0] * numel(g.shape.slice(2));
-  const isDense = strides.every((stride) => stride === 1) && padsOf(mirrored).every((pad) => pad >= 0);
-  if (isDense && positions > MIRROR_COST * weight.shape[0]) {
+  const isDense = isUnstrided && padsOf(mirrored).every((pad) => pad >= 0);
+  if (isDense && (graph.isFixed(weight) || positions > MIRROR_COST * weight.shape[0])) {
     const result = { dtype: g.dtype, shape };
     return graph.node('Conv', [g, mirror(graph, weight, groups)], result, attributesOf({ ...conv, window: mirrored }));
   }

@@ -14,8 +14,9 @@ export const gelu: GradientRule = {
 
 /** With phi the standard normal density, Phi its integral: Phi(x) = (1 + erf(x / sqrt 2)) / 2. */
 function erfSlope(graph: Emitter, x: Operand): Operand {
-  const half = graph.scalar(0.5, x.dtype);
-  const integral = graph.add(graph.scale(graph.unary('Erf', graph.scale(x, Math.SQRT1_2)), 0.5), half);
+  const erf = graph.unary('Erf', graph.scale(x, Math.SQRT1_2));
+  const integral =
+    x.dtype === 'F32' ? graph.hardSigmoid(erf, 0.5, 0.5) : graph.scale(graph.add(erf, graph.scalar(1, x.dtype)), 0.5);
   const density = graph.unary('Exp', graph.mul(graph.scale(x, -0.5), x));
   return graph.add(integral, graph.mul(graph.scale(x, 1 / Math.sqrt(2 * Math.PI)), density));
 }

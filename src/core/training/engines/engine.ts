@@ -20,6 +20,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Whether weights are mapped where they lie in files, which must stay as they are; else the session has its own copy. */
   readonly mapWeights?: boolean;
+  /** Whether a session keeps its weights in the order of its kernels, as by default: a second copy, for the time of some runs. */
+  readonly packWeights?: boolean;
 }
 
 /** What one run gives. The arrays belong to the session and are overwritten by its next run. */

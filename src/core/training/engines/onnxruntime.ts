@@ -71,7 +71,7 @@ async function openGradientSession(model: BoundLossModel, options: EngineOptions
  */
 export async function openOnDevice(
   model: OnnxModel,
-  { device: choice, threads, mapWeights = false }: EngineOptions,
+  { device: choice, threads, mapWeights = false, packWeights = true }: EngineOptions,
   resident?: readonly string[],
 ): Promise<{ session: LocalSession; device: Device }> {
   const needed = removeDeadCode(model);
@@ -79,7 +79,11 @@ export async function openOnDevice(
   for (const [i, device] of devices.entries()) {
     try {
       const fitting = device.kind === 'webgpu' ? await webgpuForms(needed) : needed;
-      const session = await openModel(fitting, { device, threads, resident }, mapWeights);
+      const session = await openModel(
+        fitting,
+        { device, threads, resident, ...(packWeights ? {} : UNPACKED) },
+        mapWeights,
+      );
       return { session, device };
     } catch (error) {
       if (!(error instanceof HpsError) || error.code !== 'BACKEND_UNAVAILABLE' || i === devices.length - 1) throw error;
@@ -87,6 +91,8 @@ export async function openOnDevice(
   }
   throw new RangeError('no device to try');
 }
+
+const UNPACKED = { config: { 'session.disable_prepacking': '1' } } as const;
 
 /** Largest graph that is handed over with its weights outside. */
 const STRUCTURE_BYTES = 64 * 2 ** 20;
