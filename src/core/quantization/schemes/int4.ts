@@ -98,7 +98,7 @@ function unsuited({ dataType, dims }: TensorProto): string | undefined {
   return undefined;
 }
 
-/** The weight transposed, [outputs, inputs], so that a block lies in one piece, with the scale of each block. */
+/** The weight transposed, [outputs, inputs], in pieces of whole blocks, so that a block lies in one piece, with the scale of each block. */
 interface Blocks {
   readonly name: string;
   readonly tensor: Tensor;
@@ -116,15 +116,24 @@ async function scaleBlocks(proto: TensorProto): Promise<Blocks | string> {
   for await (const chunk of tensor.chunks()) {
     if (hasNonFinite(chunk, 'F32')) return `its weight ${proto.name} holds NaN or an infinity`;
     const values = asFloat32(chunk);
-    for (let i = 0; i < values.length; i++) {
-      const block = Math.floor((at + i) / BLOCK);
-      scales[block] = Math.max(scales[block], Math.abs(values[i]));
+    for (let start = 0; start < values.length; start += BLOCK) {
+      let most = 0;
+      for (let i = start; i < start + BLOCK; i++) {
+        const magnitude = values[i] < 0 ? -values[i] : values[i];
+        if (magnitude > most) most = magnitude;
+      }
+      scales[at++] = most;
     }
-    at += values.length;
   }
   for (let i = 0; i < scales.length; i++) scales[i] = scales[i] / S4_MAX >= SMALLEST_SCALE ? scales[i] / S4_MAX : 1;
   return { name: proto.name ?? '', tensor, inputs, outputs, scales };
 }
+
+/**
+ * Added before a fraction is cut off, it rounds from -7 to 7 to levels of 9 to 23: four bits of them are those of -7 to 7. A scale is
+ * a float32 of at least the largest value / 7, which is off by a part in 2^24: nothing rounds to 8.
+ */
+const ROUNDING = 16.5;
 
 /** Two 4-bit values a byte, the first in the low half. @param offset - added to each: 8 for unsigned storage */
 function packed({ tensor, inputs, outputs, scales }: Blocks, offset: number): NonNullable<TensorProto['rawData']> {
@@ -133,11 +142,14 @@ function packed({ tensor, inputs, outputs, scales }: Blocks, offset: number): No
     for await (const chunk of tensor.chunks()) {
       const values = asFloat32(chunk);
       const bytes = new Uint8Array(values.length / 2);
-      for (let i = 0; i < values.length; i++) {
-        const level = Math.max(-S4_MAX, Math.min(S4_MAX, Math.round(values[i] / scales[Math.floor((at + i) / BLOCK)])));
-        bytes[i >> 1] |= ((level + offset) & 15) << (4 * (i & 1));
+      for (let start = 0; start < values.length; start += BLOCK) {
+        const scale = scales[at++];
+        for (let i = start; i < start + BLOCK; i += 2) {
+          const low = (values[i] / scale + ROUNDING) | 0;
+          const high = (values[i + 1] / scale + ROUNDING) | 0;
+          bytes[i >> 1] = ((low + offset) & 15) | (((high + offset) & 15) << 4);
+        }
       }
-      at += values.length;
       yield bytes;
     }
   }
