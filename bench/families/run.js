@@ -25,8 +25,13 @@ export default {
   async *cases(context) {
     const { options, python, cache, small } = context;
     const pairs = small ? 8 : Number(options.pairs);
-    if (!existsSync(join(cache, 'vit-b-32', 'pairs.jsonl')))
+    if (!existsSync(join(cache, 'vit-b-32', 'pairs.jsonl'))) {
+      if (!python.versions.torch || !python.versions.transformers) {
+        console.log('\n  all models: absent (need what bench/setup.sh installs)');
+        return;
+      }
       await must(python.command, [here('models.py'), cache, options.pairs]);
+    }
     for (const model of MODELS) yield* modelCases(model, pairs, context);
   },
 };

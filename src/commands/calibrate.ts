@@ -11,6 +11,7 @@ import {
   modelFlag,
   outFlag,
   seedFlag,
+  threadsFlag,
 } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
@@ -106,6 +107,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     config: configFlag,
     'allow-host': allowHostFlag,
     seed: seedFlag,
+    threads: threadsFlag,
     force: forceFlag,
   };
 
@@ -157,6 +159,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         budget: flags.budget,
         allowNonfinite: flags['allow-nonfinite'],
         seed: flags.seed,
+        threads: flags.threads,
         force: flags.force,
         remote: { hosts: flags['allow-host'] },
         ...run,

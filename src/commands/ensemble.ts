@@ -2,7 +2,15 @@ import { Flags, type Interfaces } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { layoutFlags } from '../core/cli/data-flags.js';
 import { parseModelFile, parseScoreFile, parseWeights } from '../core/cli/ensemble-flags.js';
-import { allowNonfiniteFlag, budgetFlag, forceFlag, gateFlag, outFlag, seedFlag } from '../core/cli/flags.js';
+import {
+  allowNonfiniteFlag,
+  budgetFlag,
+  forceFlag,
+  gateFlag,
+  outFlag,
+  seedFlag,
+  threadsFlag,
+} from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import {
   describeInputRows,
@@ -55,6 +63,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
     })(),
     labels: Flags.string({ helpValue: 'FILE', description: 'Judged pairs: JSONL, CSV or Parquet' }),
     decision: Flags.option({ options: DECISIONS, description: 'What the scores were decided by, if it is known' })(),
+    threads: threadsFlag,
     simplex: Flags.boolean({ description: 'Fit weights that sum to 1 on standardised logits', dependsOn: ['fit'] }),
     folds: Flags.integer({
       default: FIT_DEFAULTS.folds,
@@ -116,6 +125,7 @@ one ONNX file, which is written only if it gives the average of its members.`;
         decision: flags.decision,
         resamples: flags.resamples,
         seed: flags.seed,
+        threads: flags.threads,
         out: flags.out,
         outScores: flags['out-scores'],
         force: flags.force,

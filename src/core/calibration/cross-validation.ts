@@ -148,6 +148,34 @@ export async function chooseByOneStandardError<Rows extends ClusteredRows>(
   return { chosen: candidates[index], losses };
 }
 
+/** As `chooseByOneStandardError`, where the rows have clusters to be divided by. */
+export async function choose<Rows extends ClusteredRows>(
+  task: CalibrationTask<Rows>,
+  rows: Rows,
+  candidates: readonly Candidate<Rows>[],
+  { folds, seed, signal }: FoldOptions,
+): Promise<Choice<Rows>> {
+  // Training rows of an outer fold have fewer clusters; with a single one left only the simplest can be told.
+  const inner = Math.min(folds, rows.cluster.names.length);
+  if (inner < 2) return { chosen: candidates[0], losses: [] };
+  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seed + 1, signal });
+}
+
+/** What is predicted of each row out of fold, by a choice among the candidates that has not seen its cluster either. */
+export function predictByChoice<Rows extends ClusteredRows>(
+  task: CalibrationTask<Rows>,
+  rows: Rows,
+  candidates: readonly Candidate<Rows>[],
+  options: FoldOptions,
+): Promise<Float64Array> {
+  const { folds, seed, signal } = options;
+  const chosenOf = async (training: Training<Rows>) =>
+    candidates.length === 1
+      ? candidates[0]
+      : (await choose(task, training.rows(), candidates, { folds, seed, signal })).chosen;
+  return predictOutOfFold(task, rows, async (training) => (await chosenOf(training)).fit(training.gathered()), options);
+}
+
 const sumOf = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0);
 
 /** Standard error of the sum of `values` less `others` over rows whose clusters are independent, about `mean` times the weight. */

@@ -27,6 +27,12 @@ export interface BeforeAndAfter {
   readonly reduction: Figures;
 }
 
+/** A figure over resamples, under the key that reports have it under. */
+export interface NamedReplicates {
+  readonly id: string;
+  readonly replicates: Replicates;
+}
+
 /** Figures of two predictions of the same rows, and how far the errors named in `errors` fall. */
 export async function compareFigures(
   before: readonly NamedStatistic[],
@@ -35,20 +41,24 @@ export async function compareFigures(
   clusters: Clusters,
   options: BootstrapOptions,
 ): Promise<BeforeAndAfter> {
-  // Both under the same draws: what the rows have in common cancels in the reduction.
-  const replicates = await replicateAll([...before, ...after], clusters, options);
-  const [from, to] = [replicates.slice(0, before.length), replicates.slice(before.length)];
-  const reductions = errors.flatMap((id): (readonly [string, Replicates])[] => {
-    const [i, j] = [before, after].map((list) => list.findIndex((one) => one.id === id));
-    return i >= 0 && j >= 0 ? [[id, reductionOf(from[i], to[j])]] : [];
+  const replicates = await replicatesOf([...before, ...after], clusters, options);
+  return beforeAndAfter(replicates.slice(0, before.length), replicates.slice(before.length), errors, clusters);
+}
+
+/** As `compareFigures`, of replicates over the same draws: what the rows have in common cancels in the reduction. */
+export function beforeAndAfter(
+  before: readonly NamedReplicates[],
+  after: readonly NamedReplicates[],
+  errors: readonly string[],
+  clusters: Clusters,
+): BeforeAndAfter {
+  const reductions = errors.flatMap((id): NamedReplicates[] => {
+    const [from, to] = [before, after].map((list) => list.find((one) => one.id === id));
+    return from && to ? [{ id, replicates: reductionOf(from.replicates, to.replicates) }] : [];
   });
-  const named = (entries: readonly (readonly [string, Replicates])[]): Figures =>
-    Object.fromEntries(entries.map(([id, one]) => [id, estimateOf(one, clusters, options.level)]));
-  return {
-    before: named(before.map(({ id }, i) => [id, from[i]])),
-    after: named(after.map(({ id }, i) => [id, to[i]])),
-    reduction: named(reductions),
-  };
+  const named = (list: readonly NamedReplicates[]): Figures =>
+    Object.fromEntries(list.map(({ id, replicates }) => [id, estimateOf(replicates, clusters)]));
+  return { before: named(before), after: named(after), reduction: named(reductions) };
 }
 
 export interface FigureOptions extends BootstrapOptions {
@@ -64,8 +74,10 @@ export async function figuresOf(
   clusters: Clusters,
   options: FigureOptions,
 ): Promise<Figures> {
-  const replicates = await replicateAll(statistics, clusters, options);
-  return Object.fromEntries(statistics.map(({ id }, i) => [id, estimateOf(replicates[i], clusters, options.level)]));
+  const replicates = await replicatesOf(statistics, clusters, options);
+  return Object.fromEntries(
+    replicates.map(({ id, replicates: one }) => [id, estimateOf(one, clusters, options.level)]),
+  );
 }
 
 /** Smooth ECE looks for its bandwidth anew in each resample, by convolutions that cost as much for few rows as for many. */
@@ -104,12 +116,12 @@ export function resampleCounts(ids: readonly string[], rows: number, asked: numb
 }
 
 /** Replicates of all statistics, over the same draws as far as they have as many resamples. */
-const replicateAll = (
+export async function replicatesOf(
   statistics: readonly NamedStatistic[],
   clusters: Clusters,
   options: FigureOptions,
-): Promise<Replicates[]> =>
-  replicateEach(
+): Promise<NamedReplicates[]> {
+  const replicates = await replicateEach(
     statistics.map(({ id, statistic }) => ({
       statistic,
       resamples: resamplesOf(id, options.outOf ?? clusters.of.length, options),
@@ -117,3 +129,5 @@ const replicateAll = (
     inBlocks(clusters, options.seed),
     options,
   );
+  return statistics.map(({ id }, i) => ({ id, replicates: replicates[i] }));
+}

@@ -2,25 +2,16 @@ import type { CodedColumn } from '../data/columns.js';
 import { HpsError } from '../errors.js';
 import type { Band, Curve } from '../onnx/curve.js';
 import { type Run, runOf, startStage } from '../run.js';
+import type { Aside } from './aside.js';
 import { bootstrapBand } from './band.js';
-import {
-  type CandidateLoss,
-  type Choice,
-  chooseByOneStandardError,
-  type FoldOptions,
-  predictOutOfFold,
-  type Training,
-} from './cross-validation.js';
-import { type BeforeAndAfter, compareFigures } from './figures.js';
+import { type CandidateLoss, choose, type FoldOptions, predictByChoice } from './cross-validation.js';
+import { type BeforeAndAfter, beforeAndAfter, replicatesOf } from './figures.js';
 import { fitGroups, type GroupFit } from './group-fit.js';
-import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
-
-/** A candidate, with the number of clusters it needs. */
-export interface BoundedCandidate<Rows> extends Candidate<Rows> {
-  readonly minClusters: { readonly refused: number; readonly warned: number };
-}
+import type { BoundedCandidate, CalibrationTask, ClusteredRows } from './task.js';
 
 export interface FitCalibratorOptions extends FoldOptions, Run {
+  /** Computes part of it beside. */
+  readonly aside?: Aside;
   /** The methods to choose among, from the simplest to the most flexible: one, or all for `auto`. */
   readonly auto: boolean;
   readonly resamples?: number;
@@ -78,37 +69,36 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
     : [refuseTooFew(methods[0], clusters, warnings)];
   const folds = Math.min(options.folds, clusters);
   if (folds < options.folds) warnings.push(`${clusters} clusters allow ${folds} folds, not ${options.folds}.`);
-  const { signal } = options;
+  const { signal, aside } = options;
   const folding = { folds, seed: options.seed, signal };
   const repeats = n <= REPEATED_UP_TO_ROWS ? REPEATS : 1;
-  const chosenOf = async (training: Training<Rows>) =>
-    candidates.length === 1 ? candidates[0] : (await choose(task, training.rows(), candidates, folding)).chosen;
+  const fitsNothing = candidates.length === 1 && candidates[0].id === FITS_NOTHING;
+  const predicting = fitsNothing ? undefined : aside?.predict(rows, candidates, { ...folding, repeats });
+  predicting?.catch(() => undefined); // awaited below
 
   startStage(options, 'Choosing');
   const { chosen: method, losses } = await choose(task, rows, candidates, folding);
-  const fitsNothing = candidates.length === 1 && method.id === FITS_NOTHING;
   const curve = method.fit(rows);
-  startStage(options, 'Cross-validation');
-  const predicted = fitsNothing
-    ? null
-    : await predictOutOfFold(task, rows, async (training) => (await chosenOf(training)).fit(training.gathered()), {
-        ...folding,
-        repeats,
-      });
   startStage(options, 'Band');
   const seed = `${options.seed}`;
   const band =
     method.id === FITS_NOTHING
       ? null
       : await bootstrapBand(task, rows, method, curve, { seed: `${seed}/band`, resamples: options.resamples, signal });
+  startStage(options, 'Cross-validation');
+  const predicted = fitsNothing
+    ? null
+    : await (predicting ?? predictByChoice(task, rows, candidates, { ...folding, repeats }));
   startStage(options, 'Intervals');
-  const figures = await compareFigures(
-    task.statistics(rows, null),
-    task.statistics(rows, predicted),
-    REDUCED,
-    { of: rows.cluster.codes, count: clusters },
-    { seed: `${seed}/figures`, resamples: options.resamples, signal },
-  );
+  const ofClusters = { of: rows.cluster.codes, count: clusters };
+  const resampling = { seed: `${seed}/figures`, resamples: options.resamples };
+  const [before, after] = await Promise.all([
+    replicatesOf(task.statistics(rows, null), ofClusters, { ...resampling, signal }),
+    aside
+      ? aside.replicates(rows, predicted, resampling)
+      : replicatesOf(task.statistics(rows, predicted), ofClusters, { ...resampling, signal }),
+  ]);
+  const figures = beforeAndAfter(before, after, REDUCED, ofClusters);
   const groups = options.groups
     ? await fitGroups(task, rows, method, options.groups.column, {
         ...folding,
@@ -126,18 +116,6 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
 }
 
 const MATCH_HINT = 'Check that the score file is of these labels: rows are matched by id.';
-
-async function choose<Rows extends ClusteredRows>(
-  task: CalibrationTask<Rows>,
-  rows: Rows,
-  candidates: readonly Candidate<Rows>[],
-  { folds, seed, signal }: FoldOptions,
-): Promise<Choice<Rows>> {
-  // Training rows of an outer fold have fewer clusters; with a single one left only the simplest can be told.
-  const inner = Math.min(folds, rows.cluster.names.length);
-  if (inner < 2) return { chosen: candidates[0], losses: [] };
-  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seed + 1, signal });
-}
 
 function affordable<Rows>(
   methods: readonly BoundedCandidate<Rows>[],

@@ -1,4 +1,5 @@
 import { formatCount } from '../bytes/format.js';
+import { shared } from '../bytes/threads.js';
 import { selectCoded } from '../data/columns.js';
 import type { JoinedPairs } from '../data/join.js';
 import { logit } from '../stats/logistic.js';
@@ -19,10 +20,11 @@ import type { CalibrationTask, ClusteredRows } from './task.js';
 /** Judged pairs of one scorer. */
 export interface ClusteredVotes extends JudgedLogits, ClusteredRows {}
 
+/** In shared memory, since threads fit to them. */
 export const votesOf = ({ logit, votesLeft, votesRight, cluster, clusterNames }: JoinedPairs): ClusteredVotes => ({
-  logits: logit,
-  outcomes: { positive: votesLeft, negative: votesRight },
-  cluster: { names: clusterNames, codes: cluster },
+  logits: shared(logit),
+  outcomes: { positive: shared(votesLeft), negative: shared(votesRight) },
+  cluster: { names: clusterNames, codes: shared(cluster) },
 });
 
 /** Probabilities are kept this far from 0 and 1 in a logarithm. */

@@ -1,3 +1,4 @@
+import { shared } from '../bytes/threads.js';
 import { selectCoded } from '../data/columns.js';
 import type { JoinedAbsolutes } from '../data/join.js';
 import { ABSOLUTE_METRICS } from '../stats/metric.js';
@@ -12,11 +13,12 @@ export interface ScoredItems extends ClusteredRows {
   readonly weights: Float64Array;
 }
 
+/** In shared memory, since threads fit to them. */
 export const scoredItems = ({ logit, score, cluster, clusterNames, weight }: JoinedAbsolutes): ScoredItems => ({
-  logits: logit,
-  scores: score,
-  weights: weight ?? new Float64Array(score.length).fill(1),
-  cluster: { names: clusterNames, codes: cluster },
+  logits: shared(logit),
+  scores: shared(score),
+  weights: shared(weight ?? new Float64Array(score.length).fill(1)),
+  cluster: { names: clusterNames, codes: shared(cluster) },
 });
 
 /** Figures of how far off a prediction is, which must be on the scale of what it predicts. */

@@ -16,6 +16,11 @@ export interface Candidate<Rows> {
   fit(rows: Rows): Curve;
 }
 
+/** A candidate, with the number of clusters it needs. */
+export interface BoundedCandidate<Rows> extends Candidate<Rows> {
+  readonly minClusters: { readonly refused: number; readonly warned: number };
+}
+
 /** A statistic under the key that reports have it under. */
 export interface NamedStatistic {
   readonly id: string;

@@ -25,6 +25,13 @@ export const seedFlag = Flags.integer({
   description: 'Seed of everything random; the same seed gives the same bytes',
 });
 
+/** Of statistics, whose results do not depend on it. */
+export const threadsFlag = Flags.integer({
+  min: 1,
+  max: 1024,
+  description: 'Threads; the cores by default. Results are the same whatever their number',
+});
+
 export const forceFlag = Flags.boolean({ description: 'Overwrite the output if it exists' });
 
 export const dryRunFlag = Flags.boolean({

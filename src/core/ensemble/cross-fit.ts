@@ -1,6 +1,7 @@
+import type { ThreadCall, Threads } from '../bytes/threads.js';
 import { combineLogits } from './combine.js';
-import { type EnsembleRows, foldsOf, scaleOf, stackRows } from './rows.js';
-import { fitStack, type StackOptions, stackLoss } from './stack.js';
+import { type EnsembleRows, type Fold, foldsOf, scaleOf, stackRows } from './rows.js';
+import { fitStack, fitStackPath, type StackOptions, stackLoss } from './stack.js';
 
 /** Of fits that only tell which penalty is best: their weights are off by the square of it, and their losses by that squared. */
 const CHOICE_TOLERANCE = 1e-4;
@@ -26,8 +27,12 @@ export interface StackFit {
 }
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-export const allRows = ({ count }: EnsembleRows): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
-const scalesOf = (data: EnsembleRows, rows: Int32Array): number[] =>
+export const allRows = ({ count }: { readonly count: number }): Int32Array => {
+  const rows = new Int32Array(count);
+  for (let row = 0; row < count; row++) rows[row] = row;
+  return rows;
+};
+const scalesOf = (data: FitRows, rows: Int32Array): number[] =>
   data.logits.map((logits) => scaleOf(logits, data.outcomes, rows));
 
 /**
@@ -35,10 +40,9 @@ const scalesOf = (data: EnsembleRows, rows: Int32Array): number[] =>
  *
  * @see Breiman et al., "Classification and Regression Trees" (1984), section 3.4.3; glmnet's lambda.1se
  */
-export async function choosePenalty(data: EnsembleRows, rows: Int32Array, options: CrossFitOptions): Promise<number> {
+export async function choosePenalty(data: FitRows, rows: Int32Array, options: CrossFitOptions): Promise<number> {
   const members = range(data.members.length);
   const { simplex, signal } = options;
-  const fitting = { simplex, signal, tolerance: CHOICE_TOLERANCE };
   const losses = PENALTIES.map((): { loss: number; votes: number }[] => []);
   for (const { fit, judge } of foldsOf(data, rows, options.folds, options.seed)) {
     const scales = scalesOf(data, fit);
@@ -46,11 +50,8 @@ export async function choosePenalty(data: EnsembleRows, rows: Int32Array, option
     const judged = stackRows(data, judge, members, scales);
     const { positive, negative } = judged.outcomes;
     const votes = positive.reduce((sum, left, i) => sum + left + negative[i], 0);
-    let start: Float64Array | undefined;
-    for (const [p, penalty] of PENALTIES.entries()) {
-      start = await fitStack(fitted, { ...fitting, penalty, start });
-      losses[p].push({ loss: stackLoss(judged, start), votes });
-    }
+    const path = await fitStackPath(fitted, PENALTIES, { simplex, signal, tolerance: CHOICE_TOLERANCE });
+    for (const [p, weights] of path.entries()) losses[p].push({ loss: stackLoss(judged, weights), votes });
   }
   const estimates = losses.map(meanAndError);
   const best = estimates.reduce((least, estimate) => (estimate.mean < least.mean ? estimate : least));
@@ -75,7 +76,7 @@ interface MemberOptions extends Pick<StackOptions, 'penalty' | 'simplex' | 'sign
 
 /** Fits the weights of some members to some rows. */
 export async function fitMembers(
-  data: EnsembleRows,
+  data: FitRows,
   rows: Int32Array,
   { members = range(data.members.length), scales = scalesOf(data, rows), near, ...options }: MemberOptions,
 ): Promise<StackFit> {
@@ -100,33 +101,116 @@ export interface OutOfFold {
   readonly fits: readonly StackFit[];
 }
 
+/** What is fitted without the rows of one fold, and what it says of them. */
+interface FoldFit {
+  readonly judge: Int32Array;
+  readonly whole: StackFit;
+  /** Of the rows `judge`, in their order. */
+  readonly ensemble: Float64Array;
+  readonly alone: readonly Float64Array[];
+  readonly without: readonly Float64Array[];
+}
+
 /** Nested cross-validation by cluster: in every fold the penalty is chosen anew, on the rows of the fit alone. */
-export async function crossFit(data: EnsembleRows, options: CrossFitOptions): Promise<OutOfFold> {
-  const { simplex, signal } = options;
+export async function crossFit(
+  data: EnsembleRows,
+  options: CrossFitOptions,
+  threads: Threads | null = null,
+): Promise<OutOfFold> {
   const columns = () => data.members.map(() => new Float64Array(data.count));
   const result = { ensemble: new Float64Array(data.count), alone: columns(), without: columns() };
-  const weakest = PENALTIES[PENALTIES.length - 1];
   const fits: StackFit[] = [];
-  for (const { fit, judge } of foldsOf(data, allRows(data), options.folds, options.seed)) {
-    const penalty = await choosePenalty(data, fit, options);
-    const whole = await fitMembers(data, fit, { penalty, simplex, signal });
-    const { scales } = whole;
-    predict(data, judge, whole, result.ensemble);
+  const folds = foldsOf(data, allRows(data), options.folds, options.seed);
+  for (const { judge, whole, ensemble, alone, without } of await ofEachFold(data, folds, options, threads)) {
+    const put = (values: Float64Array, target: Float64Array): void => {
+      for (const [i, row] of judge.entries()) target[row] = values[i];
+    };
+    put(ensemble, result.ensemble);
     for (const m of range(data.members.length)) {
-      const others = range(data.members.length).filter((other) => other !== m);
-      const rest = await fitMembers(data, fit, { members: others, scales, near: whole, penalty, simplex, signal });
-      predict(data, judge, rest, result.without[m]);
-      const alone = await fitMembers(data, fit, { members: [m], scales, penalty: weakest, simplex: false, signal });
-      predict(data, judge, alone, result.alone[m]);
-      for (const row of judge) if (Number.isNaN(data.logits[m][row])) result.alone[m][row] = Number.NaN;
+      put(alone[m], result.alone[m]);
+      put(without[m], result.without[m]);
     }
     fits.push(whole);
   }
   return { ...result, fits };
 }
 
-/** Puts the fitted log-odds of `rows` into `target`. */
-function predict(data: EnsembleRows, rows: Int32Array, { weights, scales }: StackFit, target: Float64Array): void {
+async function ofEachFold(
+  data: EnsembleRows,
+  folds: readonly Fold[],
+  options: CrossFitOptions,
+  threads: Threads | null,
+): Promise<FoldFit[]> {
+  if (threads) return Promise.all(folds.map((fold) => threads.call<FoldFit>(foldCall('fitFold', data, fold, options))));
+  const fits: FoldFit[] = [];
+  for (const fold of folds) fits.push(await fitFold({ data, fold, options }));
+  return fits;
+}
+
+/** What a fit needs of the rows: no function, so that another thread can have it. */
+type FitRows = Omit<EnsembleRows, 'idAt'>;
+
+/** Everything `fitFold` or `choosePenalty` is called with, for a thread of its own. */
+interface FoldCall {
+  readonly data: FitRows;
+  readonly fold: Fold;
+  readonly options: CrossFitOptions;
+}
+
+const withoutFunctions = ({ idAt: _, ...data }: EnsembleRows): FitRows => data;
+
+const foldCall = (
+  name: 'fitFold' | 'choosePenaltyOfFold',
+  data: EnsembleRows,
+  fold: Fold,
+  { folds, seed, simplex }: CrossFitOptions,
+): ThreadCall => ({
+  module: import.meta.url,
+  name,
+  given: { data: withoutFunctions(data), fold, options: { folds, seed, simplex } } satisfies FoldCall,
+});
+
+/** As `choosePenalty` on all rows, in a thread of its own where there are any. */
+export function choosePenaltyOfAll(
+  data: EnsembleRows,
+  options: CrossFitOptions,
+  threads: Threads | null,
+): Promise<number> {
+  const fold = { fit: allRows(data), judge: new Int32Array(0) };
+  if (!threads) return choosePenalty(data, fold.fit, options);
+  return threads.call(foldCall('choosePenaltyOfFold', data, fold, options));
+}
+
+/** Called by name. @internal */
+export const choosePenaltyOfFold = ({ data, fold, options }: FoldCall): Promise<number> =>
+  choosePenalty(data, fold.fit, options);
+
+/** Called by name. @internal */
+export async function fitFold({ data, fold: { fit, judge }, options }: FoldCall): Promise<FoldFit> {
+  const { simplex, signal } = options;
+  const weakest = PENALTIES[PENALTIES.length - 1];
+  const penalty = await choosePenalty(data, fit, options);
+  const whole = await fitMembers(data, fit, { penalty, simplex, signal });
+  const { scales } = whole;
+  const [alone, without]: Float64Array[][] = [[], []];
+  for (const m of range(data.members.length)) {
+    const others = range(data.members.length).filter((other) => other !== m);
+    const rest = await fitMembers(data, fit, { members: others, scales, near: whole, penalty, simplex, signal });
+    without.push(predict(data, judge, rest));
+    const own = await fitMembers(data, fit, { members: [m], scales, penalty: weakest, simplex: false, signal });
+    const said = predict(data, judge, own);
+    judge.forEach((row, i) => {
+      if (Number.isNaN(data.logits[m][row])) said[i] = Number.NaN;
+    });
+    alone.push(said);
+  }
+  return { judge, whole, ensemble: predict(data, judge, whole), alone, without };
+}
+
+/** The fitted log-odds of `rows`. */
+function predict(data: FitRows, rows: Int32Array, { weights, scales }: StackFit): Float64Array {
   const coefficients = weights.map((weight, m) => weight / scales[m]);
-  for (const row of rows) target[row] = combineLogits(coefficients, data.logits, row);
+  const odds = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) odds[i] = combineLogits(coefficients, data.logits, rows[i]);
+  return odds;
 }

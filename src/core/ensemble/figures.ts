@@ -5,7 +5,7 @@ import { PAIR_METRICS } from '../stats/metric.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import { comparePaired, type PairedComparison, type Verdict, verdictOf } from '../stats/paired.js';
 import { differenceOf, inBlocks, ofSubset, type Statistic } from '../stats/statistic.js';
-import type { OutOfFold } from './cross-fit.js';
+import { allRows, type OutOfFold } from './cross-fit.js';
 import type { EnsembleRows } from './rows.js';
 
 export const FIGURES = ['accuracy', 'auc', 'nll'] as const;
@@ -98,7 +98,7 @@ function bestOf(members: readonly string[], figures: readonly Figures[]): number
 }
 
 const scoredRows = (logits: Float64Array): Int32Array =>
-  Int32Array.from(Array(logits.length).keys()).filter((row) => !Number.isNaN(logits[row]));
+  allRows({ count: logits.length }).filter((row) => !Number.isNaN(logits[row]));
 
 const pickOutcomes = ({ positive, negative }: Outcomes, rows: Int32Array): Outcomes => ({
   positive: valuesOf(positive, rows),
@@ -122,10 +122,11 @@ function statisticsOf(
   { order, odds }: { order: Float64Array; odds: Float64Array },
 ): Record<Figure, Statistic> {
   const rows = scoredRows(order);
-  const judged = pickOutcomes(outcomes, rows);
+  const judged = rows.length === order.length ? outcomes : pickOutcomes(outcomes, rows);
   const prepared = FIGURES.map((figure) => {
     const logits = valuesOf(figure === 'nll' ? odds : order, rows);
-    return [figure, ofSubset(preparePairMetric(figure, logits, judged), rows)];
+    const statistic = preparePairMetric(figure, logits, judged);
+    return [figure, rows.length === order.length ? statistic : ofSubset(statistic, rows)];
   });
   return Object.fromEntries(prepared) as Record<Figure, Statistic>;
 }

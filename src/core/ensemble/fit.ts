@@ -1,6 +1,14 @@
+import { withThreads } from '../bytes/threads.js';
 import { HpsError } from '../errors.js';
 import { combineLogits, disagreementAt } from './combine.js';
-import { allRows, type CrossFitOptions, choosePenalty, crossFit, fitMembers, type OutOfFold } from './cross-fit.js';
+import {
+  allRows,
+  type CrossFitOptions,
+  choosePenaltyOfAll,
+  crossFit,
+  fitMembers,
+  type OutOfFold,
+} from './cross-fit.js';
 import { type EnsembleFigures, ensembleFigures } from './figures.js';
 import type { EnsembleRows } from './rows.js';
 import { type EnsembleWeights, fittedWeights, givenWeights } from './weights.js';
@@ -8,6 +16,8 @@ import { type EnsembleWeights, fittedWeights, givenWeights } from './weights.js'
 export interface FitOptions extends CrossFitOptions {
   /** Of the cluster bootstrap. */
   readonly resamples?: number;
+  /** The cores by default. Results are the same whatever their number. */
+  readonly threads?: number;
 }
 
 /** Spread of the members' answers over the rows; see `disagreementAt`. */
@@ -40,11 +50,12 @@ const CLUSTERS_PER_FOLD = 2;
 export async function fitEnsemble(data: EnsembleRows, options: FitOptions): Promise<FittedEnsemble> {
   assertScored(data);
   assertClusters(data, options.folds);
-  const { simplex, signal } = options;
-  const rows = allRows(data);
-  const penalty = await choosePenalty(data, rows, options);
-  const weights = fittedWeights(await fitMembers(data, rows, { penalty, simplex, signal }));
-  return { penalty, ...(await judge(data, weights, await crossFit(data, options), options)) };
+  const { simplex, threads, signal } = options;
+  const [penalty, outOfFold] = await withThreads({ threads, rows: data.count, signal }, (pool) =>
+    Promise.all([choosePenaltyOfAll(data, options, pool), crossFit(data, options, pool)]),
+  );
+  const weights = fittedWeights(await fitMembers(data, allRows(data), { penalty, simplex, signal }));
+  return { penalty, ...(await judge(data, weights, outOfFold, options)) };
 }
 
 /** Judges weights given by hand: nothing is fitted, so every row is held out. @throws HpsError as `fitEnsemble` */

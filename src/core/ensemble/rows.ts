@@ -1,3 +1,4 @@
+import { shared } from '../bytes/threads.js';
 import { valuesOf } from '../calibration/judged.js';
 import { selectCoded } from '../data/columns.js';
 import { alignLogits } from '../data/join.js';
@@ -48,7 +49,8 @@ export function joinMembers(labels: PairLabelTable, members: readonly MemberScor
   const kept = Int32Array.from(Array(labels.count).keys()).filter((row) =>
     aligned.some((logits) => !Number.isNaN(logits[row])),
   );
-  const pick = (values: Float64Array): Float64Array => Float64Array.from(kept, (row) => values[row]);
+  // Shared, since threads fit to them.
+  const pick = (values: Float64Array): Float64Array => shared(valuesOf(values, kept));
   const logits = aligned.map(pick);
   const coverage = members.map(({ name, table }, m): [string, MemberCoverage] => {
     const scored = logits[m].reduce((sum, logit) => sum + (Number.isNaN(logit) ? 0 : 1), 0);
@@ -102,7 +104,7 @@ export function rootMeanSquare(values: Float64Array, weights?: Float64Array): nu
 
 /** Some rows of some members as the stack reads them: standardised, 0 where a member has no score. */
 export function stackRows(
-  data: EnsembleRows,
+  data: Pick<EnsembleRows, 'logits' | 'outcomes'>,
   rows: Int32Array,
   members: readonly number[],
   scales: readonly number[],
@@ -127,17 +129,25 @@ export interface Fold {
 }
 
 /** Splits rows into folds by cluster: every row is judged once, by a fit that has seen no row of its cluster. */
-export function foldsOf(data: EnsembleRows, rows: Int32Array, folds: number, seed: number): Fold[] {
-  const { of } = data.clusters;
-  const present = [...new Set(Array.from(rows, (row) => of[row]))];
+export function foldsOf(
+  { clusters, clusterNames }: Pick<EnsembleRows, 'clusters' | 'clusterNames'>,
+  rows: Int32Array,
+  folds: number,
+  seed: number,
+): Fold[] {
+  const { of } = clusters;
+  const isPresent = new Uint8Array(clusters.count);
+  for (const row of rows) isPresent[of[row]] = 1;
+  const present = [...isPresent.keys()].filter((cluster) => isPresent[cluster] === 1);
   const assigned = clusterFolds(
-    present.map((cluster) => data.clusterNames[cluster]),
+    present.map((cluster) => clusterNames[cluster]),
     Math.min(folds, present.length),
     seed,
   );
-  const foldOf = new Map(present.map((cluster, i) => [cluster, assigned[i]]));
+  const foldOf = new Int32Array(clusters.count);
+  for (const [i, cluster] of present.entries()) foldOf[cluster] = assigned[i];
   return Array.from({ length: Math.min(folds, present.length) }, (_, fold) => ({
-    fit: rows.filter((row) => foldOf.get(of[row]) !== fold),
-    judge: rows.filter((row) => foldOf.get(of[row]) === fold),
+    fit: rows.filter((row) => foldOf[of[row]] !== fold),
+    judge: rows.filter((row) => foldOf[of[row]] === fold),
   }));
 }

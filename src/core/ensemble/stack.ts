@@ -41,26 +41,41 @@ const MIN_STEP = 2 ** -40;
  *
  * @throws RangeError for a penalty that is not positive
  */
-export async function fitStack(
-  rows: StackRows,
-  { penalty, simplex, start, tolerance = STEP_TOLERANCE, signal }: StackOptions,
-): Promise<Float64Array> {
-  if (!(penalty > 0)) throw new RangeError(`penalty must be positive, not ${penalty}`);
-  let weights = start ?? new Float64Array(rows.members).fill(simplex ? 1 / rows.members : 0);
-  const turn = turns(signal);
-  let at = quadraticAt(rows, weights, penalty);
-  for (let step = 0; step < MAX_NEWTON_STEPS; step++) {
-    await turn();
-    const { gradient, hessian } = at;
-    const linear = gradient.map((slope, i) => product(hessian, i, weights) - slope);
-    const target = minimizeQuadratic({ hessian, linear, simplex }, weights);
-    const direction = target.map((value, i) => value - weights[i]);
-    if (maxAbs(direction) <= tolerance * (1 + maxAbs(weights))) return target;
-    const next = await search(rows, weights, direction, { penalty, at, turn });
-    if (next === null) return weights;
-    ({ weights, at } = next);
-  }
+export async function fitStack(rows: StackRows, { penalty, ...options }: StackOptions): Promise<Float64Array> {
+  const [weights] = await fitStackPath(rows, [penalty], options);
   return weights;
+}
+
+/** As `fitStack` for each penalty in turn: a fit goes on from what the one before it knows of the rows. */
+export async function fitStackPath(
+  rows: StackRows,
+  penalties: readonly number[],
+  { simplex, start, tolerance = STEP_TOLERANCE, signal }: Omit<StackOptions, 'penalty'>,
+): Promise<Float64Array[]> {
+  const turn = turns(signal);
+  let weights = start ?? new Float64Array(rows.members).fill(simplex ? 1 / rows.members : 0);
+  let at = lossAt(rows, weights);
+  const found: Float64Array[] = [];
+  for (const penalty of penalties) {
+    if (!(penalty > 0)) throw new RangeError(`penalty must be positive, not ${penalty}`);
+    let answer: Float64Array | undefined;
+    for (let step = 0; step < MAX_NEWTON_STEPS && answer === undefined; step++) {
+      await turn();
+      const penalised = withPenalty(at, weights, penalty);
+      const { gradient, hessian } = penalised;
+      const linear = gradient.map((slope, i) => product(hessian, i, weights) - slope);
+      const target = minimizeQuadratic({ hessian, linear, simplex }, weights);
+      const direction = target.map((value, i) => value - weights[i]);
+      if (maxAbs(direction) <= tolerance * (1 + maxAbs(weights))) answer = target;
+      else {
+        const next = await search(rows, weights, direction, { penalty, at: penalised, turn });
+        if (next === null) answer = weights;
+        else ({ weights, at } = next);
+      }
+    }
+    found.push(answer ?? weights);
+  }
+  return found;
 }
 
 /** Mean log loss of a vote under the weights, in nats, without penalty; 0 without votes. */
@@ -96,8 +111,9 @@ async function search(
   for (let step = 1; step >= MIN_STEP; step /= 2) {
     await turn();
     const weights = start.map((value, i) => Math.max(0, value + step * direction[i]));
-    const at = quadraticAt(rows, weights, penalty);
-    if (at.loss <= loss + SUFFICIENT_DECREASE * step * slope + rounding) return { weights, at };
+    const at = lossAt(rows, weights);
+    const penalised = at.loss + (penalty / 2) * innerProduct(weights, weights);
+    if (penalised <= loss + SUFFICIENT_DECREASE * step * slope + rounding) return { weights, at };
   }
   return null;
 }
@@ -108,8 +124,19 @@ interface Quadratic {
   readonly hessian: Float64Array;
 }
 
-/** Penalised mean loss, its gradient and its Hessian `[members, members]`. */
-function quadraticAt(rows: StackRows, weights: Float64Array, penalty: number): Quadratic {
+/** The same with the penalty. */
+function withPenalty({ loss, gradient, hessian }: Quadratic, weights: Float64Array, penalty: number): Quadratic {
+  const curved = hessian.slice();
+  for (let a = 0; a < weights.length; a++) curved[a * weights.length + a] += penalty;
+  return {
+    loss: loss + (penalty / 2) * innerProduct(weights, weights),
+    gradient: gradient.map((slope, a) => slope + penalty * weights[a]),
+    hessian: curved,
+  };
+}
+
+/** Mean loss of a vote, its gradient and its Hessian `[members, members]`, without penalty. */
+function lossAt(rows: StackRows, weights: Float64Array): Quadratic {
   const { members, logits, outcomes } = rows;
   const gradient = new Float64Array(members);
   const hessian = new Float64Array(members * members);
@@ -133,14 +160,14 @@ function quadraticAt(rows: StackRows, weights: Float64Array, penalty: number): Q
   }
   const scale = votes > 0 ? 1 / votes : 0;
   for (let a = 0; a < members; a++) {
-    gradient[a] = gradient[a] * scale + penalty * weights[a];
+    gradient[a] *= scale;
     for (let b = 0; b <= a; b++) {
-      const value = hessian[a * members + b] * scale + (a === b ? penalty : 0);
+      const value = hessian[a * members + b] * scale;
       hessian[a * members + b] = value;
       hessian[b * members + a] = value;
     }
   }
-  return { loss: loss * scale + (penalty / 2) * innerProduct(weights, weights), gradient, hessian };
+  return { loss: loss * scale, gradient, hessian };
 }
 
 /** Rows that are added at a time: their logits by member stay in the cache of the first level. */

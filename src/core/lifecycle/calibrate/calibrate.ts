@@ -1,5 +1,7 @@
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
+import { withThreads } from '../../bytes/threads.js';
 import { type Abstention, abstentionWarnings, controlRisk } from '../../calibration/abstention.js';
+import { asideIn } from '../../calibration/aside.js';
 import {
   type CalibrationMethodId,
   type Calibrator,
@@ -11,9 +13,10 @@ import { type FitCalibratorOptions, type FittedCalibrator, fitCalibrator } from 
 import { SHRINKAGE_CLUSTERS } from '../../calibration/group-fit.js';
 import { CALIBRATION_METHODS } from '../../calibration/methods/registry.js';
 import { SCALE_METHODS } from '../../calibration/methods/scale.js';
-import { type ClusteredVotes, PAIR_TASK, votesOf } from '../../calibration/pair-task.js';
+import { type ClusteredVotes, votesOf } from '../../calibration/pair-task.js';
+import { madeForItems, madeForPairs, type Recipe } from '../../calibration/recipe.js';
 import { type Reference, referenceWarnings } from '../../calibration/reference.js';
-import { SCALE_TASK, type ScoredItems, scoredItems } from '../../calibration/scale-task.js';
+import { type ScoredItems, scoredItems } from '../../calibration/scale-task.js';
 import { groupColumn } from '../../data/group-column.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
@@ -66,6 +69,8 @@ export interface CalibrateOptions extends Run, LabelLayout {
   /** Accept NaN and infinities among the weights of the model. */
   readonly allowNonfinite?: boolean;
   readonly seed?: number;
+  /** The cores by default. Results are the same whatever their number. */
+  readonly threads?: number;
   /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
   readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
@@ -151,24 +156,16 @@ async function fitFiles(
     inputs.map((path) => ({ path })),
     options.signal,
   );
-  const {
-    joined,
-    rows: judged,
-    modelSha256,
-  } = await readJudgedScores(options, {
-    signal: options.signal,
-    onRefused: refused.add,
-  });
+  const { data, judged, modelSha256, abstention } = await readData(options, refused);
   const errors = await refused.finish();
   const rows: JudgedRows = { ...judged, ...(errors !== null && { errors }) };
-  const abstention = riskOf(joined, options);
   const read = options.reference === undefined ? undefined : await readReference(options.reference, options.signal);
   const [dataSha256, scoresSha256, ...more] = await lineage.hashes;
   const bound = boundModel(modelSha256, options.embed ? more[0] : null);
   const reference =
-    read && referenceOf(read, { ...options, kind: joined.kind, scoresSha256: more.at(-1)!, modelSha256: bound });
-  const fitted = await fitRows(joined, options);
-  const calibrator = calibratorOf({ ...fitted, abstention, reference }, joined, options, {
+    read && referenceOf(read, { ...options, kind: data.kind, scoresSha256: more.at(-1)!, modelSha256: bound });
+  const fitted = await fitRows(data, options);
+  const calibrator = calibratorOf({ ...fitted, abstention, reference }, data, options, {
     dataSha256,
     scoresSha256,
     modelSha256: bound,
@@ -176,7 +173,7 @@ async function fitFiles(
   await output?.writeFile(output.name, formatCalibrator(calibrator));
   const { method, n, clusters, folds, repeats, before, after, reduction, choice, groups } = fitted;
   const report = (embedded: ReleasedModel | null): CalibrateReport => ({
-    kind: joined.kind,
+    kind: data.kind,
     method: method as CalibrationMethodId,
     symmetric: calibrator.symmetric,
     n,
@@ -206,6 +203,12 @@ async function fitFiles(
   return embedding ? embedding.publish(calibrator, lineage, report) : report(null);
 }
 
+async function readData(options: Settled, refused: ErrorRows) {
+  const { signal } = options;
+  const { joined, rows: judged, modelSha256 } = await readJudgedScores(options, { signal, onRefused: refused.add });
+  return { data: fitDataOf(joined, options), judged, modelSha256, abstention: riskOf(joined, options) };
+}
+
 /** What changes the fit, and nothing else. */
 const lineageOptions = ({ method, symmetric, strictlyMonotone, folds, seed, risk }: Settled) => ({
   method,
@@ -229,45 +232,45 @@ function riskOf(joined: JoinedPairs | JoinedAbsolutes, { risk, symmetric }: Sett
   return controlRisk(votesOf(joined), risk);
 }
 
-function fitRows(joined: JoinedPairs | JoinedAbsolutes, options: Settled): Promise<FittedCalibrator> {
-  const { method, symmetric, strictlyMonotone, folds, seed, resamples } = options;
-  const groups = options.perGroup === undefined ? undefined : groupColumn(joined, options.perGroup);
-  const fitting: FitCalibratorOptions = { auto: method === 'auto', folds, seed, resamples, groups, ...runOf(options) };
-  if (joined.kind === 'pair') {
-    const candidates = CALIBRATION_METHODS.map((one) => ({
-      id: one.id,
-      minClusters: one.minClusters,
-      fit: (rows: ClusteredVotes) => one.fit(rows, { symmetric, strictlyMonotone }),
-    }));
-    // Seen from both sides, beta has the one parameter that temperature has.
-    const tried = symmetric ? candidates.filter(({ id }) => id !== 'beta') : candidates;
-    return fitCalibrator(
-      PAIR_TASK,
-      votesOf(joined),
-      methodsFor(method, method === 'auto' ? tried : candidates, 'pairs'),
-      fitting,
-    );
-  }
-  const candidates = SCALE_METHODS.map((one) => ({
-    id: one.id,
-    minClusters: one.minClusters,
-    fit: (rows: ScoredItems) => one.fit(rows, { strictlyMonotone }),
-  }));
-  return fitCalibrator(SCALE_TASK, scoredItems(joined), methodsFor(method, candidates, 'scored items'), fitting);
+/** Rows to fit to, by what is told of them. Whatever else was read is given up: ids alone take as much again. */
+type FitData = { readonly groups: FitCalibratorOptions['groups'] } & (
+  | { readonly kind: 'pair'; readonly rows: ClusteredVotes }
+  | { readonly kind: 'absolute'; readonly rows: ScoredItems }
+);
+
+function fitDataOf(joined: JoinedPairs | JoinedAbsolutes, { perGroup }: Settled): FitData {
+  const groups = perGroup === undefined ? undefined : groupColumn(joined, perGroup);
+  return joined.kind === 'pair'
+    ? { kind: 'pair', rows: votesOf(joined), groups }
+    : { kind: 'absolute', rows: scoredItems(joined), groups };
 }
 
-function methodsFor<T extends { readonly id: string }>(
-  method: string,
-  candidates: readonly T[],
-  what: string,
-): readonly T[] {
-  if (method === 'auto') return candidates;
-  const chosen = candidates.filter(({ id }) => id === method);
-  if (chosen.length > 0) return chosen;
-  const known = candidates.map(({ id }) => id).join(', ');
+function fitRows(data: FitData, options: Settled): Promise<FittedCalibrator> {
+  const { method, symmetric, strictlyMonotone, folds, seed, resamples, threads, signal } = options;
+  const { kind, groups, rows } = data;
+  const recipe: Recipe = { kind, methods: methodsFor(data.kind, options), symmetric, strictlyMonotone };
+  return withThreads({ threads, rows: rows.logits.length, signal }, (pool) => {
+    const aside = pool ? asideIn(pool, recipe) : undefined;
+    const fitting = { auto: method === 'auto', folds, seed, resamples, groups, aside, ...runOf(options) };
+    if (data.kind === 'pair') {
+      const made = madeForPairs(recipe);
+      return fitCalibrator(made.task, data.rows, made.methods, fitting);
+    }
+    const made = madeForItems(recipe);
+    return fitCalibrator(made.task, data.rows, made.methods, fitting);
+  });
+}
+
+/** The method that is asked for, or all to choose among. @throws HpsError USAGE for one that is not for such rows */
+function methodsFor(kind: FitData['kind'], { method, symmetric }: Settled): CalibrationMethodId[] {
+  const known = (kind === 'pair' ? CALIBRATION_METHODS : SCALE_METHODS).map(({ id }) => id as CalibrationMethodId);
+  // Seen from both sides, beta has the one parameter that temperature has.
+  if (method === 'auto') return known.filter((id) => !(kind === 'pair' && symmetric && id === 'beta'));
+  if (known.includes(method)) return [method];
+  const what = kind === 'pair' ? 'pairs' : 'scored items';
   throw new HpsError('USAGE', `\`method\` ${method} is not for ${what}`, {
-    hint: `These labels are ${what}: choose auto, ${known}.`,
-    details: { method, known: candidates.map(({ id }) => id) },
+    hint: `These labels are ${what}: choose auto, ${known.join(', ')}.`,
+    details: { method, known },
   });
 }
 
@@ -284,17 +287,17 @@ function boundModel(scored: string | null, embedded: string | null): string | nu
 
 function calibratorOf(
   fitted: FittedCalibrator & { readonly abstention?: Abstention; readonly reference?: Reference },
-  joined: JoinedPairs | JoinedAbsolutes,
-  { symmetric, decision, perGroup, seed }: Settled,
+  { kind, groups: grouped }: FitData,
+  { symmetric, decision, seed }: Settled,
   hashes: Pick<Calibrator, 'dataSha256' | 'scoresSha256' | 'modelSha256'>,
 ): Calibrator {
   const { method, curve, band, n, clusters, folds, repeats, before, after, reduction, groups, abstention, reference } =
     fitted;
   return calibratorDocument.schema.parse({
     schema: abstention || reference ? 'hpsv3/calibrator@2' : 'hpsv3/calibrator@1',
-    kind: joined.kind,
+    kind,
     method,
-    symmetric: joined.kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),
+    symmetric: kind === 'pair' && (symmetric || method === 'none' || method === 'temperature'),
     decision: decision ?? null,
     parameters: curve,
     band,
@@ -306,10 +309,10 @@ function calibratorOf(
     seed,
     figures: { before, after, reduction },
     groups:
-      perGroup === undefined
+      grouped === undefined
         ? null
         : {
-            name: groupColumn(joined, perGroup).name,
+            name: grouped.name,
             shrinkageClusters: SHRINKAGE_CLUSTERS,
             values: groups.map(({ value, n, clusters, ownShare, curve: parameters, band }) => ({
               value,

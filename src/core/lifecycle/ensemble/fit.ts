@@ -39,6 +39,8 @@ export interface MakeEnsembleOptions extends Run, LabelLayout {
   /** Of the cluster bootstrap: 2000, or fewer for very many rows of many members, where omitted. */
   readonly resamples?: number;
   readonly seed?: number;
+  /** That weights are fitted in; the cores by default. Results are the same whatever their number. */
+  readonly threads?: number;
   /** Where to write the ensemble file, if at all. */
   readonly out?: string;
   /** Where to write the log-odds that the figures are computed from, row by row. */
@@ -155,7 +157,7 @@ interface Made extends EnsembleWeights {
 async function make(
   data: EnsembleRows | null,
   given: EnsembleWeights | null,
-  { weights: how, resamples, seed, signal }: Settled,
+  { weights: how, resamples, seed, threads, signal }: Settled,
 ): Promise<Made> {
   if (given)
     return { ...given, fit: null, judged: data && (await judgeGiven(data, given, { resamples, seed, signal })) };
@@ -166,6 +168,7 @@ async function make(
     simplex,
     resamples,
     seed,
+    threads,
     signal,
   });
   return {
