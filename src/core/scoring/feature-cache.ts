@@ -3,6 +3,9 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 /** What an entry takes beside its numbers: key, promise, map, and the objects around the numbers (measured). */
 const ENTRY_BYTES = 2048;
 
+/** And so many at most, however small they are: more would cost more to keep than to make again. */
+const MOST_ENTRIES = 2048;
+
 interface Entry<T> {
   readonly value: Promise<T>;
   bytes: number;
@@ -52,7 +55,7 @@ export class FeatureCache<T> {
 
   private drop(): void {
     for (const [key, { bytes: freed }] of this.entries) {
-      if (this.bytes <= this.limitBytes) return;
+      if (this.bytes <= this.limitBytes && this.entries.size <= MOST_ENTRIES) return;
       if (freed === 0) continue; // still under way
       this.entries.delete(key);
       this.bytes -= freed;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Tokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mergeByNumbers } from '../../../src/core/media/text/merges.js';
+import { mergesByNumbers } from '../../../src/core/media/text/merges.js';
 import { wordEncoder } from '../../../src/core/media/text/words.js';
 import { PROJECT } from '../../helpers/cli.js';
 
@@ -27,9 +27,7 @@ describe.each(readdirSync(FOLDER))('words of %s', (file) => {
   it('have the ids that the library gives a text, whatever was looked up before', () => {
     const json = { ...SECTIONS, ...JSON.parse(readFileSync(FOLDER + file, 'utf8')), decoder: null };
     const library = new Tokenizer(json, {});
-    const ours = new Tokenizer(json, {});
-    if (json.model.type === 'BPE') mergeByNumbers(ours);
-    const encode = wordEncoder(ours);
+    const encode = wordEncoder(new Tokenizer(json, {}));
     fc.assert(
       fc.property(text, (each) => {
         expect(encode(each)).toEqual(library.encode(each, { add_special_tokens: false }).ids);
@@ -39,21 +37,35 @@ describe.each(readdirSync(FOLDER))('words of %s', (file) => {
   });
 });
 
-describe('mergeByNumbers', () => {
-  const bpe = (merges: string[][], vocab: string[]): { bpe(word: string): string[] } => {
-    const model = { type: 'BPE', vocab: Object.fromEntries(vocab.map((token, id) => [token, id])), merges };
-    const tokenizer = new Tokenizer({ ...SECTIONS, model, decoder: null } as never, {});
-    mergeByNumbers(tokenizer);
-    return tokenizer.model as never;
+describe('mergesByNumbers', () => {
+  const bpe = (vocab: string[], merges: string[][], more = {}) => {
+    const model = { type: 'BPE', vocab: Object.fromEntries(vocab.map((token, id) => [token, id])), merges, ...more };
+    const ids = mergesByNumbers(new Tokenizer({ ...SECTIONS, added_tokens: [], model, decoder: null } as never, {}));
+    return ids && ((word: string) => ids(word)?.map((id) => vocab[id]) ?? null);
   };
+  const merges = [
+    ['b', 'c'],
+    ['a', 'a'],
+    ['a', 'bc'],
+  ];
 
   it('takes the lowest rank first, of equal ones the leftmost', () => {
-    const merges = [['b', 'c'], ['a', 'a'], ['a', 'bc']]; // biome-ignore format: one a rank
-    const model = bpe(merges, ['a', 'b', 'c', 'aa', 'bc', 'abc']);
-    expect(model.bpe('abc')).toEqual(['abc']);
-    expect(model.bpe('aaa')).toEqual(['aa', 'a']);
-    expect(model.bpe('aabc')).toEqual(['aa', 'bc']);
-    expect(model.bpe('abx')).toEqual(['a', 'b', 'x']);
-    expect(model.bpe('')).toEqual([]);
+    const tokens = bpe(['a', 'b', 'c', 'aa', 'bc', 'abc'], merges)!;
+    expect(tokens('abc')).toEqual(['abc']);
+    expect(tokens('aaa')).toEqual(['aa', 'a']);
+    expect(tokens('aabc')).toEqual(['aa', 'bc']);
+    expect(tokens('')).toEqual([]);
+  });
+
+  it('leaves to the library what it has no symbol for, what is long, and a vocabulary with a gap', () => {
+    const tokens = bpe(['a', 'b', 'c', 'aa', 'bc', 'abc'], merges)!;
+    expect(tokens('abx')).toBeNull();
+    expect(tokens('a'.repeat(513))).toBeNull();
+    expect(bpe(['a', 'b', 'c', 'bc'], merges)).toBeNull();
+  });
+
+  it('takes a word of the vocabulary whole where the model says so', () => {
+    expect(bpe(['a', 'b', 'ab'], [], { ignore_merges: true })!('ab')).toEqual(['ab']);
+    expect(bpe(['a', 'b', 'ab'], [])!('ab')).toEqual(['a', 'b']);
   });
 });

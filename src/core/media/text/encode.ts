@@ -144,6 +144,7 @@ function bodyOf(text: string, tokenizer: TextTokenizer): Body {
 
 /** The first `length` UTF-16 units, or one fewer where a surrogate pair would be cut. */
 function cutText(text: string, length: number): string {
+  if (text.length <= length) return text;
   const cut = text.slice(0, length);
   return HALF_PAIR.test(cut) ? cut.slice(0, -1) : cut;
 }

@@ -6,7 +6,6 @@ import { LIMITS } from '../../limits.js';
 import { tokenizerFault } from '../../onnx/tokenizer-check.js';
 import type { Tokenizer as TokenizerFile } from '../../onnx/tokenizer-file.js';
 import { invalidMedia } from '../refusal.js';
-import { mergeByNumbers } from './merges.js';
 import { wordEncoder } from './words.js';
 
 /** Text to token ids, as the Hugging Face tokenizers library does it with `encode_special_tokens`. */
@@ -67,7 +66,6 @@ export async function openTokenizer(json: string, { addedTokens = [] }: Tokenize
   } catch (cause) {
     throw unsupported(cause instanceof Error ? cause.message : String(cause), cause);
   }
-  if (model.type === 'BPE') mergeByNumbers(tokenizer);
   const known = hasKnownPatterns(root);
   const wordIds = wordEncoder(tokenizer);
   const encode = (text: string): number[] => {

@@ -1,4 +1,5 @@
 import type { Tokenizer } from '@huggingface/tokenizers';
+import { mergesByNumbers } from './merges.js';
 
 /** What is used of the library's tokenizer beside what its types show. */
 interface Parts {
@@ -51,14 +52,27 @@ export function wordEncoder(tokenizer: Tokenizer): (text: string) => number[] {
     model,
   } = parts;
   const words = wordsBy(pre_tokenizer);
+  const merges = mergesByNumbers(tokenizer);
   const kept = new Map<string, readonly number[]>();
+  const idOf = (token: string): number =>
+    (added.get(token)?.id ?? model.tokens_to_ids.get(token) ?? model.unk_token_id) as number;
+  /** Of tokens of the vocabulary that stand in the list of added ones under another id. */
+  const other = new Map(
+    [...added.keys()].flatMap((token) => {
+      const id = model.tokens_to_ids.get(token);
+      return id === undefined || id === idOf(token) ? [] : [[id, idOf(token)] as const];
+    }),
+  );
+  const encoded = (word: string): readonly number[] => {
+    const merged = merges?.(word);
+    if (!merged) return model.encode([word]).map(idOf);
+    return other.size === 0 ? merged : merged.map((id) => other.get(id) ?? id);
+  };
 
   const idsOf = (word: string, spelled: (word: string) => string): readonly number[] => {
     const known = kept.get(word);
     if (known) return known;
-    const ids = model
-      .encode([spelled(word)])
-      .map((token) => (added.get(token)?.id ?? model.tokens_to_ids.get(token) ?? model.unk_token_id) as number);
+    const ids = encoded(spelled(word));
     if (word.length <= KEPT_CHARACTERS) {
       if (kept.size >= KEPT_WORDS) kept.clear();
       kept.set(word, ids);
