@@ -155,7 +155,10 @@ export const LIMITS = {
   /** `batch --preload`: media held before their turn, as they are on the disk; rows they belong to; files read or fetched at a time. */
   readAheadBytes: 256 * MiB,
   rowsAhead: 4096,
-  readsAhead: 16,
+  /** 50 ms from a host, 600 files a second still come. */
+  readsAhead: 32,
+  /** For one of the files that are fetched ahead, which share a line: each takes as long as all of them together, and nobody waits for it. */
+  remoteAheadMs: 300_000,
   /** Fetched files kept on the disk for rows that name them again. */
   remoteStoreBytes: 1 * GiB,
   remoteStoreFiles: 100_000,

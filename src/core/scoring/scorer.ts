@@ -247,11 +247,17 @@ export class HPSv3Scorer {
     return this.pairScore(await this.engine.compare(sides[0], sides[1]), sides, sample);
   }
 
-  private pairScore(compared: Comparison, encoded: readonly Encoded[], sample: PairSample): PairScore {
+  /** @param moments - what auxiliary heads say of parts of both items, which are marked as the whole is */
+  private pairScore(
+    compared: Comparison,
+    encoded: readonly Encoded[],
+    sample: PairSample,
+    moments: readonly AuxScores[] = [],
+  ): PairScore {
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
     const items = compared.aux ? [compared.aux.left, compared.aux.right] : [];
     const percentile = this.calibrator?.place('pair', compared.logit);
-    const facts = { ...(percentile && { percentile }), ...this.facts(encoded, items, sample) };
+    const facts = { ...(percentile && { percentile }), ...this.facts(encoded, [...items, ...moments], sample) };
     return pairScore({ ...compared, margin: this.margin }, calibrated, facts);
   }
 
@@ -265,13 +271,19 @@ export class HPSv3Scorer {
     return this.itemScore(await this.engine.utility(encoded), [encoded], options);
   }
 
-  private itemScore(utility: Utility, encoded: readonly Encoded[], options: ScoreOptions): ItemScore {
+  /** @param moments - as in `pairScore` */
+  private itemScore(
+    utility: Utility,
+    encoded: readonly Encoded[],
+    options: ScoreOptions,
+    moments: readonly AuxScores[] = [],
+  ): ItemScore {
     const { logit, utility: score, sigma, aux, ...own } = utility;
     const applied = this.calibrator?.apply('absolute', logit, options);
     const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
     const percentile = this.calibrator?.place('absolute', logit);
-    const items = aux ? [aux] : [];
+    const items = aux ? [aux, ...moments] : [];
     return {
       score,
       logit,
@@ -285,7 +297,8 @@ export class HPSv3Scorer {
 
   private async scoreInWindows(item: ItemInput, options: ScoreOptions, windowing: Windows): Promise<ItemScore> {
     const read = await this.read(item, options, windowing);
-    const score = this.itemScore(this.engine.combine(read.utilities, read.weights), read.windows, options);
+    const whole = this.engine.combine(read.utilities, read.weights);
+    const score = this.itemScore(whole, read.windows, options, momentsOf(read));
     const interval = this.interval(read.logits, read.weights, windowing);
     return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregate), ...curveOf(read.curve), interval } };
   }
@@ -316,6 +329,7 @@ export class HPSv3Scorer {
       { logit, ...spread, ...(aux && { aux }) },
       [...left.windows, ...right.windows],
       sample,
+      [...momentsOf(left), ...momentsOf(right)],
     );
     const interval = this.interval(logits, weights, windowing);
     const curves = { left: curveOf(left.curve), right: curveOf(right.curve) };
@@ -500,6 +514,10 @@ export class HPSv3Scorer {
 }
 
 type Windows = NonNullable<ScorerParts['windowing']>;
+
+/** A mean may hide what one window shows. */
+const momentsOf = ({ utilities }: { readonly utilities: readonly Utility[] }): AuxScores[] =>
+  utilities.flatMap(({ aux }) => aux ?? []);
 
 /** Times to the microsecond: sums of strides are no longer. */
 const rounded = (place: number): number => Number(place.toFixed(6));

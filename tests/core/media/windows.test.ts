@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { prepareWaveform } from '../../../src/core/media/audio/prepare.js';
@@ -136,6 +136,25 @@ describe('waveformWindows', () => {
     const [{ wave, span }, ...more] = waveformWindows(source, contract, { window: 2, stride: 1, unit: 'seconds' });
     expect([span, more]).toEqual([{ start: 0, end: 1 }, []]);
     expect(wave).toEqual(prepareWaveform(bytes, contract, 'short.wav'));
+  });
+
+  it('reads three hours a window at a time', () => {
+    const seconds = 3 * 3600;
+    const head = Buffer.from(encodeWav(new Float32Array(1), rate).subarray(0, 44));
+    const length = 2 * rate * seconds;
+    head.writeUInt32LE(36 + length, 4);
+    head.writeUInt32LE(length, 40);
+    const path = join(tempFolder(), 'hours.wav');
+    writeFileSync(path, head);
+    truncateSync(path, 44 + length); // a hole, which takes no room
+    const windowing = { window: 2, stride: 2, unit: 'seconds' } as const;
+    let last = { start: 0, end: 0 };
+    for (const { span, count } of waveformWindows({ path }, contract, windowing)) {
+      expect(count).toBe(seconds / 2);
+      last = span;
+      if (span.start >= 20) break;
+    }
+    expect(last).toEqual({ start: 20, end: 22 });
   });
 
   it('reads silence as silence', () => {

@@ -154,6 +154,20 @@ describe('scores in windows', () => {
     }
   });
 
+  it('are marked as soon as one of them is, whatever the mean', async () => {
+    const plain = await load(models.audioItem);
+    const cuts = [0, 1.5, 3, 4.5, 6, 6.5].map((start, i) => writeSound(`mark${i}.wav`, start, start + 3));
+    const toxicity = (await Promise.all(cuts.map((audio) => plain.score({ audio })))).map(({ aux }) => aux!.toxicity!);
+    const highest = Math.max(...toxicity);
+    const between = `toxicity>${(highest + toxicity.reduce((a, b) => a + b) / 6) / 2}`;
+    const marks = [between, `toxicity>${highest + 1e-3}`];
+    const scorer = await load(models.audioItem, { windows: { window: '3s', stride: '1500ms' }, marks });
+    expect((await scorer.score('long.wav')).marks).toEqual([between]);
+    expect((await scorer.scorePair({ left: 'short.wav', right: 'long.wav' })).marks).toEqual(
+      expect.arrayContaining([between]),
+    );
+  });
+
   it('are the plain score of what fits into one, of items and of pairs', async () => {
     const windows = { window: '2s' };
     const [plain, windowed] = [await load(models.audioPair), await load(models.audioPair, { windows })];

@@ -147,8 +147,8 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
   const outputs = out === STANDARD_STREAM ? null : await openOutputs(options, inputs, finished !== null);
   try {
     if (outputs) refuseUnfinished(options);
-    const connections = options.preload ? LIMITS.readsAhead : undefined;
-    const remote = options.remote && RemoteStore.open({ connections, ...options.remote }); // one for all models
+    const fetchesAhead = options.preload ? { connections: LIMITS.readsAhead, timeoutMs: LIMITS.remoteAheadMs } : {};
+    const remote = options.remote && RemoteStore.open({ ...fetchesAhead, ...options.remote }); // one for all models
     const ahead = options.preload ? new ReadAhead({ mediaRoot: rows.mediaRoot, remote }) : undefined;
     const warnings: string[] = [];
     const onWarning = (warning: string): void => {

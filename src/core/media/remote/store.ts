@@ -24,6 +24,8 @@ export interface RemoteOptions {
   readonly certificates?: string;
   /** Files fetched at a time; 8 by default. */
   readonly connections?: number;
+  /** Milliseconds for one file, all redirects and tries together; 10,000 by default. */
+  readonly timeoutMs?: number;
 }
 
 /** A fetched file. It stays until `release` is called. */
@@ -163,8 +165,8 @@ export class RemoteStore {
   }
 
   private async download(location: Location): Promise<Uint8Array> {
-    const { isAddressAllowed = isPublicAddress, certificates } = this.options;
-    this.downloader ??= Downloader.open({ isAddressAllowed, certificates });
+    const { isAddressAllowed = isPublicAddress, certificates, timeoutMs } = this.options;
+    this.downloader ??= Downloader.open({ isAddressAllowed, certificates, timeoutMs });
     const downloader = await this.downloader;
     const { name } = location;
     if (location.kind === 'https') {

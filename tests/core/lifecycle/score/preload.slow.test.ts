@@ -1,17 +1,19 @@
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
 import { type BatchOptions, runBatch } from '../../../../src/core/lifecycle/score/batch.js';
 import { PROJECT } from '../../../helpers/cli.js';
-import { CERTIFICATE, serve } from '../../../helpers/https-server.js';
+import { CERTIFICATE } from '../../../helpers/https-server.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { writeRows } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
 const PICTURES = 400;
+const ROUNDS = 3;
 const LATENCY_MS = 50;
 const folder = sharedFolder();
 const media = join(folder, 'media');
@@ -60,38 +62,65 @@ async function rateOf(name: string, options: Partial<BatchOptions> & { readonly 
   return { rate: (PICTURES - 1) / ((times.at(-1)! - times[0]) / 1000), scores: readFileSync(out, 'utf8') };
 }
 
-/** A host that answers after a while, and sends all its answers through one line of so many bytes a second. */
-async function throttled(bytesPerSecond: number): Promise<number> {
+/** A host that answers after a while, and sends all its answers through one line of so many bytes a second; in a thread of its own. */
+const HOST = `
+  const { readFileSync } = require('node:fs');
+  const { createServer } = require('node:https');
+  const { setTimeout: delay } = require('node:timers/promises');
+  const { parentPort, workerData: { key, cert, media, latencyMs } } = require('node:worker_threads');
+  let bytesPerSecond = Infinity;
   let freeAt = 0;
-  return serve(async (request, response) => {
-    const bytes = readFileSync(join(media, request.url!.slice(1)));
-    await delay(LATENCY_MS);
+  parentPort.on('message', (given) => { bytesPerSecond = given; });
+  const server = createServer({ key, cert }, async (request, response) => {
+    const bytes = readFileSync(media + request.url);
+    await delay(latencyMs);
     freeAt = Math.max(freeAt, performance.now()) + (1000 * bytes.byteLength) / bytesPerSecond;
     await delay(Math.max(0, freeAt - performance.now()));
     response.end(bytes);
   });
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+`;
+
+async function throttled() {
+  const key = readFileSync(join(dirname(CERTIFICATE), 'key.pem'));
+  const workerData = { key, cert: readFileSync(CERTIFICATE), media, latencyMs: LATENCY_MS };
+  const host = new Worker(HOST, { eval: true, workerData });
+  onTestFinished(() => void host.terminate());
+  const [port]: number[] = await once(host, 'message');
+  return { port, throttle: (bytesPerSecond: number) => host.postMessage(bytesPerSecond) };
 }
+
+/** Rows a second of several rounds together. */
+const together = (rates: readonly number[]): number => rates.length / rates.reduce((sum, rate) => sum + 1 / rate, 0);
 
 describe('batch with preload', () => {
   it('scores from a host of 50 ms and 1.5 times the bandwidth as fast as from memory, to the same scores', async () => {
     const place = (picture: string): string => join('media', picture);
-    await rateOf('warm', { place });
-    const memory = await rateOf('memory', { place });
     const bytes = Array.from({ length: PICTURES }, (_, i) => statSync(join(media, `${i}.jpg`)).size);
     const perPicture = bytes.reduce((a, b) => a + b) / PICTURES;
-    const port = await throttled(1.5 * memory.rate * perPicture);
+    const { port, throttle } = await throttled();
     const remote = {
       hosts: [`127.0.0.1:${port}`],
       isAddressAllowed: () => true,
       certificates: readFileSync(CERTIFICATE, 'utf8'),
     };
     const there = (picture: string): string => `https://127.0.0.1:${port}/${picture}`;
-    const ahead = await rateOf('ahead', { place: there, remote, preload: true });
+    await rateOf('warm', { place });
+    // By turns, and each time as fast as the machine is then: others may use it too.
+    const rates = { memory: [] as number[], ahead: [] as number[] };
+    for (let round = 0; round < ROUNDS; round++) {
+      const memory = await rateOf('memory', { place });
+      throttle(1.5 * memory.rate * perPicture);
+      const ahead = await rateOf('ahead', { place: there, remote, preload: true });
+      expect(ahead.scores).toBe(memory.scores);
+      rates.memory.push(memory.rate);
+      rates.ahead.push(ahead.rate);
+    }
     const plain = await rateOf('plain', { place: there, remote });
+    const [memory, ahead] = [together(rates.memory), together(rates.ahead)];
     process.stderr.write(
-      `rows a second: ${memory.rate.toFixed(1)} from memory, ${ahead.rate.toFixed(1)} with preload, ${plain.rate.toFixed(1)} without (${(perPicture / 1000).toFixed(0)} kB each)\n`,
+      `rows a second: ${memory.toFixed(1)} from memory, ${ahead.toFixed(1)} with preload (${(ahead / memory).toFixed(2)}), ${plain.rate.toFixed(1)} without (${(perPicture / 1000).toFixed(0)} kB each)\n`,
     );
-    expect(ahead.scores).toBe(memory.scores);
-    expect(ahead.rate / memory.rate).toBeGreaterThan(0.9);
+    expect(ahead / memory).toBeGreaterThan(0.9);
   }, 300_000);
 });
