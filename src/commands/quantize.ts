@@ -73,7 +73,6 @@ The opset of the model is kept. The target file changes only when the gate passe
       description: 'One weight scale an output channel; one a weight where the opset has no other',
     }),
     processor: Flags.option({
-      aliases: ['target-processor'],
       options: [...PROCESSORS, 'auto'] as const,
       default: QUANTIZE_DEFAULTS.processor,
       description:
