@@ -17,6 +17,7 @@ import { prepareVoteAccuracy } from '../../../src/core/stats/pairwise-accuracy.j
 import { quantileOfSorted } from '../../../src/core/stats/quantile.js';
 import {
   differenceOf,
+  inBlocks,
   ofSubset,
   overClusters,
   ratioOfSums,
@@ -188,6 +189,37 @@ describe('overClusters', () => {
     const ratio = ratioOfSums(Float64Array.of(1, 2, 0), Float64Array.of(1, 2, 0));
     const resampled = overClusters(ratio, { of: Int32Array.of(0, 0, 1), count: 2 });
     expect([resampled(Float64Array.of(0, 2)), resampled(Float64Array.of(1, 1))]).toEqual([null, 1]);
+  });
+});
+
+describe('inBlocks', () => {
+  const count = 3 * 2 ** 14 + 5;
+  const many = { of: Int32Array.from({ length: 2 * count }, (_, row) => row >> 1), count };
+
+  it('leaves few clusters as they are', () => expect(inBlocks(clusters, 'few')).toBe(clusters));
+
+  it('puts very many together by lot, equally many a block and none apart', () => {
+    const blocks = inBlocks(many, 'many');
+    const sizes = new Int32Array(blocks.count);
+    let apart = 0;
+    for (let cluster = 0; cluster < count; cluster++) {
+      sizes[blocks.of[2 * cluster]]++;
+      if (blocks.of[2 * cluster + 1] !== blocks.of[2 * cluster]) apart++;
+    }
+    expect(apart).toBe(0);
+    expect(new Set(sizes)).toEqual(new Set([3, 4]));
+    expect(inBlocks(many, 'many')).toEqual(blocks);
+    expect(inBlocks(many, 'other').of).not.toEqual(blocks.of);
+  });
+
+  it('keeps the standard error, also where neighbours are alike', async () => {
+    const values = Float64Array.from(many.of, (cluster) => (cluster < count / 2 ? 0 : 1));
+    const mean = ratioOfSums(values, new Float64Array(values.length).fill(1));
+    const [{ values: drawn }] = await replicate([mean], inBlocks(many, 'halves'), { resamples: 200, seed: 'halves' });
+    const spread = Math.sqrt(drawn.reduce<number>((sum, value) => sum + (value! - 0.5) ** 2, 0) / drawn.length);
+    // 200 resamples know a spread to a twentieth.
+    expect(spread / Math.sqrt(0.25 / count)).toBeGreaterThan(0.8);
+    expect(spread / Math.sqrt(0.25 / count)).toBeLessThan(1.2);
   });
 });
 
