@@ -29,7 +29,7 @@ export function assertOneContract(members: readonly MemberGraph[]): void {
       'MODELS_INCOMPARABLE',
       `${first.file} and ${other.file} cannot be one ensemble: ${shown.map(inWords).join('; ')}${more}`,
       {
-        hint: 'Export all members for the same modality, mode, opset, preprocessing and tokenizer. Models that differ are combined by their scores: `hpsv3 batch` with each, then `hpsv3 ensemble --fit --scores a=A.jsonl --scores b=B.jsonl --labels LABELS --out ensemble.json`.',
+        hint: 'Export all members for the same modality, mode, opset, preprocessing and tokenizer. Models that differ are combined by their scores: `hpsv3 batch` with each, then `hpsv3 ensemble` with the scores of both and labels of people.',
         details: { files: [first.file, other.file], differences: shown },
       },
     );
