@@ -237,7 +237,6 @@ export const OLD_SPELLINGS = {
   out: ['output'],
   'out-checkpoint': ['checkpoint-out'],
   'out-model': ['model-out'],
-  processor: ['target-processor'],
   ranges: ['calibrator'],
   recheck: ['check'],
   'rows-per-minute': ['rate-limit'],

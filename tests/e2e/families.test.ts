@@ -108,7 +108,7 @@ describe('a CLIP score and ImageReward, which read other inputs', () => {
     await expect(mergeEnsemble({ members, out: at('one.onnx') })).rejects.toMatchObject({
       code: 'MODELS_INCOMPARABLE',
       message: expect.stringMatching(/inputs\./),
-      hint: expect.stringContaining('`hpsv3 ensemble --fit --scores'),
+      hint: expect.stringContaining('`hpsv3 ensemble` with the scores of both'),
     });
   });
 
