@@ -1,6 +1,7 @@
 // npm run bench -- families [--threads 2] [--batch 16] [--pairs 200]: pairs to scores with a BERT-base-size classifier and a CLIP of
 // ViT-B/32's size, preprocessing included, beside transformers eager: in fp32, and by the fastest quantized file that its gate lets pass.
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { atMost, benchCase, faster, memoryShare } from '../case.js';
@@ -25,16 +26,20 @@ export default {
   async *cases(context) {
     const { options, python, cache, small } = context;
     const pairs = small ? 8 : Number(options.pairs);
-    if (!existsSync(join(cache, 'vit-b-32', 'pairs.jsonl'))) {
+    const made = join(cache, `made-${hashOf(here('models.py'))}-${options.pairs}`);
+    if (!existsSync(made)) {
       if (!python.versions.torch || !python.versions.transformers) {
         console.log('\n  all models: absent (need what bench/setup.sh installs)');
         return;
       }
       await must(python.command, [here('models.py'), cache, options.pairs]);
+      writeFileSync(made, '');
     }
     for (const model of MODELS) yield* modelCases(model, pairs, context);
   },
 };
+
+const hashOf = (path) => createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, 12);
 
 async function* modelCases({ name, folder }, pairs, context) {
   const { cache, cli, small } = context;
