@@ -57,7 +57,7 @@ export interface BatchOptions
   readonly to?: DataFormat;
   /** File for rows without a score; by default `OUT.errors.jsonl`. */
   readonly errors?: string;
-  /** Rows of every batch; a batch that is not full is filled up. What `profile` recommends where omitted, else 16. */
+  /** Most rows of a batch; one that is not full is filled up. What `profile` recommends where omitted, else 16. */
   readonly batchSize?: number;
   /** A profile of the first model: its recommended batch size and optimisation level. */
   readonly profile?: string;
