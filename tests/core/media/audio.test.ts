@@ -50,7 +50,11 @@ describe('readWav, of data that were written to a pipe', () => {
     expect(readWav(Buffer.concat([golden('pcm-16.wav'), Buffer.from('LIST\x04\0\0\0INFO')]), 'a.wav').samples).toEqual(
       whole,
     );
-    expect(readWav(golden('pcm-16.wav').subarray(0, 101), 'a.wav').samples).toEqual(whole.subarray(0, 28));
+    expect(readWav(patched([40, 57, 4]).subarray(0, 101), 'a.wav').samples).toEqual(whole.subarray(0, 28));
+  });
+
+  it('refuses a file that states its size and has less', () => {
+    expect(() => readWav(golden('pcm-16.wav').subarray(0, 101), 'a.wav')).toThrow(/a\.wav: is cut off: a chunk of/);
   });
 });
 

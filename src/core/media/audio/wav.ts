@@ -53,7 +53,7 @@ export interface WavLayout {
 
 /**
  * Reads a WAV file: PCM of 8 (unsigned), 16, 24 or 32 bits, or floats of 32 or 64, plain or extensible.
- * Where the data are said to be longer than the file, they go to its end.
+ * Where a program that could not know the length wrote it, the data go to the end of the file.
  * @throws HpsError MEDIA_INVALID for other codings, rates, channels and lengths than the limits, and samples that are no numbers
  * @see Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0"; WAVEFORMATEXTENSIBLE
  */
@@ -136,7 +136,7 @@ function readChunks(source: ByteSource, name: string): { format: WavFormat; data
     const isData = id === DATA;
     const byteLength = isData ? dataLength(source, offset, size) : size;
     if (byteLength > left)
-      throw invalidMedia(name, `a chunk of ${size} bytes is due, ${left} are left`, 'Get it again.');
+      throw invalidMedia(name, `is cut off: a chunk of ${size} bytes is due, ${left} are left`, 'Get it again.');
     if (id === FORMAT)
       format = readFormat(viewOf(source, { offset, byteLength: Math.min(byteLength, EXTENSIBLE_BYTES) }), name);
     if (isData) {
@@ -150,11 +150,13 @@ function readChunks(source: ByteSource, name: string): { format: WavFormat; data
 
 /**
  * A program that writes to a pipe cannot go back to state the size. It leaves there what it likes: 0, 0x7ffff000 (sox), 0xffffffff
- * (ffmpeg), the most that fits. So a size beyond the file, or of 0 before anything but further chunks, means all that is left.
+ * (ffmpeg), the most that fits, there or in the size of the whole. Such a size, or one of 0 before anything but further chunks, means
+ * all that is left. A file that states both its sizes and has less is cut off.
  */
 function dataLength(source: ByteSource, offset: number, size: number): number {
   const left = source.byteLength - offset;
-  return size > left || (size === 0 && !endsInChunks(source, offset)) ? left : size;
+  const unknown = Math.max(size, readChunkHeader(source, 0).size) >= UNKNOWN_SIZE;
+  return (size > left && unknown) || (size === 0 && !endsInChunks(source, offset)) ? left : size;
 }
 
 /** Whether whole chunks with names of letters follow, to the end of the file. */
@@ -170,6 +172,9 @@ function endsInChunks(source: ByteSource, start: number): boolean {
   }
   return offset === source.byteLength || offset === source.byteLength + 1; // the last may lack its padding
 }
+
+/** Sizes from here on are what programs leave that could not know them. */
+const UNKNOWN_SIZE = 0x7f00_0000;
 
 /** Chunk names, big-endian. */
 const FORMAT = 0x666d7420; // 'fmt '
