@@ -8,6 +8,9 @@ export interface Difference {
 
 type Leaf = Difference['stated'];
 
+/** Numbers below this are taken as of this size where rounding is let pass: what is left of a sum that cancels is rounding alone. */
+const LEAST_SIZE = 1e-4;
+
 const isLeaf = (value: unknown): value is Leaf => typeof value !== 'object' || value === null;
 
 /** What stands for a value in a list of differences. */
@@ -20,7 +23,7 @@ const shown = (value: unknown): Leaf => {
 /**
  * Where two documents of plain values differ, value by value.
  *
- * @param rounding - share of the larger of two numbers by which they may differ
+ * @param rounding - share of the larger of two numbers, of 1e-4 at the least, by which they may differ
  */
 export function differencesOf(stated: unknown, found: unknown, at = '', rounding = 0): Difference[] {
   if (isLeaf(stated) || isLeaf(found) || Array.isArray(stated) !== Array.isArray(found)) {
@@ -37,7 +40,7 @@ export function differencesOf(stated: unknown, found: unknown, at = '', rounding
 
 function alike(a: unknown, b: unknown, rounding: number): boolean {
   if (typeof a !== 'number' || typeof b !== 'number') return a === b;
-  return Math.abs(a - b) <= rounding * Math.max(Math.abs(a), Math.abs(b));
+  return Math.abs(a - b) <= rounding * Math.max(Math.abs(a), Math.abs(b), LEAST_SIZE);
 }
 
 /** How many numbers a document holds. */

@@ -15,6 +15,8 @@ describe('differencesOf', () => {
   it('lets numbers differ by rounding where asked to, and by nothing else', () => {
     expect(differencesOf({ a: 1 }, { a: 1 + 1e-12 }, '', 1e-9)).toEqual([]);
     expect(differencesOf({ a: 1 }, { a: 1 + 1e-12 })).toHaveLength(1);
+    expect(differencesOf({ a: 2e-16 }, { a: 0 }, '', 1e-9)).toEqual([]);
+    expect(differencesOf({ a: 1e-12 }, { a: 0 }, '', 1e-9)).toHaveLength(1);
     expect(differencesOf({ a: 0 }, { a: '0' }, '', 1e-9)).toHaveLength(1);
     expect(differencesOf([1], { 0: 1 })).toHaveLength(1);
   });
