@@ -59,7 +59,7 @@ export default {
 
 const within = (ours, seconds, mebibytes) => ({
   targets: [
-    atMost(`at most ${seconds} s`, ours.seconds, seconds, ' s'),
-    ...(mebibytes ? [atMost(`at most ${mebibytes} MiB`, ours.peakMiB, mebibytes, ' MiB')] : []),
+    atMost(`at most ${seconds} s`, ours.seconds, seconds, 's'),
+    ...(mebibytes ? [atMost(`at most ${mebibytes} MiB`, ours.peakMiB, mebibytes, 'MiB')] : []),
   ],
 });
