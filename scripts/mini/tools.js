@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withAtomicOutput } from '../../dist/core/bytes/output.js';
 import { openCheckpoint } from '../../dist/core/checkpoint/open.js';
-import { writeSafetensors } from '../../dist/core/checkpoint/write-safetensors.js';
+import { writeConfigured } from '../../dist/core/checkpoint/write-safetensors.js';
 import { castTensor } from '../../dist/core/tensor/transform.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -54,14 +54,7 @@ export async function writeHalf(from, to, config) {
   );
   await withAtomicOutput(to, { force: true }, async (output) => {
     const sink = await output.create();
-    await writeSafetensors(
-      sink,
-      half,
-      new Map([
-        ['format', 'pt'],
-        ['config', JSON.stringify(config)],
-      ]),
-    );
+    await writeConfigured(sink, half, config);
     await sink.finish();
   });
   trained.close();

@@ -42,7 +42,8 @@ export async function compareFigures(
   options: BootstrapOptions,
 ): Promise<BeforeAndAfter> {
   const replicates = await replicatesOf([...before, ...after], clusters, options);
-  return beforeAndAfter(replicates.slice(0, before.length), replicates.slice(before.length), errors, clusters);
+  const [from, to] = [replicates.slice(0, before.length), replicates.slice(before.length)];
+  return beforeAndAfter(from, to, errors, clusters, options.level);
 }
 
 /** As `compareFigures`, of replicates over the same draws: what the rows have in common cancels in the reduction. */
@@ -51,13 +52,14 @@ export function beforeAndAfter(
   after: readonly NamedReplicates[],
   errors: readonly string[],
   clusters: Clusters,
+  level?: number,
 ): BeforeAndAfter {
   const reductions = errors.flatMap((id): NamedReplicates[] => {
     const [from, to] = [before, after].map((list) => list.find((one) => one.id === id));
     return from && to ? [{ id, replicates: reductionOf(from.replicates, to.replicates) }] : [];
   });
   const named = (list: readonly NamedReplicates[]): Figures =>
-    Object.fromEntries(list.map(({ id, replicates }) => [id, estimateOf(replicates, clusters)]));
+    Object.fromEntries(list.map(({ id, replicates }) => [id, estimateOf(replicates, clusters, level)]));
   return { before: named(before), after: named(after), reduction: named(reductions) };
 }
 

@@ -1,3 +1,4 @@
+import type { Curve } from '../onnx/curve.js';
 import type { CalibrationMethodId } from './calibrator.js';
 import { CALIBRATION_METHODS } from './methods/registry.js';
 import { SCALE_METHODS } from './methods/scale.js';
@@ -23,25 +24,23 @@ export interface Made<Rows extends ClusteredRows> {
   readonly methods: readonly BoundedCandidate<Rows>[];
 }
 
-/** Of pairs. */
-export function madeForPairs(recipe: Recipe): Made<ClusteredVotes> {
-  const methods = CALIBRATION_METHODS.map((one) => ({
-    id: one.id,
-    minClusters: one.minClusters,
-    fit: (rows: ClusteredVotes) => one.fit(rows, recipe),
-  }));
-  return { recipe, task: PAIR_TASK, methods: chosen(methods, recipe) };
-}
+export const madeForPairs = (recipe: Recipe): Made<ClusteredVotes> => ({
+  recipe,
+  task: PAIR_TASK,
+  methods: chosen<ClusteredVotes>(CALIBRATION_METHODS, recipe),
+});
 
-/** Of scored items. */
-export function madeForItems(recipe: Recipe): Made<ScoredItems> {
-  const methods = SCALE_METHODS.map((one) => ({
-    id: one.id,
-    minClusters: one.minClusters,
-    fit: (rows: ScoredItems) => one.fit(rows, recipe),
-  }));
-  return { recipe, task: SCALE_TASK, methods: chosen(methods, recipe) };
-}
+export const madeForItems = (recipe: Recipe): Made<ScoredItems> => ({
+  recipe,
+  task: SCALE_TASK,
+  methods: chosen<ScoredItems>(SCALE_METHODS, recipe),
+});
 
-const chosen = <T extends { readonly id: string }>(all: readonly T[], { methods }: Recipe): T[] =>
-  all.filter(({ id }) => (methods as readonly string[]).includes(id));
+/** Of all methods for such rows those of the recipe, with its options. */
+const chosen = <Rows extends ClusteredRows>(
+  all: readonly (Omit<BoundedCandidate<Rows>, 'fit'> & { fit(rows: Rows, options: Recipe): Curve })[],
+  recipe: Recipe,
+): BoundedCandidate<Rows>[] =>
+  all
+    .filter(({ id }) => (recipe.methods as readonly string[]).includes(id))
+    .map((one) => ({ id: one.id, minClusters: one.minClusters, fit: (rows) => one.fit(rows, recipe) }));

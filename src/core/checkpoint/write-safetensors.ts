@@ -1,3 +1,4 @@
+import type { JsonObject } from '../bytes/json.js';
 import type { ByteSink } from '../bytes/sink.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from '../tensor/dtype.js';
@@ -24,6 +25,17 @@ export async function writeSafetensors(
   await sink.write(encodeHeader(ordered, metadata));
   for (const tensor of ordered) await writeTensor(sink, tensor);
 }
+
+/** As `writeSafetensors`, with the configuration that `openCheckpoint` reads of a file that stands alone. */
+export const writeConfigured = (sink: ByteSink, tensors: Iterable<Tensor>, config: JsonObject): Promise<void> =>
+  writeSafetensors(
+    sink,
+    tensors,
+    new Map([
+      ['format', 'pt'],
+      ['config', JSON.stringify(config)],
+    ]),
+  );
 
 function encodeHeader(tensors: readonly Tensor[], metadata: ReadonlyMap<string, string>): Uint8Array {
   const names = new Set(['__metadata__']);

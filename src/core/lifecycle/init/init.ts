@@ -4,7 +4,7 @@ import type { ModelSection } from '../../architectures/architecture.js';
 import { initialModel } from '../../architectures/registry.js';
 import { withAtomicOutput } from '../../bytes/output.js';
 import type { WrittenFile } from '../../bytes/sink.js';
-import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { writeConfigured } from '../../checkpoint/write-safetensors.js';
 import { writeTorchCheckpoint } from '../../checkpoint/write-torch.js';
 import { DEFAULT_SEED, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
@@ -55,15 +55,7 @@ export async function initCheckpoint(given: InitOptions): Promise<InitReport> {
     const sink = await output.create();
     const watched = watch(tensors, options);
     if (format === 'torch') await writeTorchCheckpoint(sink, watched);
-    else
-      await writeSafetensors(
-        sink,
-        watched,
-        new Map([
-          ['format', 'pt'],
-          ['config', JSON.stringify(config.model)],
-        ]),
-      );
+    else await writeConfigured(sink, watched, config.model);
     const written: WrittenFile = await sink.finish();
     const files = new Map([['config.json', `${JSON.stringify(config.model, null, 2)}\n`]]);
     if (fits) files.set('tokenizer.json', byteLevelTokenizer());

@@ -12,7 +12,7 @@ import { isStaging } from '../../bytes/staging.js';
 import { NOTHING_BESIDE } from '../../checkpoint/beside.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
-import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
+import { writeConfigured } from '../../checkpoint/write-safetensors.js';
 import { type ErrorRows, errorsOf, withErrorRows } from '../../data/row-files.js';
 import { DEFAULT_DEVICE, DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
@@ -430,14 +430,7 @@ async function writeModel(
   const tensors = Array.from(checkpoint.tensors.values(), (tensor) => trained.get(tensor.name) ?? tensor);
   await withAtomicOutput(path, { force: true }, async (output) => {
     const sink = await output.create();
-    await writeSafetensors(
-      sink,
-      tensors,
-      new Map([
-        ['format', 'pt'],
-        ['config', JSON.stringify(model)],
-      ]),
-    );
+    await writeConfigured(sink, tensors, model);
     await sink.finish();
   });
 }
