@@ -34,8 +34,8 @@ export interface Preparer {
    * @throws HpsError as `prepare`; USAGE for too many windows, INPUTS_INVALID where it reads nothing of a length
    */
   windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow>;
-  /** As `prepare`, at once: of a model that reads text alone. It needs no `this`. */
-  readonly prepareNow?: (item: MediaItem) => PreparedItem;
+  /** As `prepare`, at once, padded as `Reader.readNow` does: of a model that reads text alone. It needs no `this`. */
+  readonly prepareNow?: (item: MediaItem, widthOf: (tokens: number) => number) => PreparedItem;
   /** @throws HpsError MEDIA_INVALID, FILE_NOT_FOUND, FILE_UNREADABLE or BACKEND_UNAVAILABLE; the signal's reason when it aborts */
   prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem>;
   /** Two preparers with the same hash make the same inputs of the same item. */
@@ -91,8 +91,8 @@ export async function openPreparer({ inputs, tokenizer }: PreparerOptions): Prom
 
 const nowBy =
   (readNow: NonNullable<Reader['readNow']>): Preparer['prepareNow'] =>
-  (item) => {
-    const { inputs, truncated = false, tokens = null, samples = null } = readNow(item);
+  (item, widthOf) => {
+    const { inputs, truncated = false, tokens = null, samples = null } = readNow(item, widthOf);
     return { inputs, truncated, tokens, samples };
   };
 

@@ -42,8 +42,11 @@ export interface ReadWindow extends ReadPart {
 export interface Reader {
   /** @param made - inputs that the readers before it made of the same item */
   read(item: MediaItem, made: ReadonlyMap<string, TensorValue>, signal?: AbortSignal): Promise<ReadPart>;
-  /** As `read`, at once: of a text without a picture. It needs no `this`. */
-  readonly readNow?: (item: MediaItem) => ReadPart;
+  /**
+   * As `read`, at once, padded to the width that so many tokens have: of a text without a picture. Its mask may be that of other texts.
+   * It needs no `this`.
+   */
+  readonly readNow?: (item: MediaItem, widthOf: (tokens: number) => number) => ReadPart;
   /** The part in windows, one after the other; absent where it has no length. */
   readonly windows?: {
     readonly longest: LongestWindow;
@@ -222,7 +225,6 @@ async function textReader(
   const { template, picture } = contract;
   const chat = template?.kind === 'chat' ? await openChatTemplate(template, tokenizer.specials) : null;
   const prompt = template?.kind === 'prompt' ? openPromptTemplate(template.source, tokenizer.specials) : null;
-  const pad = BigInt(contract.pad);
   const least = Math.max(contract.length ?? 0, typeof length === 'number' ? length : 0);
   const encoded = ({ text, context, messages }: MediaItem, places: number | undefined): EncodedText => {
     if (prompt) return encodePrompt(required(text, 'text'), places, { template: prompt, contract, tokenizer });
@@ -241,23 +243,22 @@ async function textReader(
       ? encodePair([context, own], contract, tokenizer, pair)
       : encodeText(own, contract, tokenizer);
   };
-  const partOf = ({ ids, types, truncated }: EncodedText): ReadPart => {
-    const width = Math.max(ids.length, least);
-    const row = (tokens: readonly number[], fill: bigint): TensorValue => {
-      const data = new BigInt64Array(width);
-      for (let place = 0; place < tokens.length; place++) data[place] = BigInt(tokens[place]);
-      if (fill !== 0n) data.fill(fill, tokens.length);
-      return { dtype: 'I64', shape: [1, width], data };
-    };
-    const values = new Map([[input.name, toInput(row(ids, pad), input, 'text')]]);
+  const partOf = (
+    { ids, types = [], truncated }: EncodedText,
+    { widthOf = (tokens) => tokens, mask = maskOf }: Padding = {},
+  ): ReadPart => {
+    const width = widthOf(Math.max(ids.length, least));
+    const values = new Map([[input.name, toInput(tokenRow(ids, width, contract.pad), input, 'text')]]);
     for (const each of companions) {
       const isMask = each.preprocess.kind === 'text-mask';
-      const value = isMask ? maskOf(ids.length, width) : row(types, 0n);
+      const value = isMask ? mask(ids.length, width) : tokenRow(types, width, 0);
       values.set(each.name, toInput(value, each, 'text'));
     }
     return { inputs: values, truncated, tokens: ids.length };
   };
-  const readNow = grid === undefined ? (item: MediaItem) => partOf(encoded(item, undefined)) : undefined;
+  const mask = keptMasks();
+  const readNow: Reader['readNow'] =
+    grid === undefined ? (item, widthOf) => partOf(encoded(item, undefined), { widthOf, mask }) : undefined;
   const read: Reader['read'] = async (item, made) => {
     const patches = grid === undefined ? undefined : made.get(grid)?.data;
     const places =
@@ -282,6 +283,42 @@ async function textReader(
     },
   };
   return { read, readNow, windows };
+}
+
+/** How a text is padded, and where its mask comes from. */
+interface Padding {
+  readonly widthOf?: (tokens: number) => number;
+  readonly mask?: typeof maskOf;
+}
+
+/** Ids of tokens as integers of 64 bits, the rest filled. */
+function tokenRow(ids: readonly number[], width: number, fill: number): TensorValue {
+  const data = new BigInt64Array(width);
+  if (fill !== 0) data.fill(BigInt(fill), ids.length);
+  const halves = new Int32Array(data.buffer); // a BigInt of each would be an object of its own
+  for (let place = 0; place < ids.length; place++) {
+    const id = ids[place];
+    if (id === (id | 0)) {
+      halves[2 * place] = id;
+      halves[2 * place + 1] = id >> 31;
+    } else data[place] = BigInt(id);
+  }
+  return { dtype: 'I64', shape: [1, width], data };
+}
+
+/** Masks of so many tokens at most are kept. */
+const KEPT_MASK_WIDTH = 128;
+
+/** As `maskOf`; the same for texts of one length and width. */
+function keptMasks(): typeof maskOf {
+  const kept = new Map<number, TensorValue>();
+  return (length, width) => {
+    if (width > KEPT_MASK_WIDTH) return maskOf(length, width);
+    const key = width * KEPT_MASK_WIDTH + length - 1;
+    const mask = kept.get(key) ?? maskOf(length, width);
+    kept.set(key, mask);
+    return mask;
+  };
 }
 
 function maskOf(length: number, width: number): TensorValue {

@@ -103,6 +103,24 @@ export function takeRuns(value: TensorValue, counts: readonly number[], samples:
   );
 }
 
+/** Room for `count` values that have the dtype and shape of this one, one after the other along the first dimension. */
+export function roomFor({ dtype, shape, data }: TensorValue, count: number): TensorValue {
+  return { dtype, shape: [count * shape[0], ...shape.slice(1)], data: new ARRAYS[dtype](count * data.length) };
+}
+
+/** Writes a value into the place `at` of what has room for several. @throws RangeError for one of another dtype or shape */
+export function putAt(room: TensorValue, at: number, value: TensorValue): void {
+  if (value.dtype !== room.dtype || !haveEqualRows(value.shape, room.shape)) throw cannotJoin(room, value);
+  room.data.set(value.data as never, at * value.data.length);
+}
+
+/** A view of the first rows of a value. */
+export function firstRows(value: TensorValue, rows: number): TensorValue {
+  const { dtype, shape, data } = value;
+  if (rows === shape[0]) return value;
+  return { dtype, shape: [rows, ...shape.slice(1)], data: data.subarray(0, (rows * data.length) / shape[0]) };
+}
+
 /** Views of the rows of a value, which all have the memory of the whole; of one row each. */
 export function rowView(value: TensorValue, row: number): TensorValue {
   const { dtype, shape, data } = value;
@@ -116,14 +134,15 @@ const haveEqualRows = (a: readonly number[], b: readonly number[]): boolean => {
   return true;
 };
 
+const cannotJoin = (a: TensorValue, b: TensorValue): RangeError =>
+  new RangeError(`cannot join ${a.dtype} ${formatShape(a.shape)} and ${b.dtype} ${formatShape(b.shape)}`);
+
 /** Values of equal dtype and equal shape after the first dimension, one after the other along it. */
 export function concatRows(values: readonly TensorValue[]): TensorValue {
   const [first] = values;
   for (const value of values) {
     if (value.dtype === first.dtype && haveEqualRows(value.shape, first.shape)) continue;
-    throw new RangeError(
-      `cannot join ${first.dtype} ${formatShape(first.shape)} and ${value.dtype} ${formatShape(value.shape)}`,
-    );
+    throw cannotJoin(first, value);
   }
   const data = new ARRAYS[first.dtype](values.reduce((length, value) => length + value.data.length, 0));
   let at = 0;

@@ -16,6 +16,13 @@ export function tokenBucket(tokens: number, maxTokens: number): number {
   return Math.min(step * Math.ceil(tokens / step), Math.max(maxTokens, tokens));
 }
 
+/** The padded length of a text of the model with these inputs. */
+export function widthsOf(contract: readonly ContractInput[]): (tokens: number) => number {
+  const text = contract.find(({ preprocess }) => preprocess.kind === 'text');
+  const maxTokens = text?.preprocess.kind === 'text' ? text.preprocess.maxTokens : 0;
+  return (tokens) => tokenBucket(tokens, maxTokens);
+}
+
 /** A row's inputs with text padded to its bucket; the mask hides the padding. The rest is as it came. */
 export function padText(inputs: Row, contract: readonly ContractInput[]): Map<string, TensorValue> {
   const padded = new Map(inputs);

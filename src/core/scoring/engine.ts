@@ -9,11 +9,11 @@ import { floatsOf, type TensorValue } from '../runtime/value.js';
 import type { ForeignScore } from '../samples/contract.js';
 import type { ResolvedItem } from '../samples/resolve.js';
 import { meanClass } from './auxiliary.js';
-import { encoderRows, padText } from './buckets.js';
+import { encoderRows, padText, widthsOf } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
 import type { CalibratedBy } from './result.js';
-import { ownRow, type Row } from './row.js';
+import { ownRow, type Row, ValueRow } from './row.js';
 import { Scheduler } from './scheduler.js';
 import { type BatchTaken, Stage } from './stage.js';
 import { weighted, weightedAux } from './windows/aggregate.js';
@@ -96,6 +96,10 @@ export class Engine {
   /** Items that are decoded as streams at a time: each holds a program, and the windows that overlap. */
   private readonly streams = new Turnstile(availableParallelism());
   private readonly waiting: Turnstile;
+  /** Padded length of a text. */
+  private readonly widthOf: (tokens: number) => number;
+  private readonly left: SideNames;
+  private readonly right: SideNames;
 
   constructor(
     private readonly model: ScoringModel,
@@ -106,19 +110,28 @@ export class Engine {
     this.waiting = new Turnstile(windowsAhead);
     const { encoder, head, mixesRows, busyPositions } = model;
     const { inputs, mode } = model.contract;
+    this.widthOf = widthsOf(inputs);
+    const names = ['embedding', ...inputs.map(({ name }) => name)];
+    this.left = new Map(names.map((name) => [name, `left_${name}`]));
+    this.right = new Map(names.map((name) => [name, `right_${name}`]));
     const most = mixesRows ? 1 : batchSize;
-    const named = mode === 'item' ? inputs : inputs.map((input) => ({ ...input, name: `left_${input.name}` }));
-    const rowsOf = (row: Row): number => encoderRows(row, named, { most, busyPositions });
+    const rowsOf = (row: Row): number => encoderRows(row, inputs, { most, busyPositions });
     const of = (stage: 'encode' | 'head') => (taken: BatchTaken) => onWork?.({ stage, ...taken });
     const fixed = encoder && fixedRows(encoder.inputs[0].shape[0]);
     this.encoder =
       encoder &&
       new Stage(
         encoder,
-        { rowsOf: fixed ? () => fixed : rowsOf, adaptive: adaptive && !fixed, onBatch: of('encode') },
+        {
+          rowsOf: fixed ? () => fixed : rowsOf,
+          names: mode === 'item' ? undefined : this.left,
+          adaptive: adaptive && !fixed,
+          onBatch: of('encode'),
+        },
         this.scheduler,
       );
-    const headRows = encoder ? () => most : rowsOf;
+    const lefts = inputs.map((input) => ({ ...input, name: `left_${input.name}` }));
+    const headRows = (row: Row): number => (encoder ? most : encoderRows(row, lefts, { most, busyPositions }));
     this.head = head && new Stage(head, { rowsOf: headRows, adaptive, onBatch: of('head') }, this.scheduler);
   }
 
@@ -127,15 +140,29 @@ export class Engine {
    * @throws HpsError as `Preparer.prepare` and `Session.run`
    */
   encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
-    const { prepareNow } = this.preparer;
-    const compute = async (): Promise<Encoded> => {
-      const start = performance.now();
-      const prepared = prepareNow ? prepareNow(media) : await this.scheduler.during(() => this.preparer.prepare(media));
-      this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
-      return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
-    };
+    const compute = (): Promise<Encoded> =>
+      this.preparer.prepareNow ? this.encodeNow(media) : this.encodeMedia(media);
     // Without an encoder the features are the inputs themselves: large, and cheap to make again.
     return this.encoder && !fresh ? this.cache.get(key, compute) : compute();
+  }
+
+  /** Of a text: in as few steps as can be, for they take as long as a small model does. */
+  private encodeNow(media: ResolvedItem['media']): Promise<Encoded> {
+    try {
+      const start = performance.now();
+      const { inputs, truncated } = this.preparer.prepareNow!(media, this.widthOf);
+      this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
+      return this.encodeRow(inputs, (features) => ({ features, truncated }));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private async encodeMedia(media: ResolvedItem['media']): Promise<Encoded> {
+    const start = performance.now();
+    const prepared = await this.scheduler.during(() => this.preparer.prepare(media));
+    this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
+    return { features: await this.featuresOf(prepared), truncated: prepared.truncated };
   }
 
   /**
@@ -207,7 +234,7 @@ export class Engine {
         ...(ofLeft.aux && ofRight.aux ? { aux: { left: ofLeft.aux, right: ofRight.aux } } : {}),
       };
     }
-    const outputs = await this.head.run(join(left.features, right.features));
+    const outputs = await this.head.run(this.join(left.features, right.features));
     const sigma = (side: string): number => finite(scalar(outputs, `${side}_sigma`));
     return {
       logit: finite(scalar(outputs, 'pair_logit')),
@@ -217,7 +244,7 @@ export class Engine {
 
   async utility(item: Encoded): Promise<Utility> {
     if (!this.head) return this.utilityOf(item);
-    const outputs = await this.head.run(join(item.features, item.features));
+    const outputs = await this.head.run(this.join(item.features, item.features));
     const logit = finite(scalar(outputs, 'left_utility_logit'));
     // A pair head is trained with utilities between -1 and 1; other models give scores of any range, of which tanh says nothing.
     const isBounded = this.model.contract.decision === 'pair-head';
@@ -292,24 +319,31 @@ export class Engine {
     const { inputs, mode } = this.model.contract;
     if (mode === 'item') return this.encoder.run(padText(row, inputs));
     const sides = ['left_', 'right_'].map((side) =>
-      this.encodeRow(new Map(inputs.map(({ name }) => [name, row.get(`${side}${name}`)!]))),
+      this.encodeRow(
+        padText(new Map(inputs.map(({ name }) => [name, row.get(`${side}${name}`)!])), inputs),
+        (features) => features,
+      ),
     );
     const [left, right] = await Promise.all(sides);
-    return this.head!.run(join(left, right));
+    return this.head!.run(this.join(left, right));
   }
 
-  private featuresOf(prepared: PreparedItem): Promise<Row> {
-    return this.encodeRow(prepared.inputs);
+  private featuresOf({ inputs }: PreparedItem): Promise<Row> {
+    return this.encodeRow(padText(inputs, this.model.contract.inputs), (features) => features);
   }
 
-  private async encodeRow(given: Row): Promise<Row> {
-    const { inputs, mode } = this.model.contract;
-    const row = padText(given, inputs);
-    if (!this.encoder) return row;
-    if (mode === 'item') return ownRow(await this.encoder.run(row)); // they are kept, their batch is not
-    const outputs = await this.encoder.run(prefixed(row, 'left_'));
-    const embedding = outputs.get('left_embedding')!;
-    return new Map([['embedding', { ...embedding, data: embedding.data.slice() }]]);
+  /** @param row - padded */
+  private encodeRow<T>(row: Row, take: (features: Row) => T): Promise<T> {
+    if (!this.encoder) return Promise.resolve(take(row));
+    if (this.model.contract.mode === 'item') return this.encoder.run(row, (outputs) => take(ownRow(outputs))); // they are kept, their batch is not
+    return this.encoder.run(row, (outputs) => {
+      const { dtype, shape, data } = outputs.get('left_embedding')!;
+      return take(new ValueRow('embedding', { dtype, shape, data: data.slice() }));
+    });
+  }
+
+  private join(left: Row, right: Row): Map<string, TensorValue> {
+    return named(right, this.right, named(left, this.left));
   }
 
   private utilityOf({ features }: Encoded): Utility {
@@ -362,12 +396,13 @@ function finite(value: number): number {
   });
 }
 
-function prefixed(row: Row, prefix: string, to = new Map<string, TensorValue>()): Map<string, TensorValue> {
-  for (const [name, value] of row) to.set(prefix + name, value);
+/** What a side of a pair calls its inputs and features. */
+type SideNames = ReadonlyMap<string, string>;
+
+function named(row: Row, names: SideNames, to = new Map<string, TensorValue>()): Map<string, TensorValue> {
+  for (const [name, value] of row) to.set(names.get(name)!, value);
   return to;
 }
-
-const join = (left: Row, right: Row): Row => prefixed(right, 'right_', prefixed(left, 'left_'));
 
 function byteLength(row: Row): number {
   let sum = 0;

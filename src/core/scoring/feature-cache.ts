@@ -4,7 +4,7 @@ const CACHE_BYTES = 16 * 1024 * 1024;
 const ENTRY_BYTES = 2048;
 
 /** And so many at most, however small they are: more would cost more to keep than to make again. */
-const MOST_ENTRIES = 2048;
+const MOST_ENTRIES = 1024;
 
 interface Entry<T> {
   readonly value: Promise<T>;
@@ -18,6 +18,8 @@ interface Entry<T> {
 export class FeatureCache<T> {
   private readonly entries = new Map<string, Entry<T>>();
   private bytes = 0;
+  /** Entries that are no longer under way. */
+  private kept = 0;
 
   constructor(
     private readonly sizeOf: (value: T) => number,
@@ -50,15 +52,17 @@ export class FeatureCache<T> {
   private weigh(entry: Entry<T>, bytes: number): void {
     entry.bytes = bytes;
     this.bytes += bytes;
+    this.kept++;
     this.drop();
   }
 
   private drop(): void {
     for (const [key, { bytes: freed }] of this.entries) {
-      if (this.bytes <= this.limitBytes && this.entries.size <= MOST_ENTRIES) return;
+      if (this.bytes <= this.limitBytes && this.kept <= MOST_ENTRIES) return;
       if (freed === 0) continue; // still under way
       this.entries.delete(key);
       this.bytes -= freed;
+      this.kept--;
     }
   }
 }

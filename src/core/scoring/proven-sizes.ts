@@ -1,5 +1,5 @@
 import type { TensorValue } from '../runtime/value.js';
-import { type Row, shapeKey } from './row.js';
+import type { Row } from './row.js';
 
 /** Values that must be seen equal: two computations that round differently do not agree in so many by chance. */
 const EVIDENCE = 64;
@@ -11,6 +11,14 @@ interface Proof {
   readonly agreed: Map<number, number>;
 }
 
+/** A batch that has run in its full size. */
+interface FullBatch {
+  readonly rows: number;
+  readonly full: number;
+  /** Outputs of a row. */
+  readonly outputs: (row: number) => Row;
+}
+
 /**
  * Which sizes of a batch give, bit for bit, what a full one gives. Kernels may add in another order for another number of rows, and
  * which do depends on the model, the shape, the runtime and the processor: so it is seen rather than believed, for each shape, on
@@ -19,31 +27,29 @@ interface Proof {
 export class ProvenSizes {
   private readonly proofs = new Map<string, Proof>();
 
-  /** The smallest proven size that holds these rows, which have one shape; `full` where there is none. */
-  sizeFor(rows: readonly Row[], full: number): number {
-    const proof = this.proofs.get(shapeKey(rows[0]));
-    const fits = (size: number): boolean => size >= rows.length && (proof?.agreed.get(size) ?? 0) >= EVIDENCE;
+  /** The smallest proven size that holds `rows` rows of a shape; `full` where there is none. */
+  sizeFor(shape: string, rows: number, full: number): number {
+    const proof = this.proofs.get(shape);
+    const fits = (size: number): boolean => size >= rows && (proof?.agreed.get(size) ?? 0) >= EVIDENCE;
     return candidates(full).find(fits) ?? full;
   }
 
   /**
    * Compares the sizes that are not yet proven with a full batch that has run.
-   * @param expected - what the full batch gave for `rows`
-   * @param full - its size
+   * @param run - runs the first `count` rows of that batch in one of another size
    */
   async prove(
-    rows: readonly Row[],
-    expected: readonly Row[],
-    full: number,
-    run: (rows: readonly Row[], size: number) => Promise<readonly Row[]>,
+    shape: string,
+    { rows, full, outputs: expected }: FullBatch,
+    run: (count: number, size: number) => Promise<FullBatch['outputs']>,
   ): Promise<void> {
-    const proof = this.proofOf(shapeKey(rows[0]), full);
+    const proof = this.proofOf(shape, full);
     if (!proof) return;
     for (const [size, evidence] of [...proof.agreed]) {
       if (evidence >= EVIDENCE) continue;
-      const some = rows.slice(0, size);
-      const actual = await run(some, size);
-      const values = some.map((_, i) => equalValues(expected[i], actual[i]));
+      const count = Math.min(rows, size);
+      const actual = await run(count, size);
+      const values = Array.from({ length: count }, (_, i) => equalValues(expected(i), actual(i)));
       if (values.includes(null)) proof.agreed.delete(size);
       else if (proof.agreed.has(size))
         proof.agreed.set(size, evidence + (values as number[]).reduce((sum, count) => sum + count, 0));

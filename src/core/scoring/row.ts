@@ -37,6 +37,35 @@ export class BatchRow implements Row {
   }
 }
 
+/** One value. */
+export class ValueRow implements Row {
+  constructor(
+    private readonly name: string,
+    private readonly value: TensorValue,
+  ) {}
+
+  get(name: string): TensorValue | undefined {
+    return name === this.name ? this.value : undefined;
+  }
+
+  has(name: string): boolean {
+    return name === this.name;
+  }
+
+  keys(): Iterable<string> {
+    return [this.name];
+  }
+
+  values(): Iterable<TensorValue> {
+    return [this.value];
+  }
+
+  [Symbol.iterator](): Iterator<[string, TensorValue]> {
+    const entries: [string, TensorValue][] = [[this.name, this.value]];
+    return entries[Symbol.iterator]();
+  }
+}
+
 /** The same with memory of its own: for what is kept longer than its batch. */
 export const ownRow = (row: Row): Row =>
   new Map(Array.from(row, ([name, value]) => [name, { ...value, data: value.data.slice() }]));
@@ -44,6 +73,10 @@ export const ownRow = (row: Row): Row =>
 /** Equal for rows that can share a batch. */
 export function shapeKey(row: Row): string {
   let key = '';
-  for (const [name, { shape }] of row) key += `${name}[${shape.join(',')}] `;
+  for (const [name, { shape }] of row) {
+    key += name;
+    for (const size of shape) key += `,${size}`;
+    key += ' ';
+  }
   return key;
 }

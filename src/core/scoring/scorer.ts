@@ -456,7 +456,13 @@ export class HPSv3Scorer {
   }
 
   private encode(item: ItemInput, options: ScoreOptions): Promise<Encoded> {
-    return this.withResolved(item, options, (resolved) => this.engine.encode(resolved, options.fresh));
+    const { modality, engine } = this;
+    if (modality !== 'text') return this.withResolved(item, options, (one) => engine.encode(one, options.fresh));
+    try {
+      return engine.encode(this.resolvedText(item, options), options.fresh);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   private encodeWindows(item: ItemInput, options: ScoreOptions, windowing: Windowing): Promise<EncodedWindows> {
@@ -474,10 +480,9 @@ export class HPSv3Scorer {
     use: (resolved: ResolvedItem) => Promise<T>,
   ): Promise<T> {
     const { modality, places, engine, readsContext } = this;
-    this.tellOfFileName(item);
     const resolved =
       modality === 'text'
-        ? resolveText(item, { context, readsContext })
+        ? this.resolvedText(item, { context })
         : await engine.scheduler.during(() => resolveItem(item, { modality, context, readsContext, ...places }));
     try {
       return await use(resolved);
@@ -486,11 +491,17 @@ export class HPSv3Scorer {
     }
   }
 
+  /** A text, which nothing has to be fetched for. */
+  private resolvedText(item: ItemInput, { context }: ScoreOptions): ResolvedItem {
+    this.tellOfFileName(item);
+    return resolveText(item, { context, readsContext: this.readsContext });
+  }
+
   /** Says once that a text is the name of a file: somebody may have meant what is in it. */
   private tellOfFileName(item: ItemInput): void {
     const text = typeof item === 'string' ? item : item.text;
     const { mediaRoot } = this.places;
-    if (this.toldOfFileName || this.modality !== 'text' || mediaRoot === null) return;
+    if (this.toldOfFileName || mediaRoot === null) return;
     if (
       text === undefined ||
       text.length > LONGEST_FILE_NAME ||

@@ -1,17 +1,26 @@
 import { HpsError } from '../errors.js';
 import type { SessionPool } from '../runtime/session-pool.js';
-import { concatRows, type TensorValue } from '../runtime/value.js';
+import type { TensorValue } from '../runtime/value.js';
 import { ProvenSizes } from './proven-sizes.js';
 import { BatchRow, type Row, shapeKey } from './row.js';
+import { RowBatch } from './row-batch.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
 export type { Row } from './row.js';
 
 interface Waiting {
-  readonly row: Row;
-  readonly since: number;
+  /** Takes what came of the row, and resolves. */
   resolve(outputs: Row): void;
   reject(error: unknown): void;
+}
+
+/** Rows of one shape that wait to run together. */
+interface Collected {
+  readonly key: string;
+  readonly batch: RowBatch;
+  readonly waiting: Waiting[];
+  /** When its first row came. */
+  readonly since: number;
 }
 
 /** What a stage asks of the sessions it runs batches in. */
@@ -28,6 +37,8 @@ export interface BatchTaken {
 export interface StageOptions {
   /** Rows of a full batch of rows that have the shape of this one, and by its shape alone. */
   rowsOf(row: Row): number;
+  /** What the sessions call the values of rows, where it is something else. */
+  readonly names?: ReadonlyMap<string, string>;
   /** Whether batches that are not full may be smaller, where that was seen to change no bit. */
   readonly adaptive?: boolean;
   readonly onBatch?: (taken: BatchTaken) => void;
@@ -41,8 +52,8 @@ export interface StageOptions {
  * gives, bit for bit.
  */
 export class Stage implements Collector {
-  private readonly collecting = new Map<string, Waiting[]>();
-  private readonly ready: Waiting[][] = [];
+  private readonly collecting = new Map<string, Collected>();
+  private readonly ready: Collected[] = [];
   private inFlight = 0;
   private readonly sizes: ProvenSizes | null;
 
@@ -60,45 +71,60 @@ export class Stage implements Collector {
   }
 
   /** The outputs of one row, in the memory of its batch; outputs without a row per sample are left out. */
-  run(row: Row): Promise<Row> {
+  run(row: Row): Promise<Row>;
+  /** What `take` makes of them. */
+  run<T>(row: Row, take: (outputs: Row) => T): Promise<T>;
+  run<T>(row: Row, take?: (outputs: Row) => T): Promise<T | Row> {
     return new Promise((resolve, reject) => {
-      const key = shapeKey(row);
-      const batch = this.collecting.get(key) ?? [];
-      batch.push({ row, since: this.scheduler.tick(), resolve, reject });
-      this.collecting.set(key, batch);
-      if (batch.length === this.options.rowsOf(row)) this.dispatch(key);
+      const since = this.scheduler.tick();
+      const collected = this.collectedOf(row, since);
+      collected.batch.add(row);
+      collected.waiting.push({ resolve: take ? taking(take, resolve, reject) : resolve, reject });
+      if (collected.batch.rows === collected.batch.size) this.dispatch(collected);
     });
   }
 
   get oldest(): number | undefined {
-    const [first] = this.oldestBatch() ?? [];
-    return first?.since;
+    return this.oldestOnes()?.since;
   }
 
   flushOldest(): void {
-    const batch = this.oldestBatch();
-    if (batch) this.dispatch(shapeKey(batch[0].row));
+    const collected = this.oldestOnes();
+    if (collected) this.dispatch(collected);
   }
 
-  private oldestBatch(): Waiting[] | undefined {
-    let oldest: Waiting[] | undefined;
-    for (const batch of this.collecting.values())
-      if (oldest === undefined || batch[0].since < oldest[0].since) oldest = batch;
+  private collectedOf(row: Row, since: number): Collected {
+    const key = shapeKey(row);
+    const known = this.collecting.get(key);
+    if (known) return known;
+    const collected = {
+      key,
+      batch: new RowBatch(row, this.options.rowsOf(row), this.options.names),
+      waiting: [],
+      since,
+    };
+    this.collecting.set(key, collected);
+    return collected;
+  }
+
+  private oldestOnes(): Collected | undefined {
+    let oldest: Collected | undefined;
+    for (const one of this.collecting.values()) if (oldest === undefined || one.since < oldest.since) oldest = one;
     return oldest;
   }
 
-  private dispatch(key: string): void {
-    this.ready.push(this.collecting.get(key)!);
-    this.collecting.delete(key);
+  private dispatch(collected: Collected): void {
+    this.ready.push(collected);
+    this.collecting.delete(collected.key);
     this.pump();
   }
 
   private pump(): void {
     while (this.inFlight < this.sessions.capacity && this.ready.length > 0) {
       this.inFlight++;
-      const batch = this.ready.shift()!;
+      const collected = this.ready.shift()!;
       void this.scheduler
-        .during(() => this.runBatch(batch))
+        .during(() => this.runBatch(collected))
         .finally(() => {
           this.inFlight--;
           this.pump();
@@ -106,35 +132,48 @@ export class Stage implements Collector {
     }
   }
 
-  private async runBatch(batch: readonly Waiting[]): Promise<void> {
-    const rows = batch.map(({ row }) => row);
-    const full = this.options.rowsOf(rows[0]);
-    const size = this.sizes?.sizeFor(rows, full) ?? full;
+  private async runBatch({ key, batch, waiting }: Collected): Promise<void> {
+    const { rows, size: full } = batch;
+    const size = this.sizes?.sizeFor(key, rows, full) ?? full;
     const start = performance.now();
+    const run = async (count: number, size: number) => rowsOf(await this.sessions.run(batch.first(count, size)), size);
     try {
-      const outputs = await this.runRows(rows, size);
-      for (const [i, { resolve }] of batch.entries()) resolve(outputs[i]);
-      this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows: rows.length, size });
-      if (size === full) await this.sizes?.prove(rows, outputs, full, (some, fewer) => this.runRows(some, fewer));
+      const outputs = await run(rows, size);
+      for (const [i, { resolve }] of waiting.entries()) resolve(outputs(i));
+      this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows, size });
+      if (size === full) await this.sizes?.prove(key, { rows, full, outputs }, run);
     } catch (error) {
       // What one row is refused for must not cost its neighbours their scores.
-      if (batch.length > 1 && isRefusal(error)) await Promise.all(batch.map((one) => this.runBatch([one])));
-      else for (const { reject } of batch) reject(error); // it changes nothing for those that were resolved
+      if (rows > 1 && isRefusal(error)) await Promise.all(waiting.map((one, row) => this.runAlone(one, batch, row)));
+      else for (const { reject } of waiting) reject(error); // it changes nothing for those that were resolved
     }
   }
 
-  private async runRows(rows: readonly Row[], size: number): Promise<Row[]> {
-    const outputs = await this.sessions.run(feeds(rows, size));
-    const whole = new Map([...outputs].filter(([, { shape }]) => shape[0] === size));
-    return rows.map((_, i) => new BatchRow(whole, i));
+  private async runAlone({ resolve, reject }: Waiting, batch: RowBatch, row: number): Promise<void> {
+    try {
+      resolve(rowsOf(await this.sessions.run(batch.only(row)), batch.size)(0));
+    } catch (error) {
+      reject(error);
+    }
   }
+}
+
+const taking =
+  <T>(take: (outputs: Row) => T, resolve: (taken: T) => void, reject: (error: unknown) => void) =>
+  (outputs: Row): void => {
+    try {
+      resolve(take(outputs));
+    } catch (error) {
+      reject(error); // of this row alone
+    }
+  };
+
+/** The rows of the outputs of a batch. */
+function rowsOf(outputs: ReadonlyMap<string, TensorValue>, size: number): (row: number) => Row {
+  const whole = new Map([...outputs].filter(([, { shape }]) => shape[0] === size));
+  return (row) => new BatchRow(whole, row);
 }
 
 /** The model has run, and does not take what it was given. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof HpsError && (error.code === 'INPUTS_INVALID' || error.code === 'ONNX_UNSUPPORTED');
-
-function feeds(given: readonly Row[], size: number): Map<string, TensorValue> {
-  const rows = Array.from({ length: size }, (_, i) => given[Math.min(i, given.length - 1)]);
-  return new Map(Array.from(rows[0].keys(), (name) => [name, concatRows(rows.map((row) => row.get(name)!))]));
-}

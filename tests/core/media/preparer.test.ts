@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { openPreparer } from '../../../src/core/media/preparer.js';
 import { type ContractInput, TOKENIZER_KEY } from '../../../src/core/onnx/manifest.js';
+import type { TensorValue } from '../../../src/core/runtime/value.js';
 import { PROJECT } from '../../helpers/cli.js';
 
 const GOLDEN = `${PROJECT}tests/golden/media/`;
@@ -39,6 +40,15 @@ const audio: ContractInput = {
   preprocess: { kind: 'audio', sampleRate: 16_000, mono: true, minSamples: 10, maxSamples: 1000, range: [-1, 1] },
 };
 
+/** As a tokenizer that pads does it: ids by 7, masks and types by 0. */
+const padded = (inputs: ReadonlyMap<string, TensorValue>, width: number): Map<string, TensorValue> =>
+  new Map(
+    Array.from(inputs, ([name, { dtype, data }]) => {
+      const more = new Array<bigint>(width - data.length).fill(name === 'input_ids' ? 7n : 0n);
+      return [name, { dtype, shape: [1, width], data: BigInt64Array.from([...(data as BigInt64Array), ...more]) }];
+    }),
+  );
+
 describe('openPreparer', () => {
   it('makes one row of each input, and tells its length', async () => {
     const preparer = await openPreparer({ inputs: [image(8), ...text('tokens'), audio], tokenizer: TOKENIZER });
@@ -51,6 +61,21 @@ describe('openPreparer', () => {
       ['waveform', 'F32', [1, samples]],
     ]);
     expect([samples, truncated]).toEqual([202, false]);
+    await preparer.close();
+  });
+
+  it('makes the same of a text at once, padded to the width it is told', async () => {
+    const inputs: ContractInput[] = [
+      ...text('tokens'),
+      { name: 'token_type_ids', dtype: 'I64', shape: ['batch', 'tokens'], preprocess: { kind: 'text-types' } },
+    ];
+    const preparer = await openPreparer({ inputs, tokenizer: TOKENIZER });
+    for (const one of ['the dog', 'dog', 'the dog']) {
+      const later = await preparer.prepare({ text: one });
+      const now = preparer.prepareNow!({ text: one }, () => 8);
+      expect({ ...now, inputs: null }).toEqual({ ...later, inputs: null });
+      expect(now.inputs).toEqual(padded(later.inputs, 8));
+    }
     await preparer.close();
   });
 

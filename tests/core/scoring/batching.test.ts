@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { HpsError } from '../../../src/core/errors.js';
 import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../../src/core/runtime/value.js';
 import { encoderRows, padText, tokenBucket } from '../../../src/core/scoring/buckets.js';
 import { FeatureCache } from '../../../src/core/scoring/feature-cache.js';
 import { inOrder } from '../../../src/core/scoring/in-order.js';
 import type { Row } from '../../../src/core/scoring/row.js';
+import { RowBatch } from '../../../src/core/scoring/row-batch.js';
 import { Scheduler } from '../../../src/core/scoring/scheduler.js';
 import { type BatchRunner, Stage } from '../../../src/core/scoring/stage.js';
 
@@ -114,6 +116,40 @@ function doubler() {
 const row = (x: number): Map<string, TensorValue> => new Map([['x', float32Value([1, 1], Float32Array.of(x))]]);
 const yOf = (outputs: Row): number => outputs.get('y')!.data[0] as number;
 
+describe('RowBatch', () => {
+  const of = (...x: number[]): Map<string, TensorValue> =>
+    new Map([['x', float32Value([x.length / 2, 2], Float32Array.from(x))]]);
+  const xOf = (feeds: ReadonlyMap<string, TensorValue>): unknown[] => [feeds.get('x')!.shape, ...feeds.get('x')!.data];
+
+  it('holds rows one after the other, as many as are asked for, the last one repeated', () => {
+    const batch = new RowBatch(of(1, 2), 3);
+    for (const row of [of(1, 2), of(3, 4)]) batch.add(row);
+    expect(xOf(batch.first(2, 3))).toEqual([[3, 2], 1, 2, 3, 4, 3, 4]);
+    expect(xOf(batch.first(1, 1))).toEqual([[1, 2], 1, 2]);
+    expect(xOf(batch.only(1))).toEqual([[3, 2], 3, 4, 3, 4, 3, 4]);
+    expect(() => batch.add(new Map([['x', { ...float32Value([1, 2], new Float32Array(2)), dtype: 'F16' }]]))).toThrow(
+      'cannot join',
+    );
+  });
+
+  it('keeps the parts of a row together', () => {
+    const batch = new RowBatch(of(1, 2, 3, 4), 2);
+    for (const row of [of(1, 2, 3, 4), of(5, 6, 7, 8)]) batch.add(row);
+    expect(xOf(batch.first(2, 2))).toEqual([[4, 2], 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(xOf(batch.only(1))).toEqual([[4, 2], 5, 6, 7, 8, 5, 6, 7, 8]);
+  });
+
+  it('makes room for large rows as they come, and calls values what the session does', () => {
+    const large = (x: number): Map<string, TensorValue> =>
+      new Map([['x', float32Value([1, 2 ** 18], new Float32Array(2 ** 18).fill(x))]]);
+    const batch = new RowBatch(large(1), 4, new Map([['x', 'left_x']]));
+    for (const x of [1, 2, 3]) batch.add(large(x));
+    const { shape, data } = batch.first(3, 4).get('left_x')!;
+    expect(shape).toEqual([4, 2 ** 18]);
+    expect([0, 1, 2, 3].map((row) => data[row * 2 ** 18 + 5])).toEqual([1, 2, 3, 3]);
+  });
+});
+
 describe('Stage', () => {
   it('gives every batch the same size, the last one filled with repeats', async () => {
     const { session, batches } = doubler();
@@ -161,6 +197,20 @@ describe('Stage', () => {
     await Promise.all([1, 2].map((x) => stage.run(row(x))));
     await Promise.all([1, 2, 3, 4, 5].map((x) => stage.run(row(x))));
     expect(sizes).toEqual([1, 4, 8]);
+  });
+
+  it('runs each row alone where a batch is refused, so that one costs its neighbours nothing', async () => {
+    const { session } = doubler();
+    const picky: BatchRunner = {
+      ...session,
+      run: async (feeds) => {
+        if ((feeds.get('x')!.data as Float32Array).includes(2)) throw new HpsError('INPUTS_INVALID', 'two');
+        return session.run(feeds);
+      },
+    };
+    const stage = new Stage(picky, { rowsOf: () => 3 }, new Scheduler());
+    const settled = await Promise.allSettled([1, 2, 3].map((x) => stage.run(row(x), yOf)));
+    expect(settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message))).toEqual([2, 'two', 6]);
   });
 
   it('gives the error of a batch to each of its rows', async () => {

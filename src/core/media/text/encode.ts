@@ -10,14 +10,15 @@ type TextContract = Extract<Preprocess, { kind: 'text' }>;
 
 export interface EncodedText {
   readonly ids: readonly number[];
-  /** Which of two texts each token belongs to; all 0 for one text. */
-  readonly types: readonly number[];
+  /** Which of two texts each token belongs to; absent where all are 0, as those of one text. */
+  readonly types?: readonly number[];
   /** Whether the end of the text was cut off. */
   readonly truncated: boolean;
 }
 
 /** What errors call a text; it has no file. */
 const NAME = 'text';
+const NO_TOKENS: Pick<TextTokenizer, 'prefix' | 'suffix'> = { prefix: [], suffix: [] };
 const HALF_PAIR = /\p{Surrogate}/u;
 
 /**
@@ -27,12 +28,13 @@ const HALF_PAIR = /\p{Surrogate}/u;
  */
 export function encodeText(text: string, contract: TextContract, tokenizer: TextTokenizer): EncodedText {
   const { read, body } = bodyOf(text, tokenizer);
-  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : NO_TOKENS;
   const room = contract.maxTokens - prefix.length - suffix.length;
-  const ids = [...prefix, ...body.slice(0, room), ...suffix];
+  const isWhole = body.length <= room;
+  const ids = prefix.concat(isWhole ? body : body.slice(0, room), suffix);
   if (ids.length === 0) throw invalidMedia(NAME, 'has no tokens', 'Give a text that is not empty.');
   assertVocabulary(ids, contract.vocabSize);
-  return { ids, types: ids.map(() => 0), truncated: read.length < text.length || body.length > room };
+  return { ids, truncated: read.length < text.length || !isWhole };
 }
 
 /**
@@ -81,14 +83,14 @@ export function encodeConversation(
   const [first] = pieces;
   const begins = contract.template?.kind === 'chat' ? contract.template.variables.bos_token : undefined;
   const body = tokenizer.encodePieces(first?.special && first.text === begins ? pieces.slice(1) : pieces);
-  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : NO_TOKENS;
   const ids = [...prefix, ...body, ...suffix];
   if (ids.length > contract.maxTokens) {
     const rule = `has ${ids.length} tokens, the model reads at most ${contract.maxTokens}`;
     throw invalidMedia('conversation', rule, 'Shorten the conversation.');
   }
   assertVocabulary(ids, contract.vocabSize);
-  return { ids, types: ids.map(() => 0), truncated: false };
+  return { ids, truncated: false };
 }
 
 /**
@@ -104,7 +106,7 @@ export function encodePrompt(
 ): EncodedText {
   assertUnicode(text);
   const body = tokenizer.encodePieces(template.render(text));
-  const { prefix, suffix } = contract.specialTokens ? tokenizer : { prefix: [], suffix: [] };
+  const { prefix, suffix } = contract.specialTokens ? tokenizer : NO_TOKENS;
   const token = contract.picture?.token;
   const repeat = (id: number): number[] => (id === token ? new Array<number>(places ?? 1).fill(id) : [id]);
   const ids = [...prefix, ...body, ...suffix].flatMap(repeat);
@@ -113,7 +115,7 @@ export function encodePrompt(
     throw invalidMedia(NAME, rule, 'Shorten the text.');
   }
   assertVocabulary(ids, contract.vocabSize);
-  return { ids, types: ids.map(() => 0), truncated: false };
+  return { ids, truncated: false };
 }
 
 /** Tokens that are kept of each of two texts, `room` together. */
