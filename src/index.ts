@@ -7,6 +7,7 @@
 export type { Checkpoint, CheckpointConfig } from './core/checkpoint/checkpoint.js';
 export { type OpenCheckpointOptions, openCheckpoint } from './core/checkpoint/open.js';
 export { ERROR_CODES, type ErrorCode, HpsError, type HpsErrorOptions } from './core/errors.js';
+export type { MediaSource } from './core/media/item.js';
 export type { S3Access } from './core/media/remote/s3.js';
 export type { RemoteFile, RemoteOptions, RemoteStore } from './core/media/remote/store.js';
 export type { Decision, Modality, Mode } from './core/onnx/manifest-names.js';

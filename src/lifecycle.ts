@@ -202,6 +202,12 @@ export { BATCH_DEFAULTS, type BatchOptions, type BatchReport, runBatch } from '.
 export { EMBED_DEFAULTS, type EmbedOptions, type EmbedReport, embedFile } from './core/lifecycle/score/embed.js';
 export type { EmbeddingFormat } from './core/lifecycle/score/embedding-files.js';
 export {
+  FIT_WINDOWS_DEFAULTS,
+  type FitWindowsOptions,
+  type FitWindowsReport,
+  fitWindows,
+} from './core/lifecycle/score/fit-windows.js';
+export {
   MERGE_SHARDS_DEFAULTS,
   type MergeOptions,
   type MergeReport,
@@ -282,6 +288,7 @@ export type { BeforeAndAfter, Figures, ResampleCounts } from './core/calibration
 export type { FittedCalibrator } from './core/calibration/fit-calibrator.js';
 export type { GroupFit } from './core/calibration/group-fit.js';
 export type { Staleness, StalenessTest } from './core/calibration/staleness.js';
+export type { FittedWindowRule } from './core/calibration/window-rule.js';
 export type { BoundFile, CardFacts, Gap } from './core/card/card-facts.js';
 export type { Difference } from './core/card/differences.js';
 export type { DocumentKind } from './core/card/documents.js';
@@ -358,7 +365,7 @@ export type { LeftOutByFile } from './core/labelling/folder.js';
 export type { Choice as VoteChoice } from './core/labelling/vote.js';
 export type { RaterFigures, SessionFigures } from './core/labelling/wire.js';
 export type { DriftInputs } from './core/lifecycle/drift/inputs.js';
-export type { ChatMessage } from './core/media/item.js';
+export type { ChatMessage, MediaSource } from './core/media/item.js';
 export type { S3Access } from './core/media/remote/s3.js';
 export type { Credentials } from './core/media/remote/sigv4.js';
 export type { RemoteFile, RemoteOptions, RemoteStore } from './core/media/remote/store.js';

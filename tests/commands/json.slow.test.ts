@@ -10,6 +10,7 @@ import { printedBreaches } from '../helpers/schema.js';
 import { tinyModel, writeRows } from '../helpers/scoring.js';
 import { sharedFolder } from '../helpers/temp.js';
 import { TEXT_MODEL, writeTextPairs } from '../helpers/training.js';
+import { writeWindowed } from '../helpers/windowed.js';
 
 const folder = sharedFolder();
 const JUDGED = '--scores scores.jsonl --labels labels.jsonl --resamples 100';
@@ -33,6 +34,7 @@ const LINES: readonly string[] = [
   'batch --model text-pair.onnx --input rows.jsonl --output whole.jsonl',
   'batch --model text-pair.onnx --input rows.jsonl --shard 0/1 --output shard.jsonl',
   'batch merge shard.jsonl --input rows.jsonl --output merged.jsonl',
+  'batch aggregate --scores windowed-score.jsonl --labels windowed-label.jsonl --resamples 100 --out rule.json',
   'score --model text-pair.onnx --left yes --right no',
   'score --model text-pair.onnx --item yes',
   'embed --model text-pair.onnx --input rows.jsonl --output rows.npy',
@@ -73,6 +75,7 @@ beforeAll(async () => {
     { id: '1', type: 'pair', left: 'a', right: 'b' },
     { id: '2', type: 'pair', left: 'c', right: 'd' },
   ]);
+  writeWindowed(folder, 'windowed', 60);
   writeTextPairs(join(folder, 'pairs.jsonl'), 48);
   const training = { batch_size: 8, steps: 2, warmup_steps: 0, eval_every: 1, checkpoint_every: 1 };
   writeRows(folder, 'train.json', [{ model: TEXT_MODEL, training }]);

@@ -9,6 +9,7 @@ import { schemaErrors } from '../helpers/reports.js';
 import { tinyModel, writeRows } from '../helpers/scoring.js';
 import { sharedFolder } from '../helpers/temp.js';
 import { TEXT_MODEL, writeTextPairs } from '../helpers/training.js';
+import { writeWindowed } from '../helpers/windowed.js';
 
 const folder = sharedFolder();
 const at = (name: string): string => join(folder, name);
@@ -82,6 +83,7 @@ async function* reports(): AsyncGenerator<[ReportName, object]> {
   const shard = { index: 0, count: 1 };
   yield ['batch', await verbs.runBatch({ models: [model], input: rows, out: at('s0.jsonl'), shard })];
   yield ['batch-merge', await verbs.mergeShards({ shards: [at('s0.jsonl')], input: rows, out: at('s.jsonl') })];
+  yield ['batch-aggregate', await verbs.fitWindows({ ...writeWindowed(folder, 'windowed', 60), out: at('rule.json') })];
   yield ['embedding', await verbs.embedFile({ model, input: rows, out: at('e.npy') })];
   yield ['score', await verbs.scoreOne({ model, input: { sample: { left: 'a', right: 'b' } } })];
   yield ['score', await verbs.scoreOne({ model, input: { sample: { item: 'a' } } })];

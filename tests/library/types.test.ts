@@ -20,6 +20,7 @@ describe('what must be given', () => {
     expectTypeOf<Required<verbs.EvaluateOptions>>().toEqualTypeOf<'labels'>();
     expectTypeOf<Required<verbs.ExportOptions>>().toEqualTypeOf<'checkpoint' | 'out'>();
     expectTypeOf<Required<verbs.FinetuneOptions>>().toEqualTypeOf<'source' | 'labels' | 'out'>();
+    expectTypeOf<Required<verbs.FitWindowsOptions>>().toEqualTypeOf<'scores' | 'labels' | 'out'>();
     expectTypeOf<Required<verbs.InitOptions>>().toEqualTypeOf<'config' | 'out'>();
     expectTypeOf<Required<verbs.InspectOptions>>().toEqualTypeOf<'path'>();
     expectTypeOf<Required<verbs.MakeEnsembleOptions>>().toEqualTypeOf<'scores'>();

@@ -1,5 +1,6 @@
 import type { BatchReport } from '../lifecycle/score/batch.js';
 import type { EmbedReport } from '../lifecycle/score/embed.js';
+import type { FitWindowsReport } from '../lifecycle/score/fit-windows.js';
 import type { MergeReport } from '../lifecycle/score/merge-shards.js';
 import type { WorkerReport } from '../lifecycle/worker/worker.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
@@ -40,6 +41,27 @@ export const formatMerge = (report: MergeReport): string =>
     ...failures(report),
     written(report.out, report.format),
   ].join('\n');
+
+/** The text of `hpsv3 batch aggregate`. */
+export function formatFitWindows(report: FitWindowsReport): string {
+  const { sharpness, ci, n, clusters, heldOut, loss, out, window, stride } = report;
+  const range = ci ? ` (95 % interval ${ci[0].toPrecision(3)} to ${ci[1].toPrecision(3)})` : '';
+  const figure = loss === 'log_loss' ? 'log loss' : 'mean squared error';
+  const against = (['mean', 'worst', 'last'] as const).map((rule) => {
+    const { loss: other, difference } = heldOut[rule];
+    const between = difference.ci
+      ? ` (${difference.ci[0].toFixed(4)} to ${difference.ci[1].toFixed(4)} with the fitted rule)`
+      : '';
+    return `  ${rule.padEnd(6)} ${other.toFixed(4)}${between}`;
+  });
+  return [
+    `Sharpness ${sharpness.toPrecision(4)}${range}, of ${plural(n, 'row')} in ${plural(clusters, 'cluster')}, windows of ${window} every ${stride}.`,
+    `Held-out ${figure}, and the difference to it:`,
+    `  fitted ${heldOut.fitted.toFixed(4)}`,
+    ...against,
+    `Written: ${printable(out)}.`,
+  ].join('\n');
+}
 
 /** The text of `hpsv3 embed`. */
 export const formatEmbed = (report: EmbedReport): string =>

@@ -55,21 +55,26 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 /** What the score was made of, and where it is worst. */
 function describeWindows(windows: ScoreWindows | undefined): string[] {
   if (!windows) return [];
-  const { window, stride, aggregate, interval } = windows;
+  const { window, stride, aggregate, sharpness = 0, interval } = windows;
   const range = interval
     ? `, ${interval.low.toFixed(4)} to ${interval.high.toFixed(4)} over other stretches of the same (${100 * interval.level} %)`
     : '';
   const describe = ({ count, worst }: WindowCurve): string =>
     `${count} window${count === 1 ? '' : 's'}, the worst ${placeOf(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
   return [
-    `Scored in windows of ${window}, one every ${stride}: the logit is ${AGGREGATED[aggregate]}${range}.`,
+    `Scored in windows of ${window}, one every ${stride}: the logit is ${AGGREGATED[aggregate](sharpness)}${range}.`,
     ...('curve' in windows
       ? [describe(windows)]
       : [`left: ${describe(windows.left)}`, `right: ${describe(windows.right)}`]),
   ];
 }
 
-const AGGREGATED = { mean: 'their mean', worst: 'that of the worst', last: 'that of the last' } as const;
+const AGGREGATED = {
+  mean: () => 'their mean',
+  worst: () => 'that of the worst',
+  last: () => 'that of the last',
+  fitted: (sharpness: number) => `their mean by the fitted rule, of sharpness ${sharpness.toPrecision(3)}`,
+} as const;
 
 const placeOf = ({ start, end }: WindowScore, unit: ScoreWindows['unit']): string =>
   unit === 'seconds' ? `at ${clock(start)} to ${clock(end)}` : `in characters ${start} to ${end}`;

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { bundleDocument } from '../bundle/bundle-file.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
+import { windowRuleDocument } from '../calibration/window-rule.js';
 import { cardDocument } from '../card/card-facts.js';
 import { cardTextFormat, dataTextFormat } from '../card/card-text.js';
 import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../data/schema.js';
@@ -51,6 +52,7 @@ const errorSchema = z.strictObject({
 export const PUBLISHED: readonly FormatDefinition[] = [
   bundleDocument,
   calibratorDocument,
+  windowRuleDocument,
   cardDocument,
   dataTextFormat,
   cardTextFormat,

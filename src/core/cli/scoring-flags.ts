@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { partOfFile } from '../data/item-files.js';
-import { AGGREGATES, type Aggregate } from '../data/score-windows.js';
+import { NAMED_AGGREGATES } from '../data/score-windows.js';
 import { parseShard, type Shard } from '../data/shard.js';
 import { DEFAULT_BATCH_SIZE, DEFAULT_DEVICE } from '../defaults.js';
 import { HpsError } from '../errors.js';
@@ -105,11 +105,12 @@ export const windowFlags = {
     description: 'From the start of one window to that of the next; by default half a window',
     dependsOn: ['window'],
   }),
-  aggregate: Flags.option({
-    options: AGGREGATES,
-    description: 'How the logit of an item comes from those of its windows; mean by default',
+  aggregate: Flags.string({
+    helpValue: `${NAMED_AGGREGATES.join('|')}|FILE`,
+    description:
+      'How the logit of an item comes from those of its windows, mean by default; a file is a rule of batch aggregate',
     dependsOn: ['window'],
-  })(),
+  }),
 };
 
 /** What the flags say of windows; undefined where items are scored whole. */
@@ -120,7 +121,7 @@ export function windowsOf({
 }: {
   readonly window?: string;
   readonly stride?: string;
-  readonly aggregate?: Aggregate;
+  readonly aggregate?: string;
 }): WindowOptions | undefined {
   return window === undefined ? undefined : { window, stride, aggregate };
 }

@@ -191,6 +191,7 @@ const scoreWindows = z
     window: z.string().describe('Length of a window: 8s, or 64t of tokens'),
     stride: z.string().describe('From the start of one window to that of the next'),
     aggregate: z.enum(AGGREGATES),
+    sharpness: optional(number).describe('Of a rule that was fitted: how much more low windows count'),
     unit: z.enum(['seconds', 'characters']).describe('Of every start and end'),
     interval: z
       .looseObject({ level: z.number(), low: z.number(), high: z.number(), block: z.int().positive() })

@@ -1,6 +1,8 @@
 /** How the logit of an item comes from those of its windows. */
-export const AGGREGATES = ['mean', 'worst', 'last'] as const;
+export const AGGREGATES = ['mean', 'worst', 'last', 'fitted'] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
+/** Those that need no labels. */
+export const NAMED_AGGREGATES = AGGREGATES.filter((name) => name !== 'fitted');
 
 /** A window, and what the model says of it alone. */
 export interface WindowScore {
@@ -25,6 +27,8 @@ export interface WindowRule {
   readonly window: string;
   readonly stride: string;
   readonly aggregate: Aggregate;
+  /** Of a rule that was fitted: a window of logit l counts in proportion to exp(-sharpness * l). */
+  readonly sharpness?: number;
   /** Of every start and end. */
   readonly unit: 'seconds' | 'characters';
   /**

@@ -4,6 +4,7 @@
  */
 export const REPORTS = {
   batch: 'BatchReport',
+  'batch-aggregate': 'FitWindowsReport',
   'batch-merge': 'MergeReport',
   calibration: 'CalibrateReport',
   'calibration-check': 'CheckCalibratorReport',

@@ -48,6 +48,7 @@ export class ReadAhead {
 
   constructor(private readonly options: ReadAheadOptions) {
     this.bound = options.bytes ?? LIMITS.readAheadBytes;
+    options.remote?.holdInMemory(this.bound);
   }
 
   /**
@@ -120,6 +121,7 @@ export class ReadAhead {
   /** Holds half as much from here on. */
   halve(): void {
     this.bound /= 2;
+    this.options.remote?.holdInMemory(this.bound);
   }
 
   private async hold(name: string): Promise<void> {
@@ -147,7 +149,7 @@ export class ReadAhead {
     if (schemeOf(name) !== null) {
       const fetched = await remote?.fetch(name);
       held.release = fetched?.release;
-      held.bytes = fetched ? (await stat(fetched.path)).size : 0;
+      held.bytes = fetched?.byteLength ?? 0;
       return;
     }
     if (mediaRoot === null) return;

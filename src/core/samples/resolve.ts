@@ -176,8 +176,8 @@ async function openRemote(
       details: { scheme, rule },
     });
   }
-  const { path, name, sha256, release } = await remote.fetch(address);
-  return { source: { path, name }, key: sha256, release };
+  const { source, sha256, release } = await remote.fetch(address);
+  return { source, key: sha256, release };
 }
 
 async function realPath(path: string, given: string): Promise<string> {

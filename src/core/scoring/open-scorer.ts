@@ -1,4 +1,3 @@
-import type { Aggregate } from '../data/score-windows.js';
 import { DEFAULT_DEVICE } from '../defaults.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { LongestWindow, Windowing } from '../media/windows.js';
@@ -11,7 +10,9 @@ import { Engine, type EngineOptions } from './engine.js';
 import { type Mark, marksFor } from './marks.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
+import type { Aggregation } from './windows/aggregate.js';
 import { parseWindows, type WindowOptions, windowingOf } from './windows/options.js';
+import { assertFittedTo, openRule } from './windows/rule.js';
 
 /** Of `ScorerOptions`, what opening a model reads. */
 export interface OpenScorerOptions extends EngineOptions {
@@ -43,7 +44,7 @@ export interface ScorerParts {
   readonly ownRemote: RemoteStore | null;
   readonly window: number;
   /** How its items are cut; null where they are scored whole. */
-  readonly windowing: { readonly cut: Windowing; readonly aggregate: Aggregate } | null;
+  readonly windowing: { readonly cut: Windowing; readonly aggregation: Aggregation } | null;
   readonly preprocessingSha256: string;
 }
 
@@ -51,6 +52,7 @@ export interface ScorerParts {
 export async function openScorer(path: string, options: OpenScorerOptions): Promise<ScorerParts> {
   const { batchSize, device = DEFAULT_DEVICE, onWarning } = options;
   const windows = options.windows && parseWindows(options.windows);
+  const rule = options.windows && openRule(options.windows.aggregate);
   const { remote, ownRemote } = await remoteOf(options.remote);
   const model = await openScoringModel(path, {
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
@@ -75,12 +77,13 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     const { inputs } = contract;
     const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
     const cut = windows ? windowingOf(windows, preparer.longestWindow) : null;
+    if (rule && cut) assertFittedTo(rule, { cut, sha256, file });
     if (windows && !cut) onWarning?.(wholeItems(file, preparer.longestWindow));
     const window = windowRows(inputs, batchSize, model.encoder?.most ?? 1);
     return {
       model,
       engine: new Engine(model, preparer, { ...options, windowsAhead: window }),
-      windowing: windows && cut ? { cut, aggregate: windows.aggregate } : null,
+      windowing: rule && cut ? { cut, aggregation: rule.aggregation } : null,
       calibrator,
       margin,
       marks,

@@ -221,10 +221,10 @@ export class HPSv3Scorer {
   }
 
   /** How its items are cut, as `windows` of its scores has it; null where they are scored whole. */
-  get windowRule(): Pick<WindowRule, 'window' | 'stride' | 'aggregate'> | null {
+  get windowRule(): Pick<WindowRule, 'window' | 'stride' | 'aggregate' | 'sharpness'> | null {
     if (!this.windowing) return null;
-    const { window, stride, aggregate } = ruleOf(this.windowing.cut, this.windowing.aggregate);
-    return { window, stride, aggregate };
+    const { unit: _, ...rule } = ruleOf(this.windowing.cut, this.windowing.aggregation);
+    return rule;
   }
 
   /** sha256 of the calibrator file; null without one. */
@@ -300,7 +300,7 @@ export class HPSv3Scorer {
     const whole = this.engine.combine(read.utilities, read.weights);
     const score = this.itemScore(whole, read.windows, options, momentsOf(read));
     const interval = this.interval(read.logits, read.weights, windowing);
-    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregate), ...curveOf(read.curve), interval } };
+    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregation), ...curveOf(read.curve), interval } };
   }
 
   private async scorePairInWindows(sample: PairSample, windowing: Windows): Promise<PairScore> {
@@ -333,21 +333,21 @@ export class HPSv3Scorer {
     );
     const interval = this.interval(logits, weights, windowing);
     const curves = { left: curveOf(left.curve), right: curveOf(right.curve) };
-    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregate), ...curves, interval } };
+    return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregation), ...curves, interval } };
   }
 
   /** The windows of an item, what the model says of each, and how much each counts. */
-  private async read(item: ItemInput, options: ScoreOptions, { cut, aggregate }: Windows) {
+  private async read(item: ItemInput, options: ScoreOptions, { cut, aggregation }: Windows) {
     const { windows, spans } = await this.encodeWindows(item, options, cut);
     const utilities = await Promise.all(windows.map((window) => this.engine.utility(window)));
     const logits = utilities.map(({ logit }) => logit);
     const curve = spans.map(({ start, end }, i) => ({ start: rounded(start), end: rounded(end), logit: logits[i] }));
-    return { windows, utilities, logits, curve, weights: weightsOf(aggregate, logits) };
+    return { windows, utilities, logits, curve, weights: weightsOf(aggregation, logits) };
   }
 
-  private interval(logits: readonly number[], weights: readonly number[], { cut, aggregate }: Windows) {
-    // The other rules are about one window, of which nothing shows how it might have been.
-    if (aggregate !== 'mean') return null;
+  private interval(logits: readonly number[], weights: readonly number[], { cut, aggregation }: Windows) {
+    // The others hang on single windows, of which nothing shows how they might have been.
+    if (aggregation.aggregate !== 'mean') return null;
     return intervalOf(logits, weights, Math.ceil(cut.window / cut.stride));
   }
 

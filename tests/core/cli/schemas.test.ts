@@ -35,6 +35,30 @@ const sha256 = 'a'.repeat(64);
 const EXAMPLES: Readonly<Record<string, readonly [value: () => unknown, needs: string]>> = {
   'absolute-row': [() => ({ id: '2', type: 'abs', item: 'text', content: 'A sunrise.', score: 0.7 }), 'content'],
   'batch-journal': [() => ({ schema: 'hpsv3/batch-journal@1', identity: { models: sha256, shard: null } }), 'identity'],
+  'window-rule': [
+    () => {
+      const compared = { loss: 0.6, difference: { value: -0.1, ci: [-0.2, -0.05] } };
+      return {
+        schema: 'hpsv3/window-rule@1',
+        kind: 'pair',
+        sharpness: 1.5,
+        ci: [1, 2],
+        window: '8s',
+        stride: '4s',
+        n: 100,
+        clusters: 80,
+        folds: 5,
+        seed: 0,
+        loss: 'log_loss',
+        heldOut: { fitted: 0.5, mean: compared, worst: compared, last: compared },
+        dataSha256: sha256,
+        scoresSha256: sha256,
+        modelSha256: null,
+        tool: 'hpsv3 1.0.0',
+      };
+    },
+    'sharpness',
+  ],
   calibrator: [() => JSON.parse(packed('calibrator.json')), 'parameters'],
   card: [() => JSON.parse(packed('card/card.json')), 'evaluations'],
   'card-data': [() => example('configs/demo/data.yaml'), ''],

@@ -45,15 +45,27 @@ describe('the options of windows', () => {
 
   it('says what they came to', () => {
     const windowing = { window: 0.5, stride: 0.25, unit: 'seconds' } as const;
-    expect(ruleOf(windowing, 'mean')).toEqual({ window: '0.5s', stride: '0.25s', aggregate: 'mean', unit: 'seconds' });
+    expect(ruleOf(windowing, { aggregate: 'mean' })).toEqual({
+      window: '0.5s',
+      stride: '0.25s',
+      aggregate: 'mean',
+      unit: 'seconds',
+    });
   });
 });
 
 describe('the rule of windows', () => {
   it('weighs them', () => {
-    expect(weightsOf('mean', [3, 1, 2, 1])).toEqual([0.25, 0.25, 0.25, 0.25]);
-    expect(weightsOf('worst', [3, 1, 2, 1])).toEqual([0, 1, 0, 0]);
-    expect(weightsOf('last', [3, 1, 2])).toEqual([0, 0, 1]);
+    expect(weightsOf({ aggregate: 'mean' }, [3, 1, 2, 1])).toEqual([0.25, 0.25, 0.25, 0.25]);
+    expect(weightsOf({ aggregate: 'worst' }, [3, 1, 2, 1])).toEqual([0, 1, 0, 0]);
+    expect(weightsOf({ aggregate: 'last' }, [3, 1, 2])).toEqual([0, 0, 1]);
+  });
+
+  it('weighs low windows the more, the sharper it is', () => {
+    const fitted = (sharpness: number) => weightsOf({ aggregate: 'fitted', sharpness }, [3, 1, 2, 900]);
+    expect(fitted(0)).toEqual([0.25, 0.25, 0.25, 0.25]);
+    expect(fitted(Math.log(2))).toBeAllClose([1 / 7, 4 / 7, 2 / 7, 0], { atol: 1e-12 });
+    expect(fitted(1e6)).toEqual([0, 1, 0, 0]);
   });
 
   it.each([
@@ -63,7 +75,10 @@ describe('the rule of windows', () => {
     [7, 3],
     [1, 9],
   ])('lets %i windows meet %i, each as much as it weighs, in order', (left, right) => {
-    const [a, b] = [weightsOf('mean', new Array(left).fill(0)), weightsOf('mean', new Array(right).fill(0))];
+    const [a, b] = [
+      weightsOf({ aggregate: 'mean' }, new Array(left).fill(0)),
+      weightsOf({ aggregate: 'mean' }, new Array(right).fill(0)),
+    ];
     const met = meetings(a, b);
     const sums = (side: 'left' | 'right', count: number): number[] =>
       Array.from({ length: count }, (_, i) =>
@@ -83,7 +98,7 @@ describe('the rule of windows', () => {
   });
 
   it('has no interval of too few windows', () => {
-    const flat = weightsOf('mean', new Array(40).fill(0));
+    const flat = weightsOf({ aggregate: 'mean' }, new Array(40).fill(0));
     expect(intervalOf(new Array(7).fill(1), flat.slice(0, 7), 2)).toBeNull();
     expect(intervalOf(new Array(40).fill(1), flat, 2)).toMatchObject({ block: 4 });
   });

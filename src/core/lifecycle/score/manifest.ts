@@ -39,7 +39,16 @@ const settingsSchema = z.strictObject({
   batchSize: positive.nullable(),
   marks: z.array(z.string()).optional().describe('@2. Conditions on auxiliary scores that rows are marked by'),
   windows: z
-    .array(z.strictObject({ window: z.string(), stride: z.string(), aggregate: z.enum(AGGREGATES) }).nullable())
+    .array(
+      z
+        .strictObject({
+          window: z.string(),
+          stride: z.string(),
+          aggregate: z.enum(AGGREGATES),
+          sharpness: z.number().nonnegative().optional().describe('@4. Of a rule that was fitted'),
+        })
+        .nullable(),
+    )
     .optional()
     .describe('@3. How items were cut, one a model; null of one whose items were scored whole'),
   abstain: z.literal(true).optional().describe('@2. Where pairs under the margin of the calibrator are undecided'),
@@ -57,7 +66,7 @@ const fields = z.strictObject({
 });
 
 /** What stands beside a file of scores as `FILE.manifest.json`. Equal scores have equal manifests, on whichever machine they were made. */
-export const scoresDocument = defineDocument('hpsv3/scores@3', fields, {
+export const scoresDocument = defineDocument('hpsv3/scores@4', fields, {
   what: 'a manifest of scores',
   made: 'hpsv3 batch',
   limit: LIMITS.configBytes,
@@ -98,6 +107,7 @@ export const formatManifest = (manifest: Omit<ScoresManifest, 'schema'>): string
 
 /** The first version that has all that these settings use. */
 function schemaOf({ abstain, marks, models, windows }: ScoreSettings): ScoresManifest['schema'] {
+  if (windows?.some((rule) => rule?.sharpness !== undefined)) return 'hpsv3/scores@4';
   if (windows !== undefined) return 'hpsv3/scores@3';
   const isSecond = abstain !== undefined || marks !== undefined || models.some(({ auxiliary }) => auxiliary);
   return isSecond ? 'hpsv3/scores@2' : 'hpsv3/scores@1';

@@ -4,6 +4,7 @@ import { sha256Hex } from '../../bytes/hash.js';
 import { makeTemporaryFolder, temporaryError } from '../../bytes/temporary-folder.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import type { MediaSource } from '../item.js';
 import { Turnstile } from '../turnstile.js';
 import { isPublicAddress } from './addresses.js';
 import { Downloader } from './download.js';
@@ -30,34 +31,43 @@ export interface RemoteOptions {
 
 /** A fetched file. It stays until `release` is called. */
 export interface RemoteFile {
-  readonly path: string;
-  /** What errors call it. */
-  readonly name: string;
+  /** Where it lies: in memory, or in a temporary folder. */
+  readonly source: MediaSource;
   readonly sha256: string;
+  readonly byteLength: number;
   release(): void;
 }
 
+/** Files written at a time. */
+const WRITES = 4;
+
 interface Fetched {
-  readonly path: string;
+  readonly at: { readonly bytes: Uint8Array } | { readonly path: string };
   readonly sha256: string;
   readonly byteLength: number;
 }
 
 interface Entry {
-  readonly fetched: Promise<Fetched>;
+  fetched: Promise<Fetched>;
   /** Rows that read its file now. */
   users: number;
   bytes: number;
+  isInMemory: boolean;
 }
 
 /**
  * Fetches what addresses in items name, each address once as long as the store has room for it, failures included: rows that
- * share an address share what came of it. Files lie in a temporary folder, which `close` removes.
+ * share an address share what came of it. Files lie in a temporary folder, which `close` removes, or in memory where that is
+ * allowed (`holdInMemory`).
  */
 export class RemoteStore {
   private readonly entries = new Map<string, Entry>();
   private bytes = 0;
+  private bytesInMemory = 0;
+  private memoryBound = 0;
   private readonly connections: Turnstile;
+  /** Open files have a bound, and a whole memory may go to the disk at once. */
+  private readonly writes = new Turnstile(WRITES);
   private folder: Promise<string> | undefined;
   private files = 0;
   private downloader: Promise<Downloader> | undefined;
@@ -99,12 +109,18 @@ export class RemoteStore {
     this.entries.set(key, entry);
     entry.users++;
     try {
-      const { path, sha256 } = await entry.fetched;
-      return { path, sha256, name: location.name, release: once(() => this.release(entry)) };
+      const { at, ...facts } = await entry.fetched;
+      return { source: { ...at, name: location.name }, ...facts, release: once(() => this.release(entry)) };
     } catch (error) {
       this.release(entry);
       throw error;
     }
+  }
+
+  /** Bytes of files, those of 0 by default, that stay in memory; of more, those that nobody reads now go to the disk, the one used longest ago first. */
+  holdInMemory(bytes: number): void {
+    this.memoryBound = bytes;
+    this.lighten();
   }
 
   async close(): Promise<void> {
@@ -128,8 +144,14 @@ export class RemoteStore {
   };
 
   private begin(location: Location): Entry {
-    const entry: Entry = { fetched: this.connections.run(() => this.store(location)), users: 0, bytes: 0 };
-    entry.fetched.then(
+    const isInMemory = this.memoryBound > 0;
+    const fetched = this.connections.run(async () => {
+      const bytes = await this.download(location);
+      const at = isInMemory ? { bytes } : await this.written(bytes);
+      return { at, sha256: sha256Hex(bytes), byteLength: bytes.byteLength };
+    });
+    const entry: Entry = { fetched, isInMemory, users: 0, bytes: 0 };
+    fetched.then(
       ({ byteLength }) => this.weigh(entry, byteLength),
       () => this.weigh(entry, 0), // thrown to whoever asked
     );
@@ -140,12 +162,30 @@ export class RemoteStore {
   private weigh(entry: Entry, byteLength: number): void {
     entry.bytes = byteLength;
     this.bytes += byteLength;
-    for (const [key, { users, bytes, fetched }] of this.entries) {
-      if (this.bytes <= LIMITS.remoteStoreBytes && this.entries.size <= LIMITS.remoteStoreFiles) return;
-      if (users > 0) continue;
+    if (entry.isInMemory) this.bytesInMemory += byteLength;
+    for (const [key, each] of this.entries) {
+      if (this.bytes <= LIMITS.remoteStoreBytes && this.entries.size <= LIMITS.remoteStoreFiles) break;
+      if (each.users > 0) continue;
       this.entries.delete(key);
-      this.bytes -= bytes;
-      fetched.then(({ path }) => rm(path, { force: true })).catch(() => undefined); // one that failed has no file
+      this.bytes -= each.bytes;
+      if (each.isInMemory) this.bytesInMemory -= each.bytes;
+      // One that failed has no file.
+      each.fetched.then(({ at }) => ('path' in at ? rm(at.path, { force: true }) : undefined)).catch(() => undefined);
+    }
+    this.lighten();
+  }
+
+  /** Writes files of no user, the one used longest ago first, until those in memory fit. */
+  private lighten(): void {
+    for (const entry of this.entries.values()) {
+      if (this.bytesInMemory <= this.memoryBound) return;
+      if (!entry.isInMemory || entry.users > 0) continue;
+      entry.isInMemory = false;
+      this.bytesInMemory -= entry.bytes;
+      entry.fetched = entry.fetched.then(async ({ at, ...facts }) => {
+        return { at: 'bytes' in at ? await this.written(at.bytes) : at, ...facts };
+      });
+      entry.fetched.catch(() => undefined); // thrown to whoever asks again
     }
   }
 
@@ -153,15 +193,16 @@ export class RemoteStore {
     entry.users--;
   }
 
-  private async store(location: Location): Promise<Fetched> {
-    const bytes = await this.download(location);
+  private async written(bytes: Uint8Array): Promise<{ readonly path: string }> {
     this.folder ??= makeTemporaryFolder('remote');
     const folder = await this.folder;
     const path = join(folder, String(this.files++));
-    await writeFile(path, bytes, { mode: 0o600 }).catch((error: unknown) => {
-      throw temporaryError(folder, error);
-    });
-    return { path, sha256: sha256Hex(bytes), byteLength: bytes.byteLength };
+    await this.writes
+      .run(() => writeFile(path, bytes, { mode: 0o600 }))
+      .catch((error: unknown) => {
+        throw temporaryError(folder, error);
+      });
+    return { path };
   }
 
   private async download(location: Location): Promise<Uint8Array> {

@@ -1,13 +1,25 @@
 import { AUXILIARY, type AuxScores, type PairAuxScores } from '../../data/rows.js';
-import type { Aggregate, WindowCurve, WindowRule, WindowScore } from '../../data/score-windows.js';
+import type { WindowCurve, WindowRule, WindowScore } from '../../data/score-windows.js';
 import { blockInterval } from '../../stats/block-bootstrap.js';
 import { DEFAULT_LEVEL } from '../../stats/interval.js';
 
+/** A rule by which windows become one score; `sharpness` is that of a fitted one. */
+export type Aggregation = Pick<WindowRule, 'aggregate' | 'sharpness'>;
+
 /** How much each window counts, by its logit; the weights add up to 1. */
-export function weightsOf(aggregate: Aggregate, logits: readonly number[]): number[] {
+export function weightsOf({ aggregate, sharpness }: Aggregation, logits: readonly number[]): number[] {
+  if (sharpness !== undefined) return sharpWeights(logits, sharpness);
   if (aggregate === 'mean') return logits.map(() => 1 / logits.length);
   const one = aggregate === 'last' ? logits.length - 1 : worstOf(logits);
   return logits.map((_, i) => Number(i === one));
+}
+
+/** Those in proportion to exp(-sharpness * logit), as `fitWindowRule` has them. */
+function sharpWeights(logits: readonly number[], sharpness: number): number[] {
+  const lowest = logits[worstOf(logits)];
+  const counts = logits.map((logit) => Math.exp(-sharpness * (logit - lowest)));
+  const sum = counts.reduce((a, b) => a + b, 0);
+  return counts.map((each) => each / sum);
 }
 
 /** The first of the lowest. */

@@ -1,7 +1,8 @@
-import type { Aggregate, WindowRule } from '../../data/score-windows.js';
+import type { WindowRule } from '../../data/score-windows.js';
 import { HpsError } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
 import type { LongestWindow, Windowing, WindowUnit } from '../../media/windows.js';
+import type { Aggregation } from './aggregate.js';
 
 /** How items longer than a model reads are scored. */
 export interface WindowOptions {
@@ -9,8 +10,11 @@ export interface WindowOptions {
   readonly window: string;
   /** From the start of one window to that of the next; by default half a window. */
   readonly stride?: string;
-  /** How the logit of an item comes from those of its windows; `mean` by default. */
-  readonly aggregate?: Aggregate;
+  /**
+   * How the logit of an item comes from those of its windows: `mean` (the default), that of the `worst` or of the `last`, or the path
+   * of a rule that was fitted to labels (`fitWindows`).
+   */
+  readonly aggregate?: string;
 }
 
 interface Length {
@@ -24,15 +28,13 @@ export interface ParsedWindows {
   readonly window: Length | null;
   /** Null for half of it. */
   readonly stride: Length | null;
-  readonly aggregate: Aggregate;
 }
 
 /** @throws HpsError USAGE for what is no length */
-export function parseWindows({ window, stride, aggregate = 'mean' }: WindowOptions): ParsedWindows {
+export function parseWindows({ window, stride }: WindowOptions): ParsedWindows {
   return {
     window: window === 'max' ? null : parseLength('window', window),
     stride: stride === undefined ? null : parseLength('stride', stride),
-    aggregate,
   };
 }
 
@@ -87,9 +89,13 @@ const formatLength = (length: number, unit: WindowUnit): string =>
   `${Number(length.toFixed(6))}${unit === 'seconds' ? 's' : 't'}`;
 
 /** What stands beside every score in such windows. */
-export const ruleOf = ({ window, stride, unit }: Windowing, aggregate: Aggregate): Omit<WindowRule, 'interval'> => ({
+export const ruleOf = (
+  { window, stride, unit }: Windowing,
+  { aggregate, sharpness }: Aggregation,
+): Omit<WindowRule, 'interval'> => ({
   window: formatLength(window, unit),
   stride: formatLength(stride, unit),
   aggregate,
+  ...(sharpness === undefined ? {} : { sharpness }),
   unit: unit === 'seconds' ? 'seconds' : 'characters',
 });

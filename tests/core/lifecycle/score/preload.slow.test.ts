@@ -5,30 +5,51 @@ import { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
+import { initCheckpoint } from '../../../../src/core/lifecycle/init/init.js';
 import { type BatchOptions, runBatch } from '../../../../src/core/lifecycle/score/batch.js';
-import { PROJECT } from '../../../helpers/cli.js';
 import { CERTIFICATE } from '../../../helpers/https-server.js';
 import { exportFile } from '../../../helpers/pico.js';
 import { writeRows } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
-const PICTURES = 400;
-const ROUNDS = 3;
+const PICTURES = 150;
+const ROUNDS = 5;
 const LATENCY_MS = 50;
+/**
+ * A model of images with half the layers of the base model and half their width. Of the minis a picture takes 4 ms, of which a
+ * request through TLS at both ends, here on the same processors, is a fifth.
+ */
+const SMALL = {
+  name: 'small',
+  hidden_dim: 64,
+  image_size: 224,
+  resnet_layers: [2, 2, 2, 2],
+  resnet_planes: 32,
+  visual_blocks: 1,
+  visual_heads: 4,
+  fusion_latents: 4,
+  fusion_layers: 2,
+  fusion_heads: 4,
+  quality_classes: 5,
+  dropout: 0.1,
+  modalities: ['image'],
+};
 const folder = sharedFolder();
 const media = join(folder, 'media');
 let model = '';
 
 beforeAll(async () => {
-  model = join(folder, 'mini.onnx');
-  const checkpoint = `${PROJECT}checkpoints/hpsv3-mini-a/model.safetensors`;
+  model = join(folder, 'small.onnx');
+  const checkpoint = join(folder, 'small.safetensors');
+  await initCheckpoint({ config: { name: 'small', model: SMALL }, seed: 1, out: checkpoint });
   await exportFile(model, { checkpoint, modality: 'image', mode: 'item', force: true });
   mkdirSync(media);
   const random = new Random('pictures');
+  const [width, height] = [800, 600];
+  const noise = Uint8Array.from({ length: 100_003 }, () => random.integer(0, 24)); // prime: no two rows are alike
   for (let i = 0; i < PICTURES; i++) {
-    const [width, height] = [320, 240];
     const pixels = Buffer.alloc(width * height * 3);
-    for (let at = 0; at < pixels.length; at++) pixels[at] = (at / 90 + random.integer(0, 60) + i) & 255;
+    for (let at = 0; at < pixels.length; at++) pixels[at] = (at / 9000 + noise[(at + i) % noise.length] + i) & 255;
     await sharp(pixels, { raw: { width, height, channels: 3 } })
       .jpeg({ quality: 85 })
       .toFile(join(media, `${i}.jpg`));
@@ -62,17 +83,21 @@ async function rateOf(name: string, options: Partial<BatchOptions> & { readonly 
   return { rate: (PICTURES - 1) / ((times.at(-1)! - times[0]) / 1000), scores: readFileSync(out, 'utf8') };
 }
 
-/** A host that answers after a while, and sends all its answers through one line of so many bytes a second; in a thread of its own. */
+/**
+ * A host that answers after a while, and sends all its answers through one line of so many bytes a second. It is in a thread of its
+ * own, and takes its share of this machine's processors, which another machine would not.
+ */
 const HOST = `
-  const { readFileSync } = require('node:fs');
+  const { readdirSync, readFileSync } = require('node:fs');
   const { createServer } = require('node:https');
   const { setTimeout: delay } = require('node:timers/promises');
   const { parentPort, workerData: { key, cert, media, latencyMs } } = require('node:worker_threads');
+  const files = new Map(readdirSync(media).map((name) => ['/' + name, readFileSync(media + '/' + name)]));
   let bytesPerSecond = Infinity;
   let freeAt = 0;
   parentPort.on('message', (given) => { bytesPerSecond = given; });
   const server = createServer({ key, cert }, async (request, response) => {
-    const bytes = readFileSync(media + request.url);
+    const bytes = files.get(request.url);
     await delay(latencyMs);
     freeAt = Math.max(freeAt, performance.now()) + (1000 * bytes.byteLength) / bytesPerSecond;
     await delay(Math.max(0, freeAt - performance.now()));
@@ -90,9 +115,6 @@ async function throttled() {
   return { port, throttle: (bytesPerSecond: number) => host.postMessage(bytesPerSecond) };
 }
 
-/** Rows a second of several rounds together. */
-const together = (rates: readonly number[]): number => rates.length / rates.reduce((sum, rate) => sum + 1 / rate, 0);
-
 describe('batch with preload', () => {
   it('scores from a host of 50 ms and 1.5 times the bandwidth as fast as from memory, to the same scores', async () => {
     const place = (picture: string): string => join('media', picture);
@@ -105,22 +127,26 @@ describe('batch with preload', () => {
       certificates: readFileSync(CERTIFICATE, 'utf8'),
     };
     const there = (picture: string): string => `https://127.0.0.1:${port}/${picture}`;
-    await rateOf('warm', { place });
-    // By turns, and each time as fast as the machine is then: others may use it too.
-    const rates = { memory: [] as number[], ahead: [] as number[] };
+    const fromMemory = () => rateOf('memory', { place });
+    const readAhead = () => rateOf('ahead', { place: there, remote, preload: true });
+    // By turns, and each turn by itself: others may use the machine too. Scoring consumes what it does at its fastest.
+    let fastest = (await fromMemory()).rate;
+    const turns: { readonly memory: number; readonly ahead: number }[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      const memory = await rateOf('memory', { place });
-      throttle(1.5 * memory.rate * perPicture);
-      const ahead = await rateOf('ahead', { place: there, remote, preload: true });
-      expect(ahead.scores).toBe(memory.scores);
-      rates.memory.push(memory.rate);
-      rates.ahead.push(ahead.rate);
+      throttle(1.5 * fastest * perPicture);
+      const ahead = round % 2 === 1 ? await readAhead() : null;
+      const memory = await fromMemory();
+      const { rate, scores } = ahead ?? (await readAhead());
+      expect(scores).toBe(memory.scores);
+      turns.push({ memory: memory.rate, ahead: rate });
+      fastest = Math.max(fastest, memory.rate);
     }
+    const ratios = turns.map(({ memory, ahead }) => ahead / memory).toSorted((a, b) => a - b);
     const plain = await rateOf('plain', { place: there, remote });
-    const [memory, ahead] = [together(rates.memory), together(rates.ahead)];
+    const told = turns.map(({ memory, ahead }) => `${ahead.toFixed(1)} of ${memory.toFixed(1)}`);
     process.stderr.write(
-      `rows a second: ${memory.toFixed(1)} from memory, ${ahead.toFixed(1)} with preload (${(ahead / memory).toFixed(2)}), ${plain.rate.toFixed(1)} without (${(perPicture / 1000).toFixed(0)} kB each)\n`,
+      `rows a second with preload, of those from memory: ${told.join(', ')}; ${plain.rate.toFixed(1)} without preload; ${(perPicture / 1000).toFixed(0)} kB each\n`,
     );
-    expect(ahead / memory).toBeGreaterThan(0.9);
-  }, 300_000);
+    expect(ratios[(ROUNDS - 1) / 2]).toBeGreaterThan(0.9);
+  }, 900_000);
 });

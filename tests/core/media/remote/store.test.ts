@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type RemoteOptions, RemoteStore } from '../../../../src/core/media/remote/store.js';
+import { type RemoteFile, type RemoteOptions, RemoteStore } from '../../../../src/core/media/remote/store.js';
 import { CERTIFICATE, serve } from '../../../helpers/https-server.js';
 
 const requests: string[] = [];
@@ -38,6 +38,8 @@ function openStore(options: RemoteOptions = {}): RemoteStore {
   stores.push(store);
   return store;
 }
+/** Of a file on the disk. */
+const pathOf = ({ source }: RemoteFile): string => ('path' in source ? source.path : 'in memory');
 const at = (path: string): string => `https://localhost:${port}${path}`;
 
 describe('RemoteStore', () => {
@@ -47,13 +49,30 @@ describe('RemoteStore', () => {
     const files = await Promise.all(['/a.png', '/a.png', '/a.png#part', '/b.png'].map((path) => store.fetch(at(path))));
     files.push(await store.fetch(at('/a.png')));
     expect(requests.sort()).toEqual(['/a.png', '/b.png']);
-    expect(new Set(files.map(({ path }) => path)).size).toBe(2);
-    expect(readFileSync(files[0].path, 'utf8')).toBe('content of /a.png');
-    expect(files[0]).toMatchObject({ name: `a.png at localhost:${port}`, sha256: files[4].sha256 });
+    expect(new Set(files.map(pathOf)).size).toBe(2);
+    expect(readFileSync(pathOf(files[0]), 'utf8')).toBe('content of /a.png');
+    expect(files[0]).toMatchObject({ source: { name: `a.png at localhost:${port}` }, sha256: files[4].sha256 });
     for (const { release } of files) release();
-    expect(existsSync(files[0].path)).toBe(true);
+    expect(existsSync(pathOf(files[0]))).toBe(true);
     await store.close();
-    expect(existsSync(files[0].path)).toBe(false);
+    expect(existsSync(pathOf(files[0]))).toBe(false);
+  });
+
+  it('holds files in memory up to a bound, and writes those of more that nobody reads, the ones used longest ago first', async () => {
+    const store = openStore();
+    store.holdInMemory(2 * 'content of /1'.length);
+    const first = await store.fetch(at('/1'));
+    expect(first.source).toEqual({ bytes: Buffer.from('content of /1'), name: `1 at localhost:${port}` });
+    for (const path of ['/2', '/3']) (await store.fetch(at(path))).release();
+    requests.length = 0;
+    const [second, third] = [await store.fetch(at('/2')), await store.fetch(at('/3'))];
+    expect(readFileSync(pathOf(second), 'utf8')).toBe('content of /2');
+    expect(third.source).toHaveProperty('bytes');
+    for (const { release } of [first, second, third]) release();
+    store.holdInMemory(0);
+    for (const path of ['/1', '/2', '/3'])
+      expect(readFileSync(pathOf(await store.fetch(at(path))), 'utf8')).toBe(`content of ${path}`);
+    expect(requests).toEqual([]);
   });
 
   it('keeps to its number of connections', async () => {
@@ -104,7 +123,7 @@ describe('RemoteStore', () => {
     const s3 = { endpoint, region: 'us-east-1', credentials: { accessKeyId: 'me', secretAccessKey: 'secret' } };
     const store = openStore({ buckets: ['bucket'], s3, isAddressAllowed: undefined });
     const file = await store.fetch('s3://bucket/a b/c.png');
-    expect(readFileSync(file.path, 'utf8')).toBe('object /bucket/a%20b/c.png');
+    expect(readFileSync(pathOf(file), 'utf8')).toBe('object /bucket/a%20b/c.png');
     await expect(store.fetch('s3://bucket/expired')).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
     await expect(store.fetch('s3://bucket/moved')).rejects.toMatchObject({ code: 'REMOTE_FAILED' });
     const anonymous = openStore({ buckets: ['bucket'], s3: { ...s3, credentials: null } });

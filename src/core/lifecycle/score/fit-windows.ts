@@ -1,0 +1,163 @@
+import { hashFile } from '../../bytes/hash.js';
+import { withAtomicOutput } from '../../bytes/output.js';
+import { withSource } from '../../bytes/source.js';
+import { fitWindowRule, type WindowedRows } from '../../calibration/fit-window-rule.js';
+import { type FittedWindowRule, windowRuleDocument } from '../../calibration/window-rule.js';
+import { fileInput } from '../../data/input.js';
+import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
+import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
+import type { LabelLayout } from '../../data/layouts/apply.js';
+import { readScoreRows } from '../../data/read-rows.js';
+import { recogniseRows } from '../../data/recognise.js';
+import type { ScoreWindows } from '../../data/score-windows.js';
+import { DEFAULT_SEED, filled } from '../../defaults.js';
+import { formatDocument } from '../../documents/define.js';
+import { HpsError } from '../../errors.js';
+import type { Run } from '../../run.js';
+import { TOOL } from '../../version.js';
+
+export interface FitWindowsOptions extends Run, LabelLayout {
+  /** Scores of one model in windows, as `batch` with `windows` writes them. */
+  readonly scores: string;
+  /** Human labels of what was scored. */
+  readonly labels: string;
+  /** The rule to write. */
+  readonly out: string;
+  /** Of the cross-validation, by cluster. */
+  readonly folds?: number;
+  /** Of clusters, behind the interval of the sharpness. */
+  readonly resamples?: number;
+  readonly seed?: number;
+  /** Replace `out`. */
+  readonly force?: boolean;
+}
+
+export const FIT_WINDOWS_DEFAULTS = {
+  folds: 5,
+  resamples: 200,
+  seed: DEFAULT_SEED,
+  force: false,
+} as const satisfies Partial<FitWindowsOptions>;
+
+export interface FitWindowsReport extends Omit<FittedWindowRule, 'schema'> {
+  /** Base name of the rule. */
+  readonly out: string;
+  readonly rows: JudgedRows;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Fits to labels how the logit of an item comes from those of its windows, and writes it for `aggregate` of `windows`.
+ *
+ * @throws HpsError DATA_INVALID for scores without windows, or in windows of several lengths; TOO_FEW_CLUSTERS; as
+ *   `readJudgedScores`; the OUTPUT_… codes
+ */
+export async function fitWindows(given: FitWindowsOptions): Promise<FitWindowsReport> {
+  const options = filled(given, FIT_WINDOWS_DEFAULTS);
+  const { scores, labels, out, folds, resamples, seed, force, signal } = options;
+  return withAtomicOutput(out, { force, inputs: [scores, labels] }, async (output) => {
+    const { joined, rows, modelSha256 } = await readJudgedScores(options, { signal });
+    const read = await readWindows(scores, signal);
+    const windowed = windowedRows(joined, read.byId);
+    const fit = await fitWindowRule(windowed, { folds, seed, resamples, signal });
+    const { heldOut } = fit;
+    const compared = (rule: 'mean' | 'worst' | 'last') => {
+      const { loss, comparison } = heldOut[rule];
+      const { difference, ci } = comparison;
+      return { loss, difference: { value: difference, ci: ci && ([...ci] as [number, number]) } };
+    };
+    const rule: FittedWindowRule = {
+      schema: 'hpsv3/window-rule@1',
+      kind: joined.kind,
+      sharpness: fit.sharpness,
+      ci: fit.ci && [...fit.ci],
+      window: read.window,
+      stride: read.stride,
+      n: windowed.clusters.of.length,
+      clusters: windowed.clusters.count,
+      folds,
+      seed,
+      loss: joined.kind === 'pair' ? 'log_loss' : 'mse',
+      heldOut: { fitted: heldOut.fitted, mean: compared('mean'), worst: compared('worst'), last: compared('last') },
+      dataSha256: (await hashFile(labels, { signal })).sha256,
+      scoresSha256: (await hashFile(scores, { signal })).sha256,
+      modelSha256,
+      tool: TOOL,
+    };
+    await output.writeFile(output.name, formatDocument(windowRuleDocument.schema.parse(rule)));
+    const { schema: _, ...facts } = rule;
+    const undecided = (['mean', 'worst', 'last'] as const).filter(
+      (name) => heldOut[name].comparison.verdict !== 'better',
+    );
+    return {
+      ...facts,
+      out: output.name,
+      rows,
+      warnings: [
+        ...rowWarnings(rows),
+        ...undecided.map((name) => `On labels held out the fitted rule was not shown to be better than \`${name}\`.`),
+      ],
+    };
+  });
+}
+
+/** The logits of the windows of every row that has some, by id, and how they were cut. */
+async function readWindows(scores: string, signal: AbortSignal | undefined) {
+  const byId = new Map<string, readonly Float64Array[]>();
+  let cut: Pick<ScoreWindows, 'window' | 'stride'> | undefined;
+  await withSource(scores, async (source) => {
+    for await (const batch of readScoreRows(await recogniseRows(fileInput(source, signal)), new Map())) {
+      for (const { row } of batch) {
+        if (!row?.windows || byId.has(row.id)) continue;
+        const { windows } = row;
+        cut ??= windows;
+        if (windows.window !== cut.window || windows.stride !== cut.stride) {
+          throw new HpsError(
+            'DATA_INVALID',
+            `the scores are in windows of ${cut.window} every ${cut.stride} and of ${windows.window} every ${windows.stride}`,
+            { hint: 'Score all rows with the same `window` and `stride`.', details: { id: row.id } },
+          );
+        }
+        const curves = 'curve' in windows ? [windows.curve] : [windows.left.curve, windows.right.curve];
+        byId.set(
+          row.id,
+          curves.map((curve) => Float64Array.from(curve, ({ logit }) => logit)),
+        );
+      }
+    }
+  });
+  if (!cut) {
+    throw new HpsError('DATA_INVALID', 'no score was made in windows', {
+      hint: 'Score the rows with `window`, and give that file.',
+    });
+  }
+  return { byId, window: cut.window, stride: cut.stride };
+}
+
+/** Labelled rows of more than one window. */
+function windowedRows(
+  joined: JoinedPairs | JoinedAbsolutes,
+  byId: ReadonlyMap<string, readonly Float64Array[]>,
+): WindowedRows {
+  const sides = joined.kind === 'pair' ? 2 : 1;
+  const rows = Array.from({ length: joined.count }, (_, row) => row).filter((row) => {
+    const windows = byId.get(joined.idAt(row));
+    return windows?.length === sides && windows.some(({ length }) => length > 1);
+  });
+  const pick = (column: Float64Array): Float64Array => Float64Array.from(rows, (row) => column[row]);
+  const codes = new Map<number, number>();
+  for (const row of rows) {
+    const cluster = joined.cluster[row];
+    if (!codes.has(cluster)) codes.set(cluster, codes.size);
+  }
+  const weight = joined.weight ?? new Float64Array(joined.count).fill(1);
+  return {
+    kind: joined.kind,
+    sides: Array.from({ length: sides }, (_, side) => rows.map((row) => byId.get(joined.idAt(row))![side])),
+    ...(joined.kind === 'pair'
+      ? { votes: { left: pick(joined.votesLeft), right: pick(joined.votesRight) } }
+      : { scores: { score: pick(joined.score), weight: pick(weight) } }),
+    clusters: { of: Int32Array.from(rows, (row) => codes.get(joined.cluster[row])!), count: codes.size },
+    clusterNames: [...codes.keys()].map((cluster) => joined.clusterNames[cluster]),
+  };
+}
