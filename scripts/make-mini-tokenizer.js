@@ -1,15 +1,18 @@
 // Writes configs/hpsv3_mini.tokenizer.json: a WordPiece vocabulary of common English words, the words that `hpsv3 synth`
-// writes its sentences with, and short pieces that any other word is spelled in. Run `npm run build` first.
+// writes its sentences with, and short pieces that any other word is spelled in; and configs/hpsv3_mini_image_text.tokenizer.json, the same
+// with the words of its captions, which would be spelled else. Run `npm run build` first.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../dist/core/bytes/random.js';
+import { imageTextModality } from '../dist/core/synthesis/image-text.js';
 import { drawSentences } from '../dist/core/synthesis/text/sentences.js';
 import { synonymsOf } from '../dist/core/synthesis/text/synonyms.js';
 
-const OUT = fileURLToPath(new URL('../configs/hpsv3_mini.tokenizer.json', import.meta.url));
+const outOf = (name) => fileURLToPath(new URL(`../configs/${name}.tokenizer.json`, import.meta.url));
 const SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 const VOCABULARY = 2048;
 const SENTENCES = 2000;
+const CAPTIONS = 500;
 
 /** What most English text is made of. */
 const COMMON = `
@@ -87,50 +90,67 @@ for (const suffix of SUFFIXES) tokens.add(`##${suffix}`);
 for (const piece of innerPieces(words)) if (tokens.size < VOCABULARY) tokens.add(`##${piece}`);
 if (tokens.size !== VOCABULARY) throw new Error(`${tokens.size} tokens for a vocabulary of ${VOCABULARY}`);
 
-const vocab = Object.fromEntries([...tokens].map((token, id) => [token, id]));
-const special = (content) => ({ id: content, ids: [vocab[content]], tokens: [content] });
-const template = (id) => ({ SpecialToken: { id, type_id: 0 } });
-const tokenizer = {
-  version: '1.0',
-  truncation: null,
-  padding: null,
-  added_tokens: SPECIAL.map((content) => ({
-    id: vocab[content],
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  })),
-  normalizer: {
-    type: 'BertNormalizer',
-    clean_text: true,
-    handle_chinese_chars: true,
-    strip_accents: null,
-    lowercase: true,
-  },
-  pre_tokenizer: { type: 'BertPreTokenizer' },
-  post_processor: {
-    type: 'TemplateProcessing',
-    single: [template('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, template('[SEP]')],
-    pair: [
-      template('[CLS]'),
-      { Sequence: { id: 'A', type_id: 0 } },
-      template('[SEP]'),
-      { Sequence: { id: 'B', type_id: 1 } },
-      { SpecialToken: { id: '[SEP]', type_id: 1 } },
-    ],
-    special_tokens: { '[CLS]': special('[CLS]'), '[SEP]': special('[SEP]') },
-  },
-  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-  model: {
-    type: 'WordPiece',
-    unk_token: '[UNK]',
-    continuing_subword_prefix: '##',
-    max_input_chars_per_word: 100,
-    vocab,
-  },
-};
-writeFileSync(OUT, `${JSON.stringify(tokenizer, null, 2)}\n`);
-console.log(`${OUT}: ${tokens.size} tokens, ${words.length} of them words`);
+/** Words of captions, in the order in which they are first drawn. */
+async function captionWords() {
+  const random = new Random('mini-tokenizer captions');
+  const modality = imageTextModality(8);
+  const words = new Set();
+  for (let i = 0; i < CAPTIONS; i++) {
+    const { text } = await modality.store(modality.draw(random));
+    for (const word of text.split(' ')) words.add(word);
+  }
+  return words;
+}
+
+function write(out, tokens) {
+  const vocab = Object.fromEntries([...tokens].map((token, id) => [token, id]));
+  const special = (content) => ({ id: content, ids: [vocab[content]], tokens: [content] });
+  const template = (id) => ({ SpecialToken: { id, type_id: 0 } });
+  const tokenizer = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: SPECIAL.map((content) => ({
+      id: vocab[content],
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    })),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [template('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, template('[SEP]')],
+      pair: [
+        template('[CLS]'),
+        { Sequence: { id: 'A', type_id: 0 } },
+        template('[SEP]'),
+        { Sequence: { id: 'B', type_id: 1 } },
+        { SpecialToken: { id: '[SEP]', type_id: 1 } },
+      ],
+      special_tokens: { '[CLS]': special('[CLS]'), '[SEP]': special('[SEP]') },
+    },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
+  };
+  writeFileSync(out, `${JSON.stringify(tokenizer, null, 2)}\n`);
+  console.log(`${out}: ${tokens.size} tokens`);
+}
+
+write(outOf('hpsv3_mini'), tokens);
+write(outOf('hpsv3_mini_image_text'), new Set([...tokens, ...(await captionWords())]));

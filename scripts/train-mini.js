@@ -4,13 +4,15 @@
 //
 //   node scripts/train-mini.js [--work reports/mini] [--into checkpoints] [--only NAME[,NAME]] [--again] [--tables]
 //
-// NAME is a or b (the same model from two seeds), or a domain (--domain NAME is the same as --only NAME). With --again they
+// NAME is a or b (the same model from two seeds), image-text, student, or a domain (--domain NAME is the same as --only NAME). With --again they
 // are made in another folder, and their bytes compared with those that are there. --tables judges all of them (checkpoints/held-out.md).
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeDomain } from './mini/domain.js';
 import { DOMAINS } from './mini/domains.js';
+import { makeImageText } from './mini/image-text.js';
+import { makeStudent } from './mini/student.js';
 import { writeTables } from './mini/tables.js';
 import {
   CONFIG,
@@ -18,18 +20,17 @@ import {
   figure,
   groupRows,
   heldOut,
-  hpsv3,
-  json,
   judged,
   parametersOf,
   ROOT,
+  releaseOf,
   SEEDS,
   SIZES,
   scored,
   synth,
   TOKENIZER,
+  trained,
   truthOf,
-  writeHalf,
 } from './mini/tools.js';
 
 const SETS = [
@@ -70,39 +71,14 @@ async function makeMini(name) {
   const validation = MODALITIES.map((modality) =>
     synth(`${work}/val-${modality}`, modality, SEEDS.validation, 240, SIZES[modality]),
   );
-  const run = `${work}/run-${name}`;
-  const stopped = existsSync(join(ROOT, run, 'state.safetensors'));
-  if (!stopped) rmSync(join(ROOT, run), { recursive: true, force: true });
-  hpsv3(
-    'train',
-    ...[
-      '--config',
-      CONFIG,
-      '--tokenizer',
-      TOKENIZER,
-      '--seed',
-      SEED_OF[name],
-      '--out',
-      run,
-      '--cache',
-      `${work}/cache`,
-    ],
-    ...(stopped ? ['--resume'] : []),
-    ...train.flatMap((folder) => ['--data', folder]),
-    ...validation.flatMap((folder) => ['--val', folder]),
-  );
-  await release(name, run);
+  const more = ['--config', CONFIG, '--tokenizer', TOKENIZER, '--seed', SEED_OF[name]];
+  await release(name, trained(work, name, { train, validation, more }));
 }
 
-/** The trained weights in float16, with what is needed to read them, and how they do on held-out comparisons. */
+/** The release, with how it does on held-out comparisons. */
 async function release(name, run) {
   const folder = `${into}/hpsv3-mini-${name}`;
-  mkdirSync(join(ROOT, folder), { recursive: true });
-  const from = join(ROOT, run, 'checkpoint.safetensors');
-  await writeHalf(from, join(ROOT, folder, 'model.safetensors'), json(`${run}/config.json`));
-  copyFileSync(join(ROOT, run, 'config.json'), join(ROOT, folder, 'config.json'));
-  copyFileSync(join(ROOT, TOKENIZER), join(ROOT, folder, 'tokenizer.json'));
-  copyFileSync(join(ROOT, run, 'log.jsonl'), join(ROOT, folder, 'train-log.jsonl'));
+  await releaseOf(run, folder, TOKENIZER);
   const tables = MODALITIES.map((modality) => {
     const data = heldOut(work, modality);
     const model = exported(work, folder, modality);
@@ -152,7 +128,9 @@ ${groups.join('\n')}
 const MAKERS = {
   a: () => makeMini('a'),
   b: () => makeMini('b'),
+  'image-text': () => makeImageText({ work, into }),
   ...Object.fromEntries(Object.keys(DOMAINS).map((name) => [name, () => makeDomain(name, { work, into })])),
+  student: () => makeStudent({ work, into }),
 };
 
 /** @throws where a file is not the one that is there */

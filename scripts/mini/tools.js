@@ -1,6 +1,6 @@
 // What all small checkpoints are made with: the command line, folders of comparisons, release in float16, held-out figures.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withAtomicOutput } from '../../dist/core/bytes/output.js';
@@ -46,6 +46,35 @@ export function synth(out, modality, seed, pairs, more) {
 export const heldOut = (work, modality) =>
   synth(`${work}/held-out-${modality}`, modality, SEEDS.heldOut, HELD_OUT_PAIRS, SIZES[modality]);
 
+/** The folder of a training; one that was stopped goes on where it was. */
+export function trained(work, name, { train, validation, more }) {
+  const run = `${work}/run-${name}`;
+  const stopped = existsSync(join(ROOT, run, 'state.safetensors'));
+  if (!stopped) rmSync(join(ROOT, run), { recursive: true, force: true });
+  hpsv3(
+    'train',
+    ...[...more, '--out', run, '--cache', `${work}/cache`],
+    ...(stopped ? ['--resume'] : []),
+    ...train.flatMap((labels) => ['--labels', labels]),
+    ...validation.flatMap((labels) => ['--val', labels]),
+  );
+  return run;
+}
+
+/** What a training made, as it is released: weights in float16, what is needed to read them, and the log. */
+export async function releaseOf(run, folder, tokenizer) {
+  mkdirSync(join(ROOT, folder), { recursive: true });
+  const weights = join(ROOT, run, 'checkpoint.safetensors');
+  await writeHalf(weights, join(ROOT, folder, 'model.safetensors'), json(`${run}/config.json`));
+  copyFileSync(join(ROOT, tokenizer), join(ROOT, folder, 'tokenizer.json'));
+  copyConfiguration(run, folder);
+}
+
+export function copyConfiguration(run, folder) {
+  copyFileSync(join(ROOT, run, 'config.json'), join(ROOT, folder, 'config.json'));
+  copyFileSync(join(ROOT, run, 'log.jsonl'), join(ROOT, folder, 'train-log.jsonl'));
+}
+
 /** Weights in float16, with their configuration. */
 export async function writeHalf(from, to, config) {
   const trained = await openCheckpoint(from, {});
@@ -60,8 +89,15 @@ export async function writeHalf(from, to, config) {
   trained.close();
 }
 
-/** The checkpoint of a folder as a model of one modality. */
+/** What a checkpoint is for, where that is not every modality. */
+const MADE_FOR = { 'hpsv3-mini-image-text': ['image-text'], 'hpsv3-mini-student': ['image'] };
+
+export const modalitiesOf = (name) => MADE_FOR[name] ?? Object.keys(SIZES);
+
+/** The checkpoint of a folder as a model of one modality; where a model is all that it has, that one. */
 export function exported(work, checkpoint, modality) {
+  const model = `${checkpoint}/model.onnx`;
+  if (existsSync(join(ROOT, model))) return model;
   const out = `${work}/${checkpoint.split('/').at(-1)}-${modality}.onnx`;
   const from = `${checkpoint}/model.safetensors`;
   hpsv3('export', '--checkpoint', from, '--modality', modality, '--mode', 'pair', '--out', out, '--force', '--quiet');
