@@ -1,10 +1,14 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Random } from '../../src/core/bytes/random.js';
 import { HPSv3Scorer } from '../../src/core/scoring/scorer.js';
 import { imageModality } from '../../src/core/synthesis/image/modality.js';
+import { imageTextModality } from '../../src/core/synthesis/image-text.js';
 import type { StoredItem, SynthModality } from '../../src/core/synthesis/modality.js';
 import { PROJECT } from '../helpers/cli.js';
+import { exportFile } from '../helpers/pico.js';
+import { tempFolder } from '../helpers/temp.js';
 
 const FOLDER = `${PROJECT}checkpoints/hpsv3-mini-`;
 const SIZE = 96;
@@ -39,8 +43,17 @@ const itemOf = ({ text, file }: StoredItem) => ({
   image: { bytes: file!.bytes, name: 'drawn.png' },
 });
 
+it('hpsv3-mini-image-text sees that a caption is of another picture, and damage too', async () => {
+  const model = join(tempFolder(), 'model.onnx');
+  const checkpoint = `${FOLDER}image-text/model.safetensors`;
+  await exportFile(model, { checkpoint, modality: 'image-text', mode: 'pair' });
+  const modality = imageTextModality(SIZE);
+  expect(await shareRight(model, modality, 'mismatch', 4)).toBeGreaterThan(0.8);
+  expect(await shareRight(model, modality, 'noise', 3)).toBeGreaterThan(0.9);
+}, 60_000);
+
 it('hpsv3-mini-student is smaller than 1 MB, and sees damage as its card says', async () => {
   const model = `${FOLDER}student/model.onnx`;
   expect(statSync(model).size).toBeLessThan(1e6);
   expect(await shareRight(model, imageModality(SIZE), 'noise', 3)).toBeGreaterThan(0.9);
-});
+}, 60_000);
