@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 
 /** Inside a staging folder: the files that a commit of several replaces, until all of the new ones are in place. */
@@ -20,16 +20,16 @@ export const stagingName = (target: string): string =>
 
 export const isStaging = (name: string): boolean => PATTERN.test(name);
 
-/** Staging folders this process has open. */
-const OPEN = new Set<string>();
+/** Staging folders this process has open, by their names, which are theirs alone: a path may be spelled in several ways. */
+const OPEN = new Map<string, string>();
 
 export const registerStaging = (folder: string): void => {
-  OPEN.add(folder);
+  OPEN.set(basename(folder), folder);
 };
 
 /** Undoes a commit that was cut short, and removes the folder. Sync, so that a signal handler can do it. */
 export function abandonStaging(folder: string): void {
-  OPEN.delete(folder);
+  OPEN.delete(basename(folder));
   try {
     restoreReplaced(folder);
   } finally {
@@ -39,7 +39,7 @@ export function abandonStaging(folder: string): void {
 
 /** For a signal handler: leaves no temporary file of this process behind, and every target as it was. */
 export function cleanTemporaryFiles(): void {
-  for (const folder of [...OPEN]) {
+  for (const folder of [...OPEN.values()]) {
     try {
       abandonStaging(folder);
     } catch {
@@ -79,7 +79,7 @@ export function sweepStaging(parent: string, target: string, own: string): numbe
     if (name === own || match === null || match[2] !== hex(hostname())) continue; // another machine's processes cannot be seen
     const pid = Number(match[1]);
     const folder = join(parent, name);
-    const alive = pid === process.pid ? OPEN.has(folder) : isAlive(pid);
+    const alive = pid === process.pid ? OPEN.has(name) : isAlive(pid);
     if (!alive) abandonStaging(folder);
     else if (match[3] === hex(target)) writer = pid;
   }

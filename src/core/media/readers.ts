@@ -126,13 +126,14 @@ interface Planes {
 }
 
 async function planesReader(contract: Contract<'image'>): Promise<(source: MediaSource) => Promise<Planes>> {
-  const { decodeImage, loadSharp } = await import('./image/decode.js');
+  const { loadSharp, withImage } = await import('./image/decode.js');
   const { fitFrame, normalizeInto } = await import('./image/frame.js');
   await loadSharp();
   const options = { dropAlpha: contract.transparency === 'drop' };
   return async (source) => {
     const name = mediaName(source);
-    const frame = fitFrame(await decodeImage(await readMedia(source, LIMITS.imageBytes), name, options), contract);
+    const bytes = await readMedia(source, LIMITS.imageBytes);
+    const frame = await withImage(bytes, name, options, (pixels) => fitFrame(pixels, contract));
     const { width, height } = frame;
     const data = new Float32Array(3 * height * width);
     normalizeInto(data, frame, contract, { channelStride: height * width, offset: 0 });

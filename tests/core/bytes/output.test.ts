@@ -316,6 +316,17 @@ describe('several processes', () => {
     expect(readdirSync(folder).sort()).toEqual(names.sort());
   });
 
+  it('knows its own outputs however their folder is spelled', async () => {
+    const folder = temporaryFolder();
+    const spelled = join(temporaryFolder(), 'link');
+    symlinkSync(folder, spelled);
+    await withAtomicOutput(join(folder, 'f'), {}, async (output) => {
+      await output.writeFile('f', 'f');
+      await withAtomicOutput(join(spelled, 'g'), {}, (other) => other.writeFile('g', 'g'));
+    });
+    expect(readdirSync(folder).sort()).toEqual(['f', 'g']);
+  });
+
   it('refuses a second writer of the same file, not of another', async () => {
     const folder = temporaryFolder();
     const first = await StagedOutput.open(join(folder, 'f'));

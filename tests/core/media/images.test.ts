@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { decodeImage } from '../../../src/core/media/image/decode.js';
+import { decodeImage, withImage } from '../../../src/core/media/image/decode.js';
 import { fitFrame } from '../../../src/core/media/image/frame.js';
 import type { Pixels } from '../../../src/core/media/image/pixels.js';
 import { type Kernel, resize } from '../../../src/core/media/image/resample.js';
@@ -23,6 +25,8 @@ const vectors: {
   fitted: (Picture & { resize: { shorterSide?: number; exact?: [number, number] }; crop: [number, number] | null })[];
 } = JSON.parse(readFileSync(`${GOLDEN}vectors-images.json`, 'utf8'));
 
+const DECODE = pathToFileURL(`${PROJECT}dist/core/media/image/decode.js`).href;
+
 const pixelsOf = ({ width, height, rgb }: Picture): Pixels => ({
   width,
   height,
@@ -40,6 +44,39 @@ describe('decodeImage', () => {
 
   it('goes by the content, not by the name', async () => {
     expect(await decodeImage(golden('rgb.png'), 'a.jpg')).toEqual(await decodeImage(golden('rgb.png'), 'a.png'));
+  });
+});
+
+describe('withImage', () => {
+  it('gives what is made of the pixels, and throws what making it throws', async () => {
+    const size = await withImage(golden('rgb.png'), 'rgb.png', {}, ({ width, height }) => [width, height]);
+    const { width, height } = vectors.decoded['rgb.png'];
+    expect(size).toEqual([width, height]);
+    const failing = withImage(golden('rgb.png'), 'rgb.png', {}, () => {
+      throw new RangeError('no');
+    });
+    await expect(failing).rejects.toThrow(RangeError);
+  });
+
+  it('frees the pixels of large pictures in the thread that decodes them, each before the next one', async () => {
+    const script = `
+      import { parentPort } from 'node:worker_threads';
+      const { loadSharp, withImage } = await import(${JSON.stringify(DECODE)});
+      const sharp = await loadSharp();
+      const create = { width: 2100, height: 2000, channels: 3, background: '#a0b0c0' };
+      const bytes = await sharp({ create }).jpeg().toBuffer();
+      const before = process.memoryUsage().external;
+      const most = [];
+      await Promise.all([1, 2, 3, 4].map(() => withImage(bytes, 'a.jpg', {}, () => {
+        most.push((process.memoryUsage().external - before) / (3 * 2100 * 2000));
+      })));
+      parentPort.postMessage(most);
+    `;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), { execArgv: [] });
+    const most = await new Promise<number[]>((resolve, reject) => worker.on('message', resolve).on('error', reject));
+    await worker.terminate();
+    expect(most).toHaveLength(4);
+    for (const pictures of most) expect(pictures).toBeLessThan(1.5);
   });
 });
 

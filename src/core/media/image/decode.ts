@@ -1,4 +1,6 @@
-import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import type { OutputInfo, default as Sharp } from 'sharp';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
@@ -22,25 +24,57 @@ export interface DecodeOptions {
  * @param name - what errors call the picture
  * @throws HpsError MEDIA_INVALID for another format, a damaged or cut file, or more pixels than the limit
  */
-export async function decodeImage(
+export const decodeImage = (bytes: Uint8Array, name: string, options: DecodeOptions = {}): Promise<Pixels> =>
+  decodeFor((pixels) => pixels, bytes, name, options);
+
+/**
+ * What `use` makes of a picture that is decoded as `decodeImage` does it. It must not hold on to the pixels: in a thread of its own,
+ * those of a large picture are freed before the next one is decoded.
+ */
+export const withImage = <T>(
   bytes: Uint8Array,
   name: string,
-  { dropAlpha = false }: DecodeOptions = {},
-): Promise<Pixels> {
+  options: DecodeOptions,
+  use: (pixels: Pixels) => T,
+): Promise<T> => decodeFor(use, bytes, name, options, isMainThread ? undefined : collectGarbage);
+
+/** @param letGo - called when a large picture was used */
+async function decodeFor<T>(
+  use: (pixels: Pixels) => T,
+  bytes: Uint8Array,
+  name: string,
+  { dropAlpha = false }: DecodeOptions,
+  letGo: () => void = () => undefined,
+): Promise<T> {
   const format = sniffImage(bytes);
   if (format === null) {
     throw invalidMedia(name, 'is not a JPEG, PNG, WebP or BMP picture', 'Convert it to one of these.');
   }
-  if (format === 'bmp') return readBmp(bytes, name, dropAlpha);
-  const pixels = await decodeWithVips(bytes, name, dropAlpha);
-  return format === 'png' && isIndexedPng(bytes) ? { ...pixels, isIndexed: true } : pixels;
+  if (format === 'bmp') return use(readBmp(bytes, name, dropAlpha));
+  const { area, decode } = await openWithVips(bytes, name, dropAlpha);
+  const isIndexed = format === 'png' && isIndexedPng(bytes);
+  const decoded = async (): Promise<T> => {
+    const pixels = await decode();
+    return use(isIndexed ? { ...pixels, isIndexed } : pixels);
+  };
+  return area < LARGE_PIXELS ? decoded() : large.run(() => decoded().finally(letGo));
 }
 
 /** Colour type 3 (a palette), or single bits: what Pillow opens in its modes P and 1. */
 const isIndexedPng = (bytes: Uint8Array): boolean => bytes[25] === 3 || (bytes[25] === 0 && bytes[24] === 1);
 
-async function decodeWithVips(bytes: Uint8Array, name: string, dropAlpha: boolean): Promise<Pixels> {
+interface Opened {
+  /** In pixels. */
+  readonly area: number;
+  readonly decode: () => Promise<Pixels>;
+}
+
+async function openWithVips(bytes: Uint8Array, name: string, dropAlpha: boolean): Promise<Opened> {
   const open = await loadSharp();
+  const refuse = (cause: unknown): never => {
+    const rule = `cannot be decoded: ${vipsRule(cause)}`;
+    throw invalidMedia(name, rule, 'Open it in an image program and save it again.', cause);
+  };
   try {
     const image = open(bytes, {
       failOn: 'error', // cut and damaged files; what libjpeg only warns of passes, as in Pillow
@@ -53,18 +87,34 @@ async function decodeWithVips(bytes: Uint8Array, name: string, dropAlpha: boolea
     const isCmyk = stored === 'cmyk';
     const space = isCmyk ? 'cmyk' : 'srgb'; // left to itself, libvips would use a profile of its own
     if (isCmyk) image.pipelineColourspace(space);
-    const decode = () => image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
-    const { data, info } = await (width * height < LARGE_PIXELS ? decode() : large.run(decode));
-    return isCmyk ? cmykToRgb(data, info) : toRgb(data, info, dropAlpha);
+    const raw = () => image.toColourspace(space).raw().toBuffer({ resolveWithObject: true });
+    const decode = async (): Promise<Pixels> => {
+      const { data, info } = await raw().catch(refuse);
+      return isCmyk ? cmykToRgb(data, info) : toRgb(data, info, dropAlpha);
+    };
+    return { area: width * height, decode };
   } catch (cause) {
-    const rule = `cannot be decoded: ${vipsRule(cause)}`;
-    throw invalidMedia(name, rule, 'Open it in an image program and save it again.', cause);
+    return refuse(cause);
   }
 }
 
 /** Pictures of so many pixels are decoded one after the other in a thread: several at once would be what takes the most memory. */
 const LARGE_PIXELS = 4_000_000;
 const large = new Turnstile(1);
+
+let collector: (() => void) | undefined;
+
+/**
+ * Frees the pixels of a large picture that was used: V8 would let two or three of them, of some 40 MB each, pass before it looked. In
+ * a thread that only decodes it takes some milliseconds, the picture itself a hundred.
+ */
+function collectGarbage(): void {
+  if (collector === undefined) {
+    setFlagsFromString('--expose-gc');
+    collector = runInNewContext('gc') as () => void;
+  }
+  collector();
+}
 
 let loading: Promise<typeof Sharp> | undefined;
 
