@@ -289,26 +289,39 @@ export function fileRange(source: ByteSource): { readonly path: string; readonly
   return inner instanceof FileSource && inner.isOnDisk ? { path: inner.path, offset } : null;
 }
 
-/** The buffer of the last source that was read to its end, for the next one: fresh pages cost as much as reading. */
-let spareBuffer = new Uint8Array(0);
+/** The buffers of the last source that was read to its end, for the next one: fresh pages cost as much as reading. */
+let spareBuffers: Uint8Array<ArrayBuffer>[] = [];
 
 function takeBuffer(byteLength: number): Uint8Array<ArrayBuffer> {
-  const spare = spareBuffer;
-  if (spare.byteLength < byteLength) return new Uint8Array(byteLength);
-  spareBuffer = new Uint8Array(0);
-  return spare;
+  const spare = spareBuffers.pop();
+  return spare && spare.byteLength >= byteLength ? spare : new Uint8Array(byteLength);
 }
 
-/** The whole source in pieces of at most `chunkBytes`; each piece is valid until the next is asked for, at the end too. */
+/**
+ * The whole source in pieces of at most `chunkBytes`, each read while the one before is used; a piece is valid until the next is asked
+ * for, at the end too.
+ */
 export async function* readChunks(source: ByteSource, chunkBytes: number): AsyncGenerator<Uint8Array> {
-  const most = Math.min(chunkBytes, source.byteLength);
-  const buffer = takeBuffer(most);
-  for (let offset = 0; offset < source.byteLength; offset += most) {
-    const piece = buffer.subarray(0, Math.min(most, source.byteLength - offset));
+  const { byteLength } = source;
+  const most = Math.min(chunkBytes, byteLength);
+  const buffers = Array.from({ length: byteLength > most ? 2 : 1 }, () => takeBuffer(most));
+  const read = async (offset: number): Promise<Uint8Array> => {
+    const piece = buffers[(offset / most) % buffers.length].subarray(0, Math.min(most, byteLength - offset));
     await source.readInto(offset, piece);
-    yield piece;
+    return piece;
+  };
+  let reading = byteLength > 0 ? read(0) : undefined;
+  try {
+    for (let offset = 0; reading !== undefined; offset += most) {
+      const piece = await reading;
+      reading = offset + most < byteLength ? read(offset + most) : undefined;
+      reading?.catch(() => undefined); // reported when it is waited for
+      yield piece;
+    }
+  } finally {
+    await reading?.catch(() => undefined); // of a source that is not read to its end, and may be closed now
   }
-  if (buffer.byteLength > spareBuffer.byteLength) spareBuffer = buffer;
+  if (spareBuffers.every((spare) => spare.byteLength <= most)) spareBuffers = buffers;
 }
 
 /** The source until the signal is aborted: from then on reading throws the signal's reason. */

@@ -17,8 +17,14 @@ import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js'
 import type { Excluded } from '../../quantization/schemes/scheme.js';
 import { type AccuracyChange, compareAccuracy, scoreBoth } from '../../quantization/search/accuracy.js';
 import { type SearchReport, searchQuantization, type Trial } from '../../quantization/search/auto.js';
-import { type Candidate, makeCandidate, quantizedManifest } from '../../quantization/search/candidate.js';
+import {
+  type Candidate,
+  type CandidateOptions,
+  makeCandidate,
+  quantizedManifest,
+} from '../../quantization/search/candidate.js';
 import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
+import { sparedOfNoise } from '../../quantization/search/noise.js';
 import { comparePromptPicks, type PicksChange } from '../../quantization/search/picks.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled as settledStep, startLineage } from '../../release/lineage.js';
@@ -104,7 +110,7 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
     const { scheme } = options;
     const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
     const rows = needsRows ? await givenOrMade(source, options) : NO_ROWS;
-    const candidate = await makeCandidate(source, { ...candidateOptions(rows, options), scheme });
+    const candidate = await fixedCandidate(source, { ...candidateOptions(rows, options), scheme });
     return await publishCandidate(release, { source, candidate, rows }, { ...options, scheme });
   } finally {
     await release?.close();
@@ -142,6 +148,12 @@ const NO_ROWS: JudgedRows = {
 };
 
 type FixedOptions = Chosen & { readonly scheme: SchemeId };
+
+/** By one scheme; where scales of activations are fixed, without the few layers that make most of the noise. */
+async function fixedCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
+  const candidate = await makeCandidate(source, options);
+  return candidate.scheme.id === 'static' ? sparedOfNoise(source, candidate, options) : candidate;
+}
 
 /** Searches, then writes the first finalist that the gate lets pass: it judges by rows of its own. */
 async function quantizeBest(

@@ -147,7 +147,7 @@ export async function observeCounts(
     }
   };
   const left = await withExposed(copies(values), options, async (session) => {
-    const bytes = shapedBytes(session, probes) ?? (await measuredBytes(model, values, probes, options));
+    const bytes = shapedBytes(session, probes) ?? (await rowBytes(model, values, probes, options));
     const groups = groupsOf(values, bytes);
     if (groups.length > 1) return groups;
     for (const group of groups) await countGroup(session, group);
@@ -175,8 +175,8 @@ function shapedBytes(session: Session, { feeds }: Probes): number[] | null {
   return bytes.every(Number.isFinite) ? bytes : null;
 }
 
-/** The same by a run of the first rows, which keeps no value longer than the model needs it. */
-async function measuredBytes(
+/** Bytes that each value takes for one row, by a run of the first rows, which keeps no value longer than the model needs it. */
+export async function rowBytes(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,

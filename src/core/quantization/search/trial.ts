@@ -38,36 +38,59 @@ export class Judge {
 
   /** Judges a candidate on several sets of rows, by a share of the budget. */
   async judge(candidate: Candidate, sets: readonly Probes[], share = CHOOSING): Promise<Judgement[]> {
-    for (const rows of sets) {
-      if (!this.expected.has(rows))
-        this.expected.set(rows, await this.run(this.source.path, this.source.manifest?.session, rows));
-    }
-    const manifest = this.source.manifest && quantizedManifest(this.source.manifest, candidate);
-    return withTemporaryModel(withManifest(candidate.model, manifest), async (path) => {
-      const judgements: Judgement[] = [];
-      for (const rows of sets) {
-        const outputs = await this.run(path, manifest?.session, rows);
-        const diff = compareDecisions(scoresOf(this.expected.get(rows)!), scoresOf(outputs), this.budget.score);
-        judgements.push({
-          ...diff,
-          withinBudget: judgeBudget(diff, searchBudget(this.budget, rows.rows, share)).every(({ passed }) => passed),
-        });
-      }
-      return judgements;
+    const { source, child, threads } = this;
+    for (const rows of sets)
+      if (!this.expected.has(rows)) this.expected.set(rows, await floatOutputs(source, rows, child, threads));
+    const actual = await candidateOutputs(source, candidate, sets, child, threads);
+    return sets.map((rows, i) => {
+      const diff = compareDecisions(scoresOf(this.expected.get(rows)!), scoresOf(actual[i]), this.budget.score);
+      return {
+        ...diff,
+        withinBudget: judgeBudget(diff, searchBudget(this.budget, rows.rows, share)).every(({ passed }) => passed),
+      };
     });
   }
+}
 
-  private async run(
-    path: string,
-    config: Readonly<Record<string, string>> | undefined,
-    rows: Probes,
-  ): Promise<Outputs> {
-    const session = await this.child.load(path, { threads: this.threads, config });
-    try {
-      return firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows);
-    } finally {
-      await session.release();
-    }
+/** What the float model makes of rows. */
+export const floatOutputs = (
+  { path, manifest }: QuantizationSource,
+  rows: Probes,
+  child: ModelProcess,
+  threads?: number,
+): Promise<Outputs> => outputsOf(path, manifest?.session, rows, child, threads);
+
+/** What a quantized model makes of each set of rows. */
+export async function candidateOutputs(
+  source: QuantizationSource,
+  candidate: Candidate,
+  sets: readonly Probes[],
+  child: ModelProcess,
+  threads?: number,
+): Promise<Outputs[]> {
+  const manifest = source.manifest && quantizedManifest(source.manifest, candidate);
+  return withTemporaryModel(withManifest(candidate.model, manifest), async (path) => {
+    const outputs: Outputs[] = [];
+    for (const rows of sets) outputs.push(await outputsOf(path, manifest?.session, rows, child, threads));
+    return outputs;
+  });
+}
+
+/** Threads of so short a session do not wait in a loop for the next operator, which costs what else the machine does. */
+const WAITING = { 'session.intra_op.allow_spinning': '0' };
+
+async function outputsOf(
+  path: string,
+  config: Readonly<Record<string, string>> | undefined,
+  rows: Probes,
+  child: ModelProcess,
+  threads: number | undefined,
+): Promise<Outputs> {
+  const session = await child.load(path, { threads, config: { ...WAITING, ...config } });
+  try {
+    return firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows);
+  } finally {
+    await session.release();
   }
 }
 
