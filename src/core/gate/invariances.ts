@@ -9,6 +9,8 @@ export interface GateCheck {
   readonly passed: boolean;
   /** Largest difference found, where the question is about one. */
   readonly maxAbsDiff?: number;
+  /** The same of each output that moved, for levels of optimisation. */
+  readonly outputs?: Readonly<Record<string, number>>;
   readonly detail: string;
 }
 
@@ -89,7 +91,13 @@ export function checkOptimization(
   actual: Outputs,
   tolerance: Tolerance,
 ): GateCheck {
-  return sameOutputs(`optimization-${level}`, `Optimisation level ${level} against all`, baseline, actual, tolerance);
+  const what = `Optimisation level ${level} against all`;
+  const check = sameOutputs(`optimization-${level}`, what, baseline, actual, tolerance);
+  if (check.passed || [...baseline.keys()].some((output) => !actual.has(output))) return check;
+  const moved = [...compareOutputs(baseline, actual)].filter(
+    ([, { maxAbsDiff, scale }]) => maxAbsDiff > tolerance(scale),
+  );
+  return { ...check, outputs: Object.fromEntries(moved.map(([name, { maxAbsDiff }]) => [name, maxAbsDiff])) };
 }
 
 export function checkFinite(outputs: Outputs): GateCheck {
