@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sha256Hex } from '../../dist/core/bytes/hash.js';
 import { withAtomicOutput } from '../../dist/core/bytes/output.js';
 import { openCheckpoint } from '../../dist/core/checkpoint/open.js';
 import { writeConfigured } from '../../dist/core/checkpoint/write-safetensors.js';
@@ -104,12 +105,16 @@ export function exported(work, checkpoint, modality) {
   return out;
 }
 
-/** Scores of a model on labelled comparisons, as a file. */
+/** Scores of a model on labelled comparisons, as a file; those that the same model gave before are not made again. */
 export function scored(model, data, out) {
+  if (existsSync(join(ROOT, out)) && modelOf(out) === sha256Hex(readFileSync(join(ROOT, model)))) return out;
   const input = `${data}/labels.jsonl`;
   hpsv3('batch', '--model', model, '--input', input, '--out', out, '--media-root', data, '--force', '--quiet');
   return out;
 }
+
+/** sha256 of the model that gave scores: each row has it. */
+const modelOf = (scores) => JSON.parse(readFileSync(join(ROOT, scores), 'utf8').split('\n', 1)[0]).model;
 
 /** What `hpsv3 evaluate` says of scores, by perturbation; beside those of a baseline, if one is given. */
 export function judged(scores, data, baseline) {

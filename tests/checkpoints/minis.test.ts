@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Random } from '../../src/core/bytes/random.js';
@@ -22,7 +22,7 @@ async function shareRight<T>(
 ): Promise<number> {
   const scorer = await HPSv3Scorer.load(model);
   const perturbation = modality.perturbations.find(({ id }) => id === damage)!;
-  const sources = 40;
+  const sources = 24;
   let right = 0;
   try {
     for (let i = 0; i < sources; i++) {
@@ -57,3 +57,13 @@ it('hpsv3-mini-student is smaller than 1 MB, and sees damage as its card says', 
   expect(statSync(model).size).toBeLessThan(1e6);
   expect(await shareRight(model, imageModality(SIZE), 'noise', 3)).toBeGreaterThan(0.9);
 }, 60_000);
+
+it('every checkpoint has a line in checkpoints/README.md and figures in held-out.md', () => {
+  const [list, figures] = ['README.md', 'held-out.md'].map((name) =>
+    readFileSync(`${PROJECT}checkpoints/${name}`, 'utf8'),
+  );
+  for (const name of ['a', 'b', 'image-text', 'sonar', 'student']) {
+    expect(list).toContain(`\`hpsv3-mini-${name}\``);
+    expect(figures).toContain(`| hpsv3-mini-${name} | **all** |`);
+  }
+});
