@@ -15,6 +15,7 @@ import {
 } from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatCalibrate, formatCalibratorCheck } from '../core/cli/render-calibrate.js';
+import { maxMemoryOfThreadsFlag } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { CALIBRATE_DEFAULTS, type CalibrateReport, calibrateFiles } from '../core/lifecycle/calibrate/calibrate.js';
 import { type CheckCalibratorReport, checkCalibrator } from '../core/lifecycle/calibrate/check.js';
@@ -108,6 +109,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
     'allow-host': allowHostFlag,
     seed: seedFlag,
     threads: threadsFlag,
+    'max-memory': maxMemoryOfThreadsFlag,
     force: forceFlag,
   };
 
@@ -160,6 +162,7 @@ are asked whether a calibrator still holds, and the exit code is 3 where it does
         allowNonfinite: flags['allow-nonfinite'],
         seed: flags.seed,
         threads: flags.threads,
+        maxMemory: flags['max-memory'],
         force: flags.force,
         remote: { hosts: flags['allow-host'] },
         ...run,

@@ -2,10 +2,25 @@ import { fileURLToPath } from 'node:url';
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { layoutFlags } from '../core/cli/data-flags.js';
-import { configFlag, forceFlag, inputFlag, modelFlag, outFlag, seedFlag, wholeNumbersFlag } from '../core/cli/flags.js';
+import {
+  configFlag,
+  forceFlag,
+  inputFlag,
+  modelFlag,
+  outFlag,
+  seedFlag,
+  threadsFlag,
+  wholeNumbersFlag,
+} from '../core/cli/flags.js';
 import { allowHostFlag } from '../core/cli/remote-file-flags.js';
 import { formatEvaluate } from '../core/cli/render-evaluate.js';
-import { contractFlag, deviceFlag, profiledFlags, readContract, scoringFlags } from '../core/cli/scoring-flags.js';
+import {
+  contractFlag,
+  deviceFlag,
+  maxMemoryOfThreadsFlag,
+  profiledFlags,
+  readContract,
+} from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { MOST_BEST_OF } from '../core/evaluation/best-of.js';
 import { EVALUATE_DEFAULTS, type EvaluateReport, evaluateFiles } from '../core/lifecycle/evaluate/evaluate.js';
@@ -39,7 +54,8 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
     contract: contractFlag,
     'batch-size': profiledFlags['batch-size'],
     device: deviceFlag(),
-    threads: scoringFlags.threads,
+    threads: threadsFlag,
+    'max-memory': maxMemoryOfThreadsFlag,
     calibrator: Flags.string({
       helpValue: 'FILE',
       description: 'Calibrator of this model; without it p = sigmoid(logit), reported as uncalibrated',
@@ -95,7 +111,7 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
   async run(): Promise<EvaluateReport> {
     const { flags } = await this.parse(Evaluate);
     const { model, input, device, threads } = flags;
-    const unread = (['input', 'contract', 'batch-size', 'threads'] as const).find((name) => flags[name] !== undefined);
+    const unread = (['input', 'contract', 'batch-size'] as const).find((name) => flags[name] !== undefined);
     if (model === undefined && unread !== undefined) {
       throw new HpsError('USAGE', `--${unread} says how --model scores, and there is none`, {
         hint: 'Give --model FILE.onnx, or leave it out.',
@@ -106,7 +122,7 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
       evaluateFiles({
         scores: flags.scores,
         model,
-        scoring: { input, contract, device, threads, batchSize: flags['batch-size'] },
+        scoring: { input, contract, device, batchSize: flags['batch-size'] },
         labels: flags.labels,
         layout: flags.layout,
         map: flags.map,
@@ -122,6 +138,8 @@ Where labels and scores have aux, the quality, fluency and toxicity heads of the
         minGroup: flags['min-group'],
         resamples: flags.resamples,
         seed: flags.seed,
+        threads,
+        maxMemory: flags['max-memory'],
         force: flags.force,
         remote: { hosts: flags['allow-host'] },
         ...run,

@@ -12,7 +12,7 @@ import {
   seedFlag,
 } from '../core/cli/flags.js';
 import { formatQuantize } from '../core/cli/render-quantize.js';
-import { contractFlag, mediaRootFlag } from '../core/cli/scoring-flags.js';
+import { contractFlag, maxMemoryOfRunsFlag, mediaRootFlag } from '../core/cli/scoring-flags.js';
 import { QUANTIZE_DEFAULTS } from '../core/lifecycle/quantize/options.js';
 import type { QuantizeReport } from '../core/lifecycle/quantize/quantize.js';
 import { quantizeAhead } from '../core/lifecycle/quantize/quantize-ahead.js';
@@ -95,6 +95,7 @@ The opset of the model is kept. The target file changes only when the gate passe
       description: 'Let int4 use MatMulNBits, which only onnxruntime has, where the opset has no 4-bit integers',
     }),
     'allow-nonfinite': allowNonfiniteFlag,
+    'max-memory': maxMemoryOfRunsFlag,
     config: configFlag,
     seed: seedFlag,
     force: forceFlag,
@@ -125,6 +126,7 @@ The opset of the model is kept. The target file changes only when the gate passe
         allowBatchDependence: flags['allow-batch-dependence'],
         allowContrib: flags['allow-contrib'],
         allowNonfinite: flags['allow-nonfinite'],
+        maxMemory: flags['max-memory'],
         seed: flags.seed,
         force: flags.force,
         dryRun: flags['dry-run'],

@@ -18,7 +18,7 @@ export function splitRisk(rows: ClusteredVotes, risk: number, splits: number, se
   const { codes, names } = rows.cluster;
   const counts: SplitCounts = { none: 0, exceeded: 0, coverage: 0 };
   for (let split = 0; split < splits; split++) {
-    const order = Array.from(names.keys());
+    const order = Array.from({ length: names.length }, (_, i) => i);
     for (let i = order.length - 1; i > 0; i--) {
       const j = random.integer(0, i + 1);
       [order[i], order[j]] = [order[j], order[i]];

@@ -18,17 +18,32 @@ const compiled = (url: string): string => url.replace(/\/src\/core\/(.*)\.ts$/, 
 
 const ENTRY = fileURLToPath(new URL('./thread-main.js', compiled(import.meta.url)));
 
+/** Of what a thread makes and gives up again; what is large are columns, which are not among it. */
+const YOUNG_MIB = 8;
+
 /**
  * Threads that compute beside this one. What they answer depends on what they are asked alone, so that results are the same whatever
  * their number. Each starts when there is a call for it.
  */
 export class Threads {
   private readonly idle: Worker[] = [];
-  private readonly all: Worker[] = [];
+  private readonly all = new Set<Worker>();
   private readonly waiting: (() => void)[] = [];
 
   /** @param count - how many calls are computed at a time */
-  constructor(readonly count: number) {}
+  constructor(private most: number) {}
+
+  get count(): number {
+    return this.most;
+  }
+
+  /** Lets half as many calls be computed at a time from here on. @returns how many; null where it was one already */
+  halve(): number | null {
+    if (this.most === 1) return null;
+    this.most = Math.floor(this.most / 2);
+    while (this.all.size > this.most && this.idle.length > 0) this.end(this.idle.pop()!);
+    return this.most;
+  }
 
   /** Calls a function of a module in one of the threads. @throws what it throws: after a bug, the threads can only be closed */
   async call<T>(call: ThreadCall): Promise<T> {
@@ -44,7 +59,8 @@ export class Threads {
       });
       worker.postMessage({ ...call, module: compiled(call.module) });
     });
-    this.idle.push(worker);
+    if (this.all.size > this.most) this.end(worker);
+    else this.idle.push(worker);
     this.waiting.shift()?.();
     if ('failed' in answer) throw fromFailureData(answer.failed);
     return answer.result as T;
@@ -52,17 +68,22 @@ export class Threads {
 
   /** Ends all threads, whatever they compute. */
   async close(): Promise<void> {
-    await Promise.all(this.all.map((worker) => worker.terminate()));
+    await Promise.all([...this.all].map((worker) => worker.terminate()));
+  }
+
+  private end(worker: Worker): void {
+    this.all.delete(worker);
+    void worker.terminate();
   }
 
   private async take(): Promise<Worker> {
-    while (this.idle.length === 0 && this.all.length === this.count) {
+    while (this.idle.length === 0 && this.all.size >= this.most) {
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
     const idle = this.idle.pop();
     if (idle) return idle;
-    const worker = new Worker(ENTRY, { execArgv: [] });
-    this.all.push(worker);
+    const worker = new Worker(ENTRY, { execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } });
+    this.all.add(worker);
     return worker;
   }
 }
@@ -94,8 +115,9 @@ export async function withThreads<T>(
   }
 }
 
-/** The column in memory that threads share, so that it is not copied for each. */
+/** The column in memory that threads share, so that it is not copied for each; itself where it is in such memory already. */
 export function shared<T extends Float64Array | Int32Array>(column: T): T {
+  if (column.buffer instanceof SharedArrayBuffer) return column;
   const memory = new SharedArrayBuffer(column.byteLength);
   const copy = (column instanceof Float64Array ? new Float64Array(memory) : new Int32Array(memory)) as T;
   copy.set(column);

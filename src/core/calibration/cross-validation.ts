@@ -1,6 +1,7 @@
-import { clusterFolds } from '../data/split.js';
+import { foldsOfRanks } from '../data/split.js';
 import type { Curve } from '../onnx/curve.js';
 import { turns } from '../run.js';
+import { ranksOf } from './cluster-names.js';
 import { applyCurve } from './curve.js';
 import type { CalibrationTask, Candidate, ClusteredRows } from './task.js';
 
@@ -42,7 +43,7 @@ interface Fold {
 
 /** Rows to fit on and rows to predict, for each fold in turn: whole clusters, by the hash of their names. */
 function foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, seed: number): Fold[] {
-  const foldOfCluster = clusterFolds(names, folds, seed);
+  const foldOfCluster = foldsOfRanks(ranksOf(names, seed), folds);
   const sizes = new Int32Array(folds);
   for (const code of codes) sizes[foldOfCluster[code]]++;
   return Array.from(sizes, (size, fold) => {
@@ -56,9 +57,20 @@ function foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, se
   });
 }
 
+const seedOfRepeat = (seed: number, repeat: number): number => seed + repeat * SEED_STEP;
+
+/** Of the choice inside of a fold. */
+const seedOfChoice = (seed: number): number => seed + 1;
+
+/** All seeds that `predictByChoice` divides clusters by. */
+export const foldSeeds = ({ seed, repeats = 1 }: FoldOptions): number[] => [
+  seedOfChoice(seed),
+  ...Array.from({ length: repeats }, (_, repeat) => seedOfRepeat(seed, repeat)),
+];
+
 /** The folds of each repeat. */
 const divisionsOf = (rows: ClusteredRows, { folds, seed, repeats = 1 }: FoldOptions): Fold[][] =>
-  Array.from({ length: repeats }, (_, repeat) => foldsOf(rows, folds, seed + repeat * SEED_STEP));
+  Array.from({ length: repeats }, (_, repeat) => foldsOf(rows, folds, seedOfRepeat(seed, repeat)));
 
 /** What is predicted of each row by curves that were fitted without its cluster. */
 export async function predictOutOfFold<Rows extends ClusteredRows>(
@@ -158,7 +170,7 @@ export async function choose<Rows extends ClusteredRows>(
   // Training rows of an outer fold have fewer clusters; with a single one left only the simplest can be told.
   const inner = Math.min(folds, rows.cluster.names.length);
   if (inner < 2) return { chosen: candidates[0], losses: [] };
-  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seed + 1, signal });
+  return chooseByOneStandardError(task, rows, candidates, { folds: inner, seed: seedOfChoice(seed), signal });
 }
 
 /** What is predicted of each row out of fold, by a choice among the candidates that has not seen its cluster either. */

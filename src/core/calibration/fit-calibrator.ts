@@ -92,12 +92,12 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
   startStage(options, 'Intervals');
   const ofClusters = { of: rows.cluster.codes, count: clusters };
   const resampling = { seed: `${seed}/figures`, resamples: options.resamples };
-  const [before, after] = await Promise.all([
-    replicatesOf(task.statistics(rows, null), ofClusters, { ...resampling, signal }),
-    aside
-      ? aside.replicates(rows, predicted, resampling)
-      : replicatesOf(task.statistics(rows, predicted), ofClusters, { ...resampling, signal }),
-  ]);
+  const replicating = aside?.replicates(rows, predicted, resampling);
+  replicating?.catch(() => undefined); // awaited below
+  const replicatesHere = (values: Float64Array | null) =>
+    replicatesOf(task.statistics(rows, values), ofClusters, { ...resampling, signal });
+  const before = await replicatesHere(null);
+  const after = await (replicating ?? replicatesHere(predicted));
   const figures = beforeAndAfter(before, after, REDUCED, ofClusters);
   const groups = options.groups
     ? await fitGroups(task, rows, method, options.groups.column, {

@@ -1,9 +1,9 @@
 import { formatCount } from '../bytes/format.js';
 import { shared } from '../bytes/threads.js';
-import { selectCoded } from '../data/columns.js';
 import type { JoinedPairs } from '../data/join.js';
 import { logit } from '../stats/logistic.js';
 import { PAIR_METRICS } from '../stats/metric.js';
+import { selectClusters } from './cluster-names.js';
 import {
   favouredSide,
   gatherCells,
@@ -55,7 +55,7 @@ function cautions({ logits, outcomes }: ClusteredVotes): string[] {
 export const PAIR_TASK: CalibrationTask<ClusteredVotes> = {
   kind: 'pair',
   range: [0, 1],
-  select: (rows, which) => ({ ...judgedRows(rows, which), cluster: selectCoded(rows.cluster, which) }),
+  select: (rows, which) => ({ ...judgedRows(rows, which), cluster: selectClusters(rows.cluster, which) }),
   reweight: (rows, weights) => ({ ...reweighted(rows, weights), cluster: rows.cluster }),
   prepareResample: (rows, clusters, limit) => {
     const resample = prepareSums(rows, gatherCells(rows.logits, limit), clusters);

@@ -1,8 +1,8 @@
 import { shared } from '../bytes/threads.js';
-import { selectCoded } from '../data/columns.js';
 import type { JoinedAbsolutes } from '../data/join.js';
 import { ABSOLUTE_METRICS } from '../stats/metric.js';
 import { weighted } from '../stats/statistic.js';
+import { selectClusters } from './cluster-names.js';
 import { type Cells, gatherCells, valuesOf } from './judged.js';
 import type { CalibrationTask, ClusteredRows } from './task.js';
 
@@ -60,7 +60,7 @@ export const SCALE_TASK: CalibrationTask<ScoredItems> = {
     logits: valuesOf(logits, which),
     scores: valuesOf(scores, which),
     weights: valuesOf(weights, which),
-    cluster: selectCoded(cluster, which),
+    cluster: selectClusters(cluster, which),
   }),
   reweight: (rows, weights) => ({ ...rows, weights: rows.weights.map((weight, row) => weight * weights[row]) }),
   prepareResample: (rows, { of }, limit) => {

@@ -1,13 +1,13 @@
 import type { Random } from '../bytes/random.js';
-import type { CodedColumn } from '../data/columns.js';
 import type { Curve } from '../onnx/curve.js';
 import type { Clusters, Statistic } from '../stats/statistic.js';
+import type { NamedClusters } from './cluster-names.js';
 
 /** Rows of one scorer, with the cluster each is in. What else a row holds is the task's. */
 export interface ClusteredRows {
   /** Pair logits, or utility logits of items. Finite. */
   readonly logits: Float64Array;
-  readonly cluster: CodedColumn;
+  readonly cluster: NamedClusters;
 }
 
 /** A way to fit, by name. */

@@ -223,11 +223,18 @@ export function parseMemory(text: string): number {
   });
 }
 
-export const maxMemoryFlag = Flags.custom<number>({
-  parse: async (text) => parseMemory(text),
-  helpValue: 'SIZE',
-  description: 'Memory that all of it should take, such as 2G: fewer rows are under way where it comes near',
-})();
+const maxMemory = (fewer: string) =>
+  Flags.custom<number>({
+    parse: async (text) => parseMemory(text),
+    helpValue: 'SIZE',
+    description: `Memory that all of it should take, such as 2G: fewer ${fewer} where it comes near`,
+  })();
+
+export const maxMemoryFlag = maxMemory('rows are under way');
+/** Of commands that compute in threads. */
+export const maxMemoryOfThreadsFlag = maxMemory('threads compute at once');
+/** Of commands that run a model over calibration rows. */
+export const maxMemoryOfRunsFlag = maxMemory('calibration rows are run at once');
 
 /** The content of a `--contract` file. @throws HpsError FILE_NOT_FOUND, CONFIG_INVALID */
 export async function readContract(path: string | undefined): Promise<ContractFile | undefined> {

@@ -1,28 +1,44 @@
 import { Interner } from './interner.js';
 
 const FIRST_CAPACITY = 1024;
+/** Numbers of a part of a column: parts are put together once, so that no column is held at two sizes while it grows. */
+const PART = 2 ** 16;
 
 /** Numbers whose count is not known beforehand. */
 export class NumberColumn {
-  private values = new Float64Array(FIRST_CAPACITY);
+  private readonly full: Float64Array[] = [];
+  private part = new Float64Array(FIRST_CAPACITY);
   private count = 0;
 
   push(value: number): void {
-    if (this.count === this.values.length) {
-      const larger = new Float64Array(2 * this.count);
-      larger.set(this.values);
-      this.values = larger;
-    }
-    this.values[this.count++] = value;
+    if (this.count === this.part.length) this.grow();
+    this.part[this.count++] = value;
   }
 
   /** Has at least so many values, the missing ones all the same. */
   fillTo(count: number, value: number): void {
-    while (this.count < count) this.push(value);
+    while (this.full.length * PART + this.count < count) this.push(value);
   }
 
+  /** All of them, in memory that threads share. */
   finish(): Float64Array {
-    return this.values.subarray(0, this.count);
+    const bytes = (this.full.length * PART + this.count) * Float64Array.BYTES_PER_ELEMENT;
+    const values = new Float64Array(new SharedArrayBuffer(bytes));
+    for (const [i, part] of this.full.entries()) values.set(part, i * PART);
+    values.set(this.part.subarray(0, this.count), this.full.length * PART);
+    return values;
+  }
+
+  private grow(): void {
+    if (this.count < PART) {
+      const larger = new Float64Array(2 * this.count);
+      larger.set(this.part);
+      this.part = larger;
+      return;
+    }
+    this.full.push(this.part);
+    this.part = new Float64Array(PART);
+    this.count = 0;
   }
 }
 
@@ -49,7 +65,7 @@ export class CodedColumnBuilder {
   }
 
   finish(rows: number): CodedColumn {
-    const codes = new Int32Array(rows).fill(-1);
+    const codes = new Int32Array(new SharedArrayBuffer(rows * Int32Array.BYTES_PER_ELEMENT)).fill(-1);
     codes.set(this.codes.subarray(0, rows));
     return { names: this.interner.texts(), codes };
   }

@@ -1,7 +1,7 @@
 import { type CodedColumn, selectCoded } from './columns.js';
 import type { Interner } from './interner.js';
 import type { AbsoluteLabelTable, LabelTable, PairLabelTable } from './label-table.js';
-import type { ScoreTable } from './read-scores.js';
+import type { MatchedScores, ScoreTable } from './read-scores.js';
 
 /** Ids named in a report; all are counted. */
 const MAX_EXAMPLES = 10;
@@ -71,7 +71,7 @@ export interface JoinedAbsolutes extends JoinedBase {
 }
 
 /** Aligns judged pairs with one model's scores, by id. */
-export function joinPairs(labels: PairLabelTable, scores: ScoreTable): JoinedPairs {
+export function joinPairs(labels: PairLabelTable, scores: ScoreTable | MatchedScores): JoinedPairs {
   const { rows, base } = join(labels, scores);
   const votes = (column: Float64Array): Float64Array => {
     const counts = select(column, rows);
@@ -87,7 +87,7 @@ export function joinPairs(labels: PairLabelTable, scores: ScoreTable): JoinedPai
 }
 
 /** Aligns scored items with one model's scores, by id. */
-export function joinAbsolutes(labels: AbsoluteLabelTable, scores: ScoreTable): JoinedAbsolutes {
+export function joinAbsolutes(labels: AbsoluteLabelTable, scores: ScoreTable | MatchedScores): JoinedAbsolutes {
   const { rows, base } = join(labels, scores);
   return { kind: 'absolute', ...base, score: select(labels.score, rows), ratings: select(labels.ratings, rows) };
 }
@@ -97,29 +97,35 @@ export function joinAbsolutes(labels: AbsoluteLabelTable, scores: ScoreTable): J
  *
  * @returns NaN where the model has no score: for ensembles, whose members may miss rows
  */
-export function alignLogits(labels: LabelTable, scores: ScoreTable): Float64Array {
+export function alignLogits(labels: LabelTable, scores: ScoreTable | MatchedScores): Float64Array {
   const places = placesOf(labels.ids, scores);
   return Float64Array.from(places, (place) => (place < 0 ? Number.NaN : scores.logit[place]));
 }
 
-function join(labels: LabelTable, scores: ScoreTable): { rows: Int32Array; base: JoinedBase } {
+function join(labels: LabelTable, scores: ScoreTable | MatchedScores): { rows: Int32Array; base: JoinedBase } {
   const places = placesOf(labels.ids, scores);
   const rows = rowsWith(places);
-  const cluster = selectCoded(labels.cluster, rows);
+  // Where every row has a score, what is joined is the labels' own columns: very many rows are not held twice.
+  const all = rows.length === labels.count;
+  const taken = (column: CodedColumn): CodedColumn => (all ? column : selectCoded(column, rows));
+  const cluster = taken(labels.cluster);
   const base: JoinedBase = {
     count: rows.length,
-    logit: select(scores.logit, gather(places, rows, new Int32Array(rows.length))),
+    logit: select(scores.logit, all ? places : gather(places, rows, new Int32Array(rows.length))),
     cluster: cluster.codes,
     clusterCount: cluster.names.length,
     clusterNames: cluster.names,
-    task: selectCoded(labels.task, rows),
+    task: taken(labels.task),
     ...(labels.propensity && { weight: weightsOf(select(labels.propensity, rows)) }),
-    groups: new Map([...labels.groups].map(([name, column]) => [name, selectCoded(column, rows)])),
+    groups: new Map([...labels.groups].map(([name, column]) => [name, taken(column)])),
     idAt: idsOf(labels.ids, rows),
     report: {
       matched: rows.length,
       labelsOnly: unmatched(labels.ids, (id) => places[id] < 0),
-      scoresOnly: unmatched(scores.ids, missingFrom(scores.count, places)),
+      scoresOnly:
+        'others' in scores
+          ? unmatched(scores.others, () => true)
+          : unmatched(scores.ids, missingFrom(scores.count, places)),
     },
   };
   return { rows, base };
@@ -146,7 +152,8 @@ function weightsOf(propensity: Float64Array): Float64Array {
 }
 
 /** For each id, its row in the score table, or -1. */
-function placesOf(ids: Interner, scores: ScoreTable): Int32Array {
+function placesOf(ids: Interner, scores: ScoreTable | MatchedScores): Int32Array {
+  if ('places' in scores) return scores.places;
   const places = new Int32Array(ids.size);
   for (let code = 0; code < places.length; code++) places[code] = ids.findIn(scores.ids, code);
   return places;
@@ -168,8 +175,11 @@ function unmatched(ids: Interner, isMissing: (code: number) => boolean): Unmatch
   return { count, examples };
 }
 
-const select = (values: Float64Array, rows: Int32Array): Float64Array =>
-  gather(values, rows, new Float64Array(rows.length));
+/** The values of rows: themselves where those are all of them, in order. */
+function select(values: Float64Array, rows: Int32Array): Float64Array {
+  const all = values.length === rows.length && rows.every((row, i) => row === i);
+  return all ? values : gather(values, rows, new Float64Array(rows.length));
+}
 
 /** A loop: `from` with a function takes ten times as long. */
 function gather<T extends Float64Array | Int32Array>(values: T, rows: Int32Array, target: T): T {

@@ -6,7 +6,7 @@ import { type JoinedAbsolutes, type JoinedPairs, joinAbsolutes, joinPairs, type 
 import type { LabelTable } from './label-table.js';
 import type { LabelLayout } from './layouts/apply.js';
 import { readLabels } from './read-labels.js';
-import { readScores, type ScoreTable } from './read-scores.js';
+import { type MatchedScores, readScoresOf } from './read-scores.js';
 import { describeRefused, type RowsReport, rowsWarnings } from './row-counts.js';
 import { quote } from './row-json.js';
 import type { BadRow } from './rows.js';
@@ -80,11 +80,14 @@ export async function readJudgedScores(files: JudgedFiles, options: ReadJudgedOp
 
 async function readBoth({ labels, scores, layout, map }: JudgedFiles, { signal, onRefused }: ReadJudgedOptions) {
   const refusedOf = (path: string) => ({ onBadRow: (row: BadRow) => onRefused?.(row, basename(path)) });
+  const read = await withSource(labels, (source) =>
+    readLabels(fileInput(source, signal), { ...refusedOf(labels), layout, map }),
+  );
   return {
-    labels: await withSource(labels, (source) =>
-      readLabels(fileInput(source, signal), { ...refusedOf(labels), layout, map }),
+    labels: read,
+    scores: await withSource(scores, (source) =>
+      readScoresOf(read.table.ids, fileInput(source, signal), refusedOf(scores)),
     ),
-    scores: await withSource(scores, (source) => readScores(fileInput(source, signal), refusedOf(scores))),
   };
 }
 
@@ -112,7 +115,9 @@ export async function readScoresFor(
   { signal, onRefused }: ReadJudgedOptions = {},
 ): Promise<{ readonly joined: JoinedPairs | JoinedAbsolutes; readonly report: RowsReport }> {
   const onBadRow = (row: BadRow) => onRefused?.(row, basename(path));
-  const { table, report } = await withSource(path, (source) => readScores(fileInput(source, signal), { onBadRow }));
+  const { table, report } = await withSource(path, (source) =>
+    readScoresOf(labels.ids, fileInput(source, signal), { onBadRow }),
+  );
   return { joined: joinScores(labels, table), report };
 }
 
@@ -121,10 +126,10 @@ function effectiveRows(weight: Float64Array): number {
   return sum ** 2 / weight.reduce((total, value) => total + value ** 2, 0);
 }
 
-const joinScores = (labels: LabelTable, scores: ScoreTable): JoinedPairs | JoinedAbsolutes =>
+const joinScores = (labels: LabelTable, scores: MatchedScores): JoinedPairs | JoinedAbsolutes =>
   labels.kind === 'pair' ? joinPairs(labels, scores) : joinAbsolutes(labels, scores);
 
-function modelOf({ models }: ScoreTable): string | null {
+function modelOf({ models }: MatchedScores): string | null {
   if (models.length > 1) {
     throw new HpsError('MODELS_INCOMPARABLE', `the scores are of ${models.length} models`, {
       hint: 'Score all rows with one model: what a logit means differs from model to model.',

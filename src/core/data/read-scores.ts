@@ -11,11 +11,8 @@ import { RowCounts, type RowsReport, repeatedId } from './row-counts.js';
 import type { BadRow, RowResult, ScoreRow } from './rows.js';
 import { equalsText, scanNumber, scanPlainString, skipSpace } from './scan.js';
 
-/** The scores of one model as columns. */
-export interface ScoreTable {
+interface ScoreColumns {
   readonly count: number;
-  /** Row i has the id with code i: ids are distinct. */
-  readonly ids: Interner;
   /** Pair logits, or utility logits of items. Within the range of normal float32, or 0. */
   readonly logit: Float64Array;
   /** The models that rows name as theirs, by sha256. */
@@ -24,13 +21,27 @@ export interface ScoreTable {
   readonly kinds: ScoreKinds;
 }
 
+/** The scores of one model as columns. */
+export interface ScoreTable extends ScoreColumns {
+  /** Row i has the id with code i: ids are distinct. */
+  readonly ids: Interner;
+}
+
+/** The scores of one model for ids that are known: those take no memory again. */
+export interface MatchedScores extends ScoreColumns {
+  /** For each of the ids, by code: the row of its score, or -1. */
+  readonly places: Int32Array;
+  /** The other ids, in the order of the file. */
+  readonly others: Interner;
+}
+
 export interface ScoreKinds {
   readonly pairs: number;
   readonly items: number;
 }
 
-export interface Scores {
-  readonly table: ScoreTable;
+export interface Scores<Table extends ScoreColumns = ScoreTable> {
+  readonly table: Table;
   readonly report: RowsReport;
 }
 
@@ -48,12 +59,71 @@ const CLOSE_BRACE = 0x7d;
 
 /** Scores in any of the formats as columns. Bad rows and repeated ids (the first is kept) are left out and counted. */
 export async function readScores(input: DataInput, options: ReadScoresOptions = {}): Promise<Scores> {
+  const ids = new Interner();
+  const { report, ...table } = await readColumns(input, new DistinctIds(ids), options);
+  return { table: { ...table, ids }, report };
+}
+
+/** As `readScores`, each put to its place among some ids. */
+export async function readScoresOf(
+  ids: Interner,
+  input: DataInput,
+  options: ReadScoresOptions = {},
+): Promise<Scores<MatchedScores>> {
+  const places = new PlacesOfIds(ids);
+  const { report, ...table } = await readColumns(input, places, options);
+  return { table: { ...table, places: places.rows, others: places.others }, report };
+}
+
+async function readColumns(input: DataInput, ids: ScoredIds, options: ReadScoresOptions) {
   const counts = new RowCounts(options.onBadRow);
-  const reader = new ScoreReader(counts);
+  const reader = new ScoreReader(ids, counts);
   const rows = await recogniseRows(input);
   if (rows.format === 'jsonl') await readJsonlScores(rows.input, reader, counts);
   else for await (const batch of readScoreRows(rows, counts.ignored)) for (const result of batch) reader.take(result);
-  return { table: reader.finish(), report: counts.report() };
+  return { ...reader.finish(), report: counts.report() };
+}
+
+/** Where ids of scores are kept. */
+interface ScoredIds {
+  /** Whether the id is new as that of `row`, counted from 0. */
+  add(bytes: Uint8Array, start: number, end: number, row: number): boolean;
+}
+
+class DistinctIds implements ScoredIds {
+  constructor(private readonly ids: Interner) {}
+
+  add(bytes: Uint8Array, start: number, end: number, row: number): boolean {
+    return this.ids.codeOf(bytes, start, end) === row;
+  }
+}
+
+class PlacesOfIds implements ScoredIds {
+  readonly rows: Int32Array;
+  readonly others = new Interner();
+  /** The code after the last one found: scores mostly come in the order of what they are of. */
+  private next = 0;
+
+  constructor(private readonly ids: Interner) {
+    this.rows = new Int32Array(ids.size).fill(-1);
+  }
+
+  add(bytes: Uint8Array, start: number, end: number, row: number): boolean {
+    const code = this.find(bytes, start, end);
+    if (code < 0) {
+      const { size } = this.others;
+      return this.others.codeOf(bytes, start, end) === size;
+    }
+    this.next = code + 1;
+    if (this.rows[code] >= 0) return false;
+    this.rows[code] = row;
+    return true;
+  }
+
+  private find(bytes: Uint8Array, start: number, end: number): number {
+    const { ids, next } = this;
+    return next < ids.size && ids.equals(next, bytes, start, end) ? next : ids.find(bytes, start, end);
+  }
 }
 
 /** The fast way: ordinary rows go from bytes to columns, others through the strict parser. */
@@ -76,12 +146,16 @@ async function readJsonlScores(input: DataInput, reader: ScoreReader, counts: Ro
 }
 
 class ScoreReader {
-  private readonly ids = new Interner();
   private readonly logits = new NumberColumn();
   private readonly models = new Set<string>();
   private readonly kinds = { pairs: 0, items: 0 };
 
-  constructor(private readonly counts: RowCounts) {}
+  private count = 0;
+
+  constructor(
+    private readonly ids: ScoredIds,
+    private readonly counts: RowCounts,
+  ) {}
 
   /** Takes a row of exactly `{"id":"…","logit":…}`; -1 leaves any other to the strict parser. */
   scan(bytes: Buffer, start: number, line: number): number {
@@ -113,20 +187,19 @@ class ScoreReader {
     } else if (result) this.counts.addBad(result);
   }
 
-  finish(): ScoreTable {
-    const { ids, models, kinds } = this;
-    return { count: ids.size, ids, logit: this.logits.finish(), models: [...models], kinds };
+  finish(): ScoreColumns {
+    const { count, models, kinds } = this;
+    return { count, logit: this.logits.finish(), models: [...models], kinds };
   }
 
   private add(bytes: Buffer, start: number, end: number, logit: number, line: number): void {
-    const index = this.ids.size;
-    const code = this.ids.codeOf(bytes, start, end);
-    if (code === index) {
-      this.counts.rows++;
-      this.logits.push(measurable(logit));
+    if (!this.ids.add(bytes, start, end, this.count)) {
+      this.counts.addBad(repeatedId(bytes.toString('utf8', start, end), line));
       return;
     }
-    this.counts.addBad(repeatedId(this.ids.textOf(code), line));
+    this.count++;
+    this.counts.rows++;
+    this.logits.push(measurable(logit));
   }
 }
 

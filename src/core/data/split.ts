@@ -54,22 +54,31 @@ export function clusterSplit(fractions: SplitFractions, seed: number): (cluster:
  *
  * @param clusterNames - distinct
  */
-export function clusterFolds(clusterNames: readonly string[], folds: number, seed: number): Int32Array {
+export const clusterFolds = (clusterNames: readonly string[], folds: number, seed: number): Int32Array =>
+  foldsOfRanks(clusterRanks(clusterNames, seed), folds);
+
+/** As `clusterFolds`, of the places of the clusters. */
+export function foldsOfRanks(ranks: Int32Array, folds: number): Int32Array {
   if (!Number.isSafeInteger(folds) || folds < 2) throw new RangeError(`folds must be 2 or more, not ${folds}`);
+  return ranks.map((rank) => rank % folds);
+}
+
+/** The place of each cluster in the order of their hashes, and of their names where those are the same. */
+export function clusterRanks(clusterNames: readonly string[], seed: number): Int32Array {
   const hashes = Float64Array.from(clusterNames, (name) => clusterHash(name, seed));
   const sorted = hashes.toSorted();
-  const fold = new Int32Array(clusterNames.length);
+  const ranks = new Int32Array(clusterNames.length);
   if (sorted.every((hash, rank) => rank === 0 || sorted[rank - 1] < hash)) {
-    for (let cluster = 0; cluster < fold.length; cluster++) fold[cluster] = rankOf(hashes[cluster], sorted) % folds;
-    return fold;
+    for (let cluster = 0; cluster < ranks.length; cluster++) ranks[cluster] = rankOf(hashes[cluster], sorted);
+    return ranks;
   }
   const order = Int32Array.from(clusterNames.keys()).sort(
     (a, b) => hashes[a] - hashes[b] || (clusterNames[a] < clusterNames[b] ? -1 : 1),
   );
   order.forEach((cluster, rank) => {
-    fold[cluster] = rank % folds;
+    ranks[cluster] = rank;
   });
-  return fold;
+  return ranks;
 }
 
 /** Where a value is among ascending ones. */

@@ -1,4 +1,4 @@
-import { type Figures, figuresOf, resamplesOf } from '../calibration/figures.js';
+import { type Figures, resamplesOf } from '../calibration/figures.js';
 import type { CodedColumn } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { type Run, startStage } from '../run.js';
@@ -7,6 +7,7 @@ import { holmAdjust } from '../stats/holm.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { bootstrapP } from '../stats/paired.js';
 import { differenceOf, inBlocks, ofSubset, ratioAmong, type Statistic } from '../stats/statistic.js';
+import type { JudgeRows } from './aside.js';
 import { allRows, type JudgedStatistic, judge } from './judged-statistics.js';
 import type { Predictions } from './predictions.js';
 
@@ -84,6 +85,10 @@ function intersection(columns: readonly GroupBy[]): GroupBy {
 const GAP_METRICS = new Set(['accuracy', 'brier', 'rmse', 'spearman']);
 
 export interface GroupOptions extends BootstrapOptions, Run {
+  /** How figures of the rows of a group are computed. */
+  readonly judgeRows: JudgeRows;
+  /** All groups at once: each in a thread of its own. */
+  readonly inThreads: boolean;
   /** Fewest rows of a group that is shown. */
   readonly minRows: number;
 }
@@ -99,23 +104,27 @@ export async function reportGroups(
   joined: JoinedPairs | JoinedAbsolutes,
   predictions: Predictions,
   columns: readonly GroupBy[],
-  options: GroupOptions,
+  { judgeRows, inThreads, ...options }: GroupOptions,
 ): Promise<GroupsReport> {
   const members = groupings(columns).flatMap(membersOf);
+  const { seed, resamples, level, signal } = options;
+  const judgedGroup = async ({ by, value, rows }: Member): Promise<GroupReport> => {
+    const base = { by, value, n: rows.length };
+    if (rows.length < options.minRows) {
+      return { ...base, clusters: countClusters(joined, rows), metrics: null, suppressed: true };
+    }
+    const { figures, clusters } = await judgeRows(rows, {
+      ...{ resamples, level, signal },
+      smoothResamples: GROUP_SMOOTH_RESAMPLES,
+      outOf: joined.count,
+      seed: `${seed}/${by}/${value}`,
+    });
+    return { ...base, clusters, metrics: figures, suppressed: false };
+  };
   const groups: GroupReport[] = [];
-  for (const { by, value, rows } of members) {
-    startStage(options, `Group ${by} ${value}`);
-    const { statistics, clusters } = judge(joined, predictions, rows);
-    const suppressed = rows.length < options.minRows;
-    const metrics = suppressed
-      ? null
-      : await figuresOf(statistics, clusters, {
-          ...options,
-          smoothResamples: GROUP_SMOOTH_RESAMPLES,
-          outOf: joined.count,
-          seed: `${options.seed}/${by}/${value}`,
-        });
-    groups.push({ by, value, n: rows.length, clusters: clusters.count, metrics, suppressed });
+  for (const each of inThreads ? [members] : members.map((member) => [member])) {
+    startStage(options, each.length === 1 ? `Group ${each[0].by} ${each[0].value}` : 'Groups');
+    groups.push(...(await Promise.all(each.map(judgedGroup))));
   }
   const shown = members.filter((_, i) => !groups[i].suppressed);
   if (shown.length > 0) startStage(options, 'Gaps between groups');
@@ -136,9 +145,9 @@ async function gapsOf(
   joined: JoinedPairs | JoinedAbsolutes,
   predictions: Predictions,
   members: readonly Member[],
-  options: GroupOptions,
+  options: Omit<GroupOptions, 'judgeRows' | 'inThreads'>,
 ): Promise<GroupGap[]> {
-  const whole = judge(joined, predictions, allRows(joined)).statistics.filter(({ id }) => GAP_METRICS.has(id));
+  const whole = judge(joined, predictions, null).statistics.filter(({ id }) => GAP_METRICS.has(id));
   const terms = whole.map(({ statistic }) => statistic.terms?.());
   const gaps = members.flatMap(({ by, value, rows }) => {
     const inside = new Uint8Array(joined.count);

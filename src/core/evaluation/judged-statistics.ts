@@ -18,6 +18,11 @@ export interface JudgedSubset {
   readonly clusters: Clusters;
 }
 
+/** What figures are computed from, of a joined table: no function and no name, so that another thread can have it. */
+export type JudgedColumns =
+  | Pick<JoinedPairs, 'kind' | 'logit' | 'votesLeft' | 'votesRight' | 'cluster' | 'clusterCount'>
+  | Pick<JoinedAbsolutes, 'kind' | 'logit' | 'score' | 'weight' | 'cluster' | 'clusterCount'>;
+
 /** Cluster codes of some rows, numbered anew. */
 function clustersOf(cluster: Int32Array, clusterCount: number, rows: Int32Array): Clusters {
   const renumbered = new Int32Array(clusterCount).fill(-1);
@@ -31,14 +36,21 @@ function clustersOf(cluster: Int32Array, clusterCount: number, rows: Int32Array)
   return { of, count };
 }
 
-/** All figures of some rows. Winners are those of the pair logit; calibration errors are of the probabilities, in both orders. */
+/**
+ * All figures of some rows. Winners are those of the pair logit; calibration errors are of the probabilities, in both orders.
+ *
+ * @param rows - null for all, which are then not copied
+ */
 export function judge(
-  joined: JoinedPairs | JoinedAbsolutes,
-  { values, calibrated }: Predictions,
-  rows: Int32Array,
+  joined: JudgedColumns,
+  { values, calibrated }: Pick<Predictions, 'values' | 'calibrated'>,
+  rows: Int32Array | null,
 ): JudgedSubset {
-  const take = (column: Float64Array) => valuesOf(column, rows);
-  const clusters = clustersOf(joined.cluster, joined.clusterCount, rows);
+  const take = (column: Float64Array) => (rows === null ? column : valuesOf(column, rows));
+  const clusters =
+    rows === null
+      ? { of: joined.cluster, count: joined.clusterCount }
+      : clustersOf(joined.cluster, joined.clusterCount, rows);
   if (joined.kind === 'absolute') {
     const actual = take(joined.score);
     const logits = take(joined.logit);

@@ -2,7 +2,7 @@ import { HpsError } from '../errors.js';
 import { readProbes } from '../gate/golden.js';
 import type { Probes } from '../gate/probes.js';
 import { makeProbes } from '../gate/probes.js';
-import { batchFeeds, fixedBatch, inBatches, range } from '../gate/rows.js';
+import { batchFeeds, fixedBatch, range } from '../gate/rows.js';
 import type { Manifest } from '../onnx/manifest.js';
 import type { OnnxModel } from '../onnx/model.js';
 import { graphInputs } from '../runtime/graph-values.js';
@@ -93,11 +93,35 @@ function refuseMixedAxes(inputs: readonly ValueInfo[], file: string): void {
 const BATCH = 8;
 const BATCH_BYTES = 2 ** 20;
 
-/** Rows in the batches they are run in, by the size of a row, the batch that the model is fixed to, and no more than `most`. */
-export function rowBatches(session: Session, { rows, feeds }: Probes, most = BATCH): number[][] {
+/** How many rows a run takes at most: fewer from one run to the next where memory gets short. */
+export class RowsAtOnce {
+  most = BATCH;
+
+  /** @returns how many from here on; null where it was one already */
+  halve(): number | null {
+    if (this.most === 1) return null;
+    this.most = Math.floor(this.most / 2);
+    return this.most;
+  }
+}
+
+/**
+ * Rows in the batches they are run in, by the size of a row, the batch that the model is fixed to, and no more than `limit` allows
+ * when their turn comes; the last one is filled up by going round.
+ */
+export function* rowBatches(
+  session: Session,
+  { rows, feeds }: Probes,
+  limit: { readonly most: number } = new RowsAtOnce(),
+): Generator<number[]> {
   const bytes = [...feeds.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   const fitting = Math.floor((BATCH_BYTES * rows) / Math.max(1, bytes));
-  return inBatches(range(rows), fixedBatch(session) ?? Math.max(1, Math.min(BATCH, most, fitting, rows)));
+  const fixed = fixedBatch(session);
+  for (let first = 0; first < rows; ) {
+    const size = fixed ?? Math.max(1, Math.min(BATCH, limit.most, fitting, rows));
+    yield Array.from({ length: size }, (_, i) => (first + i) % rows);
+    first += size;
+  }
 }
 
 export const selectProbes = (probes: Probes, rows: readonly number[]): Probes => ({

@@ -139,23 +139,122 @@ interface AscendingRows {
 export function equalMassBinsOf({ forecasts, votes, positives, ends }: AscendingRows, bins: number): CalibrationBin[] {
   let total = 0;
   for (let i = 0; i < votes.length; i++) total += votes[i];
-  const finished: CalibrationBin[] = [];
-  let seen = 0; // votes in finished bins
-  let fullAt = total; // votes times bins at which the bin that is open closes
-  let [inBin, forecast, positive] = [0, 0, 0];
-  for (let i = 0; i < votes.length; i++) {
-    const weight = votes[i];
-    inBin += weight;
-    forecast += weight * forecasts[i];
-    positive += positives[i];
-    const full = ends[i] === 1 && (seen + inBin) * bins >= fullAt;
-    if (inBin === 0 || !(full || i === votes.length - 1)) continue;
-    finished.push(binOfSums(inBin, forecast, positive));
-    seen += inBin;
-    fullAt = (Math.floor((seen * bins) / total) + 1) * total;
-    inBin = forecast = positive = 0;
+  const open = new EqualMassBins(total, bins);
+  for (let i = 0; i < votes.length; i++) open.add(votes[i], forecasts[i], positives[i], ends[i] === 1);
+  return open.finish();
+}
+
+/** Bins of equal numbers of votes, filled row by row. */
+class EqualMassBins {
+  private readonly finished: CalibrationBin[] = [];
+  /** Votes in finished bins. */
+  private seen = 0;
+  /** Votes times bins at which the bin that is open closes. */
+  private fullAt: number;
+  private inBin = 0;
+  private forecast = 0;
+  private positive = 0;
+
+  constructor(
+    private readonly total: number,
+    private readonly bins: number,
+  ) {
+    this.fullAt = total;
   }
-  return finished;
+
+  /** @param mayClose - whether the next row has another forecast */
+  add(votes: number, forecast: number, positives: number, mayClose: boolean): void {
+    this.inBin += votes;
+    this.forecast += votes * forecast;
+    this.positive += positives;
+    if (mayClose && this.inBin > 0 && (this.seen + this.inBin) * this.bins >= this.fullAt) this.close();
+  }
+
+  finish(): CalibrationBin[] {
+    if (this.inBin > 0) this.close();
+    return this.finished;
+  }
+
+  private close(): void {
+    this.finished.push(binOfSums(this.inBin, this.forecast, this.positive));
+    this.seen += this.inBin;
+    this.fullAt = (Math.floor((this.seen * this.bins) / this.total) + 1) * this.total;
+    this.inBin = this.forecast = this.positive = 0;
+  }
+}
+
+/**
+ * Both kinds of bins over both orders of every row, as `prepareBinnings` has them of the rows followed by their mirror images, to the
+ * last bit: the mirror images are met from the other end of the same order, so that very many rows are neither doubled nor copied.
+ *
+ * @param probabilities - as `mirrorable` leaves them: those that differ still do seen from the other side
+ * @throws RangeError if a probability is not in [0, 1] or a vote count is negative or not finite
+ */
+export function binsOfBothOrders(
+  probabilities: Float64Array,
+  outcomes: Outcomes,
+  bins = DEFAULT_BINS,
+): { readonly width: CalibrationBin[]; readonly mass: CalibrationBin[] } {
+  assertProbabilities(probabilities);
+  assertOutcomes(outcomes, probabilities.length);
+  const { positive, negative } = outcomes;
+  const order = argsort(probabilities);
+  const visit = (take: (votes: number, forecast: number, positives: number, mayClose: boolean) => void): void =>
+    visitBothOrders(probabilities, order, (row, forecast, mirrored, isLast) =>
+      take(
+        mirrored ? negative[row] + positive[row] : positive[row] + negative[row],
+        forecast,
+        mirrored ? negative[row] : positive[row],
+        isLast,
+      ),
+    );
+  const sums = Array.from({ length: bins }, () => ({ votes: 0, forecast: 0, positive: 0 }));
+  let total = 0;
+  visit((votes, forecast, positives) => {
+    total += votes;
+    const bin = sums[binOf(forecast, bins)];
+    bin.votes += votes;
+    bin.forecast += votes * forecast;
+    bin.positive += positives;
+  });
+  const mass = new EqualMassBins(total, bins);
+  visit((votes, forecast, positives, mayClose) => mass.add(votes, forecast, positives, mayClose));
+  return {
+    width: sums.filter(({ votes }) => votes > 0).map((bin) => binOfSums(bin.votes, bin.forecast, bin.positive)),
+    mass: mass.finish(),
+  };
+}
+
+/** Rows and their mirror images by ascending probability; of equal ones the rows first, each in the order of the rows. */
+function visitBothOrders(
+  probabilities: Float64Array,
+  order: Uint32Array,
+  take: (row: number, forecast: number, mirrored: boolean, isLast: boolean) => void,
+): void {
+  const n = order.length;
+  const at = (place: number): number => probabilities[order[place]];
+  const runFrom = (end: number): number => {
+    let start = end - 1;
+    while (start > 0 && at(start - 1) === at(end - 1)) start--;
+    return start;
+  };
+  let next = 0;
+  let end = n; // of the run of equal probabilities whose mirror images come next
+  let start = n > 0 ? runFrom(n) : 0;
+  let place = start; // in that run, from its start on
+  const other = (): number => (end > 0 ? 1 - at(start) : Number.POSITIVE_INFINITY);
+  for (let taken = 0; taken < 2 * n; taken++) {
+    const [own, mirrored] = [next < n ? at(next) : Number.POSITIVE_INFINITY, other()];
+    const isMirrored = mirrored < own;
+    const forecast = isMirrored ? mirrored : own;
+    const row = isMirrored ? order[place++] : order[next++];
+    if (isMirrored && place === end) {
+      end = start;
+      start = end > 0 ? runFrom(end) : 0;
+      place = start;
+    }
+    take(row, forecast, isMirrored, (next >= n || at(next) !== forecast) && other() !== forecast);
+  }
 }
 
 /** Both kinds of bins over rows that are sorted once. @throws RangeError as each of them */

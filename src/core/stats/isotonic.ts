@@ -14,8 +14,11 @@ export interface FittedPoints extends Knots {
   readonly weights: Float64Array;
 }
 
+/** A number of each row. */
+type OfRow = (row: number) => number;
+
 /** Distinct x in ascending order, each with the weighted mean of its y and its weight; rows of weight 0 are left out. */
-function meansByValue(x: Float64Array, y: Float64Array, weights?: Float64Array): FittedPoints {
+function meansByValue(x: Float64Array, y: OfRow, weights: OfRow): FittedPoints {
   const order = argsort(x);
   const values = new Float64Array(order.length);
   const means = new Float64Array(order.length);
@@ -23,10 +26,10 @@ function meansByValue(x: Float64Array, y: Float64Array, weights?: Float64Array):
   let count = 0;
   for (let i = 0; i < order.length; i++) {
     const row = order[i];
-    const weight = weights === undefined ? 1 : weights[row];
+    const weight = weights(row);
     if (weight === 0) continue;
     if (count === 0 || values[count - 1] !== x[row]) values[count++] = x[row];
-    means[count - 1] += weight * y[row];
+    means[count - 1] += weight * y(row);
     totals[count - 1] += weight;
   }
   for (let i = 0; i < count; i++) means[i] /= totals[i];
@@ -60,6 +63,11 @@ export function fitIsotonic(x: Float64Array, y: Float64Array, weights?: Float64A
     assertLength('weights', weights, x.length);
     assertWeights(weights);
   }
+  return fitIsotonicTo(x, (row) => y[row], weights === undefined ? () => 1 : (row) => weights[row]);
+}
+
+/** As `fitIsotonic` of numbers that are made of a row when it is met: of very many rows there are no columns of them. */
+export function fitIsotonicTo(x: Float64Array, y: OfRow, weights: OfRow): FittedPoints {
   const means = meansByValue(x, y, weights);
   return { ...means, y: poolAdjacentViolators(means.y, means.weights) };
 }

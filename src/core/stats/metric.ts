@@ -1,6 +1,6 @@
 import { prepareAuc } from './auc.js';
 import { prepareBrier } from './brier.js';
-import { type Binning, prepareBinnings } from './calibration-bins.js';
+import { type Binning, binsOfBothOrders, type CalibrationBin, prepareBinnings } from './calibration-bins.js';
 import { type BinFigure, debiasedMeanGap, largestGap, meanGap, ofBinning } from './calibration-error.js';
 import { preparePearson, prepareSpearman } from './correlation.js';
 import { prepareKendall } from './kendall.js';
@@ -66,6 +66,17 @@ class Mirrored {
   }
 }
 
+type BinsOfRows = Readonly<Record<'width' | 'mass', readonly CalibrationBin[]>>;
+
+const BINS = new WeakMap<PairRows, BinsOfRows>();
+
+/** Bins of all rows in both orders, each counting once. */
+function binsOf(rows: PairRows): BinsOfRows {
+  const bins = BINS.get(rows) ?? binsOfBothOrders(mirrorableOf(rows), rows.outcomes);
+  BINS.set(rows, bins);
+  return bins;
+}
+
 /** Of the rows that were asked for last: the calibration errors of the same rows are prepared one after the other. */
 let latest: { readonly rows: PairRows; readonly mirrored: Mirrored } | undefined;
 
@@ -124,11 +135,23 @@ const inCells = (
 ) => whenAsked(prepare, (rows, clusters) => ofCells(cellsOf(rows), clusters));
 
 /** A calibration error of bins over both orders of every pair. */
-const ofBins = (kind: 'width' | 'mass', figure: BinFigure) =>
-  inCells(
-    inBothOrders((mirrored) => ofBinning(kind === 'width' ? mirrored.equalWidth() : mirrored.equalMass(), figure)),
-    ({ byProbability }, clusters) => byProbability.ofBins(clusters, kind, figure),
+function ofBins(kind: 'width' | 'mass', figure: BinFigure): (rows: PairRows) => Statistic {
+  const prepare = inBothOrders((mirrored) =>
+    ofBinning(kind === 'width' ? mirrored.equalWidth() : mirrored.equalMass(), figure),
   );
+  const inCellsOf = inCells(prepare, ({ byProbability }, clusters) => byProbability.ofBins(clusters, kind, figure));
+  return (rows) => {
+    const statistic = inCellsOf(rows);
+    if (rows.logits.length <= MANY_ROWS) return statistic;
+    const ofAll: Statistic = (weights) => {
+      if (weights !== undefined) return statistic(weights);
+      const bins = binsOf(rows)[kind];
+      return bins.length > 0 ? figure(bins) : null;
+    };
+    ofAll.overClusters = statistic.overClusters;
+    return ofAll;
+  };
+}
 
 const NO_VOTES = 'no row has votes';
 

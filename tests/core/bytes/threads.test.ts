@@ -3,7 +3,10 @@ import { Threads, withThreads } from '../../../src/core/bytes/threads.js';
 import { asideIn } from '../../../src/core/calibration/aside.js';
 import { fitCalibrator } from '../../../src/core/calibration/fit-calibrator.js';
 import { madeForPairs, type Recipe } from '../../../src/core/calibration/recipe.js';
+import type { JoinedPairs } from '../../../src/core/data/join.js';
 import { choosePenaltyOfAll, crossFit } from '../../../src/core/ensemble/cross-fit.js';
+import { judgingIn } from '../../../src/core/evaluation/aside.js';
+import { sigmoid } from '../../../src/core/stats/logistic.js';
 import { drawnPairs, joined } from '../ensemble/helpers.js';
 
 const open: Threads[] = [];
@@ -34,6 +37,36 @@ describe('threads', () => {
     const fitted = (pool: Threads | null) =>
       Promise.all([choosePenaltyOfAll(data, options, pool), crossFit(data, options, pool)]);
     expect(await fitted(threads(2))).toEqual(await fitted(null));
+  });
+
+  it('judge rows as one thread does, to the last bit', async () => {
+    const { logits, outcomes, clusters, clusterNames } = await joined(drawnPairs('judged', 40), ['small']);
+    const rows = {
+      kind: 'pair' as const,
+      logit: logits[0],
+      votesLeft: outcomes.positive,
+      votesRight: outcomes.negative,
+    };
+    const table = { ...rows, cluster: clusters.of, clusterCount: clusterNames.length } as JoinedPairs;
+    const predictions = { values: logits[0].map(sigmoid), confidence: logits[0], calibrated: true };
+    const some = Int32Array.from({ length: 30 }, (_, i) => 2 * i);
+    const judged = (pool: Threads | null) => {
+      const judge = judgingIn(pool, table, predictions);
+      return Promise.all([null, some].map((which) => judge(which, { seed: 'x', resamples: 50 })));
+    };
+    const alone = await judged(null);
+    expect(await judged(threads(2))).toEqual(alone);
+    expect(await judged(threads(3))).toEqual(alone);
+  });
+
+  it('are halved while they compute: the calls that wait are computed by what is left', async () => {
+    const pool = threads(4);
+    const data = await joined(drawnPairs('halved', 40), ['small', 'large']);
+    const options = { folds: 3, seed: 7, simplex: false };
+    const fitting = crossFit(data, options, pool);
+    expect([pool.halve(), pool.halve(), pool.halve()]).toEqual([2, 1, null]);
+    expect(await fitting).toEqual(await crossFit(data, options, null));
+    expect(pool.count).toBe(1);
   });
 
   it('hand on what a call throws', async () => {

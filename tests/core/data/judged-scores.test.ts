@@ -26,6 +26,20 @@ function read(labels: string, scores: string, names = { labels: 'l.csv', scores:
 }
 
 describe('readJudgedScores', () => {
+  it('puts scores to the ids of the labels in whatever order they come, repeats and strangers aside', async () => {
+    const ids = ['3', 'x', '1', '3', 'y', 'x', '2'];
+    const labels = `id,type,left,right,label1\n${['1', '2', '3', '4'].map((id) => `${id},pair,a,b,1\n`).join('')}`;
+    const { joined, rows, refused } = await read(
+      labels,
+      ids.map((id, i) => `{"id":"${id}","logit":${i + 1}}\n`).join(''),
+    );
+    expect([...joined.logit]).toEqual([3, 7, 1]);
+    expect([0, 1, 2].map((i) => joined.idAt(i))).toEqual(['1', '2', '3']);
+    expect(rows.labelsOnly).toEqual({ count: 1, examples: ['4'] });
+    expect(rows.scoresOnly).toEqual({ count: 2, examples: ['x', 'y'] });
+    expect(refused.map(({ line }) => line)).toEqual([4, 6]);
+  });
+
   it('reads labels and scores in different formats, and says which rows it refused, and why', async () => {
     const scores = 'id,logit,model\n1,1.5,\n2,x,\n3,,\n4,y,\n5,z,\n';
     const { joined, rows, refused } = await read(LABELS, scores, { labels: 'l.csv', scores: 's.csv' });

@@ -1,15 +1,27 @@
 import type { KnotCurve } from '../../onnx/curve.js';
-import { type FittedPoints, fitIsotonic } from '../../stats/isotonic.js';
-import { concatenate, shareAndWeight } from '../../stats/outcomes.js';
-import { favouredSide, type JudgedLogits, votedRows } from '../judged.js';
+import { type FittedPoints, fitIsotonicTo } from '../../stats/isotonic.js';
+import { concatenate } from '../../stats/outcomes.js';
+import { type JudgedLogits, votedRows } from '../judged.js';
 import { withPriorVotes } from '../prior-votes.js';
 import { representable, singlePrecision, type YRange } from '../representable.js';
 import type { CalibrationMethod, FitOptions } from './method.js';
 
 /** Isotonic regression of the votes on the logits; equal logits are averaged first. */
-function regress({ logits, outcomes }: JudgedLogits): FittedPoints {
-  const { share, weight } = shareAndWeight(outcomes);
-  return fitIsotonic(logits, share, weight);
+function regress({ logits, outcomes: { positive, negative } }: JudgedLogits): FittedPoints {
+  return fitIsotonicTo(
+    logits,
+    (row) => positive[row] / (positive[row] + negative[row]),
+    (row) => positive[row] + negative[row],
+  );
+}
+
+/** As `regress` of the favoured sides. */
+function regressFavoured({ logits, outcomes: { positive, negative } }: JudgedLogits): FittedPoints {
+  return fitIsotonicTo(
+    logits.map(Math.abs),
+    (row) => (logits[row] < 0 ? negative[row] : positive[row]) / (positive[row] + negative[row]),
+    (row) => positive[row] + negative[row],
+  );
 }
 
 /**
@@ -17,7 +29,7 @@ function regress({ logits, outcomes }: JudgedLogits): FittedPoints {
  * regression of the votes for the favoured side, held at one half or more.
  */
 function regressMirrored(data: JudgedLogits): FittedPoints {
-  const { x, y, weights } = regress(favouredSide(data));
+  const { x, y, weights } = regressFavoured(data);
   const from = x[0] === 0 ? 1 : 0; // at 0 neither side is favoured
   const after = (first: number, rest: Float64Array) => concatenate(Float64Array.of(first), rest.subarray(from));
   return {

@@ -1,5 +1,4 @@
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
-import { withThreads } from '../../bytes/threads.js';
 import { type Abstention, abstentionWarnings, controlRisk } from '../../calibration/abstention.js';
 import { asideIn } from '../../calibration/aside.js';
 import {
@@ -31,6 +30,7 @@ import type { Decision } from '../../onnx/manifest.js';
 import { startLineage } from '../../release/lineage.js';
 import type { ReleasedModel } from '../../release/model-release.js';
 import { type Run, runOf } from '../../run.js';
+import { withBoundedThreads } from '../../runtime/bounded-threads.js';
 import { TOOL } from '../../version.js';
 import { Embedding } from './embed-calibrator.js';
 import { readReference, referenceOf } from './reference-set.js';
@@ -71,6 +71,8 @@ export interface CalibrateOptions extends Run, LabelLayout {
   readonly seed?: number;
   /** The cores by default. Results are the same whatever their number. */
   readonly threads?: number;
+  /** Bytes that all of it should take: fewer threads compute at once where memory comes near that. */
+  readonly maxMemory?: number;
   /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
   readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
@@ -245,11 +247,16 @@ function fitDataOf(joined: JoinedPairs | JoinedAbsolutes, { perGroup }: Settled)
     : { kind: 'absolute', rows: scoredItems(joined), groups };
 }
 
+/** What a thread that fits takes for each row at its peak: rows in order, their copies by fold, and what is predicted of them. */
+const ROW_BYTES = 120;
+
 function fitRows(data: FitData, options: Settled): Promise<FittedCalibrator> {
-  const { method, symmetric, strictlyMonotone, folds, seed, resamples, threads, signal } = options;
+  const { method, symmetric, strictlyMonotone, folds, seed, resamples, threads, maxMemory, signal, onWarning } =
+    options;
   const { kind, groups, rows } = data;
   const recipe: Recipe = { kind, methods: methodsFor(data.kind, options), symmetric, strictlyMonotone };
-  return withThreads({ threads, rows: rows.logits.length, signal }, (pool) => {
+  const bounds = { threads, maxMemory, rows: rows.logits.length, rowBytes: ROW_BYTES, signal, onWarning };
+  return withBoundedThreads(bounds, (pool) => {
     const aside = pool ? asideIn(pool, recipe) : undefined;
     const fitting = { auto: method === 'auto', folds, seed, resamples, groups, aside, ...runOf(options) };
     if (data.kind === 'pair') {

@@ -31,13 +31,13 @@ import { writeScoreFile } from '../../data/write-scores.js';
 import { DEFAULT_SEED, type Filled, filled } from '../../defaults.js';
 import { formatReport } from '../../documents/reports.js';
 import { HpsError } from '../../errors.js';
+import { judgingIn } from '../../evaluation/aside.js';
 import { type AuxReport, type JudgedHeads, judgeHeads } from '../../evaluation/auxiliary.js';
 import { type BaselineReport, compareWithBaseline } from '../../evaluation/baseline.js';
 import { type BestOfReport, bestOfSizes, bestOfWarnings, judgeBestOf } from '../../evaluation/best-of.js';
 import { type DiagnosisReport, diagnose, diagnosisWarnings } from '../../evaluation/diagnose.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
 import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
-import { allRows, judge } from '../../evaluation/judged-statistics.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { readPairSides } from '../../evaluation/prompt-items.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
@@ -45,6 +45,7 @@ import { judgeSuite, type SuiteReport, suiteWarnings } from '../../evaluation/su
 import { readSuite } from '../../evaluation/suite-file.js';
 import { type RemoteFileOptions, withAddresses } from '../../hub/with-addresses.js';
 import { type Run, runOf, startStage } from '../../run.js';
+import { withBoundedThreads } from '../../runtime/bounded-threads.js';
 import { type BootstrapOptions, DEFAULT_RESAMPLES } from '../../stats/bootstrap.js';
 import { prepareVoteCeiling } from '../../stats/pairwise-accuracy.js';
 import { weighted } from '../../stats/statistic.js';
@@ -82,6 +83,10 @@ export interface EvaluateOptions extends Run, LabelLayout {
   /** Of clusters, behind each interval; 2000, or fewer for very many rows, where omitted. */
   readonly resamples?: number;
   readonly seed?: number;
+  /** The cores by default. Results are the same whatever their number. */
+  readonly threads?: number;
+  /** Bytes that all of it should take: fewer threads compute at once where memory comes near that. */
+  readonly maxMemory?: number;
   /** How files on other machines are reached, where an option names one: hf://, https://, s3://. */
   readonly remote?: RemoteFileOptions;
   /** Replace the files that are written. */
@@ -202,6 +207,9 @@ interface Evaluated {
   readonly predictions: Predictions;
 }
 
+/** What a thread that computes figures takes for each row at its peak. */
+const ROW_BYTES = 80;
+
 async function evaluate(options: Settled, refused: ErrorRows, { failures, model }: ScoredLabels): Promise<Evaluated> {
   const { seed } = options;
   const sizes = options.bestOf && bestOfSizes(options.bestOf);
@@ -216,12 +224,20 @@ async function evaluate(options: Settled, refused: ErrorRows, { failures, model 
   const predictions = predict(joined, calibrator);
   const bootstrap = { seed: `${seed}`, resamples: options.resamples, signal: options.signal };
   startStage(options, 'Overall');
-  const { statistics, clusters } = judge(joined, predictions, allRows(joined));
-  const overall = await figuresOf(statistics, clusters, bootstrap);
-  const groups = await reportGroups(joined, predictions, columns, {
-    ...bootstrap,
-    minRows: options.minGroup,
-    ...runOf(options),
+  const bounds = { ...options, rows: joined.count, rowBytes: ROW_BYTES };
+  const { overall, groups } = await withBoundedThreads(bounds, async (pool) => {
+    const judgeRows = judgingIn(pool, joined, predictions);
+    const judging = judgeRows(null, bootstrap);
+    if (!pool) await judging;
+    judging.catch(() => undefined); // awaited below
+    const groups = await reportGroups(joined, predictions, columns, {
+      ...bootstrap,
+      minRows: options.minGroup,
+      judgeRows,
+      inThreads: pool !== null,
+      ...runOf(options),
+    });
+    return { overall: (await judging).figures, groups };
   });
   const { baseline } = options;
   const other = baseline === undefined ? null : await readBaseline(labels, { ...reading, baseline });

@@ -28,6 +28,8 @@ interface ScoreLabelsOptions extends Run, LabelLayout {
   readonly scores?: string;
   readonly scoring?: LabelScoring;
   readonly mediaRoot?: string;
+  readonly threads?: number;
+  readonly maxMemory?: number;
   readonly force?: boolean;
 }
 
@@ -39,13 +41,26 @@ export function withScoresOf<O extends ScoreLabelsOptions, T>(
   options: O,
   judge: (options: O & { readonly scores: string }, scored: ScoredLabels) => Promise<T>,
 ): Promise<T> {
-  const { model, labels, scoring = {}, mediaRoot, force, layout, map, signal, onProgress, onWarning } = options;
+  const {
+    model,
+    labels,
+    scoring = {},
+    mediaRoot,
+    force,
+    layout,
+    map,
+    threads,
+    maxMemory,
+    signal,
+    onProgress,
+    onWarning,
+  } = options;
   const { input = labels, ...settings } = scoring;
   return withTemporaryFolder('evaluate', async (folder) => {
     const [scores, errors] = [options.scores ?? join(folder, 'scores.jsonl'), join(folder, 'failed.jsonl')];
     const run = { signal, onProgress, onWarning };
     const report = await runBatch({
-      ...{ models: [model], input, out: scores, errors, mediaRoot, layout, map, force },
+      ...{ models: [model], input, out: scores, errors, mediaRoot, layout, map, threads, maxMemory, force },
       ...settings,
       ...run,
     });

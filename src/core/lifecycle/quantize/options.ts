@@ -47,6 +47,8 @@ export interface QuantizeOptions extends Run {
   /** Check everything, write nothing. */
   readonly dryRun?: boolean;
   readonly threads?: number;
+  /** Bytes that all of it should take: fewer calibration rows are run at once where memory comes near that. */
+  readonly maxMemory?: number;
   readonly limits?: ModelLimits;
 }
 

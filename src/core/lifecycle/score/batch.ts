@@ -14,6 +14,7 @@ import { LIMITS } from '../../limits.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type ItemPart, partsOf } from '../../modality.js';
 import type { Progress, Run } from '../../run.js';
+import { underWay, watchMemory } from '../../runtime/memory-watch.js';
 import { ReadAhead } from '../../samples/read-ahead.js';
 import { flattened, oneByOne } from '../../scoring/in-order.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
@@ -34,7 +35,6 @@ import {
   scoreWriterFor,
   settingsOf,
 } from './manifest.js';
-import { watchMemory } from './memory-watch.js';
 import { type ErrorRecord, formatErrorRecord, withoutRuntime } from './score-rows.js';
 import { withProfile } from './with-profile.js';
 
@@ -167,13 +167,18 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
       onWarning,
       onWindow,
     });
-    const halve = (): number | null => {
+    const halve = (): string | null => {
       const before = Math.max(...scorers.map(({ window }) => window));
       ahead?.halve();
       const now = Math.max(...scorers.map((scorer) => scorer.halveWindow()));
-      return now < before ? now : null;
+      return now < before ? underWay(now) : null;
     };
-    const endWatch = watchMemory({ maxMemory: options.maxMemory, halve, onWarning });
+    const endWatch = watchMemory({
+      maxMemory: options.maxMemory,
+      halve,
+      least: 'with one batch at a time',
+      onWarning,
+    });
     try {
       if (finished) finished.assertSame(scorers);
       const run = new BatchRun(options, rows, scorers, { fetches: remote?.rules ?? null, ahead }, onWarning);

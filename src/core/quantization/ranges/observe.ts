@@ -19,7 +19,7 @@ import type { Session } from '../../runtime/session.js';
 import { floatsOf } from '../../runtime/value.js';
 import { BinCounter } from '../../tensor/bins.js';
 import { numel } from '../../tensor/shape.js';
-import { rowBatches } from '../rows.js';
+import { RowsAtOnce, rowBatches } from '../rows.js';
 import { floats, ints64 } from '../tensors.js';
 import type { ChannelRange } from './range.js';
 
@@ -42,6 +42,8 @@ export interface ObserveOptions {
   /** Where the model runs. */
   readonly child: ModelProcess;
   readonly threads?: number;
+  /** May fall while the model runs. */
+  readonly rowsAtOnce?: RowsAtOnce;
   /** The file that the model was read from. */
   readonly path: string;
   /**
@@ -82,7 +84,7 @@ export async function observeExtremes(
     values.map((value, i) => reducers(value, i, opsetOf(model) ?? 0, placeOf(value))),
   );
   await withExposed(reducing, options, async (session) => {
-    for (const batch of rowBatches(session, probes)) {
+    for (const batch of rowBatches(session, probes, options.rowsAtOnce)) {
       const results = await session.run(batchFeeds(probes, batch));
       for (const [i, value] of values.entries()) {
         const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!));
@@ -132,9 +134,15 @@ export async function observeCounts(
       group.map((value, i) => copier(value, i, scalesOf(value))),
     );
   const countGroup = async (session: RemoteSession, { values, rowBytes }: ValueGroup): Promise<void> => {
-    const most = Math.max(1, Math.floor(GROUP_BYTES / Math.max(1, rowBytes)));
+    const inGroup = Math.max(1, Math.floor(GROUP_BYTES / Math.max(1, rowBytes)));
+    const { rowsAtOnce = new RowsAtOnce() } = options;
+    const limit = {
+      get most() {
+        return Math.min(inGroup, rowsAtOnce.most);
+      },
+    };
     const outputs = values.map((_, i) => readerOf(i, COPY));
-    for (const batch of rowBatches(session, probes, most)) {
+    for (const batch of rowBatches(session, probes, limit)) {
       await session.count(batchFeeds(probes, batch), outputs);
       options.onBatch?.();
     }
@@ -183,7 +191,7 @@ export async function rowBytes(
   options: ObserveOptions,
 ): Promise<number[]> {
   return withExposed(exposing(model, values.map(sizer)), options, async (session) => {
-    const [batch] = rowBatches(session, probes, 1);
+    const [batch] = rowBatches(session, probes, { most: 1 });
     const results = await session.run(batchFeeds(probes, batch));
     return values.map((_, i) => (FLOAT_BYTES * floatsOf(results.get(readerOf(i, SIZE))!)[0]) / batch.length);
   });

@@ -76,5 +76,5 @@ const logitsOf = (path: string, rows: Probes, options: ModelProcessOptions): Pro
   withModelProcess(options, async (child) => {
     const { manifest, bytes } = await readFacts(path);
     const session = await child.load(path, { config: manifest?.session }, bytes);
-    return scoresOf(firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows)).values;
+    return scoresOf(firstRows(await rowRunner(session, rows)([...rowBatches(session, rows)]), rows.rows)).values;
   });

@@ -4,9 +4,11 @@ import { MANIFEST_KEY } from '../../onnx/manifest-names.js';
 import { type OnnxModel, setMetadata } from '../../onnx/model.js';
 import { assertOpset } from '../../onnx/opset.js';
 import { type ModelProcessOptions, withModelProcess } from '../../runtime/child.js';
+import { underWay, watchMemory } from '../../runtime/memory-watch.js';
 import { PROCESSOR_KEY, type Processor } from '../../runtime/processors.js';
 import { type Calibration, chooseRanges, observe } from '../ranges/calibrate.js';
 import { type RangeMethodId, rangeMethodOf } from '../ranges/methods.js';
+import { RowsAtOnce } from '../rows.js';
 import { excluder } from '../schemes/exclude.js';
 import { nothingToQuantize, refuseOpset } from '../schemes/refusal.js';
 import { type SchemeId, schemeOf } from '../schemes/registry.js';
@@ -30,7 +32,10 @@ export interface CandidateOptions {
   readonly calibration?: Calibration;
   readonly child: ModelProcessOptions;
   readonly threads?: number;
+  /** Bytes that all of it should take: fewer calibration rows are run at once where memory comes near that. */
+  readonly maxMemory?: number;
   readonly onBatch?: () => void;
+  readonly onWarning?: (warning: string) => void;
 }
 
 /** A quantized model, not yet written. */
@@ -88,16 +93,28 @@ export async function calibrateModel(
   {
     child,
     threads,
+    maxMemory,
     onBatch,
+    onWarning = () => undefined,
     calibrationRows,
-  }: Pick<CandidateOptions, 'child' | 'threads' | 'onBatch' | 'calibrationRows'>,
+  }: Pick<CandidateOptions, 'child' | 'threads' | 'maxMemory' | 'onBatch' | 'onWarning' | 'calibrationRows'>,
 ): Promise<Calibration[]> {
   const histograms = calibrators.some((id) => rangeMethodOf(id).choose !== undefined);
-  const options = { threads, onBatch, histograms, path, keyOf: keyOf(observed.values) };
-  const seen = await withModelProcess(child, (process) =>
-    observe(observed, calibrationRows, { ...options, child: process }),
-  );
-  return calibrators.map((id) => chooseRanges(seen, id));
+  const rowsAtOnce = new RowsAtOnce();
+  const options = { threads, rowsAtOnce, onBatch, histograms, path, keyOf: keyOf(observed.values) };
+  const halve = (): string | null => {
+    const rows = rowsAtOnce.halve();
+    return rows === null ? null : underWay(rows);
+  };
+  const endWatch = watchMemory({ maxMemory, halve, least: 'with one calibration row at a time', onWarning });
+  try {
+    const seen = await withModelProcess(child, (process) =>
+      observe(observed, calibrationRows, { ...options, child: process }),
+    );
+    return calibrators.map((id) => chooseRanges(seen, id));
+  } finally {
+    endWatch();
+  }
 }
 
 /** The manifest of the quantized file: which options it needs, what is left of the way back to the checkpoint. */

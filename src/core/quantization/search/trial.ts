@@ -88,7 +88,7 @@ async function outputsOf(
 ): Promise<Outputs> {
   const session = await child.load(path, { threads, config: { ...WAITING, ...config } });
   try {
-    return firstRows(await rowRunner(session, rows)(rowBatches(session, rows)), rows.rows);
+    return firstRows(await rowRunner(session, rows)([...rowBatches(session, rows)]), rows.rows);
   } finally {
     await session.release();
   }

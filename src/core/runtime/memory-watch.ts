@@ -1,7 +1,7 @@
-import { fullness, type MemoryUse, memoryUse } from '../../runtime/memory-use.js';
+import { fullness, type MemoryUse, memoryUse } from './memory-use.js';
 
 /** From here on a limit counts as near: a batch more must still find room. */
-const NEAR = 0.85;
+export const NEAR = 0.85;
 /** Memory is looked at so often, which costs some tens of microseconds. */
 const LOOK_MS = 100;
 /** What was under way when less was allowed takes a moment until it is gone. */
@@ -10,8 +10,10 @@ const SETTLE_MS = 1000;
 export interface MemoryWatchOptions {
   /** What this program and the processes it starts should take at most; the limit of its container counts in any case. */
   readonly maxMemory: number | undefined;
-  /** Lets half of the rows be under way at once. @returns how many now; null where they were no more than a batch */
-  readonly halve: () => number | null;
+  /** Lets half of the work be under way at once. @returns how much that is now, in words; null where it was the least already */
+  readonly halve: () => string | null;
+  /** The least that can be under way, in words: `with one batch at a time`. */
+  readonly least: string;
   readonly onWarning: (warning: string) => void;
   /** For tests. */
   readonly look?: () => MemoryUse | null;
@@ -21,6 +23,7 @@ export interface MemoryWatchOptions {
 export function watchMemory({
   maxMemory,
   halve,
+  least,
   onWarning,
   look = () => memoryUse(maxMemory),
 }: MemoryWatchOptions): () => void {
@@ -30,20 +33,22 @@ export function watchMemory({
   const check = (): void => {
     const use = look();
     if (isOver || use === null || fullness(use) < NEAR || performance.now() < quietUntil) return;
-    const rows = halve();
+    const now = halve();
     quietUntil = performance.now() + SETTLE_MS;
-    isOver = rows === null;
-    onWarning(
-      isOver
-        ? `${taken(use)}, with one batch at a time: it may need more.`
-        : `${taken(use)}: no more than ${rows} row${rows === 1 ? ' is' : 's are'} under way at once from here on.`,
-    );
+    isOver = now === null;
+    onWarning(isOver ? `${taken(use)}, ${least}: it may need more.` : `${taken(use)}: ${now} from here on.`);
   };
   const timer = setInterval(check, LOOK_MS).unref();
   return () => clearInterval(timer);
 }
 
-const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
+/** `no more than 5 rows are under way at once` */
+export const underWay = (rows: number): string =>
+  `no more than ${rows} row${rows === 1 ? ' is' : 's are'} under way at once`;
+
+/** `90 of 100 MiB of memory are taken` */
+export const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
   `${mib(usedBytes)} of ${mib(limitBytes)} MiB of memory ${of === 'bound' ? 'are' : 'that the container may have are'} taken`;
 
-const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');
+/** With marks of thousands. */
+export const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { watchMemory } from '../../../../src/core/lifecycle/score/memory-watch.js';
-import type { MemoryUse } from '../../../../src/core/runtime/memory-use.js';
+import type { MemoryUse } from '../../../src/core/runtime/memory-use.js';
+import { underWay, watchMemory } from '../../../src/core/runtime/memory-watch.js';
 
 const MIB = 2 ** 20;
 
@@ -16,8 +16,9 @@ describe('watchMemory', () => {
       halve: () => {
         if (rows === 1) return null;
         rows /= 2;
-        return rows;
+        return underWay(rows);
       },
+      least: 'with one batch at a time',
       onWarning: (warning) => warnings.push(warning),
       look: () => ({ usedBytes: use.taken * MIB, limitBytes: 100 * MIB, of: use.of }),
     });
