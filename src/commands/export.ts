@@ -104,11 +104,13 @@ implementation are compared; without it only the file's own invariances are, and
     }),
     'prompt-template': Flags.string({
       helpValue: 'FILE',
-      description: 'Text that prompts are put into at {text_prompt}, for models whose package holds it (HPSv3)',
+      description:
+        'Text that prompts are put into at {text_prompt}, for models whose package holds it (HPSv3, VideoReward)',
     }),
     'pixel-budget': Flags.string({
       helpValue: 'N',
-      description: 'Pixels that pictures are resized to, for models that take any size; 200704 by default',
+      description:
+        'Pixels that pictures or frames are resized to, for models that take any size; those of its package by default',
     }),
     key: Flags.string({
       helpValue: 'PATH',

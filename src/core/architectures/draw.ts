@@ -118,8 +118,10 @@ const GRID = { rows: 4, columns: 6 };
 /** Patches of a picture that is drawn, as many in every row of a batch. */
 export const DRAWN_PATCHES = GRID.rows * GRID.columns;
 
-/** Patches of one drawn picture, [patches, values]: the picture in a model's order. */
-export function drawPatches(random: Random, pixels: Of<'image'>): Float32Array {
+type Pictures = Of<'image'> | Of<'video'>;
+
+/** Patches of one drawn picture, or of a clip that stands still, [patches, values]: the picture in a model's order. */
+export function drawPatches(random: Random, pixels: Pictures): Float32Array {
   const { size, ...rest } = pixels.patch!;
   const [height, width] = [GRID.rows * size, GRID.columns * size];
   return patchesOf(drawFrames(random, [3, height, width], pixels), { width, height }, { size, ...rest }).data;

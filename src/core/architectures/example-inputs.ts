@@ -1,5 +1,6 @@
 import { Random } from '../bytes/random.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
+import { holdsPatches } from '../onnx/patch-inputs.js';
 import { numel } from '../tensor/shape.js';
 import {
   DRAWN_PATCHES,
@@ -48,7 +49,7 @@ export function exampleInputs(
 
 /** Patches of `rows` pictures, one after the other; null for an input that has a row a sample. */
 function drawnRun(preprocess: Preprocess, seed: string, rows: number): ExampleValue | null {
-  if (preprocess.kind !== 'image' || preprocess.layout !== 'patches') return null;
+  if (!holdsPatches(preprocess)) return null;
   const drawn = Array.from({ length: rows }, (_, row) => drawPatches(new Random(`${seed}/${row}`), preprocess));
   return joinRows(drawn, [rows * DRAWN_PATCHES, drawn[0].length / DRAWN_PATCHES]);
 }

@@ -96,6 +96,7 @@ const PUBLISHED: readonly PublishedModel[] = [
   encoder('all-MiniLM-L12-v2', '', 30_522, 384, 12),
   encoder('all-mpnet-base-v2', '', 30_527, 768, 12),
   { name: 'HPSv3 (Qwen2-VL-7B)', shapes: { 'rm_head.0.weight': [1024, 3584] } },
+  { name: 'VideoReward (Qwen2-VL-2B)', shapes: { 'rm_head.weight': [1, 1536] } },
   decoder('Llama 3.2 1B (Skywork-Reward-V2-Llama-3.2-1B)', 128_256, 2048, 16),
   decoder('Llama 3.2 3B (Skywork-Reward-V2-Llama-3.2-3B)', 128_256, 3072, 28),
   decoder('Llama 3.1 8B (Skywork-Reward-V2-Llama-3.1-8B)', 128_256, 4096, 32),

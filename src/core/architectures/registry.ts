@@ -2,7 +2,7 @@ import type { JsonObject } from '../bytes/json.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { weightsElsewhere } from '../checkpoint/elsewhere.js';
 import { HpsError } from '../errors.js';
-import type { Architecture, InitialModel } from './architecture.js';
+import type { Architecture, InitialModel, TensorInfos } from './architecture.js';
 import { clip } from './clip.js';
 import { DECODERS } from './decoder.js';
 import { CLASSIFIERS } from './encoders/bert.js';
@@ -10,7 +10,8 @@ import { deberta } from './encoders/deberta.js';
 import { sentenceEncoder } from './encoders/sentence.js';
 import { hpsv3 } from './hpsv3/architecture.js';
 import { imageReward } from './imagereward.js';
-import { qwen2Vl } from './qwen2-vl.js';
+import { qwen2Vl } from './qwen2-vl/hpsv3.js';
+import { videoReward } from './qwen2-vl/video-reward.js';
 import { scoreHead } from './score-head/architecture.js';
 import { siglip } from './siglip.js';
 import { utmos } from './speech/utmos.js';
@@ -28,13 +29,14 @@ export const ARCHITECTURES: readonly Architecture[] = [
   wav2vec2,
   utmos,
   qwen2Vl,
+  videoReward,
   ...DECODERS,
   scoreHead,
 ];
 
 /** The architecture whose checkpoint this is, or null. */
 export function recogniseArchitecture(
-  { tensors, config }: Pick<Checkpoint, 'tensors' | 'config'>,
+  { tensors, config }: { readonly tensors: TensorInfos; readonly config: JsonObject | null },
   architectures = ARCHITECTURES,
 ): Architecture | null {
   return architectures.find((candidate) => candidate.recognise(tensors, config)) ?? null;

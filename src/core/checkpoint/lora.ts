@@ -6,8 +6,8 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from '../tensor/dtype.js';
 import { formatShape, numel } from '../tensor/shape.js';
-import { readTensor, type Tensor } from '../tensor/tensor.js';
-import { castTensor } from '../tensor/transform.js';
+import { readTensor, type Tensor, type TensorInfo } from '../tensor/tensor.js';
+import { castTensor, renameTensor } from '../tensor/transform.js';
 import { asFloat32, bytesOf, toFloat32 } from '../tensor/values.js';
 import type { Checkpoint } from './checkpoint.js';
 import { openCheckpoint } from './open.js';
@@ -76,6 +76,56 @@ export async function withAdapter(base: Checkpoint, path: string): Promise<Check
     adapter.close();
     throw error;
   }
+}
+
+/** Before a weight that an adapter stands beside, in the state of a model that PEFT wraps. */
+const BASE_LAYER = '.base_layer.';
+
+/**
+ * A checkpoint that is the whole state of a model that PEFT wraps, as some trainers save it: adapters beside the weights they adapt,
+ * merged here as `withAdapter` merges them. Any other is returned as it is.
+ * @throws HpsError as `withAdapter`; CONFIG_INVALID where nothing says how much the adapters count
+ */
+export function withOwnAdapters(checkpoint: Checkpoint): Checkpoint {
+  if (![...checkpoint.tensors.keys()].some((name) => name.includes(BASE_LAYER))) return checkpoint;
+  const file = basename(checkpoint.files[0]);
+  const { adapted, whole } = sortTensors(checkpoint, ownConfig(checkpoint, file), file);
+  const base = new Map<string, Tensor>();
+  for (const [key, tensor] of whole) {
+    const name = key.replace(BASE_LAYER, '.');
+    if (!name.includes('.original_module.')) base.set(name, renameTensor(tensor, name)); // what a module saved whole replaces
+  }
+  return { ...checkpoint, tensors: merge(base, adapted, new Map(), file), strippedPrefix: '' };
+}
+
+/** Tensors by the names that a model has without adapters, for what is told by names: those of `withOwnAdapters`, their values aside. */
+export function namedAsBase(tensors: ReadonlyMap<string, TensorInfo>): ReadonlyMap<string, TensorInfo> {
+  if (![...tensors.keys()].some((name) => name.includes(BASE_LAYER))) return tensors;
+  const named = new Map<string, TensorInfo>();
+  for (const [key, tensor] of tensors) {
+    const name = key.replace(/^base_model\.model\./, '').replace(BASE_LAYER, '.');
+    if (!/\.(lora_[AB]|original_module)\./.test(name))
+      named.set(name.replace('.modules_to_save.default.', '.'), tensor);
+  }
+  return named;
+}
+
+/** What PEFT writes beside an adapter, or VideoAlign beside the folder of a step. */
+function ownConfig({ beside }: Checkpoint, file: string): JsonObject {
+  const config = beside.json(CONFIG);
+  if (config) return config;
+  for (const name of ['model_config.json', '../model_config.json']) {
+    const stated = beside.json(name)?.['peft_lora_config'];
+    if (isJsonObject(stated)) return { ...stated, r: stated['lora_r'] ?? null };
+  }
+  throw new HpsError(
+    'CONFIG_INVALID',
+    `${file} holds adapters, and there is no ${CONFIG} that says how much they count`,
+    {
+      hint: `Put the ${CONFIG} or model_config.json it was published with beside it.`,
+      details: { file },
+    },
+  );
 }
 
 function adapterFile(path: string): string {

@@ -15,6 +15,7 @@ import { Random } from '../bytes/random.js';
 import { HpsError } from '../errors.js';
 import type { Manifest, Preprocess } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
+import { holdsPatches } from '../onnx/patch-inputs.js';
 import type { ValueInfo } from '../runtime/session.js';
 import { castValue, concatRows, float32Value, type TensorValue } from '../runtime/value.js';
 import { formatShape, numel } from '../tensor/shape.js';
@@ -32,7 +33,7 @@ export interface Probes {
 export function patchCounts(manifest: Manifest | null, feeds: ReadonlyMap<string, TensorValue>): Probes['counts'] {
   const inputs = manifest?.inputs ?? [];
   const counts = inputs.flatMap(({ name, preprocess }): [string, number[]][] => {
-    if (preprocess.kind !== 'image' || preprocess.layout !== 'patches') return [];
+    if (!holdsPatches(preprocess)) return [];
     const side = sideOf(name);
     const grid = inputs.find((input) => input.preprocess.kind === 'image-grid' && sideOf(input.name) === side);
     const value = grid && feeds.get(grid.name);
@@ -123,6 +124,7 @@ function drawRow(preprocess: Preprocess, shape: readonly number[], { seed, name,
   const count = numel(shape);
   switch (preprocess.kind) {
     case 'image':
+    case 'video':
       if (preprocess.layout === 'patches') {
         const patches = drawPatches(random, preprocess);
         return float32Value([DRAWN_PATCHES, patches.length / DRAWN_PATCHES], patches);
@@ -130,8 +132,6 @@ function drawRow(preprocess: Preprocess, shape: readonly number[], { seed, name,
       return float32Value([1, ...shape], drawFrames(random, shape, preprocess));
     case 'image-grid':
       return { dtype: 'I64', shape: [1, 3], data: drawGrid() };
-    case 'video':
-      return float32Value([1, ...shape], drawFrames(random, shape, preprocess));
     case 'audio':
       return float32Value([1, ...shape], drawAudio(random, count, preprocess));
     case 'text':

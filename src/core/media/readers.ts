@@ -3,7 +3,7 @@ import { LIMITS } from '../limits.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
 import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
-import { patchesOf } from '../tensor/patches.js';
+import { type Patches, patchesOf } from '../tensor/patches.js';
 import { formatShape } from '../tensor/shape.js';
 import type { FrameContract } from './image/frame.js';
 import type { MediaItem, MediaSource } from './item.js';
@@ -61,7 +61,7 @@ const isKind = <K extends Preprocess['kind']>(input: ContractInput, kind: K): in
   input.preprocess.kind === kind;
 
 /**
- * A reader for each input, a text and its masks and types together, and a picture before a text that has a place for it. Of the
+ * A reader for each input, a text and its masks and types together, and a picture or clip before a text that has a place for it. Of the
  * code no more is loaded than they need.
  */
 export async function openReaders(inputs: readonly ContractInput[], tokenizer: string | null): Promise<Reader[]> {
@@ -75,7 +75,7 @@ export async function openReaders(inputs: readonly ContractInput[], tokenizer: s
     else if (isKind(input, 'text'))
       readers.push(await textReader(input, { companions, tokenizerJson: tokenizer, grid: grid?.name }));
     else if (isKind(input, 'audio')) readers.push(await audioReader(input));
-    else if (isKind(input, 'video')) readers.push(await videoReader(input));
+    else if (isKind(input, 'video')) readers.push(await videoReader(input, grid));
     else if (isKind(input, 'embedding')) throw unkept(input, 'takes embeddings, which are not made from media');
   }
   return readers;
@@ -103,18 +103,21 @@ async function patchReader(input: InputOf<'image'>, grid: ContractInput | undefi
   return {
     async read({ image }) {
       const { name, data: planes, ...size } = await read(required(image, 'image'));
-      const { data, rows, columns } = patchesOf(planes, size, patch);
-      const count = rows * columns;
-      const values = new Map(only(input, float32Value([count, data.length / count], data), name));
-      const places: TensorValue = {
-        dtype: 'I64',
-        shape: [1, 3],
-        data: BigInt64Array.of(1n, BigInt(rows), BigInt(columns)),
-      };
-      if (grid) values.set(grid.name, toInput(places, grid, name));
-      return { inputs: values };
+      return { inputs: patchInputs(patchesOf(planes, size, patch), { input, grid, name }) };
     },
   };
+}
+
+/** The values of the inputs that take patches and their grid. */
+function patchInputs(
+  { data, groups, rows, columns }: Patches,
+  { input, grid, name }: { input: ContractInput; grid: ContractInput | undefined; name: string },
+): ReadonlyMap<string, TensorValue> {
+  const count = groups * rows * columns;
+  const values = new Map(only(input, float32Value([count, data.length / count], data), name));
+  const places = BigInt64Array.of(BigInt(groups), BigInt(rows), BigInt(columns));
+  if (grid) values.set(grid.name, toInput({ dtype: 'I64', shape: [1, 3], data: places }, grid, name));
+  return values;
 }
 
 interface Planes {
@@ -170,10 +173,24 @@ async function audioReader(input: InputOf<'audio'>): Promise<Reader> {
   };
 }
 
-async function videoReader(input: InputOf<'video'>): Promise<Reader> {
+/** @param grid - as of `patchReader` */
+async function videoReader(input: InputOf<'video'>, grid: ContractInput | undefined): Promise<Reader> {
   const { prepareClip } = await import('./video/prepare.js');
   const { clipWindows } = await import('./video/windows.js');
   const contract = input.preprocess;
+  const { patch } = contract;
+  if (contract.layout === 'patches') {
+    if (!patch) throw unkept(input, 'takes patches, and the contract does not say which');
+    return {
+      async read({ video }, _made, signal) {
+        const source = required(video, 'video');
+        const { shape, data } = await prepareClip(source, contract, signal);
+        const [given, height, width] = shape.slice(2);
+        const patches = patchesOf(data as Float32Array, { width, height, given }, patch);
+        return { inputs: patchInputs(patches, { input, grid, name: mediaName(source) }) };
+      },
+    };
+  }
   assertFrameSize(input, contract);
   return {
     async read({ video }, _made, signal) {
@@ -344,9 +361,15 @@ function valuesOf({ preprocess, shape }: ContractInput): number {
   const { resize, crop, pad } = preprocess;
   const shorter = resize.shorterSide ?? 0;
   const sizes = [[shorter, shorter], resize.exact ?? [], crop ?? [], pad?.size ?? []];
-  const pixels = Math.max(...sizes.map(([height = 0, width = 0]) => height * width));
-  return 3 * pixels * (preprocess.kind === 'video' ? preprocess.frames : 1);
+  const pixels = Math.max(resize.pixels?.max ?? 0, ...sizes.map(([height = 0, width = 0]) => height * width));
+  return 3 * pixels * (preprocess.kind === 'video' ? mostFrames(preprocess) : 1);
 }
+
+/** No clip is longer than a limit, so that a rate bounds them too. */
+const mostFrames = ({ frames, rate }: Contract<'video'>): number =>
+  rate
+    ? Math.min(frames, Math.max(rate.least, Math.ceil(rate.perSecond * LIMITS.videoSeconds)) + rate.multiple)
+    : frames;
 
 function assertFrameSize(input: ContractInput, { crop, resize }: FrameContract): void {
   const size = crop ?? resize.exact;

@@ -38,8 +38,11 @@ const frames = {
     antialias: z.boolean(),
     /** @2. `cheaper-first`: columns before rows where the height shrinks by more than twice as many pixels as the width (Pillow from 13 on); always rows first without it. */
     passes: z.literal('cheaper-first').optional(),
-    /** @2. `float`: no rounding to 8 bits after a pass, and values may leave their range, as torch resizes tensors. */
-    arithmetic: z.literal('float').optional(),
+    /**
+     * @2. `float`: no rounding to 8 bits after a pass, and values may leave their range, as torch resizes tensors. `rounded`: so, and
+     * rounded to 8 bits in the end, halves to even, as torchvision resizes tensors of 8 bits.
+     */
+    arithmetic: z.enum(['float', 'rounded']).optional(),
   }),
   /** Centre crop [height, width] in pixels after the resize, black where the picture is smaller; null for none. */
   crop: z.tuple([positive, positive]).nullable(),
@@ -55,6 +58,8 @@ const frames = {
   layout: z.enum(['NCHW', 'NCFHW', 'patches']),
 };
 
+const patch = z.strictObject({ size: positive, merge: positive, frames: positive });
+
 export const preprocessSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('image'),
@@ -63,9 +68,9 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
      * @2, of layout `patches`: squares of `size` pixels, `merge` x `merge` neighbours in a row, and these row by row; each picture
      * stands for `frames` equal frames (Qwen2-VL).
      */
-    patch: z.strictObject({ size: positive, merge: positive, frames: positive }).optional(),
+    patch: patch.optional(),
   }),
-  /** @2. Frames, rows and columns of patches of each picture, for the input of layout `patches` of the same side. */
+  /** @2. Frames, rows and columns of patches of each picture or clip, for the input of layout `patches` of the same side. */
   z.strictObject({ kind: z.literal('image-grid') }),
   z.strictObject({
     kind: z.literal('text'),
@@ -126,11 +131,16 @@ export const preprocessSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('video'),
+    /** How many are read; at most so many where `rate` is given. */
     frames: positive,
-    /** Frame floor((i + 1/2) * n / frames) of the n frames of a clip. */
-    sampling: z.literal('even'),
+    /** `even`: frame floor((i + 1/2) * n / frames) of the n frames of a clip; `ends`, @2: frame round(i * (n - 1) / (frames - 1)). */
+    sampling: z.enum(['even', 'ends']),
+    /** @2. So many frames a second, at least `least` where the clip has as many, and a multiple of `multiple` (qwen-vl-utils). */
+    rate: z.strictObject({ perSecond: z.number().positive(), least: positive, multiple: positive }).optional(),
     size: positive,
     ...frames,
+    /** @2, of layout `patches`: as of a picture; `frames` neighbouring frames stand together, the last repeated to fill up. */
+    patch: patch.optional(),
   }),
   /** An embedding made by this model's own encoder, or by the one `encoder` names. */
   z.strictObject({ kind: z.literal('embedding'), encoder: z.string().nullable(), normalize: z.enum(['none', 'l2']) }),

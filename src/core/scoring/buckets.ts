@@ -1,5 +1,6 @@
 import type { ContractInput } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
+import { holdsPatches } from '../onnx/patch-inputs.js';
 import type { TensorValue } from '../runtime/value.js';
 import type { Row } from './row.js';
 
@@ -77,7 +78,8 @@ export function encoderRows(
   for (const { name, preprocess } of contract) {
     const shape = row.get(name)?.shape ?? [];
     if (preprocess.kind === 'text') positions += shape[1];
-    else if (preprocess.kind === 'image') positions += shape.reduce((a, b) => a * b, 1) / PICTURE_POSITION;
+    else if (preprocess.kind === 'image' || holdsPatches(preprocess))
+      positions += shape.reduce((a, b) => a * b, 1) / PICTURE_POSITION;
     else if (!isTextual(preprocess.kind) && preprocess.kind !== 'image-grid') return most;
   }
   return Math.min(most, Math.ceil(busyPositions / positions));

@@ -9,6 +9,7 @@ import { encodeWav } from '../../../src/core/media/encode-wav.js';
 import { decodeImage } from '../../../src/core/media/image/decode.js';
 import type { Pixels } from '../../../src/core/media/image/pixels.js';
 import { readFrames } from '../../../src/core/media/video/clip.js';
+import { evenFrames } from '../../../src/core/media/video/sampling.js';
 import { openVideoTools } from '../../../src/core/media/video/tools.js';
 import { tempFolder } from '../../helpers/temp.js';
 
@@ -56,9 +57,14 @@ describe.skipIf(!hasFfmpeg)('encodeMp4', () => {
     writeFileSync(path, await encodeMp4(frames, 12));
     const tools = await openVideoTools(path, 'clip.mp4');
     const read: Pixels[] = [];
-    await readFrames(tools, { name: 'clip.mp4', format: 'mp4' }, frames.length, (frame, i) => {
-      read[i] = frame;
-    });
+    await readFrames(
+      tools,
+      { name: 'clip.mp4', format: 'mp4' },
+      (count) => evenFrames(count, frames.length),
+      (frame, i) => {
+        read[i] = frame;
+      },
+    );
     await tools.close();
     expect(read).toHaveLength(frames.length);
     read.forEach((frame, i) => {

@@ -5,7 +5,7 @@ import { openPreparer } from '../../../src/core/media/preparer.js';
 import { readFrames } from '../../../src/core/media/video/clip.js';
 import { sniffVideo, type VideoFormat } from '../../../src/core/media/video/format.js';
 import { PpmReader } from '../../../src/core/media/video/ppm.js';
-import { evenFrames } from '../../../src/core/media/video/sampling.js';
+import { evenFrames, framesToEnds, sampledFrames, type VideoContract } from '../../../src/core/media/video/sampling.js';
 import { openVideoTools, VIDEO_BACKENDS } from '../../../src/core/media/video/tools.js';
 import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { PROJECT } from '../../helpers/cli.js';
@@ -64,6 +64,37 @@ describe('evenFrames', () => {
     [300, 1, [150]],
   ])('of %i frames picks for %i the middles of equal parts', (count, wanted, expected) => {
     expect(evenFrames(count, wanted)).toEqual(expected);
+  });
+});
+
+describe('framesToEnds', () => {
+  // torch.linspace(0, count - 1, wanted).round().long() of torch 2.15.
+  it.each([
+    [30, 4, [0, 10, 19, 29]],
+    [6, 3, [0, 2, 5]], // 2.5 to the even one
+    [17, 4, [0, 5, 11, 16]],
+    [10, 1, [0]],
+    [36, 8, [0, 5, 10, 15, 20, 25, 30, 35]],
+  ])('of %i frames picks for %i the first, the last and those between', (count, wanted, expected) => {
+    expect(framesToEnds(count, wanted)).toEqual(expected);
+  });
+});
+
+describe('sampledFrames', () => {
+  const contract = { frames: 768, sampling: 'ends', rate: { perSecond: 2, least: 4, multiple: 2 } } as VideoContract;
+
+  // smart_nframes of qwen-vl-utils.
+  it.each([
+    [30, 12, 4], // 5 frames, halves to even
+    [9, 8, 4], // fewer than the least
+    [3, 24, 2], // as many as there are, in twos
+    [100, 10, 20],
+  ])('of %i frames at %i a second are %i', (count, rate, expected) => {
+    expect(sampledFrames(count, count / rate, contract)).toHaveLength(expected);
+  });
+
+  it('are none of a single frame', () => {
+    expect(sampledFrames(1, 1, contract)).toBeNull();
   });
 });
 
@@ -158,9 +189,14 @@ describe.each(VIDEO_BACKENDS.map((backend, i) => ({ backend, id: backend.id, i }
       const grey: number[] = [];
       try {
         const format = sniffVideo(readFileSync(file)) as VideoFormat;
-        await readFrames(tools, { name, format }, 4, ({ data }, index) => {
-          grey[index] = data[600];
-        });
+        await readFrames(
+          tools,
+          { name, format },
+          (count) => evenFrames(count, 4),
+          ({ data }, index) => {
+            grey[index] = data[600];
+          },
+        );
       } finally {
         await tools.close();
       }

@@ -230,10 +230,9 @@ async function openSources(options: Settled): Promise<{ checkpoint: Checkpoint; 
 /** The checkpoint, with the adapter merged into it where there is one. */
 async function openAdapted({ checkpoint: path, key, adapter }: Settled): Promise<Checkpoint> {
   const base = await openCheckpoint(path, { key });
-  if (adapter === undefined) return base;
   try {
-    const { withAdapter } = await import('../../checkpoint/lora.js');
-    return await withAdapter(base, adapter);
+    const { withAdapter, withOwnAdapters } = await import('../../checkpoint/lora.js');
+    return adapter === undefined ? withOwnAdapters(base) : await withAdapter(base, adapter);
   } catch (error) {
     base.close();
     throw error;

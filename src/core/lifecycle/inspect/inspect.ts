@@ -4,6 +4,7 @@ import { recogniseArchitecture } from '../../architectures/registry.js';
 import type { JsonValue } from '../../bytes/json.js';
 import { FileSource } from '../../bytes/source.js';
 import { weightsElsewhere } from '../../checkpoint/elsewhere.js';
+import { namedAsBase } from '../../checkpoint/lora.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { CHECKPOINT_FORMATS } from '../../checkpoint/registry.js';
 import { type Filled, filled } from '../../defaults.js';
@@ -124,11 +125,12 @@ async function inspectCheckpoint(options: Settled): Promise<Omit<InspectReport, 
   try {
     const all = [...checkpoint.tensors.values()];
     const elsewhere = weightsElsewhere(checkpoint);
+    const tensors = namedAsBase(checkpoint.tensors);
     return {
       file: basename(options.path),
       format: checkpoint.format,
-      architecture: recogniseArchitecture(checkpoint)?.id ?? null,
-      looksLike: publishedModelOf(checkpoint.tensors),
+      architecture: recogniseArchitecture({ tensors, config: checkpoint.config })?.id ?? null,
+      looksLike: publishedModelOf(tensors),
       parameters: all.reduce((sum, { shape }) => sum + numel(shape), 0),
       tensorCount: all.length,
       tensors: await describeTensors(all, options),

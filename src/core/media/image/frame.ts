@@ -1,7 +1,8 @@
 import type { Preprocess } from '../../onnx/manifest.js';
+import { roundEven } from '../round-even.js';
 import { type Pixels, premultiplied, unpremultiplied } from './pixels.js';
 import { type ResizeOptions, resize, type Window } from './resample.js';
-import { resizeFloats } from './resample-floats.js';
+import { resizeFloats, resizeRounded } from './resample-floats.js';
 
 /** What the contract says of a picture or of the frames of a clip. */
 export type FrameContract = Extract<Preprocess, { kind: 'image' | 'video' }>;
@@ -41,6 +42,7 @@ function fitOpaque(pixels: Pixels, contract: FrameContract): Frame {
   const options = { width, height, kernel, antialias: target.antialias };
   const scaled = (window?: Window): Frame => {
     if (target.arithmetic === 'float') return resizeFloats(pixels, options, window);
+    if (target.arithmetic === 'rounded') return resizeRounded(pixels, options, window);
     const columnsFirst =
       target.passes === 'cheaper-first' && kernel !== 'nearest' && isCheaperByColumns(pixels, options);
     return columnsFirst ? resizeColumnsFirst(pixels, options, window) : resize(pixels, options, window);
@@ -107,10 +109,6 @@ const sidesBy = (sides: readonly [number, number], size: (side: number) => numbe
   Math.max(least, size(sides[0])),
   Math.max(least, size(sides[1])),
 ];
-
-/** To the nearest integer, halves to the even one, as Python rounds. */
-const roundEven = (value: number): number =>
-  Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value);
 
 /** Puts a picture at a place in a larger one that is black elsewhere. */
 function pad(pixels: Frame, { width, height, top, left }: Window): Frame {

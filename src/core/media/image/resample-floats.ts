@@ -1,3 +1,4 @@
+import { roundEven } from '../round-even.js';
 import type { Pixels } from './pixels.js';
 import type { ResizeOptions, Window } from './resample.js';
 import { FILTERS } from './weights.js';
@@ -21,18 +22,20 @@ interface Taps {
 /**
  * A picture in another size as torch resizes a float tensor: no rounding after a pass, and no clipping. With `antialias` the kernel
  * is Pillow's; without, torch's own bicubic (a = -0.75) or bilinear one, whose taps beyond the edge repeat it.
+ * @param levels - the float of each 8-bit value
  * @see torch, aten/src/ATen/native/cpu/UpSampleKernel.cpp
  */
 export function resizeFloats(
   pixels: Pixels,
   { width, height, kernel, antialias }: ResizeOptions,
   window: Window = { left: 0, top: 0, width, height },
+  levels: Float32Array = UNIT,
 ): FloatPixels {
   const columns = tapsOf(pixels.width, width, { kernel, antialias }, window.left, window.width);
   const rows = tapsOf(pixels.height, height, { kernel, antialias }, window.top, window.height);
   let used: readonly [number, number] = [pixels.height - 1, 0];
   for (const row of rows.index) used = [Math.min(used[0], row), Math.max(used[1], row)];
-  const narrow = resizeRows(pixels, columns, window.width, used);
+  const narrow = resizeRows(pixels, columns, window.width, used, levels);
   return resizeColumns(narrow, rows, { width: window.width, height: window.height, firstRow: used[0] });
 }
 
@@ -135,12 +138,22 @@ function plainTaps(inSize: number, outSize: number, kernel: keyof typeof FILTERS
 /** 8-bit values as torchvision's ToTensor makes floats of them. */
 const UNIT = Float32Array.from({ length: 256 }, (_, value) => value / 255);
 
+/** 8-bit values as they are. */
+const BYTES = Float32Array.from({ length: 256 }, (_, value) => value);
+
+/** A picture of 8 bits in another size as torchvision resizes a tensor of 8 bits: on floats, then rounded, halves to even. */
+export function resizeRounded(pixels: Pixels, options: ResizeOptions, window?: Window): Pixels {
+  const { width, height, data } = resizeFloats(pixels, options, window, BYTES);
+  return { width, height, data: Uint8Array.from(data, (value) => roundEven(Math.min(255, Math.max(0, value)))) };
+}
+
 /** The horizontal pass over rows `first` to `last`. */
 function resizeRows(
   { width, data }: Pixels,
   { index, weight, count }: Taps,
   wanted: number,
   [first, last]: readonly [number, number],
+  levels: Float32Array,
 ): Float32Array {
   const out = new Float32Array(3 * wanted * (last - first + 1));
   let to = 0;
@@ -149,9 +162,9 @@ function resizeRows(
       let [red, green, blue] = [0, 0, 0];
       for (let i = column * count; i < (column + 1) * count; i++) {
         const from = 3 * (row * width + index[i]);
-        red = fma(weight[i], UNIT[data[from]], red);
-        green = fma(weight[i], UNIT[data[from + 1]], green);
-        blue = fma(weight[i], UNIT[data[from + 2]], blue);
+        red = fma(weight[i], levels[data[from]], red);
+        green = fma(weight[i], levels[data[from + 1]], green);
+        blue = fma(weight[i], levels[data[from + 2]], blue);
       }
       out[to++] = red;
       out[to++] = green;

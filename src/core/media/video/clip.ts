@@ -4,7 +4,6 @@ import { invalidMedia } from '../refusal.js';
 import type { VideoTools } from './backend.js';
 import type { VideoFormat } from './format.js';
 import { PpmReader } from './ppm.js';
-import { evenFrames } from './sampling.js';
 
 export interface Clip {
   /** What errors call it. */
@@ -18,28 +17,32 @@ const ROUNDING = 1.01;
 const TOO_LONG = 'Score it in windows (`window` of `hpsv3 score`), or cut it.';
 
 /**
- * Hands over `wanted` frames of a clip, sampled evenly, one after the other: 8-bit RGB at the size of the clip, turned as it says.
+ * Hands over frames of a clip, one after the other: 8-bit RGB at the size of the clip, turned as it says.
+ * @param pick - which of them, by how many there are and how long the clip is by its own rate; null where there are too few
+ * @param onFrame - told the place of the frame among those picked, and how many those are
  * @throws HpsError MEDIA_INVALID for a clip that is longer than the limit, damaged, or has no picture
  */
 export async function readFrames(
   tools: VideoTools,
   { name, format }: Clip,
-  wanted: number,
-  onFrame: (frame: Pixels, index: number) => void,
+  pick: (count: number, seconds: number) => readonly number[] | null,
+  onFrame: (frame: Pixels, index: number, picked: number) => void,
 ): Promise<void> {
   const input = inputArguments(format);
-  const { times, seconds } = await readTimes(tools, { name, format }, { frames: LIMITS.videoFrames });
+  const { times, seconds, rate } = await readTimes(tools, { name, format }, { frames: LIMITS.videoFrames });
   if (seconds > LIMITS.videoSeconds * ROUNDING) {
     throw invalidMedia(name, `is ${seconds.toFixed(2)} s long, more than ${LIMITS.videoSeconds} s`, TOO_LONG);
   }
-  const picked = evenFrames(times.length, wanted);
+  const picked = pick(times.length, rate === null ? seconds : times.length / rate);
+  if (picked === null)
+    throw invalidMedia(name, `has ${times.length} frames, too few for this model`, 'Give a longer clip.');
   const distinct = [...new Set(picked)];
   const select = `select='${distinct.map((frame) => `eq(n,${frame})`).join('+')}'`;
   const ppm = new PpmReader(LIMITS.imagePixels, name);
   let seen = 0;
   for await (const bytes of tools.decode({ input, output: ['-vf', select, ...decodeArguments(distinct.length)] })) {
     for (const frame of ppm.push(bytes)) {
-      for (const [index, at] of picked.entries()) if (at === distinct[seen]) onFrame(frame, index);
+      for (const [index, at] of picked.entries()) if (at === distinct[seen]) onFrame(frame, index, picked.length);
       seen++;
     }
   }
@@ -65,11 +68,13 @@ export interface FrameTimes {
   readonly times: Float64Array;
   /** To the end of the last frame. */
   readonly seconds: number;
+  /** Frames a second that the clip says it has on average; null where it does not. */
+  readonly rate: number | null;
 }
 
 /**
  * When the frames of a clip are shown: packets without the flag D, which an edit list sets on those that only others are
- * decoded from. What the clip itself says of its length and its rate is not asked for.
+ * decoded from.
  * @param limit - most frames
  * @throws HpsError MEDIA_INVALID for a clip that is damaged, has no picture, or is HDR
  */
@@ -79,9 +84,11 @@ export async function readTimes(
   { frames, isLong }: { readonly frames: number; readonly isLong?: boolean },
 ): Promise<FrameTimes> {
   // One line a packet of the first picture stream. One more than the limit shows that it is passed.
-  const shown = ['packet=pts_time,duration_time,flags', 'stream=color_transfer,duration', 'stream_tags=DURATION'].join(
-    ':',
-  );
+  const shown = [
+    'packet=pts_time,duration_time,flags',
+    'stream=color_transfer,avg_frame_rate,duration',
+    'stream_tags=DURATION',
+  ].join(':');
   const output = [
     '-select_streams',
     'V:0',
@@ -96,12 +103,15 @@ export async function readTimes(
   let count = 0;
   let end = Number.NEGATIVE_INFINITY;
   let stated = Number.NaN;
+  let rate = Number.NaN;
   for await (const line of linesOf(tools.probe({ input: inputArguments(format), output, isLong }))) {
-    const [kind, first, duration, flags] = line.split(',');
+    const [kind, first, duration, flags, tag] = line.split(',');
     if (kind === 'stream') {
       if (HDR.has(first))
         throw invalidMedia(name, `is HDR (${first}), and models are made for SDR`, 'Convert it to SDR (BT.709).');
-      stated = secondsOf(duration) || secondsOf(flags);
+      const [frames, perSeconds] = duration.split('/').map(Number);
+      rate = frames / perSeconds;
+      stated = secondsOf(flags) || secondsOf(tag);
     }
     if (kind !== 'packet' || flags === undefined || flags.includes('D')) continue;
     const time = Number(first);
@@ -124,7 +134,7 @@ export async function readTimes(
     const rule = `breaks off after ${seconds.toFixed(1)} s of the ${stated.toFixed(1)} s that it says it has`;
     throw invalidMedia(name, rule, 'Get it again.');
   }
-  return { times: sorted.map((time) => time - begin), seconds };
+  return { times: sorted.map((time) => time - begin), seconds, rate: rate > 0 ? rate : null };
 }
 
 /** Share of the length that a file states of its pictures, by which they may fall short of it. */

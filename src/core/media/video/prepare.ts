@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { FileSource } from '../../bytes/source.js';
 import { makeTemporaryFolder, temporaryError } from '../../bytes/temporary-folder.js';
 import { LIMITS } from '../../limits.js';
-import type { Preprocess } from '../../onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../runtime/value.js';
 import { fitFrame, normalizeInto } from '../image/frame.js';
 import type { MediaSource } from '../item.js';
@@ -11,9 +10,8 @@ import { assertLength, mediaName } from '../read-media.js';
 import { invalidMedia } from '../refusal.js';
 import { type Clip, readFrames } from './clip.js';
 import { sniffVideo, type VideoFormat } from './format.js';
+import { sampledFrames, type VideoContract } from './sampling.js';
 import { openVideoTools } from './tools.js';
-
-export type VideoContract = Extract<Preprocess, { kind: 'video' }>;
 
 /**
  * Frames of a clip, sampled evenly, resized and normalised as the contract says: [1, 3, frames, height, width].
@@ -77,14 +75,16 @@ function knownFormat(head: Uint8Array, name: string): VideoFormat {
 }
 
 async function framesOf(path: string, clip: Clip, contract: VideoContract, signal?: AbortSignal): Promise<TensorValue> {
-  const { frames } = contract;
   const tools = await openVideoTools(path, clip.name, signal);
   let size: readonly [number, number] | undefined;
   let data = new Float32Array();
+  let frames = 0;
   try {
-    await readFrames(tools, clip, frames, (decoded, index) => {
+    const pick = (count: number, seconds: number) => sampledFrames(count, seconds, contract);
+    await readFrames(tools, clip, pick, (decoded, index, picked) => {
       const frame = fitFrame(decoded, contract);
       size ??= [frame.height, frame.width];
+      frames = picked;
       const plane = size[0] * size[1];
       if (data.length === 0) data = new Float32Array(3 * frames * plane);
       normalizeInto(data, frame, contract, { channelStride: frames * plane, offset: index * plane });

@@ -8,8 +8,8 @@ import { invalidMedia } from '../refusal.js';
 import { type Span, spansOf, TIME_TOLERANCE, type Windowing } from '../windows.js';
 import { decodeArguments, type FrameTimes, inputArguments, readTimes } from './clip.js';
 import { PpmReader } from './ppm.js';
-import { openClip, type VideoContract } from './prepare.js';
-import { evenFrames } from './sampling.js';
+import { openClip } from './prepare.js';
+import { evenFrames, type VideoContract } from './sampling.js';
 import { openVideoTools } from './tools.js';
 
 /** A window of a clip, prepared as `prepareClip` prepares a clip of its own. */

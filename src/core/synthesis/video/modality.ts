@@ -7,6 +7,7 @@ import { resize } from '../../media/image/resample.js';
 import { invalidMedia } from '../../media/refusal.js';
 import { readFrames } from '../../media/video/clip.js';
 import { sniffVideo } from '../../media/video/format.js';
+import { evenFrames } from '../../media/video/sampling.js';
 import { openVideoTools } from '../../media/video/tools.js';
 import type { SynthModality } from '../modality.js';
 import { drawFootage, type Footage, FRAMES, FRAMES_PER_SECOND } from './footage.js';
@@ -33,7 +34,8 @@ async function readFootage(path: string, size: number): Promise<Footage> {
   const tools = await openVideoTools(path, name);
   const frames: Pixels[] = [];
   try {
-    await readFrames(tools, { name, format }, FRAMES, (frame, index) => {
+    const pick = (count: number) => evenFrames(count, FRAMES);
+    await readFrames(tools, { name, format }, pick, (frame, index) => {
       frames[index] = reduced(frame, size);
     });
   } finally {

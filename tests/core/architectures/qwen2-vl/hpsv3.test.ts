@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { qwen2Vl } from '../../../src/core/architectures/qwen2-vl.js';
-import { openCheckpoint } from '../../../src/core/checkpoint/open.js';
-import { openPreparer } from '../../../src/core/media/preparer.js';
-import { GraphBuilder } from '../../../src/core/onnx/builder.js';
-import { tokenizerBeside, withTokenizer } from '../../../src/core/onnx/tokenizer-file.js';
-import { renameTensor } from '../../../src/core/tensor/transform.js';
-import { buildFixture } from '../../helpers/conformance.js';
+import { qwen2Vl } from '../../../../src/core/architectures/qwen2-vl/hpsv3.js';
+import { openCheckpoint } from '../../../../src/core/checkpoint/open.js';
+import { openPreparer } from '../../../../src/core/media/preparer.js';
+import { GraphBuilder } from '../../../../src/core/onnx/builder.js';
+import { tokenizerBeside, withTokenizer } from '../../../../src/core/onnx/tokenizer-file.js';
+import { renameTensor } from '../../../../src/core/tensor/transform.js';
+import { buildFixture } from '../../../helpers/conformance.js';
 
-const FIXTURE = fileURLToPath(new URL('../../golden/families/qwen2-vl', import.meta.url));
+const FIXTURE = fileURLToPath(new URL('../../../golden/families/qwen2-vl', import.meta.url));
 const { options } = JSON.parse(readFileSync(`${FIXTURE}/request.json`, 'utf8'));
 const exporter = await qwen2Vl.load();
 const build = (changed: Record<string, string>) =>
