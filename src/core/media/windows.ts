@@ -30,7 +30,7 @@ export const TIME_TOLERANCE = 0.0005;
 /**
  * The windows of an item of a length: one every stride, as long as they fit, and one more that ends where the item ends. An item
  * that is no longer than a window is one window.
- * @throws HpsError USAGE for more than the limit
+ * @throws HpsError MEDIA_INVALID for more than the limit
  */
 export function spansOf(length: number, { window, stride }: Omit<Windowing, 'unit'>): Span[] {
   if (length <= window + TIME_TOLERANCE) return [{ start: 0, end: length }];
@@ -41,11 +41,11 @@ export function spansOf(length: number, { window, stride }: Omit<Windowing, 'uni
   return spans;
 }
 
-/** @throws HpsError USAGE */
+/** Of one item among many: the others are scored. @throws HpsError MEDIA_INVALID */
 export function assertWindowCount(count: number): void {
   if (count <= LIMITS.windows) return;
-  throw new HpsError('USAGE', `an item has ${count} windows, more than ${LIMITS.windows}`, {
-    hint: 'Set a longer `stride`.',
+  throw new HpsError('MEDIA_INVALID', `an item has ${count} windows, more than ${LIMITS.windows}`, {
+    hint: 'Set a longer `stride`, or give a shorter item.',
     details: { windows: count },
   });
 }

@@ -35,15 +35,25 @@ const ENTRY = fileURLToPath(
 /** Items given to a thread at a time: one is computed while files of others are read. */
 const ITEMS_PER_THREAD = 3;
 
+/** A longer text is cut into windows in another thread: of some MB it takes seconds. */
+const LONGEST_CUT_HERE = 100_000;
+
 /**
  * A preparer that works beside inference: pictures, sound and clips are decoded in threads of their own. Text alone takes
- * microseconds and stays in this thread.
+ * microseconds and stays in this thread, unless it is long and cut into windows.
  * @throws HpsError as `openPreparer`
  */
 export async function openPreparerPool(options: PreparerOptions): Promise<Preparer> {
   const local = await openPreparer(options); // for its errors, and for its hash
   const textOnly = options.inputs.every(({ preprocess }) => isTextual(preprocess.kind));
-  return textOnly ? local : new PreparerPool(options, local.contractSha256, local.longestWindow);
+  const pool = new PreparerPool(options, local.contractSha256, local.longestWindow);
+  if (!textOnly) return pool;
+  return {
+    ...local,
+    windows: (item, windowing, signal) =>
+      ((item.text?.length ?? 0) > LONGEST_CUT_HERE ? pool : local).windows(item, windowing, signal),
+    close: () => pool.close(),
+  };
 }
 
 interface Pending {

@@ -35,7 +35,7 @@ describe('spansOf', () => {
   });
 
   it('refuses more windows than the limit, before it makes them', () => {
-    expect(() => ends(21_600, 1, 0.1)).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    expect(() => ends(21_600, 1, 0.1)).toThrow(expect.objectContaining({ code: 'MEDIA_INVALID' }));
   });
 });
 
@@ -92,6 +92,16 @@ describe('textSpans', () => {
   it('takes time that grows with the text, not with its square', () => {
     const text = 'Some words make a sentence. '.repeat(40_000); // a segmenter over all of it takes a minute
     expect(textSpans(text, { window: 1000, stride: 1000, unit: 'tokens' }, count)).toHaveLength(200);
+  });
+
+  it('looks at no more of a text than has as many windows as an item may have', () => {
+    let looked = 0;
+    const counted = { ...count, of: (part: string) => words(part) + 0 * looked++ };
+    const text = 'Some words make a sentence. '.repeat(60_000);
+    expect(() => textSpans(text, { window: 5, stride: 5, unit: 'tokens' }, counted)).toThrow(
+      expect.objectContaining({ code: 'MEDIA_INVALID' }),
+    );
+    expect(looked).toBeLessThan(20_100);
   });
 
   it('is one window of a blank text: what reads it says why it cannot', () => {

@@ -22,20 +22,30 @@ interface Piece extends Span {
 /**
  * The windows of a text: as many whole sentences as fit, from the first sentence that begins a stride later on. A sentence
  * longer than a window is cut between words. A text that fits is one window.
- * @throws HpsError USAGE for more windows than the limit
+ * @throws HpsError MEDIA_INVALID for more windows than the limit
  * @see Unicode Standard Annex 29, sentence boundaries (ICU, as Node has it)
  */
 export function textSpans(text: string, { window, stride }: Windowing, count: TokenCount): Span[] {
   if (text.length <= LONGEST_SENTENCE && count.of(text) <= window && count.fits(text))
     return [{ start: 0, end: text.length }];
-  const pieces = piecesOf(text, window, count);
-  if (pieces.length === 0) return [{ start: 0, end: text.length }]; // blank: refused by whoever encodes it
+  // One after the other: of a text with too many windows no more is looked at than has so many.
+  const more = piecesOf(text, window, count);
+  const pieces: Piece[] = [];
+  const pieceAt = (at: number): Piece | undefined => {
+    while (pieces.length <= at) {
+      const next = more.next();
+      if (next.done) return undefined;
+      pieces.push(next.value);
+    }
+    return pieces[at];
+  };
+  if (!pieceAt(0)) return [{ start: 0, end: text.length }]; // blank: refused by whoever encodes it
   const spans: Span[] = [];
   for (let first = 0; ; ) {
-    const last = lastThatFits(text, pieces, first, { window, count });
+    const last = lastThatFits(text, pieceAt, first, { window, count });
     spans.push({ start: pieces[first].start, end: pieces[last].end });
     assertWindowCount(spans.length);
-    if (last === pieces.length - 1) return spans;
+    if (!pieceAt(last + 1)) return spans;
     let moved = pieces[first++].tokens;
     while (first <= last && moved < stride) moved += pieces[first++].tokens;
   }
@@ -44,25 +54,28 @@ export function textSpans(text: string, { window, stride }: Windowing, count: To
 /** The last piece of the window that begins with `first`. */
 function lastThatFits(
   text: string,
-  pieces: readonly Piece[],
+  pieceAt: (at: number) => Piece | undefined,
   first: number,
   { window, count }: { readonly window: number; readonly count: TokenCount },
 ): number {
+  const { start, tokens: ofFirst } = pieceAt(first)!;
   let last = first;
-  let tokens = pieces[first].tokens;
-  while (last + 1 < pieces.length && tokens + pieces[last + 1].tokens <= window) tokens += pieces[++last].tokens;
+  let tokens = ofFirst;
+  for (let next = pieceAt(last + 1); next && tokens + next.tokens <= window; next = pieceAt(last + 1)) {
+    tokens += next.tokens;
+    last++;
+  }
   // Pieces in a row may have more tokens than each alone, and a text beside them takes room.
   const isWhole = (): boolean => {
-    const part = text.slice(pieces[first].start, pieces[last].end);
+    const part = text.slice(start, pieceAt(last)!.end);
     return count.of(part) <= window && count.fits(part);
   };
   while (last > first && !isWhole()) last--;
   return last;
 }
 
-function piecesOf(text: string, window: number, count: TokenCount): Piece[] {
-  const pieces: Piece[] = [];
-  const add = (start: number, end: number): void => {
+function* piecesOf(text: string, window: number, count: TokenCount): Generator<Piece> {
+  function* within(start: number, end: number): Generator<Piece> {
     const part = text.slice(start, end);
     const from = start + part.length - part.trimStart().length;
     const to = from + part.trim().length;
@@ -70,15 +83,14 @@ function piecesOf(text: string, window: number, count: TokenCount): Piece[] {
     const isShort = to - from <= LONGEST_SENTENCE;
     const tokens = isShort ? count.of(text.slice(from, to)) : Number.POSITIVE_INFINITY;
     if (to - from <= 2 || (tokens <= window && count.fits(text.slice(from, to))))
-      pieces.push({ start: from, end: to, tokens });
+      yield { start: from, end: to, tokens };
     else {
       const middle = cutOf(text, from, to);
-      add(from, middle);
-      add(middle, to);
+      yield* within(from, middle);
+      yield* within(middle, to);
     }
-  };
-  for (const { start, end } of sentencesOf(text)) add(start, end);
-  return pieces;
+  }
+  for (const { start, end } of sentencesOf(text)) yield* within(start, end);
 }
 
 /**
