@@ -17,6 +17,10 @@ const MINILM = process.env.HPSV3_MINILM ?? '';
 const CONVERSATIONS = join(SHARED, 'data/hh-rlhf/harmless-base__test.jsonl.gz');
 /** By sentence-transformers 5.7 (scripts/golden/sentence.py). */
 const GOLDEN = new URL('../golden/sentence/minilm.safetensors', import.meta.url).pathname;
+/** Held-out AUC of scikit-learn's logistic regression (C = 1) on the differences of the same embeddings (tests/golden/sentence/oracle.py). */
+const LOGISTIC_AUC = 0.5561;
+/** By how much two fits of 385 weights to 240 pairs may differ on 120: half of its standard error. */
+const SAMPLING = 0.026;
 const WIDTH = 384;
 const MINUTES = 60_000;
 
@@ -116,7 +120,9 @@ describe.skipIf(!existsSync(join(MINILM, 'modules.json')) || !existsSync(CONVERS
         ),
       );
       expect(tuned).toMatchObject({ trained: { parameters: WIDTH + 1 } });
-      expect(tuned.gained.auc.after).toBeGreaterThan(tuned.gained.auc.before);
+      // Little of what people prefer here is in these embeddings: no more is asked of us than scikit-learn finds in them.
+      expect(tuned.gained.auc.before).toBe(0.5);
+      expect(tuned.gained.auc.after).toBeGreaterThanOrEqual(LOGISTIC_AUC - SAMPLING);
       await run(
         ...['quantize', at('tuned.onnx'), '--out', at('small.onnx'), '--scheme', 'weight-only'],
         ...['--calibration', at('held.jsonl'), '--budget', 'flips=0.05,kendall=0.95'],
