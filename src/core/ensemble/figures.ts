@@ -1,10 +1,11 @@
+import { shared, type Threads } from '../bytes/threads.js';
 import { resamplesOf } from '../calibration/figures.js';
 import { valuesOf } from '../calibration/judged.js';
 import { bootstrap, type Estimate } from '../stats/bootstrap.js';
 import { PAIR_METRICS } from '../stats/metric.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import { comparePaired, type PairedComparison, type Verdict, verdictOf } from '../stats/paired.js';
-import { differenceOf, inBlocks, ofSubset, type Statistic } from '../stats/statistic.js';
+import { type Clusters, differenceOf, inBlocks, ofSubset, type Statistic } from '../stats/statistic.js';
 import { allRows, type OutOfFold } from './cross-fit.js';
 import type { EnsembleRows } from './rows.js';
 
@@ -43,43 +44,106 @@ export interface FigureOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Figures with intervals by cluster bootstrap, all over the same draws. */
+/** Figures with intervals by cluster bootstrap, all over the same draws; in threads where there are any, with the same result. */
 export async function ensembleFigures(
   data: EnsembleRows,
   outOfFold: Omit<OutOfFold, 'fits'>,
   given: FigureOptions,
+  threads: Threads | null = null,
 ): Promise<EnsembleFigures> {
   const { clusters, members } = data;
   // Every member has figures of its own over the same rows: together they take as long as those of as many rows.
   const options = { ...given, resamples: given.resamples ?? resamplesOf('auc', data.count * (members.length + 1)) };
-  const ensemble = statisticsOf(data, { order: outOfFold.ensemble, odds: outOfFold.ensemble });
-  const single = members.map((_, m) => statisticsOf(data, { order: data.logits[m], odds: outOfFold.alone[m] }));
-  const without = outOfFold.without.map((logits) => statisticsOf(data, { order: logits, odds: logits }));
-  const gains = without.flatMap((left) => [
-    differenceOf(ensemble.accuracy, left.accuracy),
-    differenceOf(ensemble.nll, left.nll),
-  ]);
-  const flat = [ensemble, ...single].flatMap((statistics) => FIGURES.map((figure) => statistics[figure]));
-  const estimates = await bootstrap([...flat, ...gains], inBlocks(clusters, options.seed), options);
-  const figuresAt = (model: number): Figures =>
-    Object.fromEntries(FIGURES.map((figure, f) => [figure, estimates[model * FIGURES.length + f]])) as Figures;
+  const [ensemble, ...single] = await estimatesOf(data, outOfFold, options, threads);
   const best = bestOf(
     members,
-    members.map((_, m) => figuresAt(m + 1)),
+    single.map(({ figures }) => figures),
   );
   const rows = scoredRows(data.logits[best]);
   const onRows = (logits: Float64Array): Statistic => accuracyOn(rows, logits, data.outcomes);
+  const byMember = <T>(value: (model: ModelEstimates) => T): Readonly<Record<string, T>> =>
+    Object.fromEntries(members.map((name, m) => [name, value(single[m])]));
   return {
     n: data.count,
     clusters: clusters.count,
-    single: Object.fromEntries(members.map((name, m) => [name, figuresAt(m + 1)])),
-    ensemble: figuresAt(0),
+    single: byMember(({ figures }) => figures),
+    ensemble: ensemble.figures,
     best: members[best],
     comparison: await comparePaired(onRows(outOfFold.ensemble), onRows(data.logits[best]), 'higher', clusters, options),
-    leaveOneOut: Object.fromEntries(
-      members.map((name, m) => [name, contribution(estimates.slice(flat.length + 2 * m, flat.length + 2 * m + 2))]),
-    ),
+    leaveOneOut: byMember(({ gain }) => contribution(gain!)),
   };
+}
+
+/** What decides and ranks, and what log loss is computed from: log-odds of all rows, NaN where there are none. */
+interface ModelLogits {
+  readonly order: Float64Array;
+  readonly odds: Float64Array;
+  /** Of a member: the ensemble of the others. */
+  readonly without?: Float64Array;
+}
+
+interface ModelEstimates {
+  readonly figures: Figures;
+  /** Of a member: accuracy and log loss of the ensemble, less those of the ensemble without it. */
+  readonly gain: readonly Estimate[] | null;
+}
+
+interface EstimateCall {
+  readonly outcomes: Outcomes;
+  readonly clusters: Clusters;
+  readonly ensemble: Float64Array;
+  readonly models: readonly ModelLogits[];
+  readonly options: { readonly resamples: number; readonly seed: string };
+}
+
+/** Of the ensemble, then of each member. */
+async function estimatesOf(
+  { outcomes: { positive, negative }, clusters, logits, members }: EnsembleRows,
+  outOfFold: Omit<OutOfFold, 'fits'>,
+  { signal, ...options }: EstimateCall['options'] & Pick<FigureOptions, 'signal'>,
+  threads: Threads | null,
+): Promise<ModelEstimates[]> {
+  const column = threads ? shared<Float64Array> : (values: Float64Array): Float64Array => values;
+  const ensemble = column(outOfFold.ensemble);
+  const models: ModelLogits[] = [{ order: ensemble, odds: ensemble }];
+  for (const m of members.keys()) {
+    const [odds, without] = [column(outOfFold.alone[m]), column(outOfFold.without[m])];
+    models.push({ order: column(logits[m]), odds, without });
+  }
+  const { of, count } = inBlocks(clusters, options.seed);
+  const given = {
+    outcomes: { positive: column(positive), negative: column(negative) },
+    clusters: { of: threads ? shared(of) : of, count },
+    ensemble,
+    options,
+  };
+  if (!threads) return estimateModels({ ...given, models }, signal);
+  const each = Math.ceil(models.length / threads.count);
+  const calls: Promise<ModelEstimates[]>[] = [];
+  for (let at = 0; at < models.length; at += each) {
+    const call: EstimateCall = { ...given, models: models.slice(at, at + each) };
+    calls.push(threads.call({ module: import.meta.url, name: 'estimateModels', given: call }));
+  }
+  return (await Promise.all(calls)).flat();
+}
+
+/** Called by name. @internal */
+export async function estimateModels(
+  { outcomes, clusters, ensemble, models, options }: EstimateCall,
+  signal?: AbortSignal,
+): Promise<ModelEstimates[]> {
+  const own = statisticsOf(outcomes, { order: ensemble, odds: ensemble });
+  const statistics = models.flatMap(({ without, ...logits }) => {
+    const figures = logits.order === ensemble ? own : statisticsOf(outcomes, logits);
+    const others = without && statisticsOf(outcomes, { order: without, odds: without });
+    const gains = others && [differenceOf(own.accuracy, others.accuracy), differenceOf(own.nll, others.nll)];
+    return [...FIGURES.map((figure) => figures[figure]), ...(gains ?? [])];
+  });
+  const estimates = await bootstrap(statistics, clusters, { ...options, signal });
+  return models.map(({ without }) => {
+    const figures = Object.fromEntries(FIGURES.map((figure) => [figure, estimates.shift()!])) as Figures;
+    return { figures, gain: without ? estimates.splice(0, 2) : null };
+  });
 }
 
 function contribution([accuracy, nll]: readonly Estimate[]): Contribution {
@@ -111,16 +175,8 @@ const preparePairMetric = (figure: Figure, logits: Float64Array, outcomes: Outco
 const accuracyOn = (rows: Int32Array, logits: Float64Array, outcomes: Outcomes): Statistic =>
   ofSubset(preparePairMetric('accuracy', valuesOf(logits, rows), pickOutcomes(outcomes, rows)), rows);
 
-/**
- * The figures over the rows that have a logit, as functions of the weights of all rows.
- *
- * @param order - what decides and ranks
- * @param odds - what log loss is computed from
- */
-function statisticsOf(
-  { outcomes }: EnsembleRows,
-  { order, odds }: { order: Float64Array; odds: Float64Array },
-): Record<Figure, Statistic> {
+/** The figures over the rows that have a logit, as functions of the weights of all rows. */
+function statisticsOf(outcomes: Outcomes, { order, odds }: ModelLogits): Record<Figure, Statistic> {
   const rows = scoredRows(order);
   const judged = rows.length === order.length ? outcomes : pickOutcomes(outcomes, rows);
   const prepared = FIGURES.map((figure) => {

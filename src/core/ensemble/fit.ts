@@ -1,4 +1,4 @@
-import { withThreads } from '../bytes/threads.js';
+import { type Threads, withThreads } from '../bytes/threads.js';
 import { HpsError } from '../errors.js';
 import { combineLogits, disagreementAt } from './combine.js';
 import {
@@ -51,21 +51,27 @@ export async function fitEnsemble(data: EnsembleRows, options: FitOptions): Prom
   assertScored(data);
   assertClusters(data, options.folds);
   const { simplex, threads, signal } = options;
-  const [penalty, outOfFold] = await withThreads({ threads, rows: data.count, signal }, (pool) =>
-    Promise.all([choosePenaltyOfAll(data, options, pool), crossFit(data, options, pool)]),
-  );
-  const weights = fittedWeights(await fitMembers(data, allRows(data), { penalty, simplex, signal }));
-  return { penalty, ...(await judge(data, weights, outOfFold, options)) };
+  return withThreads({ threads, rows: data.count, signal }, async (pool) => {
+    const [penalty, outOfFold] = await Promise.all([
+      choosePenaltyOfAll(data, options, pool),
+      crossFit(data, options, pool),
+    ]);
+    const weights = fittedWeights(await fitMembers(data, allRows(data), { penalty, simplex, signal }));
+    return { penalty, ...(await judge(data, weights, outOfFold, options, pool)) };
+  });
 }
 
 /** Judges weights given by hand: nothing is fitted, so every row is held out. @throws HpsError as `fitEnsemble` */
 export async function judgeGiven(
   data: EnsembleRows,
   weights: EnsembleWeights,
-  options: Pick<FitOptions, 'resamples' | 'seed' | 'signal'>,
+  options: Pick<FitOptions, 'resamples' | 'seed' | 'threads' | 'signal'>,
 ): Promise<JudgedEnsemble> {
   assertScored(data);
-  return judge(data, weights, asOutOfFold(data, weights), options);
+  const { threads, signal } = options;
+  return withThreads({ threads, rows: data.count, signal }, (pool) =>
+    judge(data, weights, asOutOfFold(data, weights), options, pool),
+  );
 }
 
 function asOutOfFold(data: EnsembleRows, { weights }: EnsembleWeights): Omit<OutOfFold, 'fits'> {
@@ -88,10 +94,11 @@ async function judge(
   weights: EnsembleWeights,
   outOfFold: Omit<OutOfFold, 'fits'>,
   { resamples, seed, signal }: Pick<FitOptions, 'resamples' | 'seed' | 'signal'>,
+  threads: Threads | null,
 ): Promise<JudgedEnsemble> {
   return {
     ...weights,
-    figures: await ensembleFigures(data, outOfFold, { resamples, seed: String(seed), signal }),
+    figures: await ensembleFigures(data, outOfFold, { resamples, seed: String(seed), signal }, threads),
     disagreement: disagreementOf(data, weights),
     logits: outOfFold.ensemble,
   };

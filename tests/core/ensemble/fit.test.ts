@@ -49,6 +49,16 @@ describe('fitEnsemble', () => {
     expect(second.figures.ensemble.accuracy.value).toBeCloseTo(first.figures.ensemble.accuracy.value!, 12);
   });
 
+  it('is the same in any number of threads', async () => {
+    const data = await joined(drawnPairs('threads', 1300), MEMBERS);
+    expect(data.count).toBeGreaterThan(5000); // fewer are fitted without threads
+    const options = { ...OPTIONS, folds: 2, resamples: 20 };
+    const [alone, ...others] = await Promise.all(
+      [1, 2, 3].map((threads) => fitEnsemble(data, { ...options, threads })),
+    );
+    for (const other of others) expect(other).toEqual(alone);
+  });
+
   it('says what each member adds', async () => {
     const { figures } = await fitEnsemble(await joined(drawnPairs('adds', 150), MEMBERS), OPTIONS);
     const { leaveOneOut } = figures;

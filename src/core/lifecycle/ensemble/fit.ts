@@ -39,7 +39,7 @@ export interface MakeEnsembleOptions extends Run, LabelLayout {
   /** Of the cluster bootstrap: 2000, or fewer for very many rows of many members, where omitted. */
   readonly resamples?: number;
   readonly seed?: number;
-  /** That weights are fitted in; the cores by default. Results are the same whatever their number. */
+  /** That weights are fitted and judged in; the cores by default. Results are the same whatever their number. */
   readonly threads?: number;
   /** Where to write the ensemble file, if at all. */
   readonly out?: string;
@@ -160,7 +160,11 @@ async function make(
   { weights: how, resamples, seed, threads, signal }: Settled,
 ): Promise<Made> {
   if (given)
-    return { ...given, fit: null, judged: data && (await judgeGiven(data, given, { resamples, seed, signal })) };
+    return {
+      ...given,
+      fit: null,
+      judged: data && (await judgeGiven(data, given, { resamples, seed, threads, signal })),
+    };
   if (how.kind !== 'fit' || !data) throw usage('weights can only be fitted to labels', 'Give `labels` FILE.');
   const { folds, simplex } = filled(how, FIT_DEFAULTS);
   const { weights, shares, slope, penalty, ...judged } = await fitEnsemble(data, {
