@@ -8,7 +8,7 @@ import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { bootstrapP } from '../stats/paired.js';
 import { differenceOf, inBlocks, ofSubset, ratioAmong, type Statistic } from '../stats/statistic.js';
 import type { JudgeRows } from './aside.js';
-import { allRows, type JudgedStatistic, judge } from './judged-statistics.js';
+import { type JudgedStatistic, judge } from './judged-statistics.js';
 import type { Predictions } from './predictions.js';
 
 /** A group column, or several whose values are looked at together. */
@@ -85,12 +85,21 @@ function intersection(columns: readonly GroupBy[]): GroupBy {
 const GAP_METRICS = new Set(['accuracy', 'brier', 'rmse', 'spearman']);
 
 export interface GroupOptions extends BootstrapOptions, Run {
+  /** Fewest rows of a group that is shown. */
+  readonly minRows: number;
+}
+
+export interface JudgeOptions extends GroupOptions {
   /** How figures of the rows of a group are computed. */
   readonly judgeRows: JudgeRows;
   /** All groups at once: each in a thread of its own. */
   readonly inThreads: boolean;
-  /** Fewest rows of a group that is shown. */
-  readonly minRows: number;
+}
+
+/** A group with its figures. */
+export interface JudgedGroup {
+  readonly report: GroupReport;
+  readonly rows: Int32Array;
 }
 
 interface Member {
@@ -99,19 +108,19 @@ interface Member {
   readonly rows: Int32Array;
 }
 
-/** Figures of every group, how far each is from the rest, and which is worst. */
-export async function reportGroups(
+/** Figures of every group. */
+export async function judgeGroups(
   joined: JoinedPairs | JoinedAbsolutes,
-  predictions: Predictions,
   columns: readonly GroupBy[],
-  { judgeRows, inThreads, ...options }: GroupOptions,
-): Promise<GroupsReport> {
+  { judgeRows, inThreads, ...options }: JudgeOptions,
+): Promise<JudgedGroup[]> {
   const members = groupings(columns).flatMap(membersOf);
   const { seed, resamples, level, signal } = options;
-  const judgedGroup = async ({ by, value, rows }: Member): Promise<GroupReport> => {
+  const judgedGroup = async ({ by, value, rows }: Member): Promise<JudgedGroup> => {
     const base = { by, value, n: rows.length };
     if (rows.length < options.minRows) {
-      return { ...base, clusters: countClusters(joined, rows), metrics: null, suppressed: true };
+      const clusters = countClusters(joined, rows);
+      return { report: { ...base, clusters, metrics: null, suppressed: true }, rows };
     }
     const { figures, clusters } = await judgeRows(rows, {
       ...{ resamples, level, signal },
@@ -119,25 +128,38 @@ export async function reportGroups(
       outOf: joined.count,
       seed: `${seed}/${by}/${value}`,
     });
-    return { ...base, clusters, metrics: figures, suppressed: false };
+    return { report: { ...base, clusters, metrics: figures, suppressed: false }, rows };
   };
-  const groups: GroupReport[] = [];
+  const judged: JudgedGroup[] = [];
   for (const each of inThreads ? [members] : members.map((member) => [member])) {
     startStage(options, each.length === 1 ? `Group ${each[0].by} ${each[0].value}` : 'Groups');
-    groups.push(...(await Promise.all(each.map(judgedGroup))));
+    judged.push(...(await Promise.all(each.map(judgedGroup))));
   }
-  const shown = members.filter((_, i) => !groups[i].suppressed);
+  return judged;
+}
+
+/** The groups, how far each is from the rest, and which is worst. */
+export async function compareWithRest(
+  joined: JoinedPairs | JoinedAbsolutes,
+  predictions: Predictions,
+  judged: readonly JudgedGroup[],
+  options: GroupOptions,
+): Promise<GroupsReport> {
+  const groups = judged.map(({ report }) => report);
+  const shown = judged.filter(({ report }) => !report.suppressed);
   if (shown.length > 0) startStage(options, 'Gaps between groups');
-  const gaps = await gapsOf(joined, predictions, shown, options);
+  const members = shown.map(({ report: { by, value }, rows }) => ({ by, value, rows }));
+  const gaps = await gapsOf(joined, predictions, members, options);
   return { groups, gaps, worst: worstOf(groups, joined.kind === 'pair' ? PAIR_METRICS : ABSOLUTE_METRICS) };
 }
 
 function membersOf({ name: by, column: { names, codes } }: GroupBy): Member[] {
-  const rows = names.map((): number[] => []);
-  for (let row = 0; row < codes.length; row++) if (codes[row] >= 0) rows[codes[row]].push(row);
-  return names
-    .map((value, code) => ({ by, value, rows: Int32Array.from(rows[code]) }))
-    .sort((a, b) => (a.value < b.value ? -1 : 1));
+  const sizes = new Int32Array(names.length);
+  for (const code of codes) if (code >= 0) sizes[code]++;
+  const rows = names.map((_, code) => new Int32Array(sizes[code]));
+  sizes.fill(0);
+  for (let row = 0; row < codes.length; row++) if (codes[row] >= 0) rows[codes[row]][sizes[codes[row]]++] = row;
+  return names.map((value, code) => ({ by, value, rows: rows[code] })).sort((a, b) => (a.value < b.value ? -1 : 1));
 }
 
 /** Each group against all rows outside it, under the same resamples of clusters. */
@@ -145,14 +167,14 @@ async function gapsOf(
   joined: JoinedPairs | JoinedAbsolutes,
   predictions: Predictions,
   members: readonly Member[],
-  options: Omit<GroupOptions, 'judgeRows' | 'inThreads'>,
+  options: GroupOptions,
 ): Promise<GroupGap[]> {
   const whole = judge(joined, predictions, null).statistics.filter(({ id }) => GAP_METRICS.has(id));
   const terms = whole.map(({ statistic }) => statistic.terms?.());
   const gaps = members.flatMap(({ by, value, rows }) => {
     const inside = new Uint8Array(joined.count);
     for (const row of rows) inside[row] = 1;
-    const others = allRows(joined).filter((row) => inside[row] === 0);
+    const others = rowsOutside(inside, rows.length);
     if (others.length < options.minRows) return [];
     const clusters = Math.min(countClusters(joined, rows), countClusters(joined, others));
     return whole.map(({ id }, i) => {
@@ -180,6 +202,13 @@ async function gapsOf(
     const { difference, pValue } = tested[i];
     return { by, value, metric, difference, pValue, holm: pValue === null ? null : adjusted.shift()! };
   });
+}
+
+function rowsOutside(inside: Uint8Array, rows: number): Int32Array {
+  const others = new Int32Array(inside.length - rows);
+  let count = 0;
+  for (let row = 0; row < inside.length; row++) if (inside[row] === 0) others[count++] = row;
+  return others;
 }
 
 /** A figure of some rows as a function of the weights of all. */

@@ -16,6 +16,7 @@ describe('withoutComments', () => {
 
   it.each([
     ['a text', 'const a = "\\"// no";\n'],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: source text that holds a template
     ['a template', 'const a = `\n// no\n/* no */\n${[1].map((x) => `\n// no\n`)}\n// no\n`;\n'],
     ['a regular expression', 'const a = b.replace(/[/"`*]/g, "x");\nconst c = `\n// no\n`;\n'],
     ['terms', '/* Copyright: somebody */\n// @license MIT\nlet a;\n'],

@@ -166,7 +166,12 @@ async function fitFiles(
   const bound = boundModel(modelSha256, options.embed ? more[0] : null);
   const reference =
     read && referenceOf(read, { ...options, kind: data.kind, scoresSha256: more.at(-1)!, modelSha256: bound });
-  const fitted = await fitRows(data, options);
+  const ofMemory: string[] = [];
+  const onWarning = (warning: string): void => {
+    ofMemory.push(warning);
+    options.onWarning?.(warning);
+  };
+  const fitted = await fitRows(data, { ...options, onWarning });
   const calibrator = calibratorOf({ ...fitted, abstention, reference }, data, options, {
     dataSha256,
     scoresSha256,
@@ -194,6 +199,7 @@ async function fitFiles(
     rows,
     warnings: [
       ...rowWarnings(rows),
+      ...ofMemory,
       ...fitted.warnings,
       ...(abstention ? abstentionWarnings(abstention) : []),
       ...(reference ? referenceWarnings(reference, bound) : []),

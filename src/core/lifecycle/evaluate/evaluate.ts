@@ -37,7 +37,7 @@ import { type BaselineReport, compareWithBaseline } from '../../evaluation/basel
 import { type BestOfReport, bestOfSizes, bestOfWarnings, judgeBestOf } from '../../evaluation/best-of.js';
 import { type DiagnosisReport, diagnose, diagnosisWarnings } from '../../evaluation/diagnose.js';
 import { type Distributions, distributionsOf } from '../../evaluation/distributions.js';
-import { type GroupsReport, reportGroups } from '../../evaluation/groups.js';
+import { compareWithRest, type GroupsReport, judgeGroups } from '../../evaluation/groups.js';
 import { type Predictions, predict } from '../../evaluation/predictions.js';
 import { readPairSides } from '../../evaluation/prompt-items.js';
 import { type ReliabilityBin, reliabilityOf } from '../../evaluation/reliability.js';
@@ -225,20 +225,16 @@ async function evaluate(options: Settled, refused: ErrorRows, { failures, model 
   const bootstrap = { seed: `${seed}`, resamples: options.resamples, signal: options.signal };
   startStage(options, 'Overall');
   const bounds = { ...options, rows: joined.count, rowBytes: ROW_BYTES };
-  const { overall, groups } = await withBoundedThreads(bounds, async (pool) => {
+  const ofGroups = { ...bootstrap, minRows: options.minGroup, ...runOf(options) };
+  const { overall, judgedGroups } = await withBoundedThreads(bounds, async (pool) => {
     const judgeRows = judgingIn(pool, joined, predictions);
     const judging = judgeRows(null, bootstrap);
     if (!pool) await judging;
     judging.catch(() => undefined); // awaited below
-    const groups = await reportGroups(joined, predictions, columns, {
-      ...bootstrap,
-      minRows: options.minGroup,
-      judgeRows,
-      inThreads: pool !== null,
-      ...runOf(options),
-    });
-    return { overall: (await judging).figures, groups };
+    const judgedGroups = await judgeGroups(joined, columns, { ...ofGroups, judgeRows, inThreads: pool !== null });
+    return { overall: (await judging).figures, judgedGroups };
   });
+  const groups = await compareWithRest(joined, predictions, judgedGroups, ofGroups);
   const { baseline } = options;
   const other = baseline === undefined ? null : await readBaseline(labels, { ...reading, baseline });
   const compared = other && { ...other.stated, ...(await compareWithBaseline(joined, other.joined, bootstrap)) };
