@@ -9,7 +9,6 @@ import {
   pauseFor,
   REDIRECTS,
   RefusedAddress,
-  readBeginning,
   refusedAddress,
   retryAfterMs,
   TRANSIENT_CAUSES,
@@ -244,8 +243,17 @@ function isTransient(error: unknown): boolean {
 /** A range that ended before its end, though the connection did not say so. */
 class CutShort extends Error {}
 
-async function beginning(response: Dispatcher.ResponseData): Promise<Uint8Array> {
-  return Buffer.from(await readBeginning(response.body), 'latin1');
+/** Enough of an answer to tell why it is not what was asked for. */
+async function beginning({ body }: Dispatcher.ResponseData): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    pieces.push(piece);
+    length += piece.byteLength;
+    if (length >= LIMITS.remoteErrorBytes) break;
+  }
+  body.destroy();
+  return Buffer.concat(pieces, length);
 }
 
 /** What has come of an answer, over all tries. */

@@ -1,9 +1,10 @@
 import { lookup as resolveName } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Agent, Dispatcher } from 'undici';
+import type { Agent } from 'undici';
 import { HpsError, systemErrorCode } from '../../errors.js';
 import { LIMITS } from '../../limits.js';
+import { type Answer, type AnswerHeaders, ask } from './ask.js';
 import { refused } from './location.js';
 
 export interface DownloadOptions {
@@ -17,6 +18,8 @@ export interface DownloadOptions {
   readonly timeoutMs?: number;
   /** Default `LIMITS.remoteBytes`. */
   readonly maxBytes?: number;
+  /** To one host, at most. Default `LIMITS.remoteConnections`. */
+  readonly connections?: number;
   /** Waits before another try; false where the signal ended the wait. */
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<boolean>;
 }
@@ -44,7 +47,6 @@ export const TRANSIENT_CAUSES = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'
 /** HTTP GET with bounds on bytes, time, redirects, tries and addresses. Close it when done. */
 export class Downloader {
   private constructor(
-    private readonly request: typeof import('undici').request,
     private readonly checked: Agent,
     private readonly unchecked: Agent,
     private readonly isAddressAllowed: DownloadOptions['isAddressAllowed'],
@@ -56,10 +58,11 @@ export class Downloader {
   static async open(options: DownloadOptions): Promise<Downloader> {
     const { isAddressAllowed, certificates: ca, resolve = resolveName } = options;
     const { timeoutMs = LIMITS.remoteMs, maxBytes = LIMITS.remoteBytes, pause = pauseFor } = options;
-    const { Agent, request } = await import('undici');
-    const checked = new Agent({ connect: { ca, lookup: checkedLookup(isAddressAllowed, resolve) } });
-    const unchecked = new Agent({ connect: { ca } });
-    return new Downloader(request, checked, unchecked, isAddressAllowed, timeoutMs, maxBytes, pause);
+    const { connections = LIMITS.remoteConnections } = options; // one is free a moment after its answer: without a bound another is opened
+    const { Agent } = await import('undici');
+    const checked = new Agent({ connections, connect: { ca, lookup: checkedLookup(isAddressAllowed, resolve) } });
+    const unchecked = new Agent({ connections, connect: { ca } });
+    return new Downloader(checked, unchecked, isAddressAllowed, timeoutMs, maxBytes, pause);
   }
 
   /**
@@ -89,17 +92,14 @@ export class Downloader {
     let { url } = request;
     for (let hop = 0; ; hop++) {
       request.check?.(url);
-      const response = await this.send(url, request, signal);
-      const { statusCode, headers, body } = response;
-      body.on('error', () => undefined); // destroyed before its end it tells so; whoever reads it hears of failures anyway
-      if (statusCode === 200) return await readBody(response, name, this.maxBytes);
-      const location = headers.location;
-      const leadsOn = !trusted && REDIRECTS.has(statusCode) && typeof location === 'string';
+      const { status, headers, bytes } = await this.send(url, request, signal);
+      if (status === 200) return bytes;
+      const { location } = headers;
+      const leadsOn = !trusted && REDIRECTS.has(status) && typeof location === 'string';
       if (!leadsOn) {
-        const error = failure(statusCode, await readBeginning(body));
-        throw TRANSIENT_STATUSES.has(statusCode) ? new TransientFailure(error, retryAfterMs(headers)) : error;
+        const error = failure(status, bytes.toString('latin1'));
+        throw TRANSIENT_STATUSES.has(status) ? new TransientFailure(error, retryAfterMs(headers)) : error;
       }
-      body.destroy();
       if (hop === LIMITS.remoteRedirects)
         throw refused(name, `is redirected more than ${LIMITS.remoteRedirects} times`);
       if (!URL.canParse(location, url.href)) throw refused(name, 'is redirected to what is no address');
@@ -107,19 +107,20 @@ export class Downloader {
     }
   }
 
-  private send(
+  private async send(
     url: URL,
     { name, headers, trusted = false }: DownloadRequest,
     signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<Answer> {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     // An address that needs no look-up never reaches the look-up's check.
     if (!trusted && isIP(host) !== 0 && !this.isAddressAllowed(host)) throw refusedAddress(name);
-    return this.request(url, {
-      dispatcher: trusted ? this.unchecked : this.checked,
-      method: 'GET',
+    return ask(trusted ? this.unchecked : this.checked, {
+      url,
       headers: { 'accept-encoding': 'identity', 'user-agent': 'hpsv3', ...headers },
       signal,
+      check: (answered, bytesSoFar) => assertFits(answered, bytesSoFar, name, this.maxBytes),
+      errorBytes: LIMITS.remoteErrorBytes,
     });
   }
 
@@ -132,41 +133,12 @@ export class Downloader {
   }
 }
 
-async function readBody(
-  { headers, body }: Dispatcher.ResponseData,
-  name: string,
-  maxBytes: number,
-): Promise<Uint8Array> {
-  try {
-    const encoding = headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'identity') throw failed(name, 'comes compressed, though it was not asked for so');
-    const pieces: Uint8Array[] = [];
-    assertShort(Number(headers['content-length'] ?? 0), name, maxBytes); // undici fails where it is not kept
-    let length = 0;
-    for await (const piece of body as AsyncIterable<Uint8Array>) {
-      length += piece.byteLength;
-      assertShort(length, name, maxBytes);
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces);
-  } finally {
-    body.destroy();
-  }
-}
-
-function assertShort(length: number, name: string, maxBytes: number): void {
-  if (length > maxBytes) throw failed(name, `is longer than ${maxBytes} bytes`);
-}
-
-/** Enough of an answer to tell why it is not what was asked for. */
-export async function readBeginning(body: Dispatcher.ResponseData['body']): Promise<string> {
-  let text = '';
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
-    text += Buffer.from(piece).toString('latin1');
-    if (text.length >= LIMITS.remoteErrorBytes) break;
-  }
-  body.destroy();
-  return text;
+/** @param bytesSoFar - of the body; undici fails where the header's length is not kept */
+function assertFits(headers: AnswerHeaders, bytesSoFar: number, name: string, maxBytes: number): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') throw failed(name, 'comes compressed, though it was not asked for so');
+  const isLonger = bytesSoFar > maxBytes || Number(headers['content-length'] ?? 0) > maxBytes;
+  if (isLonger) throw failed(name, `is longer than ${maxBytes} bytes`);
 }
 
 /** A look-up that ended at an address which is not allowed. */
@@ -193,7 +165,7 @@ function waitBeforeNext(error: unknown, tries: number): number | null {
 }
 
 /** Of the header `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3). */
-export function retryAfterMs({ 'retry-after': header }: Dispatcher.ResponseData['headers']): number {
+export function retryAfterMs({ 'retry-after': header }: AnswerHeaders): number {
   if (typeof header !== 'string') return 0;
   const ms = /^\d+$/.test(header) ? 1000 * Number(header) : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? 0 : Math.max(0, ms);

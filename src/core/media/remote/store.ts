@@ -206,8 +206,8 @@ export class RemoteStore {
   }
 
   private async download(location: Location): Promise<Uint8Array> {
-    const { isAddressAllowed = isPublicAddress, certificates, timeoutMs } = this.options;
-    this.downloader ??= Downloader.open({ isAddressAllowed, certificates, timeoutMs });
+    const { isAddressAllowed = isPublicAddress, certificates, timeoutMs, connections } = this.options;
+    this.downloader ??= Downloader.open({ isAddressAllowed, certificates, timeoutMs, connections });
     const downloader = await this.downloader;
     const { name } = location;
     if (location.kind === 'https') {

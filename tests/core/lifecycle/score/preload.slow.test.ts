@@ -85,23 +85,30 @@ async function rateOf(name: string, options: Partial<BatchOptions> & { readonly 
 
 /**
  * A host that answers after a while, and sends all its answers through one line of so many bytes a second. It is in a thread of its
- * own, and takes its share of this machine's processors, which another machine would not.
+ * own, and takes its share of this machine's processors, which another machine would not: so it does no more than it must.
  */
 const HOST = `
   const { readdirSync, readFileSync } = require('node:fs');
-  const { createServer } = require('node:https');
-  const { setTimeout: delay } = require('node:timers/promises');
+  const { createServer } = require('node:tls');
   const { parentPort, workerData: { key, cert, media, latencyMs } } = require('node:worker_threads');
-  const files = new Map(readdirSync(media).map((name) => ['/' + name, readFileSync(media + '/' + name)]));
+  const answers = new Map(readdirSync(media).map((name) => {
+    const bytes = readFileSync(media + '/' + name);
+    return ['/' + name, Buffer.concat([Buffer.from('HTTP/1.1 200 OK\\r\\ncontent-length: ' + bytes.byteLength + '\\r\\n\\r\\n'), bytes])];
+  }));
   let bytesPerSecond = Infinity;
   let freeAt = 0;
   parentPort.on('message', (given) => { bytesPerSecond = given; });
-  const server = createServer({ key, cert }, async (request, response) => {
-    const bytes = files.get(request.url);
-    await delay(latencyMs);
-    freeAt = Math.max(freeAt, performance.now()) + (1000 * bytes.byteLength) / bytesPerSecond;
-    await delay(Math.max(0, freeAt - performance.now()));
-    response.end(bytes);
+  const server = createServer({ key, cert }, (socket) => {
+    let asked = '';
+    socket.on('error', () => {}); // the other side goes when it is done
+    socket.on('data', (piece) => {
+      asked += piece.toString('latin1');
+      if (!asked.endsWith('\\r\\n\\r\\n')) return; // one request at a time on a connection
+      const answer = answers.get(asked.split(' ', 2)[1]);
+      asked = '';
+      freeAt = Math.max(freeAt, performance.now() + latencyMs) + (1000 * answer.byteLength) / bytesPerSecond;
+      setTimeout(() => socket.write(answer), freeAt - performance.now());
+    });
   });
   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
 `;

@@ -44,10 +44,22 @@ const ANSWERS: Record<string, (response: ServerResponse) => void> = {
   '/to-file': (r) => r.writeHead(302, { location: 'file:///etc/passwd' }).end(),
   '/to-nothing': (r) => r.writeHead(302, { location: 'https://' }).end(),
   '/nowhere': (r) => r.writeHead(302).end(),
+  '/with-body': (r) => r.writeHead(302, { location: '/file' }).end('x'.repeat(200)),
+  '/long-body': (r) => {
+    r.writeHead(302, { location: '/file' });
+    const timer = setInterval(() => r.write('x'.repeat(1000)), 1);
+    r.on('close', () => clearInterval(timer));
+  },
+  '/hints': (r) => {
+    r.writeEarlyHints({ link: '</file>; rel=preload' });
+    r.end('content');
+  },
 };
 
 /** Requests so far, by path. */
 const asked = new Map<string, number>();
+/** Connections that requests came over. */
+const connections = new Set<unknown>();
 /** Answers of the first requests of a path; the next one gets the file. */
 const AT_FIRST: Record<string, ((response: ServerResponse) => void)[]> = {
   '/busy': [(r) => r.writeHead(503).end(), (r) => r.writeHead(429, { 'retry-after': '2' }).end()],
@@ -62,6 +74,7 @@ beforeAll(async () => {
     const path = request.url ?? '';
     const times = asked.get(path) ?? 0;
     asked.set(path, times + 1);
+    connections.add(request.socket);
     const answer = path in AT_FIRST ? (AT_FIRST[path][times] ?? ANSWERS['/file']) : ANSWERS[path];
     answer?.(response);
   });
@@ -103,11 +116,22 @@ const resolver = (...answers: string[][]): typeof lookup =>
 describe('Downloader', () => {
   it('gives the bytes, over redirects too', async () => {
     const get = await downloader();
-    for (const path of ['/file', '/once', '/two', '/three']) {
+    for (const path of ['/file', '/once', '/two', '/three', '/with-body', '/long-body', '/hints']) {
       const bytes = await get.get(request(`https://localhost:${port}${path}`));
       expect(Buffer.from(bytes).toString()).toBe('content');
     }
     expect(await get.get(request(`https://127.0.0.1:${port}/whole`))).toHaveLength(MAX_BYTES);
+  });
+
+  it('keeps a connection for what comes next, from redirects and failures too', async () => {
+    const get = await downloader({ connections: 1 });
+    connections.clear();
+    for (const path of ['/file', '/three', '/with-body', '/hints', '/whole']) {
+      await get.get(request(`https://localhost:${port}${path}`));
+    }
+    await expect(get.get(request(`https://localhost:${port}/not-modified`))).rejects.toThrow('HTTP 304');
+    await get.get(request(`https://localhost:${port}/file`));
+    expect(connections.size).toBe(1);
   });
 
   it.each([
