@@ -12,6 +12,8 @@ import {
   remoteOf,
   sampleFlags,
   sampleOrFile,
+  windowFlags,
+  windowsOf,
 } from '../core/cli/scoring-flags.js';
 import { ERROR_CODES, HpsError } from '../core/errors.js';
 import { METHODS } from '../core/explanation/methods/method.js';
@@ -26,11 +28,13 @@ OUT holds index.html to look at, explanation.json, and of every map its numbers 
 file is explained, and a summary tells by group what decides most often.
 ig, gradient, input-x-gradient, smoothgrad and gradcam need a gradient of every operator, rollout and relevance attention; occlusion and
 leave-one-out work on any model. --check holds the map against the model: deletion and insertion against random orders, weights shuffled
-from the head down (Adebayo), removal with imputation (ROAD), infidelity and sensitivity; it ends in a verdict in words.`;
+from the head down (Adebayo), removal with imputation (ROAD), infidelity and sensitivity; it ends in a verdict in words.
+With --window a long video, sound or text is scored in windows: all of their scores are shown, and the worst window is explained.`;
   static override examples = [
     '<%= config.bin %> <%= command.id %> --model model.onnx --left a.jpg --right b.jpg --context "a red fox" --out why',
     '<%= config.bin %> <%= command.id %> --model model.onnx --item "A good answer." --method leave-one-out --out why',
     '<%= config.bin %> <%= command.id %> labels.jsonl --model model.onnx --out why',
+    '<%= config.bin %> <%= command.id %> --model audio.onnx --item long.wav --window 8s --stride 4s --out why',
   ];
   static override args = {
     input: Args.string({ ignoreStdin: true, description: 'Data file of pairs or items; - for standard input' }),
@@ -66,6 +70,7 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
       default: 20,
       description: 'Rows of --input that get maps of their own; all are in the summary',
     }),
+    ...windowFlags,
     check: Flags.boolean({
       description: 'Hold every map against the model, and say whether it may be trusted; takes a hundred times as long',
     }),
@@ -101,6 +106,7 @@ from the head down (Adebayo), removal with imputation (ROAD), infidelity and sen
         remote: remoteOf(flags),
         mostRows: flags['max-rows'],
         check: flags.check,
+        windows: windowsOf(flags),
         streams: processStreams(),
         ...run,
       }),

@@ -1,11 +1,14 @@
 import { formatHash } from '../bytes/format.js';
+import { curvesOf, spanWords, type WindowScore } from '../data/score-windows.js';
 import { colourOf, hexOf, inkOn } from '../explanation/colours.js';
-import type { ExplainedSample, ExplanationDocument, GroupSummary } from '../explanation/document.js';
+import type { ExplainedSample, ExplainedWindows, ExplanationDocument, GroupSummary } from '../explanation/document.js';
 import type { PartMap } from '../explanation/maps.js';
 import { type Picture, shareOf } from '../explanation/pictures.js';
 import { namedUnits } from '../explanation/units.js';
-import { type Block, facts, type HeatWord, heading, note, type Page, paragraph, table } from './blocks.js';
-import { renderHtml } from './html.js';
+import { type Block, facts, folded, type HeatWord, heading, note, type Page, paragraph, table } from './blocks.js';
+import { type Chart, drawChart } from './charts/draw.js';
+import { windowsChart } from './charts/windows.js';
+import { type Drawing, renderHtml } from './html.js';
 import { inDarkToo } from './theme.js';
 
 /** What the page shows of one map. */
@@ -36,13 +39,20 @@ const READ: Readonly<Record<ExplanationDocument['method'], readonly [label: stri
 const SIDES = { item: 'Item', left: 'Left', right: 'Right' } as const;
 
 /** @param shown - of the samples that have maps of their own, by the place of the sample */
-export function explanationPage(
+export async function explanationPage(
   document: ExplanationDocument,
   shown: ReadonlyMap<number, readonly ShownMap[]>,
-): string {
+): Promise<string> {
   const { model, method, samples, summary, failed } = document;
-  const pictures = new Map<string, string>();
+  const pictures = new Map<string, Drawing | string>();
   const single = summary.length === 0;
+  /** Of the samples that are shown and were scored in windows. */
+  const charts = new Map(
+    samples.flatMap(({ windows }, i) =>
+      windows && shown.has(i) ? [[i, windowsChart(windows, `windows-${i + 1}`)]] : [],
+    ),
+  );
+  for (const chart of [...charts.values()].flat()) pictures.set(chart.name, await drawChart(chart));
   const blocks: Block[] = [
     ...facts('What was explained', [
       ['Model', `${model.file}, ${model.modality}`],
@@ -55,7 +65,7 @@ export function explanationPage(
     ...summaryBlocks(summary),
     ...samples.flatMap((sample, i) => {
       const maps = shown.get(i);
-      return maps ? sampleBlocks(sample, maps, { single, number: i + 1, pictures }) : [];
+      return maps ? sampleBlocks(sample, maps, { single, number: i + 1, pictures, charts: charts.get(i) ?? [] }) : [];
     }),
     ...table(
       'Rows that could not be explained',
@@ -72,28 +82,33 @@ export function explanationPage(
   return renderHtml(page, { picture: (name) => pictures.get(name) ?? null });
 }
 
-function titleOf({ kind, logit }: ExplainedSample): string {
-  if (kind === 'item') return `Why a utility logit of ${logit.toFixed(3)}`;
+function titleOf({ kind, logit, windows }: ExplainedSample): string {
+  if (kind === 'item') {
+    const place = windows && 'curve' in windows ? ` ${spanWords(windows.worst, windows.unit)}` : '';
+    return `Why a utility logit of ${logit.toFixed(3)}${place}`;
+  }
   const winner = logit === 0 ? 'neither side' : logit > 0 ? 'left' : 'right';
-  return `Why ${winner} is preferred, by ${Math.abs(logit).toFixed(3)} logits`;
+  return `Why ${winner} is preferred, by ${Math.abs(logit).toFixed(3)} logits${windows ? ', in the worst windows' : ''}`;
 }
 
 interface SamplePlace {
   readonly single: boolean;
   readonly number: number;
-  readonly pictures: Map<string, string>;
+  readonly pictures: Map<string, Drawing | string>;
+  readonly charts: readonly Chart[];
 }
 
 function sampleBlocks(
   sample: ExplainedSample,
   maps: readonly ShownMap[],
-  { single, number, pictures }: SamplePlace,
+  { single, number, pictures, charts }: SamplePlace,
 ): Block[] {
-  const { logit, baselineLogit, completeness, warnings, truncated } = sample;
+  const { logit, baselineLogit, completeness, warnings, truncated, windows } = sample;
   return [
     ...(single ? [] : [heading(2, `Row ${sample.id}`), paragraph(`${titleOf(sample)}.`)]),
     ...warnings.map((warning) => note(warning)),
     ...(truncated ? [note('The end of a text was left out: it is longer than the model reads.')] : []),
+    ...(windows ? windowBlocks(windows, { single, charts }) : []),
     ...table(
       'How the decision adds up',
       ['Part', 'Sum'],
@@ -119,8 +134,67 @@ function sampleBlocks(
         ...unitTable(map, title),
       ];
     }),
+    ...(single && windows ? windowTables(windows) : []),
   ];
 }
+
+/** The curve over time, and what the part that is explained is a part of. */
+function windowBlocks(windows: ExplainedWindows, { single, charts }: Pick<SamplePlace, 'single' | 'charts'>): Block[] {
+  const { window, stride, aggregate, unit, logit, interval } = windows;
+  const curves = curvesOf(windows);
+  const place = (each: WindowScore): string => `${spanWords(each, unit)}: logit ${figure(each.logit)}`;
+  const isPair = curves.length > 1;
+  return [
+    ...(single ? [heading(2, 'Windows')] : []),
+    note(
+      `Explained ${isPair ? 'is the worst window of each side' : 'is the worst window'} alone, as if it had been cut out: what stands below says nothing of the others.`,
+    ),
+    ...facts('All windows', [
+      ['Windows', `${window}, one every ${stride}`],
+      ['Logit of the whole', `${figure(logit)}, ${AGGREGATED[aggregate]}`],
+      [
+        'Interval over windows',
+        interval &&
+          `${figure(interval.low)} to ${figure(interval.high)} (${100 * interval.level} %), of other stretches of the same material`,
+      ],
+      ...curves.flatMap(([side, { count, worst, best }]): [string, string][] => {
+        const of = side === 'item' ? '' : `${SIDES[side]}: `;
+        return [
+          [`${of}How many`, String(count)],
+          [`${of}The worst, explained below`, place(worst)],
+          [`${of}The best`, place(best)],
+        ];
+      }),
+    ]),
+    ...charts.map(({ name, alt }): Block => ({ kind: 'picture', name, alt })),
+  ];
+}
+
+/** Every window, lowest first. */
+const windowTables = (windows: ExplainedWindows): Block[] => [
+  folded('Scores of the windows'),
+  ...curvesOf(windows).flatMap(([side, { curve }]) =>
+    table(
+      `${SIDES[side]}: windows, the lowest first`,
+      windows.unit === 'seconds' ? ['From, s', 'To, s', 'Logit'] : ['From character', 'To', 'Logit'],
+      curve
+        .toSorted((a, b) => a.logit - b.logit)
+        .map(({ start, end, logit }) => [
+          String(Number(start.toFixed(3))),
+          String(Number(end.toFixed(3))),
+          figure(logit),
+        ]),
+      [0, 1, 2],
+    ),
+  ),
+];
+
+const AGGREGATED = {
+  mean: 'the mean of its windows',
+  worst: 'that of the worst',
+  last: 'that of the last',
+  fitted: 'their mean by the fitted rule',
+} as const;
 
 const VERDICT = {
   trustworthy: 'This map may be trusted on this sample.',

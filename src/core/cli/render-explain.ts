@@ -1,3 +1,5 @@
+import { curvesOf, spanWords } from '../data/score-windows.js';
+import type { ExplainedWindows } from '../explanation/document.js';
 import type { ExplainReport } from '../lifecycle/explain/explain.js';
 
 /** The text of `hpsv3 explain`: what weighs most, and how far the numbers add up. */
@@ -13,16 +15,19 @@ export function formatExplanation(report: ExplainReport): string {
     );
     const lost = failed.length > 0 ? [`${failed.length} rows could not be explained.`] : [];
     return [
-      'What decides most often:',
+      samples.some(({ windows }) => windows)
+        ? 'What decides most often in the worst windows:'
+        : 'What decides most often:',
       ...groups.map((line) => `  ${line}`),
       ...faithful(faithfulness),
       ...lost,
       `See ${out}/index.html.`,
     ].join('\n');
   }
-  const [{ kind, logit, baselineLogit, completeness, maps, check }] = samples;
+  const [{ kind, logit, baselineLogit, completeness, maps, check, windows }] = samples;
   const preferred = logit === 0 ? 'neither side is preferred' : `${logit > 0 ? 'left' : 'right'} is preferred`;
   return [
+    ...(windows ? describeWindows(windows) : []),
     kind === 'pair' ? `${preferred}: logit ${figure(logit)}` : `utility logit ${figure(logit)}`,
     ...maps.map(({ side, kind: part, sum, top }) => {
       const own = sum === null ? '' : ` ${figure(sum)}`;
@@ -41,6 +46,18 @@ export function formatExplanation(report: ExplainReport): string {
     `See ${out}/index.html.`,
   ].join('\n');
 }
+
+/** What the whole came to, and which part of it is explained below. */
+const describeWindows = (windows: ExplainedWindows): string[] => [
+  `Scored in windows of ${windows.window}, one every ${windows.stride}: logit ${figure(windows.logit)} (${windows.aggregate}).`,
+  ...curvesOf(windows).map(([side, { count, worst, best }]) => {
+    const place = (window: typeof worst): string =>
+      `${spanWords(window, windows.unit)} with logit ${figure(window.logit)}`;
+    const name = side === 'item' ? '' : `${side}: `;
+    return `  ${name}${count} window${count === 1 ? '' : 's'}, the worst ${place(worst)}, the best ${place(best)}`;
+  }),
+  'Explained as an item of its own is the worst window:',
+];
 
 function faithful(found: ExplainReport['faithfulness']): string[] {
   if (!found) return [];

@@ -1,5 +1,5 @@
 import type { AuxScores, Percentile } from '../data/rows.js';
-import type { ScoreWindows, WindowCurve, WindowScore } from '../data/score-windows.js';
+import { type ScoreWindows, spanWords, type WindowCurve } from '../data/score-windows.js';
 import type { ScoreReport } from '../lifecycle/score/score.js';
 import { formatHash } from './format.js';
 import { styled } from './style.js';
@@ -60,7 +60,7 @@ function describeWindows(windows: ScoreWindows | undefined): string[] {
     ? `, ${interval.low.toFixed(4)} to ${interval.high.toFixed(4)} over other stretches of the same (${100 * interval.level} %)`
     : '';
   const describe = ({ count, worst }: WindowCurve): string =>
-    `${count} window${count === 1 ? '' : 's'}, the worst ${placeOf(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
+    `${count} window${count === 1 ? '' : 's'}, the worst ${spanWords(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
   return [
     `Scored in windows of ${window}, one every ${stride}: the logit is ${AGGREGATED[aggregate](sharpness)}${range}.`,
     ...('curve' in windows
@@ -75,17 +75,6 @@ const AGGREGATED = {
   last: () => 'that of the last',
   fitted: (sharpness: number) => `their mean by the fitted rule, of sharpness ${sharpness.toPrecision(3)}`,
 } as const;
-
-const placeOf = ({ start, end }: WindowScore, unit: ScoreWindows['unit']): string =>
-  unit === 'seconds' ? `at ${clock(start)} to ${clock(end)}` : `in characters ${start} to ${end}`;
-
-/** Hours, minutes and seconds. */
-function clock(seconds: number): string {
-  const tenths = Math.round(10 * seconds);
-  const [hours, minutes] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60];
-  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, '0');
-  return `${hours}:${String(minutes).padStart(2, '0')}:${rest}`;
-}
 
 const CALIBRATED_BY = {
   calibrator: 'on the scale of the labels that the calibrator was fitted to',

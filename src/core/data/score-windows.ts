@@ -47,3 +47,26 @@ export interface WindowRule {
 export type ItemWindows = WindowRule & WindowCurve;
 export type PairWindows = WindowRule & { readonly left: WindowCurve; readonly right: WindowCurve };
 export type ScoreWindows = ItemWindows | PairWindows;
+
+/** The curve of every side. */
+export const curvesOf = <Curve extends WindowCurve>(
+  windows: Curve | { readonly left: Curve; readonly right: Curve },
+): ['item' | 'left' | 'right', Curve][] =>
+  'curve' in windows
+    ? [['item', windows]]
+    : [
+        ['left', windows.left],
+        ['right', windows.right],
+      ];
+
+/** Where a window is, in words: `at 0:00:04.0 to 0:00:12.0`. */
+export const spanWords = ({ start, end }: Pick<WindowScore, 'start' | 'end'>, unit: WindowRule['unit']): string =>
+  unit === 'seconds' ? `at ${clock(start)} to ${clock(end)}` : `in characters ${start} to ${end}`;
+
+/** Hours, minutes and seconds. */
+function clock(seconds: number): string {
+  const tenths = Math.round(10 * seconds);
+  const [hours, minutes] = [Math.floor(tenths / 36_000), Math.floor(tenths / 600) % 60];
+  const rest = ((tenths % 600) / 10).toFixed(1).padStart(4, '0');
+  return `${hours}:${String(minutes).padStart(2, '0')}:${rest}`;
+}

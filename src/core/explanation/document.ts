@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { AGGREGATES } from '../data/score-windows.js';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, estimate, interval, positive, sha256, share } from '../documents/parts.js';
 import { DECISIONS, MODALITIES } from '../onnx/manifest-names.js';
@@ -66,10 +67,52 @@ const checkSchema = z.strictObject({
   sensitivity: z.number().nullable(),
 });
 
+const windowSchema = z.strictObject({
+  /** Seconds from the beginning, or characters of a text. */
+  start: z.number().nonnegative(),
+  end: z.number().nonnegative(),
+  /** The utility logit of the window alone. */
+  logit: z.number(),
+});
+
+const curveOfWindows = {
+  count: positive,
+  /** The window of the lowest logit: the one that is explained. */
+  worst: windowSchema,
+  /** The window of the highest logit. */
+  best: windowSchema,
+  curve: z.array(windowSchema),
+};
+
+const ruleOfWindows = {
+  /** Of the whole, by the rule. */
+  logit: z.number(),
+  /** Lengths, as `8s` or `64t` (tokens). */
+  window: z.string(),
+  stride: z.string(),
+  aggregate: z.enum(AGGREGATES),
+  /** Of a fitted rule. */
+  sharpness: z.number().optional(),
+  /** Of every start and end. */
+  unit: z.enum(['seconds', 'characters']),
+  /** What the logit would be of other stretches of the same material; null where it is not known. */
+  interval: z.strictObject({ level: share, low: z.number(), high: z.number(), block: positive }).nullable(),
+};
+
+/** Scores of the windows of an item, or of both sides of a pair, as `hpsv3 score` gives them. */
+const windowsSchema = z.union([
+  z.strictObject({ ...ruleOfWindows, ...curveOfWindows }),
+  z.strictObject({
+    ...ruleOfWindows,
+    left: z.strictObject(curveOfWindows),
+    right: z.strictObject(curveOfWindows),
+  }),
+]);
+
 const sampleSchema = z.strictObject({
   id: z.string(),
   kind: z.enum(['pair', 'item']),
-  /** f: the pair logit, or the utility logit of an item. */
+  /** f: the pair logit, or the utility logit of an item; with `windows`, of the worst window of each side. */
   logit: z.number(),
   /** f of the baseline; null where the method does not compute it. */
   baselineLogit: z.number().nullable(),
@@ -78,6 +121,8 @@ const sampleSchema = z.strictObject({
   maps: z.array(mapSchema),
   /** With `--check`. */
   check: checkSchema.optional(),
+  /** With `--window`: the scores of all windows, of which the worst is explained as an item of its own. */
+  windows: windowsSchema.optional(),
   warnings: z.array(z.string()),
 });
 
@@ -132,5 +177,6 @@ export const explanationDocument = defineDocument(
 
 export type ExplanationDocument = DocumentOf<typeof explanationDocument>;
 export type ExplainedSample = ExplanationDocument['samples'][number];
+export type ExplainedWindows = NonNullable<ExplainedSample['windows']>;
 export type MapFacts = ExplainedSample['maps'][number];
 export type GroupSummary = ExplanationDocument['summary'][number];

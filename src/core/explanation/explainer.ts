@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { HpsError } from '../errors.js';
+import type { Windowing } from '../media/windows.js';
 import { checkModel } from '../onnx/check.js';
 import { type Manifest, manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { metadataOf, type OnnxModel } from '../onnx/model.js';
@@ -10,6 +11,7 @@ import { CPU } from '../runtime/device.js';
 import { type ContractFile, contractOf, parseContract, type ScoringContract } from '../samples/contract.js';
 import { openScoringModel, type ScoringModel } from '../scoring/model.js';
 import type { Sample } from '../scoring/scorer.js';
+import type { WindowOptions } from '../scoring/windows/options.js';
 import { buildDecision, type SideName } from './decision.js';
 import { Evaluator, type ItemInputs } from './evaluator.js';
 import { mapOf, type PartMap, type RawAttribution } from './maps.js';
@@ -17,7 +19,7 @@ import { type BlackBoxPart, blackBoxParts } from './methods/black-box.js';
 import type { Completeness, GradientCase, MethodId, MethodResult, MethodSettings } from './methods/method.js';
 import { GRADIENT_METHODS, isGradientMethod, PERTURBATION_METHODS } from './methods/registry.js';
 import { partsOf } from './parts.js';
-import { type PlaceOptions, type PreparedSide, SamplePreparer } from './prepared.js';
+import { type PlaceOptions, type PreparedSide, SamplePreparer, type WindowPlaces } from './prepared.js';
 
 export interface ExplainerOptions extends PlaceOptions {
   /** What the inputs of a model without manifest mean. */
@@ -103,9 +105,20 @@ export class Explainer {
     return this.explainInputs(await this.prepare(sample), method, settings, run);
   }
 
-  /** @throws HpsError as `HPSv3Scorer.scorePair`, and INPUTS_INVALID for a model whose inputs are not made from media */
-  async prepare(sample: Sample): Promise<PreparedSide[]> {
-    return (await this.openPreparer()).prepare(sample);
+  /**
+   * How the model's long items are cut.
+   * @throws HpsError USAGE for a model that has no such windows, and for lengths it does not read
+   */
+  async cut(windows: WindowOptions): Promise<Windowing> {
+    return (await this.openPreparer()).cut(windows);
+  }
+
+  /**
+   * @param windows - prepares one window of each side in its place
+   * @throws HpsError as `HPSv3Scorer.scorePair`, and INPUTS_INVALID for a model whose inputs are not made from media
+   */
+  async prepare(sample: Sample, windows?: WindowPlaces): Promise<PreparedSide[]> {
+    return (await this.openPreparer()).prepare(sample, windows);
   }
 
   /** The same for inputs that are prepared, or that nothing was ever prepared from. */

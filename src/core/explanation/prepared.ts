@@ -1,13 +1,17 @@
+import { HpsError } from '../errors.js';
+import type { MediaItem } from '../media/item.js';
 import type { PreparedItem, Preparer } from '../media/preparer.js';
 import { openPreparer } from '../media/preparer.js';
 import type { RemoteStore } from '../media/remote/store.js';
 import { openTokenizer, type TextTokenizer } from '../media/text/tokenizer.js';
+import type { Windowing } from '../media/windows.js';
 import type { ContractInput } from '../onnx/manifest.js';
 import type { TensorValue } from '../runtime/value.js';
 import type { ScoringContract } from '../samples/contract.js';
 import { type ItemInput, resolveItem } from '../samples/resolve.js';
 import { padText } from '../scoring/buckets.js';
 import type { Sample } from '../scoring/scorer.js';
+import { parseWindows, type WindowOptions, windowingOf } from '../scoring/windows/options.js';
 import type { SideName } from './decision.js';
 import { describeTokens, type Token } from './tokens.js';
 
@@ -25,6 +29,13 @@ export interface PlaceOptions {
   /** As of `ScorerOptions`. */
   readonly mediaRoot?: string | null;
   readonly remote?: RemoteStore;
+}
+
+/** Of long items: how they are cut, and which window of each side is meant, from 0. */
+export interface WindowPlaces {
+  readonly cut: Windowing;
+  readonly at: ReadonlyMap<SideName, number>;
+  readonly signal?: AbortSignal;
 }
 
 /** Turns samples into model inputs, both sides of a pair. */
@@ -49,24 +60,57 @@ export class SamplePreparer {
     return new SamplePreparer(contract, await openPreparer({ inputs, tokenizer: tokenizerJson }), tokenizer, places);
   }
 
-  /** @throws HpsError as `HPSv3Scorer.scorePair` */
-  async prepare(sample: Sample): Promise<PreparedSide[]> {
-    const { context } = sample;
-    if ('item' in sample) return [await this.side('item', sample.item, context)];
-    return [await this.side('left', sample.left, context), await this.side('right', sample.right, context)];
+  /**
+   * How long items are cut.
+   * @throws HpsError USAGE for a model that has no such windows, and as `windowingOf`
+   */
+  cut(windows: WindowOptions): Windowing {
+    const { longestWindow } = this.preparer;
+    const cut = windowingOf(parseWindows(windows), longestWindow);
+    if (cut) return cut;
+    const reads = longestWindow === null ? 'nothing of a length' : `what is cut by ${longestWindow.unit}`;
+    throw new HpsError('USAGE', `the model reads ${reads}: there are no such windows`, {
+      hint: longestWindow === null ? 'Leave `window` out.' : 'Give `window` in this unit, or leave it out.',
+    });
   }
 
-  private async side(side: SideName, item: ItemInput, context: string | undefined): Promise<PreparedSide> {
+  /**
+   * @param windows - prepares these windows alone, each as the scorer prepares it
+   * @throws HpsError as `HPSv3Scorer.scorePair`
+   */
+  async prepare(sample: Sample, windows?: WindowPlaces): Promise<PreparedSide[]> {
+    const { context } = sample;
+    const side = (name: SideName, item: ItemInput) => this.side(name, item, context, windows);
+    if ('item' in sample) return [await side('item', sample.item)];
+    return [await side('left', sample.left), await side('right', sample.right)];
+  }
+
+  private async side(
+    side: SideName,
+    item: ItemInput,
+    context: string | undefined,
+    windows: WindowPlaces | undefined,
+  ): Promise<PreparedSide> {
     const { modality, inputs } = this.contract;
     const readsContext = inputs.some(readsTwoTexts);
     const resolved = await resolveItem(item, { modality, context, readsContext, ...this.places });
     try {
-      const prepared = await this.preparer.prepare(resolved.media);
+      const prepared = await (windows
+        ? this.window(resolved.media, side, windows)
+        : this.preparer.prepare(resolved.media));
       const padded = padText(prepared.inputs, inputs);
       return { side, inputs: padded, tokens: this.tokensOf(prepared, padded), truncated: prepared.truncated };
     } finally {
       resolved.release();
     }
+  }
+
+  /** One window of an item, which is read up to it. */
+  private async window(media: MediaItem, side: SideName, { cut, at, signal }: WindowPlaces): Promise<PreparedItem> {
+    const place = at.get(side)!;
+    let seen = 0;
+    for await (const window of this.preparer.windows(media, cut, signal)) if (seen++ === place) return window;
+    throw new RangeError(`no window ${place} of ${seen}`);
   }
 
   private tokensOf({ tokens }: PreparedItem, inputs: ReadonlyMap<string, TensorValue>): Token[] | null {

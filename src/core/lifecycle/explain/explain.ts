@@ -5,24 +5,27 @@ import { explanationPage, type ShownMap, wordValues } from '../../card/explanati
 import { readRows } from '../../data/read-rows.js';
 import { STANDARD_STREAM, type StandardStreams, withInput } from '../../data/row-files.js';
 import type { DataRow } from '../../data/rows.js';
+import { curvesOf } from '../../data/score-windows.js';
 import { type Filled, filled } from '../../defaults.js';
 import { formatDocument } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
 import { checkExplanation, type ExplanationCheck } from '../../explanation/checks/check.js';
 import { scaleOf } from '../../explanation/colours.js';
-import type { ExplainedSample, ExplanationDocument, MapFacts } from '../../explanation/document.js';
+import type { ExplainedSample, ExplainedWindows, ExplanationDocument, MapFacts } from '../../explanation/document.js';
 import { Explainer, type Explanation } from '../../explanation/explainer.js';
 import { Faithfulness } from '../../explanation/faithfulness.js';
 import { factsOf, writeMap } from '../../explanation/map-files.js';
 import { DEFAULT_SETTINGS, type MethodId, type MethodSettings } from '../../explanation/methods/method.js';
 import { drawMap } from '../../explanation/pictures.js';
 import { Summary } from '../../explanation/summary.js';
+import { WindowScorer } from '../../explanation/window-scorer.js';
 import { rasterizeSvg } from '../../media/rasterize.js';
 import { type RemoteOptions, RemoteStore } from '../../media/remote/store.js';
 import { type Run, reporter } from '../../run.js';
 import type { ContractFile } from '../../samples/contract.js';
 import { sampleOf } from '../../scoring/row-sample.js';
 import type { Sample } from '../../scoring/scorer.js';
+import type { WindowOptions } from '../../scoring/windows/options.js';
 import { TOOL } from '../../version.js';
 
 /** What is explained: one sample, or every row of a file. */
@@ -43,6 +46,8 @@ export interface ExplainOptions extends Run {
   readonly mostRows?: number;
   /** Hold every map against the model: see `checkExplanation`. */
   readonly check?: boolean;
+  /** Scores long items in windows, and explains the worst one as an item of its own; of a pair the worst one of each side. */
+  readonly windows?: WindowOptions;
   /** What a path of `-` stands for. */
   readonly streams?: StandardStreams;
 }
@@ -76,22 +81,30 @@ export async function explainDecisions(given: ExplainOptions): Promise<ExplainRe
     const fileRoot = isFile && options.input.file !== STANDARD_STREAM ? dirname(resolve(options.input.file)) : '.';
     const remote = options.remote && RemoteStore.open(options.remote);
     try {
-      const explainer = await Explainer.open(options.model, {
+      const opening = {
         contract: options.contract,
         mediaRoot: options.mediaRoot ?? (isFile ? fileRoot : undefined),
         remote,
         threads: options.settings?.threads,
-      });
+      };
+      const explainer = await Explainer.open(options.model, opening);
+      let scorer: WindowScorer | undefined;
       try {
-        const work = new Explaining(explainer, folder, options);
+        const { windows, signal } = options;
+        if (windows) {
+          const onProgress = isFile ? undefined : options.onProgress; // of many rows the rows are the progress
+          scorer = await WindowScorer.open(options.model, explainer, { ...opening, windows, signal, onProgress });
+        }
+        const work = new Explaining(explainer, scorer, folder, options);
         await work.run();
         const document = await work.document();
         const { schema: _, ...explained } = document;
-        await writeFile(join(folder, 'index.html'), work.page(document));
+        await writeFile(join(folder, 'index.html'), await work.page(document));
         await writeFile(join(folder, MARKER), formatDocument(document));
         const warnings = [...new Set(document.samples.flatMap((sample) => sample.warnings))];
         return { out, ...explained, warnings };
       } finally {
+        await scorer?.close();
         await explainer.close();
       }
     } finally {
@@ -102,6 +115,7 @@ export async function explainDecisions(given: ExplainOptions): Promise<ExplainRe
 
 interface Explained {
   readonly explanation: Explanation;
+  readonly windows?: ExplainedWindows;
   readonly check?: ExplanationCheck;
 }
 
@@ -117,6 +131,8 @@ class Explaining {
 
   constructor(
     private readonly explainer: Explainer,
+    /** Where long items are explained by their worst window. */
+    private readonly scorer: WindowScorer | undefined,
     private readonly folder: string,
     private readonly options: Settled,
   ) {
@@ -174,16 +190,22 @@ class Explaining {
     const { method, signal, onProgress, onWarning, input } = this.options;
     // Of many rows the rows are the progress.
     const run = 'sample' in input ? { signal, onProgress, onWarning } : { signal, onWarning };
-    const sides = await this.explainer.prepare(sample);
+    const found = await this.scorer?.find(sample);
+    const windows = found && { windows: found.windows };
+    const sides = await this.explainer.prepare(sample, found?.places);
     const explanation = await this.explainer.explainInputs(sides, method, this.settings, run);
-    if (!this.options.check) return { explanation };
+    if (!this.options.check) return { explanation, ...windows };
     const check = await checkExplanation(this.explainer, sides, explanation, this.settings, run);
     this.faithfulness.add(cluster, check);
-    return { explanation, check };
+    return { explanation, ...windows, check };
   }
 
   /** @param name - of the sample's folder within the whole, with a slash; null where it has no files */
-  private async write(id: string, { explanation, check }: Explained, name: string | null): Promise<ExplainedSample> {
+  private async write(
+    id: string,
+    { explanation, windows, check }: Explained,
+    name: string | null,
+  ): Promise<ExplainedSample> {
     const { kind, logit, baselineLogit, completeness, truncated, warnings } = explanation;
     const path = join(this.folder, name ?? '');
     if (name !== null) await mkdir(path, { recursive: true });
@@ -201,11 +223,16 @@ class Explaining {
       shown.push({ map, picture, limit });
     }
     if (name !== null) this.shown.set(this.samples.length, shown);
-    const checked = check ? { check } : {};
-    return { id, kind, logit, baselineLogit, completeness, truncated, maps, ...checked, warnings: [...warnings] };
+    const facts = { id, kind, logit, baselineLogit, completeness, truncated, maps };
+    return {
+      ...facts,
+      ...(check && { check }),
+      ...(windows && { windows }),
+      warnings: [...isOneWindow(windows), ...warnings],
+    };
   }
 
-  page(document: ExplanationDocument): string {
+  page(document: ExplanationDocument): Promise<string> {
     return explanationPage(document, this.shown);
   }
 
@@ -225,6 +252,12 @@ class Explaining {
       failed: this.failed,
     };
   }
+}
+
+/** A window that is longer than the item is not what was asked for. */
+function isOneWindow(windows: ExplainedWindows | undefined): string[] {
+  if (!windows || curvesOf(windows).some(([, { count }]) => count > 1)) return [];
+  return [`Nothing here is longer than a window of ${windows.window}: it is explained whole.`];
 }
 
 /** What concerns one row; anything else concerns the model, and with it every row. */
