@@ -56,7 +56,9 @@ const describeWindows = (windows: ExplainedWindows): string[] => [
     const name = side === 'item' ? '' : `${side}: `;
     return `  ${name}${count} window${count === 1 ? '' : 's'}, the worst ${place(worst)}, the best ${place(best)}`;
   }),
-  'Explained as an item of its own is the worst window:',
+  'curve' in windows
+    ? 'The worst window, explained by itself:'
+    : 'The worst windows of both sides, explained by themselves:',
 ];
 
 function faithful(found: ExplainReport['faithfulness']): string[] {
