@@ -15,7 +15,7 @@ import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
 import { sumsAreCutOff } from '../runtime/integer-sums.js';
-import { dequantizedBytes, leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
+import { dequantizedBytes, keepsQuantized, leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import { PROCESSOR_KEY } from '../runtime/processors.js';
 import { SegmentedSession } from '../runtime/segmented.js';
@@ -103,7 +103,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     checkModel(model, file);
     const contract = options.contract ?? contractOf(manifestOf(model, file) ?? refuseForeign(file), file);
     if (options.segmentBytes === undefined) assertFits(opened, file, options);
-    const plan = options.segmentBytes === undefined ? planSessions(opened, options) : ONE_BY_ONE;
+    const plan = options.segmentBytes === undefined ? planSessions(heldBytes(opened, contract), options) : ONE_BY_ONE;
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
     if (metadataOf(model, PROCESSOR_KEY) === 'vnni' && (await sumsAreCutOff(host))) throw cutOff(file);
     const setting = { opened, host, contract, plan, options };
@@ -126,7 +126,9 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
       },
       mixesRows: mixesRows(model),
       busyPositions:
-        device.kind === 'cpu' && options.segmentBytes === undefined ? busyPositions(heldBytes(opened), plan) : null,
+        device.kind === 'cpu' && options.segmentBytes === undefined && !keepsQuantized(contract.session)
+          ? busyPositions(heldBytes(opened, contract), plan)
+          : null,
       encoder: isItem || pools.length === 2 ? pools[0] : null,
       head: isItem ? null : pools[pools.length - 1],
       auxiliary: isItem && !contract.score ? headsOf(pools[0].outputs) : [],
@@ -181,11 +183,11 @@ const ONE_BY_ONE: SessionPlan = { sessions: 1, threads: availableParallelism() }
 
 /** One thread for each session, and a session for each core, as far as half of the memory holds their weights. */
 function planSessions(
-  opened: OnnxFile,
+  weightBytes: number,
   { device, threads = availableParallelism(), maxMemory = Number.POSITIVE_INFINITY }: OpenModelOptions,
 ): SessionPlan {
   if (device.kind === 'cuda' || device.kind === 'webgpu') return { sessions: 1, threads: 1 };
-  const copiesIn = (memory: number): number => Math.floor(memory / 2 / (WEIGHT_COPIES * heldBytes(opened)));
+  const copiesIn = (memory: number): number => Math.floor(memory / 2 / (WEIGHT_COPIES * weightBytes));
   const copies = copiesIn(machineMemory());
   if (copies < 2) return { sessions: 1, threads };
   // The threads inside an operator decide digits: they are by the machine alone.
@@ -196,7 +198,8 @@ const bytesOf = ({ source, externalFiles }: OnnxFile): number =>
   [source, ...externalFiles].reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 /** What memory grows with: the files, and quantized weights as the floats that a session makes of them. */
-const heldBytes = (opened: OnnxFile): number => bytesOf(opened) + dequantizedBytes(opened.model);
+const heldBytes = (opened: OnnxFile, { session }: ScoringContract): number =>
+  bytesOf(opened) + dequantizedBytes(opened.model, session);
 
 /**
  * Rows of a matrix product that one thread computes as fast, for each of them, as any more: its kernels take a dozen at a time
@@ -287,7 +290,11 @@ async function openPool(
   const onFallback = (missing: Device, next: Device) => onWarning?.(fallback(missing, next));
   const open = async (device: DeviceChoice, another: boolean): Promise<ThreadSession> => {
     const load = (from: string): Promise<ThreadSession> =>
-      host.openThread(from, { device, threads, optimization, config, onFallback, another }, heldBytes(opened));
+      host.openThread(
+        from,
+        { device, threads, optimization, config, onFallback, another },
+        heldBytes(opened, contract),
+      );
     assertUnchanged(opened);
     const session = await (model ? withTemporaryModel(model, load, file) : load(path));
     try {

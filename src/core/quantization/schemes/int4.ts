@@ -29,7 +29,7 @@ const INT4_IR = 10;
 const BLOCK = 32;
 const S4_MAX = 7;
 
-/** As for int8 (see weight-only): products in float32, whatever the version of the runtime. */
+/** As for int8 (see weight-only): MatMulNBits, which the weights are fused into, computes in float32, and a file's scores stay the same. */
 const EXACT_SESSION = { 'session.qdq_matmulnbits_accuracy_level': '1' };
 
 /** MatMul weights [inputs, outputs] as int4 in blocks of 32 inputs, each with a scale; activations float. */
@@ -46,6 +46,8 @@ export const int4: QuantizationScheme = {
 async function applyInt4(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
   const edit = new GraphEdit(model);
   const contrib = (opsetOf(model) ?? 0) < INT4_OPSET;
+  // As [inputs, outputs], onnxruntime fuses the weight with its MatMul: in products of int8 where the file cannot ask for others.
+  const transposed = contrib || !request.hasManifest;
   const quantized: string[] = [];
   const excluded: Excluded[] = [];
   const scaled = new Map<string, Blocks | string>();
@@ -58,7 +60,7 @@ async function applyInt4(model: OnnxModel, request: SchemeRequest): Promise<Quan
     }
     const [, name] = node.input;
     const why = request.exclude(node) ?? unsuited(proto);
-    const blocks = why ?? scaled.get(name) ?? (await scaleBlocks(proto));
+    const blocks = why ?? scaled.get(name) ?? (await scaleBlocks(proto, transposed));
     if (why === undefined) scaled.set(name, blocks);
     if (typeof blocks === 'string') {
       excluded.push({ node: nodeLabel(node), why: blocks });
@@ -98,35 +100,61 @@ function unsuited({ dataType, dims }: TensorProto): string | undefined {
   return undefined;
 }
 
-/** The weight transposed, [outputs, inputs], in pieces of whole blocks, so that a block lies in one piece, with the scale of each block. */
+/** A weight as it is written, with the scale of each block. */
 interface Blocks {
   readonly name: string;
+  /** [inputs, outputs], or transposed. */
   readonly tensor: Tensor;
+  readonly layout: BlockLayout;
   readonly inputs: number;
   readonly outputs: number;
-  /** [outputs, inputs / 32] */
+  /** [inputs / 32, outputs], or transposed as the weight. */
   readonly scales: Float32Array;
 }
 
-async function scaleBlocks(proto: TensorProto): Promise<Blocks | string> {
+/** Where the blocks of a matrix lie in its values: 32 that follow each other, or 32 rows of `outputs` columns. */
+type BlockLayout = { readonly transposed: true } | { readonly transposed: false; readonly outputs: number };
+
+/** @param transposed - whether the weight is written as [outputs, inputs] */
+async function scaleBlocks(proto: TensorProto, transposed: boolean): Promise<Blocks | string> {
   const [inputs, outputs] = proto.dims;
-  const tensor = transposeMatrix(tensorOf(proto));
+  const tensor = transposed ? transposeMatrix(tensorOf(proto)) : tensorOf(proto);
+  const layout = transposed ? { transposed } : { transposed, outputs };
   const scales = new Float32Array((inputs * outputs) / BLOCK);
   let at = 0;
   for await (const chunk of tensor.chunks()) {
     if (hasNonFinite(chunk, 'F32')) return `its weight ${proto.name} holds NaN or an infinity`;
     const values = asFloat32(chunk);
-    for (let start = 0; start < values.length; start += BLOCK) {
-      let most = 0;
-      for (let i = start; i < start + BLOCK; i++) {
+    for (let from = 0; from < values.length; ) {
+      const { end, scale, step } = stretch(at, from, values.length, layout);
+      for (let i = from, s = scale; i < end; i++, s += step) {
         const magnitude = values[i] < 0 ? -values[i] : values[i];
-        if (magnitude > most) most = magnitude;
+        if (magnitude > scales[s]) scales[s] = magnitude;
       }
-      scales[at++] = most;
+      from = end;
     }
+    at += values.length;
   }
   for (let i = 0; i < scales.length; i++) scales[i] = scales[i] / S4_MAX >= SMALLEST_SCALE ? scales[i] / S4_MAX : 1;
-  return { name: proto.name ?? '', tensor, inputs, outputs, scales };
+  return { name: proto.name ?? '', tensor, layout, inputs, outputs, scales };
+}
+
+/**
+ * Values from `from` on, in a chunk whose first one is the weight's value `at`, that share a scale or, in rows, have one after the
+ * other: where they end, and the scale of the first.
+ */
+function stretch(
+  at: number,
+  from: number,
+  length: number,
+  layout: BlockLayout,
+): { readonly end: number; readonly scale: number; readonly step: 0 | 1 } {
+  const position = at + from;
+  const size = layout.transposed ? BLOCK : layout.outputs;
+  const within = position % size;
+  const end = Math.min(length, from + size - within);
+  if (layout.transposed) return { end, scale: Math.floor(position / BLOCK), step: 0 };
+  return { end, scale: Math.floor(position / (BLOCK * size)) * size + within, step: 1 };
 }
 
 /**
@@ -136,43 +164,55 @@ async function scaleBlocks(proto: TensorProto): Promise<Blocks | string> {
 const ROUNDING = 16.5;
 
 /** Two 4-bit values a byte, the first in the low half. @param offset - added to each: 8 for unsigned storage */
-function packed({ tensor, inputs, outputs, scales }: Blocks, offset: number): NonNullable<TensorProto['rawData']> {
+function packed(
+  { tensor, layout, inputs, outputs, scales }: Blocks,
+  offset: number,
+): NonNullable<TensorProto['rawData']> {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     let at = 0;
+    let carried = 0; // the first half of a byte whose second is in the next chunk
     for await (const chunk of tensor.chunks()) {
       const values = asFloat32(chunk);
-      const bytes = new Uint8Array(values.length / 2);
-      for (let start = 0; start < values.length; start += BLOCK) {
-        const scale = scales[at++];
-        for (let i = start; i < start + BLOCK; i += 2) {
-          const low = (values[i] / scale + ROUNDING) | 0;
-          const high = (values[i + 1] / scale + ROUNDING) | 0;
-          bytes[i >> 1] = ((low + offset) & 15) | (((high + offset) & 15) << 4);
+      const odd = at % 2;
+      const bytes = new Uint8Array(Math.ceil((odd + values.length) / 2));
+      bytes[0] = carried;
+      for (let from = 0; from < values.length; ) {
+        const { end, scale, step } = stretch(at, from, values.length, layout);
+        for (let i = from, s = scale; i < end; i++, s += step) {
+          const level = (((values[i] / scales[s] + ROUNDING) | 0) + offset) & 15;
+          bytes[(i + odd) >> 1] |= level << (((i + odd) & 1) * 4);
         }
+        from = end;
       }
-      yield bytes;
+      at += values.length;
+      carried = at % 2 === 0 ? 0 : bytes[bytes.length - 1];
+      yield at % 2 === 0 ? bytes : bytes.subarray(0, -1);
     }
   }
   return { byteLength: (inputs * outputs) / 2, chunks };
 }
 
-/** int4 [outputs, inputs] in blocks along the inputs, dequantized, transposed back for the MatMul. */
+/** int4 in blocks along the inputs, dequantized for the MatMul; of a transposed weight, transposed back. */
 function writeDequantize(edit: GraphEdit, node: NodeProto, blocks: Blocks, written: Set<string>): void {
-  const { name, inputs, outputs, scales } = blocks;
+  const { name, layout, inputs, outputs, scales } = blocks;
   if (!written.has(name)) {
     written.add(name);
+    const dimsOf = (rows: number): number[] => (layout.transposed ? [outputs, rows] : [rows, outputs]);
     const values = edit.initializer({
       name: edit.freshName(`${name}.quantized`),
-      dims: [outputs, inputs],
+      dims: dimsOf(inputs),
       dataType: DATA_TYPE.INT4,
       rawData: packed(blocks, 0),
     });
-    const scale = edit.initializer(floats(edit.freshName(`${name}.scale`), [outputs, inputs / BLOCK], scales));
+    const scale = edit.initializer(floats(edit.freshName(`${name}.scale`), dimsOf(inputs / BLOCK), scales));
+    const attribute = [intAttribute('axis', layout.transposed ? 1 : 0), intAttribute('block_size', BLOCK)];
     edit.retire(name);
-    const dequantized = edit.node('DequantizeLinear', [values, scale], edit.freshName(`${name}.dequantized`), {
-      attribute: [intAttribute('axis', 1), intAttribute('block_size', BLOCK)],
+    const dequantized = layout.transposed ? edit.freshName(`${name}.dequantized`) : name;
+    edit.node('DequantizeLinear', [values, scale], dequantized, {
+      attribute,
+      name: edit.freshName(`${name}.dequantize`),
     });
-    edit.node('Transpose', [dequantized], name, { name: edit.freshName(`${name}.transpose`) });
+    if (layout.transposed) edit.node('Transpose', [dequantized], name, { name: edit.freshName(`${name}.transpose`) });
   }
   edit.nodes.push(node);
 }

@@ -6,6 +6,7 @@ import {
   opsetOf,
   type TensorProto,
 } from '../../onnx/model.js';
+import { KEEP_QUANTIZED } from '../../runtime/memory.js';
 import { numel } from '../../tensor/shape.js';
 import { GraphEdit } from '../graph-edit.js';
 import { quantizedWeight } from '../kernels/int8-weight.js';
@@ -28,9 +29,10 @@ const SMALLEST_SHARE = 0.02;
 
 /**
  * The option that keeps onnxruntime from fusing DequantizeLinear and MatMul into MatMulNBits, which quantizes activations too:
- * scores would then depend on the version of the runtime and on the neighbours of a row. Dequantized weights are folded once.
+ * scores would then depend on the version of the runtime and on the neighbours of a row. Dequantized weights are folded once, but
+ * for those of a large model (see `LARGE_BYTES`).
  */
-export const EXACT_SESSION: Readonly<Record<string, string>> = { 'session.disable_quant_qdq': '1' };
+const EXACT_SESSION: Readonly<Record<string, string>> = { 'session.disable_quant_qdq': '1' };
 
 /**
  * Weights as int8, activations as they are: a row's result depends on the row alone, and a MatMul runs as fast as in float.
@@ -46,6 +48,12 @@ export const weightOnly: QuantizationScheme = {
   apply: applyWeightOnly,
 };
 
+/**
+ * From so many bytes on that the weights take as float32, memory counts for more than the tenth of its time that a batch spends on
+ * dequantizing them: they stay int8.
+ */
+const LARGE_BYTES = 2 ** 30;
+
 interface Found {
   readonly axis: number;
   readonly readers: NodeProto[];
@@ -57,6 +65,7 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
   const weights = findWeights(model, edit, request, excluded);
   const standard = (opsetOf(model) ?? 0) >= PER_AXIS_OPSET && request.hasManifest;
   const quantized: string[] = [];
+  let floatBytes = 0;
   const gathers = new GatherRewriter(edit, request);
   for (const [name, { axis, readers }] of weights) {
     const scaled = await scaleWeight(edit.constants.get(name)!, { axis: request.perChannel ? axis : null });
@@ -66,6 +75,7 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
     }
     if (standard) dequantize(edit, name, scaled);
     else multiply(edit, name, scaled);
+    floatBytes += 4 * numel(scaled.tensor.shape);
     quantized.push(...readers.map(nodeLabel));
   }
   for (const node of model.graph.node) {
@@ -84,10 +94,14 @@ async function applyWeightOnly(model: OnnxModel, request: SchemeRequest): Promis
     model: edit.finish(),
     quantized,
     excluded,
-    session: standard && weights.size > 0 ? EXACT_SESSION : {},
+    session: standard && weights.size > 0 ? sessionFor(floatBytes) : {},
     notes: [],
   };
 }
+
+/** @param floatBytes - of the quantized weights as float32 */
+export const sessionFor = (floatBytes: number): Readonly<Record<string, string>> =>
+  floatBytes < LARGE_BYTES ? EXACT_SESSION : { ...EXACT_SESSION, ...KEEP_QUANTIZED };
 
 /** Weights that nodes of the main graph read, each with the axis of its first reader. */
 function findWeights(

@@ -3,15 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { withAtomicOutput } from '../../../../src/core/bytes/output.js';
 import { Random } from '../../../../src/core/bytes/random.js';
 import { checkModel } from '../../../../src/core/onnx/check.js';
-import { DATA_TYPE, metadataOf, type OnnxModel } from '../../../../src/core/onnx/model.js';
+import { DATA_TYPE, metadataOf, type OnnxModel, type TensorProto } from '../../../../src/core/onnx/model.js';
 import { checkOpset } from '../../../../src/core/onnx/opset.js';
 import { openOnnx } from '../../../../src/core/onnx/read.js';
 import { writeOnnx } from '../../../../src/core/onnx/write.js';
 import { rowSets } from '../../../../src/core/quantization/rows.js';
+import { int4 } from '../../../../src/core/quantization/schemes/int4.js';
 import { SCHEMES, type SchemeId } from '../../../../src/core/quantization/schemes/registry.js';
-import { smallestWeights } from '../../../../src/core/quantization/schemes/weight-only.js';
+import type { SchemeRequest } from '../../../../src/core/quantization/schemes/scheme.js';
+import { sessionFor, smallestWeights } from '../../../../src/core/quantization/schemes/weight-only.js';
 import { type CandidateOptions, makeCandidate } from '../../../../src/core/quantization/search/candidate.js';
 import { openSource } from '../../../../src/core/quantization/source.js';
+import { keepsQuantized } from '../../../../src/core/runtime/memory.js';
 import { float32Value } from '../../../../src/core/runtime/value.js';
 import { bytesOf } from '../../../../src/core/tensor/values.js';
 import { floats, runModel } from '../../../helpers/graphs.js';
@@ -372,4 +375,62 @@ describe('int4', () => {
     expect(candidate.notes.join()).toMatch(/MatMulNBits, because opset 14 has no 4-bit integers/);
     expect(all).toBeAllClose((await quantize(path, 'int4')).all, { atol: 1e-5 });
   });
+
+  it.each(['[inputs, outputs] with a manifest', '[outputs, inputs] without'])(
+    'writes %s, with the same values',
+    async (form) => {
+      const hasManifest = form.includes('with a');
+      // 3 outputs: rows of blocks do not end where chunks do
+      const values = Float32Array.from({ length: 64 * 3 }, (_, i) => Math.sin(i));
+      const weight = { name: 'w', dims: [64, 3], dataType: DATA_TYPE.FLOAT, rawData: bytesOf(values) };
+      const product = { opType: 'MatMul', name: 'product', input: ['x', 'w'], output: ['y'], attribute: [] };
+      const graph = { node: [product], initializer: [weight], input: [], output: [], valueInfo: [] };
+      const model = { irVersion: 10, opsetImport: [{ domain: '', version: 21 }], graph } as unknown as OnnxModel;
+      const request = { hasManifest, exclude: () => undefined } as unknown as SchemeRequest;
+      const quantized = await int4.apply(model, request);
+      const { node, initializer } = quantized.model.graph;
+      expect(node.map(({ opType }) => opType)).toEqual(
+        hasManifest ? ['DequantizeLinear', 'MatMul'] : ['DequantizeLinear', 'Transpose', 'MatMul'],
+      );
+      const [levels, scales] = ['w.quantized', 'w.scale'].map(
+        (name) => initializer.find((tensor) => tensor.name === name)!,
+      );
+      expect([levels.dims, scales.dims]).toEqual(
+        hasManifest
+          ? [
+              [64, 3],
+              [2, 3],
+            ]
+          : [
+              [3, 64],
+              [3, 2],
+            ],
+      );
+      const nibbles = [...(await rawBytes(levels))]
+        .flatMap((byte) => [byte & 15, byte >> 4])
+        .map((n) => (n > 7 ? n - 16 : n));
+      const scale = new Float32Array((await rawBytes(scales)).slice().buffer);
+      for (let k = 0; k < 64; k++) {
+        for (let n = 0; n < 3; n++) {
+          const step = scale[hasManifest ? Math.floor(k / 32) * 3 + n : n * 2 + Math.floor(k / 32)];
+          const value = step * nibbles[hasManifest ? k * 3 + n : n * 64 + k];
+          expect(Math.abs(value - values[k * 3 + n])).toBeLessThanOrEqual(0.5001 * step);
+        }
+      }
+    },
+  );
 });
+
+describe('session options of weight-only', () => {
+  it('keep the weights of a large model int8, and fold those of a small one', () => {
+    expect(keepsQuantized(sessionFor(2 ** 30 - 4))).toBe(false);
+    expect(keepsQuantized(sessionFor(2 ** 30))).toBe(true);
+  });
+});
+
+async function rawBytes({ rawData }: TensorProto): Promise<Uint8Array> {
+  if (rawData instanceof Uint8Array) return rawData;
+  const chunks = [];
+  for await (const chunk of rawData!.chunks()) chunks.push(chunk.slice());
+  return new Uint8Array(Buffer.concat(chunks));
+}
