@@ -22,8 +22,8 @@ export interface Answer {
 }
 
 /**
- * One GET, followed nowhere. It takes pieces as they come, without the stream that undici's `request` makes of each answer: of a
- * file of a picture's size that is half of the work.
+ * One GET, followed nowhere. It takes pieces as they come, without the stream that undici's `request` makes of each answer, and a
+ * connection is kept where an answer is read to its end.
  * @throws what `check` throws, the signal's reason, or the error of the connection
  */
 export function ask(dispatcher: Dispatcher, question: Question): Promise<Answer> {

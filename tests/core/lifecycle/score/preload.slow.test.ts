@@ -1,7 +1,7 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Random } from '../../../../src/core/bytes/random.js';
@@ -13,7 +13,7 @@ import { writeRows } from '../../../helpers/scoring.js';
 import { sharedFolder } from '../../../helpers/temp.js';
 
 const PICTURES = 150;
-const ROUNDS = 5;
+const ROUNDS = 3;
 const LATENCY_MS = 50;
 /**
  * A model of images with half the layers of the base model. Of the minis a picture takes 4 ms, of which a request through TLS at
@@ -56,7 +56,7 @@ beforeAll(async () => {
   }
 }, 120_000);
 
-/** Rows a second between the first score and the last. */
+/** Rows a second, and rows a second of this process's processor time, between the first score and the last; and when each came. */
 async function rateOf(name: string, options: Partial<BatchOptions> & { readonly place: (picture: string) => string }) {
   const { place, ...rest } = options;
   const rows = Array.from({ length: PICTURES }, (_, i) => ({
@@ -68,7 +68,12 @@ async function rateOf(name: string, options: Partial<BatchOptions> & { readonly 
   const input = writeRows(folder, `${name}.jsonl`, rows);
   const times: number[] = [];
   const out = join(folder, `${name}-out.jsonl`);
-  const onProgress = (): number => times.push(performance.now());
+  const work: number[] = [];
+  const onProgress = (): void => {
+    times.push(Date.now());
+    const { user, system } = process.cpuUsage();
+    work.push((user + system) / 1e6);
+  };
   const report = await runBatch({
     models: [model],
     input,
@@ -80,24 +85,27 @@ async function rateOf(name: string, options: Partial<BatchOptions> & { readonly 
     ...rest,
   });
   expect(report).toMatchObject({ rows: PICTURES, failed: 0 });
-  return { rate: (PICTURES - 1) / ((times.at(-1)! - times[0]) / 1000), scores: readFileSync(out, 'utf8') };
+  const per = (spent: readonly number[]): number => (PICTURES - 1) / (spent.at(-1)! - spent[0]);
+  return { rate: 1000 * per(times), ofProcessor: per(work), times, scores: readFileSync(out, 'utf8') };
 }
 
 /**
- * A host that answers after a while, and sends all its answers through one line of so many bytes a second. It is in a thread of its
- * own, and takes its share of this machine's processors, which another machine would not: so it does no more than it must.
+ * A host that answers after a while, and sends all its answers through one line of so many bytes a second. It is a process of its
+ * own, and takes its share of this machine's processors, which another machine would not: so it does no more than it must. Of each
+ * answer it tells the time.
  */
 const HOST = `
   const { readdirSync, readFileSync } = require('node:fs');
   const { createServer } = require('node:tls');
-  const { parentPort, workerData: { key, cert, media, latencyMs } } = require('node:worker_threads');
+  const { key, cert, media, latencyMs } = JSON.parse(process.argv[1]);
   const answers = new Map(readdirSync(media).map((name) => {
     const bytes = readFileSync(media + '/' + name);
     return ['/' + name, Buffer.concat([Buffer.from('HTTP/1.1 200 OK\\r\\ncontent-length: ' + bytes.byteLength + '\\r\\n\\r\\n'), bytes])];
   }));
   let bytesPerSecond = Infinity;
   let freeAt = 0;
-  parentPort.on('message', (given) => { bytesPerSecond = given; });
+  process.on('message', (given) => { bytesPerSecond = given; });
+  process.on('disconnect', () => process.exit());
   const server = createServer({ key, cert }, (socket) => {
     let asked = '';
     socket.on('error', () => {}); // the other side goes when it is done
@@ -107,27 +115,32 @@ const HOST = `
       const answer = answers.get(asked.split(' ', 2)[1]);
       asked = '';
       freeAt = Math.max(freeAt, performance.now() + latencyMs) + (1000 * answer.byteLength) / bytesPerSecond;
-      setTimeout(() => socket.write(answer), freeAt - performance.now());
+      const send = () => { socket.write(answer); process.send(Date.now()); };
+      setTimeout(send, freeAt - performance.now());
     });
   });
-  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+  server.listen(0, '127.0.0.1', () => process.send(server.address().port));
 `;
 
+type Rate = Awaited<ReturnType<typeof rateOf>>;
+
 async function throttled() {
-  const key = readFileSync(join(dirname(CERTIFICATE), 'key.pem'));
-  const workerData = { key, cert: readFileSync(CERTIFICATE), media, latencyMs: LATENCY_MS };
-  const host = new Worker(HOST, { eval: true, workerData });
-  onTestFinished(() => void host.terminate());
+  const key = readFileSync(join(dirname(CERTIFICATE), 'key.pem'), 'utf8');
+  const given = JSON.stringify({ key, cert: readFileSync(CERTIFICATE, 'utf8'), media, latencyMs: LATENCY_MS });
+  const host = spawn(process.execPath, ['-e', HOST, given], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  onTestFinished(() => void host.kill());
   const [port]: number[] = await once(host, 'message');
-  return { port, throttle: (bytesPerSecond: number) => host.postMessage(bytesPerSecond) };
+  const sent: number[] = [];
+  host.on('message', (time: number) => sent.push(time));
+  return { port, sent, throttle: (bytesPerSecond: number) => host.send(bytesPerSecond) };
 }
 
 describe('batch with preload', () => {
-  it('scores from a host of 50 ms and 1.5 times the bandwidth as fast as from memory, to the same scores', async () => {
+  it('scores from a host of 50 ms and 1.5 times the bandwidth without waiting, with less than a ninth more work than from memory, to the same scores', async () => {
     const place = (picture: string): string => join('media', picture);
     const bytes = Array.from({ length: PICTURES }, (_, i) => statSync(join(media, `${i}.jpg`)).size);
     const perPicture = bytes.reduce((a, b) => a + b) / PICTURES;
-    const { port, throttle } = await throttled();
+    const { port, sent, throttle } = await throttled();
     const remote = {
       hosts: [`127.0.0.1:${port}`],
       isAddressAllowed: () => true,
@@ -138,21 +151,34 @@ describe('batch with preload', () => {
     const readAhead = () => rateOf('ahead', { place: there, remote, preload: true });
     // By turns, and each turn by itself: others may use the machine too. Scoring consumes what it does at its fastest.
     let fastest = (await fromMemory()).rate;
-    const turns: { readonly memory: number; readonly ahead: number }[] = [];
+    const turns: { readonly memory: Rate; readonly ahead: Rate; readonly waiting: number }[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const memory = await fromMemory();
       fastest = Math.max(fastest, memory.rate);
       throttle(1.5 * fastest * perPicture);
-      const { rate, scores } = await readAhead();
-      expect(scores).toBe(memory.scores);
-      turns.push({ memory: memory.rate, ahead: rate });
+      sent.length = 0;
+      const ahead = await readAhead();
+      expect(ahead.scores).toBe(memory.scores);
+      expect(sent).toHaveLength(PICTURES);
+      const lastSent = sent.at(-1)!;
+      turns.push({ memory, ahead, waiting: ahead.times.filter((time) => time > lastSent).length });
     }
-    const ratios = turns.map(({ memory, ahead }) => ahead / memory).toSorted((a, b) => a - b);
     const plain = await rateOf('plain', { place: there, remote });
-    const told = turns.map(({ memory, ahead }) => `${ahead.toFixed(1)} of ${memory.toFixed(1)}`);
+    const told = turns.map(
+      ({ memory, ahead, waiting }) =>
+        `${ahead.rate.toFixed(1)} of ${memory.rate.toFixed(1)} (of processor time ${ahead.ofProcessor.toFixed(1)} of ${memory.ofProcessor.toFixed(1)}; ${waiting} rows left when the last file was sent)`,
+    );
     process.stderr.write(
       `rows a second with preload, of those from memory: ${told.join(', ')}; ${plain.rate.toFixed(1)} without preload; ${(perPicture / 1000).toFixed(0)} kB each\n`,
     );
-    expect(ratios[(ROUNDS - 1) / 2]).toBeGreaterThan(0.9);
+    const median = (of: (turn: (typeof turns)[number]) => number): number =>
+      turns.map(of).toSorted((a, b) => a - b)[(ROUNDS - 1) / 2];
+    // Others use the machine too, so that the clock says little of one round. What does: the work of this process, which reads and
+    // fetches (the model's own process does the same for both), and that files are there before their turn.
+    expect(median(({ memory, ahead }) => ahead.ofProcessor / memory.ofProcessor)).toBeGreaterThan(0.9);
+    const keepsUp = turns.filter(
+      ({ memory, ahead, waiting }) => ahead.rate > 0.9 * memory.rate || waiting > 0.1 * PICTURES,
+    );
+    expect(keepsUp.length).toBeGreaterThan(ROUNDS / 2);
   }, 900_000);
 });
