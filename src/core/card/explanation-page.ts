@@ -146,9 +146,13 @@ function windowBlocks(windows: ExplainedWindows, { single, charts }: Pick<Sample
   const isPair = curves.length > 1;
   return [
     ...(single ? [heading(2, 'Windows')] : []),
-    note(
-      `Explained ${isPair ? 'is the worst window of each side' : 'is the worst window'} alone, as if it had been cut out: what stands below says nothing of the others.`,
-    ),
+    ...(curves.some(([, { count }]) => count > 1)
+      ? [
+          note(
+            `Explained is the worst window${isPair ? ' of each side' : ''} alone, as if it had been cut out: what stands below says nothing of the others.`,
+          ),
+        ]
+      : []),
     ...facts('All windows', [
       ['Windows', `${window}, one every ${stride}`],
       ['Logit of the whole', `${figure(logit)}, ${AGGREGATED[aggregate]}`],

@@ -35,15 +35,15 @@ export class WindowScorer {
       signal,
       onProgress,
       ...options
-    }: Pick<ScorerOptions, 'contract' | 'mediaRoot' | 'remote' | 'threads'> & Run & { readonly windows: WindowOptions },
+    }: Pick<ScorerOptions, 'contract' | 'mediaRoot' | 'remote' | 'threads'> &
+      Pick<Run, 'signal' | 'onProgress'> & { readonly windows: WindowOptions },
   ): Promise<WindowScorer> {
     const cut = await explainer.cut(windows);
     const onWindow = (done: number, total: number): void => {
       signal?.throwIfAborted();
       onProgress?.({ stage: 'Scoring', done, total, unit: 'windows' });
     };
-    const { onWarning: _, ...loading } = options; // of calibration, which no window needs
-    return new WindowScorer(await HPSv3Scorer.load(path, { ...loading, windows, onWindow }), cut, signal);
+    return new WindowScorer(await HPSv3Scorer.load(path, { ...options, windows, onWindow }), cut, signal);
   }
 
   /** @throws HpsError as `HPSv3Scorer.scorePair`; the signal's reason when it aborts */
