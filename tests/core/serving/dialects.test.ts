@@ -105,6 +105,10 @@ describe('vLLM', () => {
       { index: 0, object: 'score', score: await logit('a') },
       { index: 1, object: 'score', score: await logit('b') },
     ]);
+    for (const half of [{}, { text_1: 'q' }, { documents: ['a'] }]) {
+      const refused = await post('/v1/score', { model: 'texts', ...half });
+      expect([refused.statusCode, refused.body]).toEqual([400, expect.stringContaining('queries and documents')]);
+    }
     const pooled = await post('/pooling', { model: 'texts', input: 'a' });
     expect(pooled.json().data).toEqual([{ index: 0, object: 'pooling', data: [await logit('a')] }]);
     expect((await get('/v1/models')).data).toMatchObject([

@@ -27,6 +27,11 @@ const classifySchema = z
   .meta({ id: 'Classify' });
 
 const documents = z.union([documentSchema, z.array(documentSchema).min(1)]);
+type Documents = z.infer<typeof documents>;
+type Named<Key extends string> = { readonly [K in Key]?: Documents };
+const queriesOf = (body: Named<'queries' | 'text_1' | 'data_1'>) => body.queries ?? body.text_1 ?? body.data_1;
+const documentsOf = (body: Named<'documents' | 'items' | 'text_2' | 'data_2'>) =>
+  body.documents ?? body.items ?? body.text_2 ?? body.data_2;
 const scoreSchema = z
   .looseObject({
     model: z.string().nullish(),
@@ -39,6 +44,7 @@ const scoreSchema = z
     data_2: documents.optional(),
     use_activation: z.boolean().nullish(),
   })
+  .refine((body) => queriesOf(body) !== undefined && documentsOf(body) !== undefined, 'must have queries and documents')
   .meta({ id: 'ScoreQueries' });
 
 const rerankSchema = z
@@ -161,8 +167,8 @@ async function pooling(call: Call, body: ClassifyBody): Promise<Answer> {
 
 async function score(call: Call, body: z.infer<typeof scoreSchema>): Promise<Answer> {
   const { name: model, generation } = call.serving.models.find(body.model);
-  const queries = listOf((body.queries ?? body.text_1 ?? body.data_1)!);
-  const answers = listOf((body.documents ?? body.items ?? body.text_2 ?? body.data_2)!);
+  const queries = listOf(queriesOf(body)!);
+  const answers = listOf(documentsOf(body)!);
   if (queries.length !== 1 && queries.length !== answers.length) {
     throw new RequestError(
       'REQUEST_INVALID',
