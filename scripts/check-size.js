@@ -14,7 +14,7 @@ const LIMITS = [
     what: "import 'hpsv3'",
     args: ['--input-type=module', '--eval', `await import('${INDEX}')`],
     files: 66,
-    kilobytes: 265,
+    kilobytes: 275,
   },
   { what: 'hpsv3 --help', args: [join(root, 'bin/run.js'), '--help'], files: 2, kilobytes: 3 },
   { what: 'hpsv3 score --help', args: [join(root, 'bin/run.js'), 'score', '--help'], files: 220, kilobytes: 900 },

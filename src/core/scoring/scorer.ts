@@ -23,7 +23,7 @@ import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
 import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
 import type { Row } from './row.js';
-import { curveOf, intervalOf, meetings, weighted, weightedPairAux, weightsOf } from './windows/aggregate.js';
+import { curveOf, meetings, weighted, weightedPairAux, weightsOf } from './windows/aggregate.js';
 import { ruleOf, type WindowOptions } from './windows/options.js';
 
 export interface ScorerOptions {
@@ -299,7 +299,7 @@ export class HPSv3Scorer {
     const read = await this.read(item, options, windowing);
     const whole = this.engine.combine(read.utilities, read.weights);
     const score = this.itemScore(whole, read.windows, options, momentsOf(read));
-    const interval = this.interval(read.logits, read.weights, windowing);
+    const interval = await this.interval(read.logits, read.weights, windowing);
     return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregation), ...curveOf(read.curve), interval } };
   }
 
@@ -331,7 +331,7 @@ export class HPSv3Scorer {
       sample,
       [...momentsOf(left), ...momentsOf(right)],
     );
-    const interval = this.interval(logits, weights, windowing);
+    const interval = await this.interval(logits, weights, windowing);
     const curves = { left: curveOf(left.curve), right: curveOf(right.curve) };
     return { ...score, windows: { ...ruleOf(windowing.cut, windowing.aggregation), ...curves, interval } };
   }
@@ -345,9 +345,10 @@ export class HPSv3Scorer {
     return { windows, utilities, logits, curve, weights: weightsOf(aggregation, logits) };
   }
 
-  private interval(logits: readonly number[], weights: readonly number[], { cut, aggregation }: Windows) {
+  private async interval(logits: readonly number[], weights: readonly number[], { cut, aggregation }: Windows) {
     // The others hang on single windows, of which nothing shows how they might have been.
     if (aggregation.aggregate !== 'mean') return null;
+    const { intervalOf } = await import('./windows/interval.js'); // statistics that nothing else here needs
     return intervalOf(logits, weights, Math.ceil(cut.window / cut.stride));
   }
 

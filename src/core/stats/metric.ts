@@ -4,7 +4,8 @@ import { type Binning, binsOfBothOrders, type CalibrationBin, prepareBinnings } 
 import { type BinFigure, debiasedMeanGap, largestGap, meanGap, ofBinning } from './calibration-error.js';
 import { preparePearson, prepareSpearman } from './correlation.js';
 import { prepareKendall } from './kendall.js';
-import { prepareLogitLoss, prepareLogLoss, sigmoid } from './logistic.js';
+import { prepareLogitLoss, prepareLogLoss } from './log-loss.js';
+import { sigmoid } from './logistic.js';
 import { bothOrders, concatenate, type Outcomes } from './outcomes.js';
 import { type CellsOfPairs, mirrorable, pairCells } from './pair-cells.js';
 import { prepareVoteAccuracy } from './pairwise-accuracy.js';

@@ -13,7 +13,7 @@ import { temperature } from '../../../src/core/calibration/methods/temperature.j
 import { PAIR_TASK } from '../../../src/core/calibration/pair-task.js';
 import { float32Value } from '../../../src/core/runtime/value.js';
 import { interpolate } from '../../../src/core/stats/isotonic.js';
-import { prepareLogLoss } from '../../../src/core/stats/logistic.js';
+import { prepareLogLoss } from '../../../src/core/stats/log-loss.js';
 import { outcomesOfLabels } from '../../../src/core/stats/outcomes.js';
 import { floats, runModel } from '../../helpers/graphs.js';
 import { tempFolder } from '../../helpers/temp.js';

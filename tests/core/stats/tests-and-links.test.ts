@@ -6,7 +6,8 @@ import { type Binning, prepareEqualMassBins, prepareEqualWidthBins } from '../..
 import { delongAuc } from '../../../src/core/stats/delong.js';
 import { holmAdjust } from '../../../src/core/stats/holm.js';
 import { wilsonInterval } from '../../../src/core/stats/interval.js';
-import { logit, logSigmoid, prepareLogitLoss, prepareLogLoss, sigmoid } from '../../../src/core/stats/logistic.js';
+import { prepareLogitLoss, prepareLogLoss } from '../../../src/core/stats/log-loss.js';
+import { logit, logSigmoid, sigmoid } from '../../../src/core/stats/logistic.js';
 import { erfc, normalCdf, normalQuantile } from '../../../src/core/stats/normal.js';
 import { outcomesOfLabels } from '../../../src/core/stats/outcomes.js';
 import { clusterDifferences, signFlipTest } from '../../../src/core/stats/sign-flip.js';

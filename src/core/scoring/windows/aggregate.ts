@@ -1,7 +1,5 @@
 import { AUXILIARY, type AuxScores, type PairAuxScores } from '../../data/rows.js';
 import type { WindowCurve, WindowRule, WindowScore } from '../../data/score-windows.js';
-import { blockInterval } from '../../stats/block-bootstrap.js';
-import { DEFAULT_LEVEL } from '../../stats/interval.js';
 
 /** A rule by which windows become one score; `sharpness` is that of a fitted one. */
 export type Aggregation = Pick<WindowRule, 'aggregate' | 'sharpness'>;
@@ -98,23 +96,4 @@ const ROUNDING = 1e-12;
 /** The curve of an item. */
 export function curveOf(curve: readonly WindowScore[]): WindowCurve {
   return { count: curve.length, worst: curve[worstOf(curve.map(({ logit }) => logit))], curve };
-}
-
-/** Fewer do not show how they vary. */
-const FEWEST_BLOCKS = 4;
-
-/**
- * The interval of a mean over windows; null of too few of them.
- * @param overlap - windows that cover one moment
- */
-export function intervalOf(
-  logits: readonly number[],
-  weights: readonly number[],
-  overlap: number,
-): WindowRule['interval'] {
-  // What overlaps depends on each other, and so does what is near: the usual third root of the length, at least.
-  const block = Math.max(overlap, Math.ceil(logits.length ** (1 / 3)));
-  if (logits.length < FEWEST_BLOCKS * block) return null;
-  const [low, high] = blockInterval(logits, weights, { block, seed: 'windows' });
-  return { level: DEFAULT_LEVEL, low, high, block };
 }
