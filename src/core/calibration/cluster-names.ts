@@ -1,4 +1,5 @@
 import { shared } from '../bytes/threads.js';
+import { renumber } from '../data/columns.js';
 import { clusterRanks } from '../data/split.js';
 
 /** The cluster of each row. */
@@ -59,17 +60,6 @@ export const rankedBy = (names: ClusterNames, seeds: readonly number[]): Cluster
 
 /** The rows `which`, their clusters numbered anew in order of first sight: none is without a row. */
 export function selectClusters({ names, codes }: NamedClusters, which: Int32Array): NamedClusters {
-  const renumbered = new Int32Array(names.length).fill(-1);
-  const kept = new Int32Array(names.length);
-  const selected = new Int32Array(which.length);
-  let count = 0;
-  for (let i = 0; i < which.length; i++) {
-    const code = codes[which[i]];
-    if (renumbered[code] < 0) {
-      renumbered[code] = count;
-      kept[count++] = code;
-    }
-    selected[i] = renumbered[code];
-  }
-  return { names: { length: count, among: names, which: kept.subarray(0, count) }, codes: selected };
+  const selected = renumber(codes, names.length, which);
+  return { names: { length: selected.kept.length, among: names, which: selected.kept }, codes: selected.codes };
 }

@@ -74,14 +74,33 @@ export class CodedColumnBuilder {
 /**
  * The rows `keep` of a column, its codes numbered anew in order of first sight, so that no code is without a row.
  */
-export function selectCoded(column: CodedColumn, keep: Int32Array): CodedColumn {
-  const renumbered = new Int32Array(column.names.length).fill(-1);
-  const names: string[] = [];
-  const codes = new Int32Array(keep.length);
-  for (let i = 0; i < keep.length; i++) {
-    const code = column.codes[keep[i]];
-    if (code >= 0 && renumbered[code] < 0) renumbered[code] = names.push(column.names[code]) - 1;
-    codes[i] = code < 0 ? -1 : renumbered[code];
+export function selectCoded({ names, codes }: CodedColumn, keep: Int32Array): CodedColumn {
+  const selected = renumber(codes, names.length, keep);
+  return { names: Array.from(selected.kept, (code) => names[code]), codes: selected.codes };
+}
+
+/**
+ * The codes of some rows, numbered anew in order of first sight; -1 stays.
+ *
+ * @param count - of codes there are
+ * @returns `kept`: what each new number was before
+ */
+export function renumber(
+  codes: Int32Array,
+  count: number,
+  rows: Int32Array,
+): { readonly codes: Int32Array; readonly kept: Int32Array } {
+  const numbers = new Int32Array(count).fill(-1);
+  const kept = new Int32Array(count);
+  const renumbered = new Int32Array(rows.length);
+  let used = 0;
+  for (let i = 0; i < rows.length; i++) {
+    const code = codes[rows[i]];
+    if (code >= 0 && numbers[code] < 0) {
+      numbers[code] = used;
+      kept[used++] = code;
+    }
+    renumbered[i] = code < 0 ? -1 : numbers[code];
   }
-  return { names, codes };
+  return { codes: renumbered, kept: kept.subarray(0, used) };
 }

@@ -1,6 +1,7 @@
 import { valuesOf } from '../calibration/judged.js';
 import { uncalibrated } from '../calibration/scale-task.js';
 import type { NamedStatistic } from '../calibration/task.js';
+import { renumber } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { ABSOLUTE_METRICS, PAIR_METRICS } from '../stats/metric.js';
 import { type Clusters, type Statistic, weighted } from '../stats/statistic.js';
@@ -25,15 +26,8 @@ export type JudgedColumns =
 
 /** Cluster codes of some rows, numbered anew. */
 function clustersOf(cluster: Int32Array, clusterCount: number, rows: Int32Array): Clusters {
-  const renumbered = new Int32Array(clusterCount).fill(-1);
-  const of = new Int32Array(rows.length);
-  let count = 0;
-  for (let i = 0; i < of.length; i++) {
-    const code = cluster[rows[i]];
-    if (renumbered[code] < 0) renumbered[code] = count++;
-    of[i] = renumbered[code];
-  }
-  return { of, count };
+  const { codes, kept } = renumber(cluster, clusterCount, rows);
+  return { of: codes, count: kept.length };
 }
 
 /**

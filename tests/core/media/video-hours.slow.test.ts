@@ -2,30 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openPreparer } from '../../../src/core/media/preparer.js';
-import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { tempFolder } from '../../helpers/temp.js';
 import { hasFfmpeg } from '../scoring/long-video.js';
+import { FRAMES } from './frames.js';
 
 const HOURS = 3;
-const SIZE = 16;
-const input: ContractInput = {
-  name: 'frames',
-  dtype: 'F32',
-  shape: ['batch', 3, 4, SIZE, SIZE],
-  preprocess: {
-    kind: 'video',
-    frames: 4,
-    sampling: 'even',
-    size: SIZE,
-    color: 'RGB',
-    resize: { exact: [SIZE, SIZE], kernel: 'bilinear', antialias: true },
-    crop: null,
-    scale: 1,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-    layout: 'NCFHW',
-  },
-};
 
 it.skipIf(!hasFfmpeg)('reads a clip of three hours to its end, each window of its own time', async () => {
   const path = join(tempFolder(), 'hours.mp4');
@@ -33,7 +14,7 @@ it.skipIf(!hasFfmpeg)('reads a clip of three hours to its end, each window of it
   const source = `color=black:size=32x32:rate=1:duration=${HOURS * 3600},geq=lum='16+mod(floor(N/60),200)':cb=128:cr=128`;
   const codec = ['-c:v', 'libx264', '-qp', '0', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
   execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', source, ...codec, path]);
-  const preparer = await openPreparer({ inputs: [input], tokenizer: null });
+  const preparer = await openPreparer({ inputs: [FRAMES], tokenizer: null });
   const windowing = { window: 10, stride: 10, unit: 'seconds' } as const;
   let windows = 0;
   for await (const { span, count, inputs } of preparer.windows({ video: { path } }, windowing)) {

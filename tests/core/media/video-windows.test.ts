@@ -5,32 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { openPreparer, type PreparedWindow } from '../../../src/core/media/preparer.js';
 import { systemFfmpeg } from '../../../src/core/media/video/system-ffmpeg.js';
 import type { Windowing } from '../../../src/core/media/windows.js';
-import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { PROJECT } from '../../helpers/cli.js';
 import { sharedFolder } from '../../helpers/temp.js';
+import { FRAMES } from './frames.js';
 
 const CLIPS = `${PROJECT}tests/golden/media/video/`;
 const isInstalled = (await systemFfmpeg.open(`${CLIPS}plain.webm`, 'plain.webm')) !== null;
-const SIZE = 16;
-
-const input: ContractInput = {
-  name: 'frames',
-  dtype: 'F32',
-  shape: ['batch', 3, 4, SIZE, SIZE],
-  preprocess: {
-    kind: 'video',
-    frames: 4,
-    sampling: 'even',
-    size: SIZE,
-    color: 'RGB',
-    resize: { exact: [SIZE, SIZE], kernel: 'bilinear', antialias: true },
-    crop: null,
-    scale: 1,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-    layout: 'NCFHW',
-  },
-};
 
 const folder = sharedFolder();
 /** A grey that says the time: frame n of the level n. */
@@ -47,7 +27,7 @@ function make(name: string, ...args: string[]): string {
 }
 
 async function windowsOf(path: string, { window, stride }: Omit<Windowing, 'unit'>): Promise<PreparedWindow[]> {
-  const preparer = await openPreparer({ inputs: [input], tokenizer: null });
+  const preparer = await openPreparer({ inputs: [FRAMES], tokenizer: null });
   const windows: PreparedWindow[] = [];
   for await (const each of preparer.windows({ video: { path } }, { window, stride, unit: 'seconds' }))
     windows.push(each);
@@ -58,7 +38,7 @@ const framesOf = (prepared: Pick<PreparedWindow, 'inputs'>): Float32Array =>
   prepared.inputs.get('frames')!.data as Float32Array;
 
 async function whole(path: string): Promise<Float32Array> {
-  const preparer = await openPreparer({ inputs: [input], tokenizer: null });
+  const preparer = await openPreparer({ inputs: [FRAMES], tokenizer: null });
   return framesOf(await preparer.prepare({ video: { path } }));
 }
 
@@ -141,7 +121,7 @@ describe.skipIf(!isInstalled)('windows of a clip (skipped where ffmpeg is not on
 
   it('may end early, and the program with them', async () => {
     const path = make('early.mp4', ...greys(10, 30), ...LOSSLESS);
-    const preparer = await openPreparer({ inputs: [input], tokenizer: null });
+    const preparer = await openPreparer({ inputs: [FRAMES], tokenizer: null });
     for await (const { count } of preparer.windows({ video: { path } }, { window: 2, stride: 2, unit: 'seconds' })) {
       expect(count).toBe(15);
       break;

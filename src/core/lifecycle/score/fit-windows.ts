@@ -3,6 +3,7 @@ import { withAtomicOutput } from '../../bytes/output.js';
 import { withSource } from '../../bytes/source.js';
 import { fitWindowRule, type WindowedRows } from '../../calibration/fit-window-rule.js';
 import { type FittedWindowRule, windowRuleDocument } from '../../calibration/window-rule.js';
+import { renumber } from '../../data/columns.js';
 import { fileInput } from '../../data/input.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../../data/join.js';
 import { type JudgedRows, readJudgedScores, rowWarnings } from '../../data/judged-scores.js';
@@ -145,11 +146,7 @@ function windowedRows(
     return windows?.length === sides && windows.some(({ length }) => length > 1);
   });
   const pick = (column: Float64Array): Float64Array => Float64Array.from(rows, (row) => column[row]);
-  const codes = new Map<number, number>();
-  for (const row of rows) {
-    const cluster = joined.cluster[row];
-    if (!codes.has(cluster)) codes.set(cluster, codes.size);
-  }
+  const { codes, kept } = renumber(joined.cluster, joined.clusterCount, Int32Array.from(rows));
   const weight = joined.weight ?? new Float64Array(joined.count).fill(1);
   return {
     kind: joined.kind,
@@ -157,7 +154,7 @@ function windowedRows(
     ...(joined.kind === 'pair'
       ? { votes: { left: pick(joined.votesLeft), right: pick(joined.votesRight) } }
       : { scores: { score: pick(joined.score), weight: pick(weight) } }),
-    clusters: { of: Int32Array.from(rows, (row) => codes.get(joined.cluster[row])!), count: codes.size },
-    clusterNames: [...codes.keys()].map((cluster) => joined.clusterNames[cluster]),
+    clusters: { of: codes, count: kept.length },
+    clusterNames: Array.from(kept, (cluster) => joined.clusterNames[cluster]),
   };
 }

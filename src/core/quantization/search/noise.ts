@@ -120,8 +120,7 @@ function termsOf(node: NodeProto, dims: readonly number[]): number {
 
 /** Those with the most noise for their products first, as long as products last. */
 function noisiest(layers: readonly NoisyLayer[]): NoisyLayer[] {
-  const noise = sum(layers.map((layer) => layer.noise));
-  const products = sum(layers.map((layer) => layer.products));
+  const { noise, products } = totalsOf(layers);
   const contrast = (layer: NoisyLayer): number => layer.noise / noise / (layer.products / products);
   let left = MOST_PRODUCTS * products;
   return layers
@@ -134,9 +133,13 @@ function noisiest(layers: readonly NoisyLayer[]): NoisyLayer[] {
     });
 }
 
+const totalsOf = (layers: readonly NoisyLayer[]) => ({
+  noise: sum(layers.map((layer) => layer.noise)),
+  products: sum(layers.map((layer) => layer.products)),
+});
+
 function reasonsFor(kept: readonly NoisyLayer[], layers: readonly NoisyLayer[]): Map<string, string> {
-  const noise = sum(layers.map((layer) => layer.noise));
-  const products = sum(layers.map((layer) => layer.products));
+  const { noise, products } = totalsOf(layers);
   const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
   return new Map(
     kept.flatMap((layer) => {
