@@ -41,6 +41,8 @@ export interface ModelProcessOptions {
   readonly signal?: AbortSignal;
   /** Keeps no program alive while nothing is asked of it. */
   readonly background?: boolean;
+  /** Where one step leaves its process for the next. */
+  readonly kept?: KeptProcess;
 }
 
 export interface OpenThreadOptions extends ThreadOptions {
@@ -280,6 +282,11 @@ export class ModelProcess {
     return result.times;
   }
 
+  /** Whether it takes requests. */
+  get isAlive(): boolean {
+    return this.ended === undefined;
+  }
+
   /** Ends the process and waits until it is gone. */
   async close(): Promise<void> {
     this.kill(new HpsError('INTERRUPTED', `${this.file}: its process was closed`));
@@ -485,16 +492,40 @@ function assertRan(answer: Answer): Ran {
   return answer;
 }
 
-/** Runs `use` with a process that is ended afterwards, however it ends. */
+/** Runs `use` with a process that is ended afterwards, however it ends, or left for the next step where `options` keep it. */
 export async function withModelProcess<T>(
   options: ModelProcessOptions,
   use: (model: ModelProcess) => Promise<T>,
 ): Promise<T> {
-  const model = new ModelProcess(options);
+  const { kept } = options;
+  const model = kept?.take() ?? new ModelProcess(options);
   try {
     return await use(model);
   } finally {
-    await model.close();
+    await (kept ? kept.leave(model) : model.close());
+  }
+}
+
+/** A process between two steps of one piece of work: starting another and loading the runtime takes longer than a small step. */
+export class KeptProcess {
+  private model: ModelProcess | undefined;
+
+  /** @returns undefined where none is left, or it has ended */
+  take(): ModelProcess | undefined {
+    const { model } = this;
+    this.model = undefined;
+    return model?.isAlive ? model : undefined;
+  }
+
+  async leave(model: ModelProcess): Promise<void> {
+    if (this.model) await model.close();
+    else this.model = model;
+  }
+
+  /** Ends what is left. */
+  async close(): Promise<void> {
+    await this.model?.close();
+    this.model = undefined;
   }
 }
 

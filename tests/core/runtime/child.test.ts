@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type ModelLimits, ModelProcess, withModelProcess } from '../../../src/core/runtime/child.js';
+import { KeptProcess, type ModelLimits, ModelProcess, withModelProcess } from '../../../src/core/runtime/child.js';
 import { startAhead } from '../../../src/core/runtime/child-start.js';
 import { float32Value } from '../../../src/core/runtime/value.js';
 import { goldenModel } from '../../helpers/models.js';
@@ -177,6 +177,29 @@ describe('ModelProcess', () => {
     expect(modelProcesses()).toHaveLength(1);
     endUnused();
     await sleep(200);
+    expect(modelProcesses()).toEqual([]);
+  });
+});
+
+describe('KeptProcess', () => {
+  it('hands the process of one step to the next, and none that has ended', async () => {
+    const kept = new KeptProcess();
+    const step = (work: (child: ModelProcess) => Promise<unknown> = () => Promise.resolve()) =>
+      withModelProcess({ limits: LIMITS, kept }, async (child) => {
+        await work(child);
+        return child;
+      });
+    try {
+      const first = await step((child) => child.load(model('mlp')));
+      expect(await step((child) => child.load(model('mlp')))).toBe(first);
+      await first.close();
+      expect(await step()).not.toBe(first);
+      // Two at once: one is left, the other ends.
+      await step(() => step());
+      expect(modelProcesses().length).toBeLessThanOrEqual(1);
+    } finally {
+      await kept.close();
+    }
     expect(modelProcesses()).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ import { openSource, type QuantizationSource } from '../../quantization/source.j
 import { settled as settledStep, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
 import { counter, runOf } from '../../run.js';
-import { withModelProcess } from '../../runtime/child.js';
+import { KeptProcess, withModelProcess } from '../../runtime/child.js';
 import { sumsAreCutOff } from '../../runtime/integer-sums.js';
 import type { Processor } from '../../runtime/processors.js';
 import { QUANTIZE_DEFAULTS, type QuantizeOptions } from './options.js';
@@ -40,6 +40,8 @@ type Settled = Filled<QuantizeOptions, typeof QUANTIZE_DEFAULTS>;
 /** With what the processor made of them. */
 interface Chosen extends Settled {
   readonly bitNotes: readonly string[];
+  /** Of the steps before anything is written. */
+  readonly kept: KeptProcess;
 }
 
 export interface QuantizeReport {
@@ -98,9 +100,10 @@ export interface CalibrationFacts {
 export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeReport> {
   const settled = filled(given, QUANTIZE_DEFAULTS);
   const source = await openSource(settled.model);
+  const kept = new KeptProcess();
   let release: ModelRelease | null = null;
   try {
-    const options = { ...settled, ...(await weightBits(settled)) };
+    const options = { ...settled, ...(await weightBits(settled, kept)), kept };
     if (!options.dryRun) {
       const { out, force, scheme } = options;
       const inputs = [...source.files, ...rowFiles(options)];
@@ -111,21 +114,26 @@ export async function quantizeModel(given: QuantizeOptions): Promise<QuantizeRep
     const needsRows = options.gate !== 'off' || schemeOf(scheme).observes !== undefined;
     const rows = needsRows ? await givenOrMade(source, options) : NO_ROWS;
     const candidate = await fixedCandidate(source, { ...candidateOptions(rows, options), scheme });
+    await kept.close(); // what writes, and what judges, need its memory
     return await publishCandidate(release, { source, candidate, rows }, { ...options, scheme });
   } finally {
+    await kept.close();
     await release?.close();
     source.close();
   }
 }
 
 /** Whether weights take all 8 bits, and what is to be said of that: where nothing else is asked, the processor is not. */
-async function weightBits(options: Settled): Promise<{ fullRange: boolean; bitNotes: readonly string[] }> {
+async function weightBits(
+  options: Settled,
+  kept: KeptProcess,
+): Promise<{ fullRange: boolean; bitNotes: readonly string[] }> {
   const { processor } = options;
   const asked = options.fullRange ? 'vnni' : processor;
   const { scheme } = options;
   const addsIntegers = scheme === 'auto' || schemeOf(scheme).addsIntegers === true;
   if (asked === 'any' || !addsIntegers) return { fullRange: asked === 'vnni', bitNotes: [] };
-  const cutOff = await withModelProcess(childOptions(options), sumsAreCutOff);
+  const cutOff = await withModelProcess({ ...childOptions(options), kept }, sumsAreCutOff);
   if (asked === 'auto') return { fullRange: !cutOff, bitNotes: [] };
   return { fullRange: true, bitNotes: cutOff ? [CUT_OFF_HERE] : [] };
 }
@@ -168,6 +176,7 @@ async function quantizeBest(
     searchRows: halves[0],
     heldOutRows: halves[1],
   });
+  await options.kept.close();
   let refusal: unknown;
   for (const { candidate, trial, calibrator } of finalists) {
     try {
@@ -181,13 +190,13 @@ async function quantizeBest(
   throw refusal;
 }
 
-function candidateOptions(rows: RowSets, options: Settled) {
+function candidateOptions(rows: RowSets, options: Chosen) {
   return {
     ...options,
     calibrator: options.ranges,
     contrib: options.allowContrib,
     calibrationRows: rows.calibration,
-    child: childOptions(options),
+    child: { ...childOptions(options), kept: options.kept },
     onBatch: counter(options, options.scheme === 'auto' ? 'Trials' : 'Calibration', 'batches'),
   };
 }

@@ -43,6 +43,8 @@ export interface Calibration {
   readonly coverage: Readonly<Record<string, Coverage>>;
   readonly warnings: readonly string[];
   readonly equalization: Equalization;
+  /** How many elements each value has for one row. */
+  readonly elements: ReadonlyMap<string, number>;
   /** What the ranges are of: the same model with equalized channels. */
   readonly model: OnnxModel;
 }
@@ -54,6 +56,8 @@ export interface Observation {
   readonly extremes: ReadonlyMap<string, Range>;
   /** Of values that were not 0 alone; empty where no calibrator needs them. */
   readonly histograms: ReadonlyMap<string, Histogram>;
+  /** How many elements each value has for one row. */
+  readonly elements: ReadonlyMap<string, number>;
   readonly keyOf: (value: string) => string;
   /** What a value is called in `model`. */
   readonly nameOf: (value: string) => string;
@@ -75,24 +79,26 @@ export async function observe(
   const { keyOf } = options;
   const channels = new ObservedChannels(observed, keyOf);
   if (!options.histograms) {
-    const seen = await observeExtremes(model, values, probes, options, channels.placeOf);
-    const { scalesOf, ...equalized } = await channels.equalize(seen);
-    const extremes = Array.from(seen, ([key, range]) => [key, overallRange(range, scalesOf(key)?.scales)] as const);
-    return { values, extremes: new Map(extremes), histograms: new Map(), keyOf, ...equalized };
+    const { byKey, elements } = await observeExtremes(model, values, probes, options, channels.placeOf);
+    const { scalesOf, ...equalized } = await channels.equalize(byKey);
+    const extremes = Array.from(byKey, ([key, range]) => [key, overallRange(range, scalesOf(key)?.scales)] as const);
+    return { values, extremes: new Map(extremes), histograms: new Map(), elements, keyOf, ...equalized };
   }
   const scalable = values.filter((value) => channels.placeOf(value));
   const few = selectProbes(probes, range(Math.min(probes.rows, EQUALIZING_ROWS)));
   const seen =
     scalable.length === 0
       ? new Map<string, ChannelRange>()
-      : await observeExtremes(model, scalable, few, { ...options, onBatch: undefined }, channels.placeOf);
+      : (await observeExtremes(model, scalable, few, { ...options, onBatch: undefined }, channels.placeOf)).byKey;
   const { scalesOf, ...equalized } = await channels.equalize(seen);
-  const counted = [...(await observeCounts(model, values, probes, options, scalesOf))];
+  const { byKey, elements } = await observeCounts(model, values, probes, options, scalesOf);
+  const counted = [...byKey];
   const usable = counted.filter(([, { width, low, high }]) => width > 0 && isFiniteRange({ low, high }));
   return {
     values,
     extremes: new Map(counted.map(([key, { low, high }]) => [key, { low, high }])),
     histograms: new Map(usable.map(([key, counts]) => [key, new Histogram(counts)])),
+    elements,
     keyOf,
     ...equalized,
   };
@@ -147,7 +153,7 @@ class ObservedChannels {
 
 /** Chooses a range for each value that was seen. */
 export function chooseRanges(
-  { values, extremes, histograms, keyOf, nameOf, equalization, model }: Observation,
+  { values, extremes, histograms, elements, keyOf, nameOf, equalization, model }: Observation,
   id: RangeMethodId,
 ): Calibration {
   const { choose } = rangeMethodOf(id);
@@ -171,6 +177,7 @@ export function chooseRanges(
     ranges: new Map(values.map((value) => [nameOf(value), chosen.get(keyOf(value))!])),
     coverage,
     equalization,
+    elements: new Map(Array.from(elements, ([value, count]) => [nameOf(value), count])),
     model,
     warnings: fullRangeWarnings(id, full),
   };

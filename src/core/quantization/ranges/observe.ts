@@ -66,8 +66,15 @@ export interface ChannelPlace {
   readonly trailing: number;
 }
 
+/** What was seen of inner values. */
+export interface Seen<T> {
+  readonly byKey: ReadonlyMap<string, T>;
+  /** How many elements a value has for one row, by value. */
+  readonly elements: ReadonlyMap<string, number>;
+}
+
 /**
- * Extremes of inner values over all rows, by key; NaN where a value is NaN or infinite. They are reduced inside the graph, so that
+ * Extremes of inner values over all rows; NaN where a value is NaN or infinite. They are reduced inside the graph, so that
  * only a few numbers a channel and batch leave the process that runs the model.
  * @param placeOf - where the channels of a value lie that are told apart; of others all elements are put together
  */
@@ -77,8 +84,9 @@ export async function observeExtremes(
   probes: Probes,
   options: ObserveOptions,
   placeOf: (value: string) => ChannelPlace | undefined = () => undefined,
-): Promise<Map<string, ChannelRange>> {
+): Promise<Seen<ChannelRange>> {
   const observed = new Map<string, { low: Float64Array; high: Float64Array; count: number }>();
+  const elements = new Map<string, number>();
   const reducing = exposing(
     model,
     values.map((value, i) => reducers(value, i, opsetOf(model) ?? 0, placeOf(value))),
@@ -95,7 +103,9 @@ export async function observeExtremes(
           count: 0,
         };
         observed.set(key, range);
-        range.count += floatsOf(results.get(readerOf(i, SIZE))!)[0] / low.length;
+        const size = floatsOf(results.get(readerOf(i, SIZE))!)[0];
+        elements.set(value, size / batch.length);
+        range.count += size / low.length;
         for (let c = 0; c < low.length; c++) {
           // The extremes may pass over a NaN; the mean cannot.
           const poison = mean[c] - mean[c];
@@ -106,7 +116,7 @@ export async function observeExtremes(
       options.onBatch?.();
     }
   });
-  return observed;
+  return { byKey: observed, elements };
 }
 
 const REDUCTIONS = [
@@ -116,7 +126,7 @@ const REDUCTIONS = [
 ] as const;
 
 /**
- * Counts of inner values over all rows, by key. The model runs once over the rows where the values of one row fit into memory
+ * Counts of inner values over all rows. The model runs once over the rows where the values of one row fit into memory
  * together, else once for each group of values that do; a group is counted in the process that runs the model.
  * @param scalesOf - what the channels of a value are divided by before they are counted
  */
@@ -126,8 +136,9 @@ export async function observeCounts(
   probes: Probes,
   options: ObserveOptions,
   scalesOf: (value: string) => PlacedScales | undefined = () => undefined,
-): Promise<Map<string, BinCounter>> {
+): Promise<Seen<BinCounter>> {
   const counters = new Map<string, BinCounter>();
+  const elements = new Map<string, number>();
   const copies = (group: readonly string[]): OnnxModel =>
     exposing(
       model,
@@ -142,8 +153,10 @@ export async function observeCounts(
       },
     };
     const outputs = values.map((_, i) => readerOf(i, COPY));
+    let rows = 0;
     for (const batch of rowBatches(session, probes, limit)) {
       await session.count(batchFeeds(probes, batch), outputs);
+      rows += batch.length;
       options.onBatch?.();
     }
     const counts = await session.counts();
@@ -151,7 +164,9 @@ export async function observeCounts(
       const key = options.keyOf(value);
       const counter = counters.get(key) ?? new BinCounter();
       counters.set(key, counter);
-      counter.merge(counts.get(outputs[i])!);
+      const own = counts.get(outputs[i])!;
+      counter.merge(own);
+      elements.set(value, own.counts.reduce((sum, count) => sum + count, 0) / rows);
     }
   };
   const left = await withExposed(copies(values), options, async (session) => {
@@ -162,7 +177,7 @@ export async function observeCounts(
     return [];
   });
   for (const group of left) await withExposed(copies(group.values), options, (session) => countGroup(session, group));
-  return counters;
+  return { byKey: counters, elements };
 }
 
 const COPY = 'copy';
@@ -184,7 +199,7 @@ function shapedBytes(session: Session, { feeds }: Probes): number[] | null {
 }
 
 /** Bytes that each value takes for one row, by a run of the first rows, which keeps no value longer than the model needs it. */
-export async function rowBytes(
+async function rowBytes(
   model: OnnxModel,
   values: readonly string[],
   probes: Probes,

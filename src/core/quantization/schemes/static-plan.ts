@@ -6,7 +6,8 @@ import { type Excluded, nodeLabel, type SchemeRequest } from './scheme.js';
 
 /** u8 MaxPool exists since this opset. */
 const INTEGER_MAX_POOL_OPSET = 12;
-const ACTIVATIONS: ReadonlySet<string> = new Set(['Relu', 'Clip']);
+/** What a convolution computes together with. */
+export const ACTIVATIONS: ReadonlySet<string> = new Set(['Relu', 'Clip']);
 
 /** How a node is quantized: by its weight, or because what it joins or pools is quantized already. */
 export type StaticNode =

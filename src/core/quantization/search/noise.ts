@@ -5,9 +5,10 @@ import { intOf, type NodeProto } from '../../onnx/model.js';
 import { type ModelProcess, withModelProcess } from '../../runtime/child.js';
 import { numel } from '../../tensor/shape.js';
 import { fixedInitializers } from '../graph-edit.js';
-import { rowBytes } from '../ranges/observe.js';
+import type { Calibration } from '../ranges/calibrate.js';
 import { selectProbes } from '../rows.js';
 import { nodeLabel } from '../schemes/scheme.js';
+import { ACTIVATIONS } from '../schemes/static-plan.js';
 import type { QuantizationSource } from '../source.js';
 import { type Candidate, type CandidateOptions, makeCandidate } from './candidate.js';
 import { type Layer, layersOf, named } from './sensitivity.js';
@@ -47,13 +48,13 @@ export async function sparedOfNoise(
 ): Promise<Candidate> {
   const { calibration } = candidate;
   const layers = layersOf(source, candidate);
-  if (calibration === null || layers.length < 2 || leastWork(source, layers) > MOST_WORK) return candidate;
+  if (calibration === null || layers.length < 2) return candidate;
+  const products = productsOf(calibration, layers);
+  const total = sum(products);
+  const affordable = Math.floor(MOST_WORK / Math.max(1, total * layers.length));
+  if (total === 0 || affordable < LEAST_ROWS) return candidate;
   const fixed = { ...options, calibration };
   return withModelProcess(options.child, async (child) => {
-    const products = await productsOf(source, layers, child, options);
-    const total = sum(products);
-    const affordable = Math.floor(MOST_WORK / Math.max(1, total * layers.length));
-    if (total === 0 || affordable < LEAST_ROWS) return candidate;
     const { calibrationRows: rows } = options;
     const scores = new NoisyScores(source, child, selectProbes(rows, spread(rows.rows, affordable)), options.threads);
     const whole = await scores.noiseOf(candidate);
@@ -80,42 +81,28 @@ function spread(rows: number, affordable: number): number[] {
   return range(count).map((i) => Math.floor((i * rows) / count));
 }
 
-/** A bound that takes no run: every weight is multiplied once a row at least. */
-function leastWork({ model }: QuantizationSource, layers: readonly Layer[]): number {
-  const weights = fixedInitializers(model.graph);
-  const wanted = new Set(layers.flatMap(({ nodes }) => nodes));
-  const once = model.graph.node
-    .filter((node) => wanted.has(nodeLabel(node)) && isProduct(node))
-    .map((node) => numel(weights.get(node.input[1])?.dims ?? []));
-  return sum(once) * layers.length * LEAST_ROWS;
-}
-
 const isProduct = ({ opType }: NodeProto): boolean => ['Conv', 'MatMul', 'Gemm'].includes(opType);
 
 /** Multiplications of each layer for one row. */
-async function productsOf(
-  source: QuantizationSource,
-  layers: readonly Layer[],
-  child: ModelProcess,
-  { calibrationRows, threads }: CandidateOptions,
-): Promise<number[]> {
-  const { model, path, keyOf } = source;
-  const weights = fixedInitializers(model.graph);
-  const nodes = new Map(model.graph.node.filter(isProduct).map((node) => [nodeLabel(node), node]));
-  const multiplying = layers.map((layer) => layer.nodes.flatMap((label) => nodes.get(label) ?? []));
-  const values = multiplying.flat().map(({ output: [result] }) => result);
-  if (values.length === 0) return layers.map(() => 0);
-  const bytes = await rowBytes(model, values, calibrationRows, { child, threads, path, keyOf: keyOf(values) });
-  const sizes = new Map(values.map((value, i) => [value, bytes[i] / Float32Array.BYTES_PER_ELEMENT]));
-  return multiplying.map((each) =>
-    sum(each.map((node) => sizes.get(node.output[0])! * termsOf(node, weights.get(node.input[1])?.dims ?? []))),
-  );
+function productsOf({ model: { graph }, elements }: Calibration, layers: readonly Layer[]): number[] {
+  const weights = fixedInitializers(graph);
+  const sizes = new Map(elements);
+  // What is calibrated of a convolution may be what its activation makes of it: as many elements.
+  for (const { opType, input, output } of graph.node)
+    if (ACTIVATIONS.has(opType) && !sizes.has(input[0]) && sizes.has(output[0]))
+      sizes.set(input[0], sizes.get(output[0])!);
+  const products = new Map<string, number>();
+  for (const node of graph.node.filter(isProduct)) {
+    const dims = weights.get(node.input[1])?.dims;
+    if (dims !== undefined) products.set(nodeLabel(node), productsOfNode(node, dims, sizes));
+  }
+  return layers.map(({ nodes }) => sum(nodes.map((node) => products.get(node) ?? 0)));
 }
 
-/** Products that one result is the sum of. */
-function termsOf(node: NodeProto, dims: readonly number[]): number {
-  if (node.opType === 'Conv') return numel(dims.slice(1));
-  return node.opType === 'Gemm' && intOf(node, 'transB', 0) === 1 ? dims[1] : (dims.at(-2) ?? 1);
+function productsOfNode(node: NodeProto, dims: readonly number[], sizes: ReadonlyMap<string, number>): number {
+  if (node.opType === 'Conv') return (sizes.get(node.output[0]) ?? 0) * numel(dims.slice(1));
+  const results = node.opType === 'Gemm' && intOf(node, 'transB', 0) === 1 ? dims[0] : dims[dims.length - 1];
+  return (sizes.get(node.input[0]) ?? 0) * results;
 }
 
 /** Those with the most noise for their products first, as long as products last. */

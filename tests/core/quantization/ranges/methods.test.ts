@@ -104,6 +104,7 @@ describe.each(RANGE_METHODS.filter(({ choose }) => choose))('calibrator $id', ({
       values: ['x'],
       extremes: new Map([['x', { low: 0, high: 1 }]]),
       histograms: new Map([['x', histogram]]),
+      elements: new Map(),
       keyOf: (value) => value,
       nameOf: (value) => value,
       equalization: { values: 0, gains: 0 },

@@ -115,18 +115,20 @@ describe('counting values', () => {
     try {
       let batches = 0;
       const options = { path: MLP, threads: 1, keyOf, onBatch: () => batches++ };
-      const counters = await withModelProcess({}, (child) =>
+      const { byKey: counters, elements } = await withModelProcess({}, (child) =>
         observeCounts(file.model, VALUES, calibration, { ...options, child }),
       );
-      return { counters, batches };
+      return { counters, elements, batches };
     } finally {
       file.close();
     }
   }
 
   it('sees the extremes that reductions in the graph see, in one pass over the rows', async () => {
-    const { counters, batches } = await counted((value) => value, 4);
-    const seen = Array.from(await ranges(MLP), ([key, range]) => [key, overallRange(range)] as const);
+    const { counters, elements, batches } = await counted((value) => value, 4);
+    const reduced = await ranges(MLP);
+    const seen = Array.from(reduced.byKey, ([key, range]) => [key, overallRange(range)] as const);
+    expect(elements).toEqual(reduced.elements);
     expect(new Map(Array.from(counters, ([key, { low, high }]) => [key, { low, high }]))).toEqual(new Map(seen));
     expect(batches).toBe(1);
   });
