@@ -19,6 +19,7 @@ export type { CalibratedBy, ItemScore, PairScore, Score } from './core/scoring/r
 export {
   HPSv3Scorer,
   type ItemSample,
+  type Latents,
   type Outcome,
   type PairSample,
   type Sample,

@@ -437,6 +437,7 @@ export type { Row as TensorRow } from './core/scoring/row.js';
 export type {
   HPSv3Scorer,
   ItemSample,
+  Latents,
   Outcome,
   PairSample,
   Sample,

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag } from '../../core/cli/flags.js';
+import { keepHeapSmall } from '../../core/cli/heap.js';
 import { listenToHangup } from '../../core/cli/interruption.js';
 import { listenFlags, portFlag, tlsOf } from '../../core/cli/listen-flags.js';
 import { formatServing } from '../../core/cli/render-serve.js';
@@ -12,6 +13,8 @@ import {
   remoteFlags,
   remoteOf,
   scoringFlags,
+  windowFlags,
+  windowsOf,
 } from '../../core/cli/scoring-flags.js';
 import { namedModels, shareOf } from '../../core/cli/serve-flags.js';
 import type { ServeReport } from '../../core/lifecycle/serve/serve.js';
@@ -57,6 +60,7 @@ export default class Serve extends HpsCommand<ServeReport> {
     ...scoringFlags,
     abstain: abstainFlag,
     mark: markFlag,
+    ...windowFlags,
     'batch-size': batchSizeFlag,
     workers: Flags.integer({
       default: 1,
@@ -135,6 +139,7 @@ export default class Serve extends HpsCommand<ServeReport> {
     const { flags } = await this.parse(Serve);
     const { host, port, calibrator, device, threads, optimization, workers } = flags;
     const contract = await readContract(flags.contract);
+    if (flags.window !== undefined) keepHeapSmall();
     const { serve } = await import('../../core/lifecycle/serve/serve.js'); // brings fastify: only where it serves
     return this.follow(
       (run) =>
@@ -159,6 +164,7 @@ export default class Serve extends HpsCommand<ServeReport> {
           contract,
           abstain: flags.abstain,
           marks: flags.mark,
+          windows: windowsOf(flags),
           device,
           threads,
           optimization,

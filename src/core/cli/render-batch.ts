@@ -68,6 +68,9 @@ export const formatEmbed = (report: EmbedReport): string =>
   [
     `${formatCount(report.rows)} embeddings of ${report.dimensions} numbers, model ${formatHash(report.model)}.`,
     ...failures(report),
+    ...(report.truncated > 0
+      ? [`Of ${formatCount(report.truncated)} the end of a text was left out: it is longer than the model reads.`]
+      : []),
     written(report.out, report.format),
   ].join('\n');
 

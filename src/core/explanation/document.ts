@@ -100,7 +100,7 @@ const ruleOfWindows = {
 };
 
 /** Scores of the windows of an item, or of both sides of a pair, as `hpsv3 score` gives them. */
-const windowsSchema = z.union([
+export const windowsSchema = z.union([
   z.strictObject({ ...ruleOfWindows, ...curveOfWindows }),
   z.strictObject({
     ...ruleOfWindows,

@@ -5,32 +5,44 @@ import { RemoteStore } from '../media/remote/store.js';
 import { Explainer } from './explainer.js';
 import { factsOf } from './map-files.js';
 import type { ExplainReply, ExplainRequest } from './process.js';
+import { WindowScorer } from './window-scorer.js';
 
-let opened:
-  | { readonly key: string; readonly explainer: Explainer; readonly remote: RemoteStore | undefined }
-  | undefined;
+interface Opened {
+  readonly key: string;
+  readonly explainer: Explainer;
+  /** Where long items are explained by their worst window. */
+  readonly scorer: WindowScorer | undefined;
+  readonly remote: RemoteStore | undefined;
+}
 
-/** The explainer of the last request, or another one where that was of another model, or its file is another now. */
-async function explainerOf(model: ExplainRequest['model']): Promise<Explainer> {
-  const { path, contract, mediaRoot, remote, threads } = model;
+let opened: Opened | undefined;
+
+/** What the last request was answered with, or another where that was of another model, or its file is another now. */
+async function openedFor(model: ExplainRequest['model']): Promise<Opened> {
+  const { path, windows, remote, ...options } = model;
   const key = JSON.stringify(model);
-  if (opened?.key === key && opened.explainer.isUnchanged()) return opened.explainer;
+  if (opened?.key === key && opened.explainer.isUnchanged()) return opened;
   const last = opened;
   opened = undefined;
+  await last?.scorer?.close();
   await last?.explainer.close();
   await last?.remote?.close();
-  const store = remote && RemoteStore.open(remote);
-  const explainer = await Explainer.open(path, { contract, mediaRoot, remote: store, threads });
-  opened = { key, explainer, remote: store };
-  return explainer;
+  const opening = { ...options, remote: remote && RemoteStore.open(remote) };
+  const explainer = await Explainer.open(path, opening);
+  const scorer = windows && (await WindowScorer.open(path, explainer, { ...opening, windows }));
+  opened = { key, explainer, scorer, remote: opening.remote };
+  return opened;
 }
 
 async function answer({ model, sample, method, settings, mostValues }: ExplainRequest): Promise<ExplainReply> {
-  const explainer = await explainerOf(model);
-  const { maps, ...rest } = await explainer.explain(sample, method, settings);
+  const { explainer, scorer } = await openedFor(model);
+  const found = await scorer?.find(sample);
+  const sides = await explainer.prepare(sample, found?.places);
+  const { maps, ...rest } = await explainer.explainInputs(sides, method, settings);
   return {
     explained: {
       ...rest,
+      ...(found && { windows: found.windows }),
       sha256: explainer.sha256,
       maps: maps.map((each) => ({
         ...factsOf(each),

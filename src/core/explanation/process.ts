@@ -5,7 +5,8 @@ import { type FailureData, fromFailureData, HpsError } from '../errors.js';
 import type { RemoteOptions } from '../media/remote/store.js';
 import type { ContractFile } from '../samples/contract.js';
 import type { Sample } from '../scoring/scorer.js';
-import type { MapFacts } from './document.js';
+import type { WindowOptions } from '../scoring/windows/options.js';
+import type { ExplainedWindows, MapFacts } from './document.js';
 import type { Explanation } from './explainer.js';
 import type { MethodId, MethodSettings } from './methods/method.js';
 
@@ -17,6 +18,8 @@ export interface ExplainRequest {
     readonly mediaRoot?: string | null;
     readonly remote?: Omit<RemoteOptions, 'isAddressAllowed'>;
     readonly threads?: number;
+    /** Scores long items in windows, and explains the worst one; of a model that reads something of their unit. */
+    readonly windows?: WindowOptions;
   };
   readonly sample: Sample;
   readonly method: MethodId;
@@ -30,6 +33,7 @@ export interface ExplainedDecision
   extends Pick<Explanation, 'kind' | 'method' | 'logit' | 'baselineLogit' | 'completeness' | 'truncated' | 'warnings'> {
   /** Of the model file that was read. */
   readonly sha256: string;
+  readonly windows?: ExplainedWindows;
   readonly maps: readonly (Omit<MapFacts, 'files'> & { readonly values: Float32Array | null })[];
 }
 

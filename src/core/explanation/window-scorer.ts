@@ -40,7 +40,6 @@ export class WindowScorer {
   ): Promise<WindowScorer> {
     const cut = await explainer.cut(windows);
     const onWindow = (done: number, total: number): void => {
-      signal?.throwIfAborted();
       onProgress?.({ stage: 'Scoring', done, total, unit: 'windows' });
     };
     return new WindowScorer(await HPSv3Scorer.load(path, { ...options, windows, onWindow }), cut, signal);
@@ -48,8 +47,8 @@ export class WindowScorer {
 
   /** @throws HpsError as `HPSv3Scorer.scorePair`; the signal's reason when it aborts */
   async find(sample: Sample): Promise<FoundWindows> {
-    const score = await this.scorer.scoreSample(sample);
     const { cut, signal } = this;
+    const score = await this.scorer.scoreSample({ ...sample, signal });
     return { windows: explainedWindows(score), places: { cut, signal, at: new Map(worstPlaces(score)) } };
   }
 

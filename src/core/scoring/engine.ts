@@ -41,6 +41,8 @@ export interface EncodeWindowsOptions {
   readonly windowing: Windowing;
   /** Computes, even what is kept. */
   readonly fresh?: boolean;
+  /** Ends it between two windows. */
+  readonly signal?: AbortSignal;
   /** Receives how many windows are read, of how many. */
   readonly onWindow?: (done: number, count: number) => void;
 }
@@ -167,9 +169,10 @@ export class Engine {
 
   /**
    * What the encoder makes of each window of an item, which is read as a stream.
-   * @throws HpsError as `Preparer.windows` and `Session.run`; ONNX_UNSUPPORTED for a pair file that cannot be cut at its embeddings
+   * @throws HpsError as `Preparer.windows` and `Session.run`; ONNX_UNSUPPORTED for a pair file that cannot be cut at its embeddings;
+   *   the signal's reason when it aborts
    */
-  encodeWindows({ media, key }: ResolvedItem, options: EncodeWindowsOptions): Promise<EncodedWindows> {
+  async encodeWindows({ media, key }: ResolvedItem, options: EncodeWindowsOptions): Promise<EncodedWindows> {
     if (!this.encoder) {
       const { file } = this.model;
       throw new HpsError(
@@ -181,17 +184,28 @@ export class Engine {
         },
       );
     }
+    const { windowing, fresh, signal } = options;
     const compute = () => this.streams.run(() => this.streamWindows(media, options));
-    return options.fresh ? compute() : this.windowCache.get(`${key} ${JSON.stringify(options.windowing)}`, compute);
+    if (fresh) return compute();
+    const shared = `${key} ${JSON.stringify(windowing)}`;
+    for (;;) {
+      try {
+        return await this.windowCache.get(shared, () => compute().catch((error) => endOf(signal, error)));
+      } catch (error) {
+        if (!(error instanceof Left)) throw error;
+        signal?.throwIfAborted(); // else somebody has left who asked for the same item before
+      }
+    }
   }
 
   private async streamWindows(
     media: ResolvedItem['media'],
-    { windowing, onWindow }: EncodeWindowsOptions,
+    { windowing, signal, onWindow }: EncodeWindowsOptions,
   ): Promise<EncodedWindows> {
+    signal?.throwIfAborted();
     const spans: Span[] = [];
     const encoded: Promise<Encoded>[] = [];
-    const stream = this.preparer.windows(media, windowing);
+    const stream = this.preparer.windows(media, windowing, signal);
     let hasFailed = false;
     /** Whether there was a window. */
     const takeNext = async (): Promise<boolean> => {
@@ -367,6 +381,14 @@ export class Engine {
       this.model.auxiliary.map((head) => [head, finite(meanClass(floatsOf(features.get(head)!)))]),
     );
   }
+}
+
+/** Windows that nobody waits for any more. */
+class Left extends Error {}
+
+/** @throws Left where the signal says so, whatever came of it; else the error */
+function endOf(signal: AbortSignal | undefined, error: unknown): never {
+  throw signal?.aborted ? new Left() : error;
 }
 
 /** A model of another tool may have its batch size built in. */

@@ -87,6 +87,8 @@ export interface ScoreOptions extends RowGroups {
   readonly context?: string;
   /** Computes the score anew, though its items may have been seen before: for checks of the machine itself. */
   readonly fresh?: boolean;
+  /** Ends an item in windows between two of them; what is scored whole is soon over. */
+  readonly signal?: AbortSignal;
 }
 
 /** Two items of one prompt. */
@@ -101,6 +103,13 @@ export interface ItemSample extends ScoreOptions {
 }
 
 export type Sample = PairSample | ItemSample;
+
+/** What an encoder makes of one item. */
+export interface Latents {
+  readonly embedding: Float32Array;
+  /** Present where the end of a text was left out. */
+  readonly truncated?: true;
+}
 
 /** What came of one sample of many: a score, or why there is none. */
 export type Outcome<S, T = Score> =
@@ -370,20 +379,29 @@ export class HPSv3Scorer {
     return HPSv3Scorer.each([this], samples, (sample) => this.embedSample(sample));
   }
 
+  /** As `latentsOf`, the embedding alone. */
+  async embedSample(sample: ItemSample): Promise<Float32Array> {
+    return (await this.latentsOf(sample)).embedding;
+  }
+
   /**
    * The pooled latents of one item; of one in windows their weighted mean.
    * @throws HpsError as `scorePair`; ONNX_UNSUPPORTED for a model that has none
    */
-  async embedSample(sample: ItemSample): Promise<Float32Array> {
-    if (!this.windowing) return this.engine.embedding(await this.encode(sample.item, sample));
+  async latentsOf(sample: ItemSample): Promise<Latents> {
+    if (!this.windowing) {
+      const encoded = await this.encode(sample.item, sample);
+      return { embedding: this.engine.embedding(encoded), ...endLeftOut([encoded]) };
+    }
     const { windows, weights } = await this.read(sample.item, sample, this.windowing);
     const embeddings = windows.map((window) => this.engine.embedding(window));
-    return embeddings[0].map((_, at) =>
+    const embedding = embeddings[0].map((_, at) =>
       weighted(
         embeddings.map((each) => each[at]),
         weights,
       ),
     );
+    return { embedding, ...endLeftOut(windows) };
   }
 
   /** The model's own inputs and outputs: for programs that prepare media themselves. */
@@ -468,9 +486,9 @@ export class HPSv3Scorer {
 
   private encodeWindows(item: ItemInput, options: ScoreOptions, windowing: Windowing): Promise<EncodedWindows> {
     const { onWindow } = this;
-    const { fresh } = options;
+    const { fresh, signal } = options;
     return this.withResolved(item, options, (resolved) =>
-      this.engine.encodeWindows(resolved, { windowing, fresh, onWindow }),
+      this.engine.encodeWindows(resolved, { windowing, fresh, signal, onWindow }),
     );
   }
 
@@ -520,12 +538,15 @@ export class HPSv3Scorer {
       model: this.model.sha256,
       ...(task === undefined ? {} : { task }),
       ...(marks.length > 0 ? { marks } : {}),
-      ...(encoded.some(({ truncated }) => truncated) ? { truncated: true as const } : {}),
+      ...endLeftOut(encoded),
     };
   }
 }
 
 type Windows = NonNullable<ScorerParts['windowing']>;
+
+const endLeftOut = (encoded: readonly Encoded[]): Pick<ScoreFacts, 'truncated'> =>
+  encoded.some(({ truncated }) => truncated) ? { truncated: true } : {};
 
 /** A mean may hide what one window shows. */
 const momentsOf = ({ utilities }: { readonly utilities: readonly Utility[] }): AuxScores[] =>

@@ -27,7 +27,9 @@ export class Explanations {
   private readonly lane = new Lane(1);
   private readonly process = new ExplainProcess();
 
-  constructor(private readonly options: Pick<LoadOptions, 'contract' | 'mediaRoot' | 'remote' | 'threads'>) {}
+  constructor(
+    private readonly options: Pick<LoadOptions, 'contract' | 'mediaRoot' | 'remote' | 'threads' | 'windows'>,
+  ) {}
 
   /**
    * @throws RequestError OVERLOADED, NOT_READY where the file of the model is another one than it was when it was loaded,
@@ -50,8 +52,9 @@ export class Explanations {
       });
     }
     const { contract, mediaRoot, remote, threads } = this.options;
+    const windows = scorer.windowRule ? this.options.windows : undefined; // of a model that it does not cut for none
     const request: ExplainRequest = {
-      model: { path: source.file, contract, mediaRoot, remote: addressesOf(remote), threads },
+      model: { path: source.file, contract, mediaRoot, remote: addressesOf(remote), threads, windows },
       sample,
       method,
       settings: { ...DEFAULT_SETTINGS, nodes, mostNodes: MOST_NODES },

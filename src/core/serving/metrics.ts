@@ -16,6 +16,11 @@ export class Metrics {
   private readonly text = new Registry();
   readonly requests = this.counter('hpsv3_requests_total', 'Requests answered.', ['dialect', 'code']);
   readonly rows = this.counter('hpsv3_rows_total', 'Rows answered.', ['modality', 'task', 'outcome']);
+  readonly truncatedRows = this.counter(
+    'hpsv3_truncated_rows_total',
+    'Rows answered of which the end of a text was left out.',
+    ['modality'],
+  );
   readonly shadowFlips = this.counter('hpsv3_shadow_flips_total', 'Rows that the shadow model decides otherwise.', [
     'model',
   ]);

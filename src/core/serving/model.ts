@@ -6,7 +6,7 @@ import type { Budget } from '../gate/budget.js';
 import { type GateReference, runGate } from '../gate/gate.js';
 import type { GateReport } from '../gate/report.js';
 import type { Score } from '../scoring/result.js';
-import { HPSv3Scorer, type ItemSample, type Sample, type ScorerOptions } from '../scoring/scorer.js';
+import { HPSv3Scorer, type ItemSample, type Latents, type Sample, type ScorerOptions } from '../scoring/scorer.js';
 import { RETRY_SECONDS, RequestError } from './failure.js';
 import { Lane } from './lane.js';
 import { repeatSelfCheck, runSelfCheck, type SelfCheck } from './self-check.js';
@@ -89,11 +89,11 @@ export class Generation {
   }
 
   score(sample: Sample, signal?: AbortSignal): Promise<Score> {
-    return this.use((scorer) => scorer.scoreSample(sample), signal);
+    return this.use((scorer) => scorer.scoreSample({ ...sample, signal }), signal);
   }
 
-  embed(sample: ItemSample, signal?: AbortSignal): Promise<Float32Array> {
-    return this.use((scorer) => scorer.embedSample(sample), signal);
+  embed(sample: ItemSample, signal?: AbortSignal): Promise<Latents> {
+    return this.use((scorer) => scorer.latentsOf({ ...sample, signal }), signal);
   }
 
   /** What `work` gives, by the process with the least to do. @throws RequestError NOT_READY where none is alive */

@@ -153,7 +153,8 @@ export function assertTensors(inputs: readonly InputTensor[]): number {
   return inputs[0].shape[0];
 }
 
-export function formatData({ data }: OutputTensor): (number | string | boolean)[] {
+export function formatData({ datatype, data }: OutputTensor): (number | string | boolean)[] {
+  if (datatype === 'BOOL') return Array.from(data as Uint8Array, Boolean);
   return Array.from(data as ArrayLike<number | bigint | string>, (element) =>
     typeof element === 'bigint' ? Number(element) : element,
   );

@@ -8,7 +8,7 @@ import { HpsError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { Admission } from './admission.js';
 import { type BodyLimits, parseBody, readBody } from './body.js';
-import type { Call, Dialect, Route } from './dialect.js';
+import type { Answer, Call, Dialect, Route } from './dialect.js';
 import { DIALECTS } from './dialects/registry.js';
 import { serverDialect } from './dialects/server.js';
 import { LastCheck } from './drift-gauges.js';
@@ -281,7 +281,7 @@ class FastifyServer implements RewardServer {
           if (owner.route.reads) call.bytes = await readBody(request.raw, this.bodyLimits);
           if (owner.route.reads === 'json') call.json = parseBody(call.bytes);
           if (sharing.length > 1) owner = ownerOf(sharing, call.json);
-          return await send(await owner.route.handle(call), request.id, reply);
+          return await send(withTruncated(await owner.route.handle(call), call), request.id, reply);
         } catch (error) {
           return this.fail(error, owner.dialect, request, reply);
         }
@@ -319,6 +319,7 @@ class FastifyServer implements RewardServer {
       json: null,
       raw: request.raw,
       client: { name: request.ip, rowsPerMinute: null },
+      truncated: 0,
     };
   }
 
@@ -345,6 +346,7 @@ class FastifyServer implements RewardServer {
       path: redactedPath(request.url),
       status: statusCode,
       ms: Math.round(10 * ms) / 10,
+      ...(call.truncated > 0 ? { truncated_rows: call.truncated } : {}),
     };
     if (route.scope === null && statusCode < 400)
       this.serving.log.debug(facts, 'request'); // probes come every few seconds
@@ -361,6 +363,12 @@ class FastifyServer implements RewardServer {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** With a header that says how many of its rows had a text that was cut: not all protocols have another place for it. */
+function withTruncated(answer: Answer, { truncated }: Call): Answer {
+  if (truncated === 0) return answer;
+  return { ...answer, headers: { ...answer.headers, 'x-truncated-rows': String(truncated) } };
+}
 
 interface Owned {
   readonly dialect: Dialect;

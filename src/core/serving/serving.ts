@@ -1,5 +1,5 @@
 import type { Score } from '../scoring/result.js';
-import type { HPSv3Scorer, Sample } from '../scoring/scorer.js';
+import type { HPSv3Scorer, ItemSample, Latents, Sample } from '../scoring/scorer.js';
 import type { Admission } from './admission.js';
 import type { Explanations } from './explanations.js';
 import { type Failure, failureOf } from './failure.js';
@@ -16,6 +16,8 @@ export interface Asker {
   /** Aborted with a `RequestError` where the client has gone or its time is over. */
   readonly signal: AbortSignal;
   readonly client: Client;
+  /** Answered rows of the request of which the end of a text was left out, so far. */
+  truncated: number;
 }
 
 /** One row of a request: what is to be scored by which model, or why it cannot be. */
@@ -103,6 +105,16 @@ export class Serving {
     });
   }
 
+  /** As `scoreEvery`, the pooled latents. */
+  embedEvery(model: Generation, samples: readonly ItemSample[], asker: Asker): Promise<Latents[]> {
+    const embed = async (sample: ItemSample): Promise<Latents> => {
+      const latents = await model.embed(sample, asker.signal);
+      this.noteTruncated(latents, model, asker);
+      return latents;
+    };
+    return Promise.all(this.each(samples, asker, embed));
+  }
+
   /**
    * Does something for each row of a request, all of which are taken on or none.
    * @throws RequestError OVERLOADED, TOO_MANY_ROWS
@@ -151,17 +163,26 @@ export class Serving {
   }
 
   /** The score of a row that was taken on, counted. */
-  private async score(model: Generation, sample: Sample, { signal, id }: Asker): Promise<Score> {
+  private async score(model: Generation, sample: Sample, asker: Asker): Promise<Score> {
     const { modality } = model.scorer;
+    const { signal, id } = asker;
     try {
       const score = await model.score(sample, signal);
       this.metrics.row(modality, sample.task, 'ok');
+      this.noteTruncated(score, model, asker);
       for (const follow of this.parts.followers) follow({ model, sample, score, id });
       return score;
     } catch (error) {
       this.metrics.row(modality, sample.task, 'error');
       throw error;
     }
+  }
+
+  /** Says of a row that was answered whether the end of a text was left out: of some protocols a header alone can. */
+  noteTruncated({ truncated = false }: { readonly truncated?: boolean }, { scorer }: Generation, asker: Asker): void {
+    if (!truncated) return;
+    asker.truncated++;
+    this.metrics.truncatedRows.inc({ modality: scorer.modality });
   }
 
   /** Null where requests should be sent here; else one sentence. The models are asked again now and then, beside what they do. */

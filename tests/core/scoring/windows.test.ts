@@ -258,6 +258,20 @@ describe('scores in windows', () => {
     await expect(scorer.score('short.wav')).resolves.toMatchObject({ windows: { count: 1 } });
   });
 
+  it('that are shared go on for whoever still waits for them', async () => {
+    const leaves = new AbortController();
+    const onWindow = (done: number): void => {
+      if (done === 2) leaves.abort(new Error('gone'));
+    };
+    const scorer = await load(models.audioItem, { windows: { window: '2s', stride: '2s' }, onWindow });
+    const [left, stays] = await Promise.allSettled([
+      scorer.score('long.wav', { signal: leaves.signal }),
+      scorer.score('long.wav'),
+    ]);
+    expect(left).toMatchObject({ status: 'rejected', reason: leaves.signal.reason });
+    expect(stays).toMatchObject({ status: 'fulfilled', value: { windows: { count: 5 } } });
+  });
+
   it('of a model of pictures are not made, which is said', async () => {
     const warnings: string[] = [];
     const onWarning = (warning: string): number => warnings.push(warning);

@@ -97,6 +97,7 @@ describe('the Open Inference Protocol', () => {
         { binary_data_size: 8 },
         { binary_data_size: 8 },
         {},
+        { binary_data_size: 2 },
       ]);
       const logits = [0, 4].map((offset) => pairs.rawPayload.readFloatLE(at + 8 + offset));
       expect(logits).toEqual([

@@ -155,17 +155,12 @@ export async function runBatch(given: BatchOptions): Promise<BatchReport> {
       warnings.push(warning);
       options.onWarning?.(warning);
     };
-    const onWindow = (done: number, count: number): void => {
-      options.signal?.throwIfAborted();
-      options.onWindow?.(done, count);
-    };
     const scorers = await loadScorers(options.models, {
       ...options,
       mediaRoot: rows.mediaRoot,
       remote,
       ahead,
       onWarning,
-      onWindow,
     });
     const halve = (): string | null => {
       const before = Math.max(...scorers.map(({ window }) => window));
@@ -350,7 +345,8 @@ class BatchRun {
     try {
       // Said again by `score`, which knows the row's own error: this one only keeps its place.
       if (!row) throw new HpsError('DATA_INVALID', error!.message);
-      return await chooseScorer(row, this.scorers).scoreSample(sampleOf(row));
+      const { signal } = this.options;
+      return await chooseScorer(row, this.scorers).scoreSample({ ...sampleOf(row), signal });
     } finally {
       this.reading.ahead?.done(this.filesOf({ row }));
     }

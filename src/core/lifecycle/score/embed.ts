@@ -7,7 +7,7 @@ import { HpsError } from '../../errors.js';
 import { type Run, reporter } from '../../run.js';
 import { flattened } from '../../scoring/in-order.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
-import { HPSv3Scorer, type ItemSample, type ScorerOptions } from '../../scoring/scorer.js';
+import { HPSv3Scorer, type ItemSample, type Latents, type ScorerOptions } from '../../scoring/scorer.js';
 import { createEmbeddingWriter, type EmbeddingFormat, embeddingFormatOf } from './embedding-files.js';
 import { givenRows, withGivenRows } from './given-rows.js';
 import type { InputRow } from './input-rows.js';
@@ -44,6 +44,8 @@ export interface EmbedReport {
   /** Length of an embedding; 0 where there is none. */
   readonly dimensions: number;
   readonly failed: number;
+  /** Of the items embedded, those of which the end of a text was left out: it is longer than the model reads. */
+  readonly truncated: number;
   readonly errors: string | null;
   readonly model: string;
   readonly runtime: RuntimeInfo;
@@ -63,11 +65,7 @@ export async function embedFile(given: EmbedOptions): Promise<EmbedReport> {
   try {
     const failures = await StagedOutput.open(errors, { force, inputs });
     try {
-      const onWindow = (done: number, count: number): void => {
-        options.signal?.throwIfAborted();
-        options.onWindow?.(done, count);
-      };
-      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot: rows.mediaRoot, onWindow });
+      const scorer = await HPSv3Scorer.load(options.model, { ...options, mediaRoot: rows.mediaRoot });
       try {
         return await withGivenRows(rows, { ...options, modalities: [scorer.modality] }, { rows: 0, bytes: 0 }, (each) =>
           embedRows(each, rows.name, { options, scorer, format, output, failures }),
@@ -97,15 +95,19 @@ async function embedRows(rows: AsyncIterable<readonly InputRow[]>, name: string,
   const errorSink = await failures.create();
   let embedded = 0;
   let failed = 0;
+  let truncated = 0;
   let dimensions = 0;
   const report = reporter(options, 'Embedding', 'rows');
-  const outcomes = HPSv3Scorer.each([scorer], itemsOf(flattened(rows)), (each) => embedOne(scorer, each));
+  const outcomes = HPSv3Scorer.each([scorer], itemsOf(flattened(rows)), (each) =>
+    embedOne(scorer, each, options.signal),
+  );
   for await (const { sample, result, error } of outcomes) {
     options.signal?.throwIfAborted();
     if (result) {
       embedded++;
-      dimensions = result.length;
-      await writer.write(sample.id!, result);
+      if (result.truncated) truncated++;
+      dimensions = result.embedding.length;
+      await writer.write(sample.id!, result.embedding);
     } else {
       failed++;
       const { id, line } = sample;
@@ -125,6 +127,7 @@ async function embedRows(rows: AsyncIterable<readonly InputRow[]>, name: string,
     rows: embedded,
     dimensions,
     failed,
+    truncated,
     errors: failed > 0 ? failures.name : null,
     model: scorer.sha256,
     runtime: scorer.runtime,
@@ -150,8 +153,8 @@ async function* itemsOf(rows: AsyncIterable<InputRow>): AsyncGenerator<EmbedItem
   }
 }
 
-function embedOne(scorer: HPSv3Scorer, { sample, error }: EmbedItem): Promise<Float32Array> {
+function embedOne(scorer: HPSv3Scorer, { sample, error }: EmbedItem, signal?: AbortSignal): Promise<Latents> {
   // Said again by the caller, which knows the row's own error: this one only keeps its place.
   if (!sample) return Promise.reject(new HpsError('DATA_INVALID', error?.message ?? 'refused'));
-  return scorer.embedSample(sample);
+  return scorer.latentsOf({ ...sample, signal });
 }

@@ -66,7 +66,6 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
     options.onWarning?.(warning);
   };
   const onWindow = (done: number, total: number): void => {
-    options.signal?.throwIfAborted();
     options.onProgress?.({ stage: 'Scoring', done, total, unit: 'windows' });
     options.onWindow?.(done, total);
   };
@@ -74,7 +73,7 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   try {
     options.signal?.throwIfAborted();
     tellOfTask(sample.task, scorer.tasks, onWarning);
-    const score = await scorer.scoreSample(sample);
+    const score = await scorer.scoreSample({ ...sample, signal: options.signal });
     const decision = 'winner' in score ? { decision: scorer.decision } : {};
     return { ...score, ...decision, runtime: scorer.runtime, warnings };
   } finally {

@@ -123,7 +123,8 @@ async function answer(line: HostLine, scorers: readonly HPSv3Scorer[], embed: bo
       hint: 'Write each side as a row of its own.',
     });
   }
-  return `${JSON.stringify({ id, embedding: Array.from(await scorer.embedSample(sample)), model: scorer.sha256 })}\n`;
+  const { embedding, truncated } = await scorer.latentsOf(sample);
+  return `${JSON.stringify({ id, embedding: Array.from(embedding), truncated, model: scorer.sha256 })}\n`;
 }
 
 async function* readHost(stdin: AsyncIterable<Uint8Array>, signal?: AbortSignal): AsyncGenerator<HostLine> {

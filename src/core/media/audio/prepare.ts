@@ -24,7 +24,7 @@ export function prepareWave(wave: Waveform, contract: AudioContract, name: strin
     throw invalidMedia(
       name,
       `becomes ${length} samples, the model takes ${contract.maxSamples} (${seconds} s)`,
-      'Take it in windows (`window` of `hpsv3 score` and `hpsv3 explain`), or cut it into parts.',
+      'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it into parts.',
     );
   }
   const samples = resample(wave.samples, wave.sampleRate, contract.sampleRate);

@@ -66,7 +66,7 @@ export function readWav(bytes: Uint8Array, name: string): Waveform {
     throw invalidMedia(
       name,
       `is ${seconds} s long, more than ${LIMITS.audioSeconds} s`,
-      'Take it in windows (`window` of `hpsv3 score` and `hpsv3 explain`), or cut it into parts.',
+      'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it into parts.',
     );
   }
   return readSamples(source, layout, { from: 0, to: frames }, name);

@@ -14,7 +14,7 @@ export interface Clip {
 const HINT = 'Convert it to an MP4 of H.264.';
 /** Containers round the length of their last frame: a clip of 300 frames at 29.97 Hz is 10.01 s long. */
 const ROUNDING = 1.01;
-const TOO_LONG = 'Take it in windows (`window` of `hpsv3 score` and `hpsv3 explain`), or cut it.';
+const TOO_LONG = 'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it.';
 
 /**
  * Hands over frames of a clip, one after the other: 8-bit RGB at the size of the clip, turned as it says.

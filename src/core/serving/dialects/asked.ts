@@ -65,6 +65,10 @@ export async function scoreItems(model: Generation, items: readonly ItemSample[]
 export const numberOf = ({ logit }: ItemScore, asProbability: boolean): number =>
   asProbability ? sigmoid(logit) : logit;
 
+/** What an answer has beside the figure of a row, where the end of its text was left out. */
+export const textFacts = ({ truncated }: { readonly truncated?: true }): { readonly truncated?: true } =>
+  truncated ? { truncated } : {};
+
 /** Indices of scores, best first; of equal ones the first. */
 export const ranked = (scores: readonly ItemScore[]): number[] =>
   scores.map((_, i) => i).sort((a, b) => scores[b].logit - scores[a].logit || a - b);

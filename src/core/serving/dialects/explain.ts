@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isJsonObject } from '../../bytes/json.js';
+import { windowsSchema } from '../../explanation/document.js';
 import { METHODS } from '../../explanation/methods/method.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
@@ -33,6 +34,7 @@ const answerSchema = z
       .nullable()
       .describe('How far all parts sum to logit - baselineLogit'),
     truncated: z.boolean(),
+    windows: windowsSchema.optional().describe('Of a server that scores in windows: the worst one is explained'),
     maps: z.array(
       z.object({
         side: z.enum(['item', 'left', 'right']),
@@ -84,6 +86,7 @@ async function explain(call: Call): Promise<Answer> {
   const [explained] = await Promise.all(
     serving.each([asked.sample], call, (sample) => serving.explanations.explain(generation, sample, wanted, signal)),
   );
+  serving.noteTruncated(explained, generation, call);
   const { sha256, maps, ...rest } = explained;
   return {
     body: {

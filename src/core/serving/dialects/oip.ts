@@ -172,6 +172,7 @@ const mediaInputs = (modality: Generation['scorer']['modality']) =>
 const outputsOf = ({ auxiliary }: Generation['scorer']) => [
   ...['score', 'logit'].map((name) => described(name, 'FP32')),
   described('winner', 'BYTES'),
+  described('truncated', 'BOOL'),
   ...[...auxiliary, ...sidesOf(auxiliary)].map((name) => described(name, 'FP32')),
 ];
 
@@ -230,6 +231,7 @@ async function scoreOutputs(
     { name: 'score', datatype: 'FP32', shape: [rows], data: scores.map(({ score }) => score) },
     { name: 'logit', datatype: 'FP32', shape: [rows], data: scores.map(({ logit }) => logit) },
     { name: 'winner', datatype: 'BYTES', shape: [rows], data: scores.map(winnerOf) },
+    { name: 'truncated', datatype: 'BOOL', shape: [rows], data: Uint8Array.from(scores, truncation) },
     ...auxOutputs(model.scorer.auxiliary, scores),
   ];
 }
@@ -247,6 +249,8 @@ function auxOutputs(heads: readonly Auxiliary[], scores: readonly Score[]): Outp
     });
   });
 }
+
+const truncation = ({ truncated }: Score): number => Number(truncated === true);
 
 const winnerOf = (score: Score): string => ('winner' in score ? score.winner : '');
 

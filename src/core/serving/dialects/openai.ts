@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
-import { documentItem, listOf, scoreItems } from './asked.js';
+import { documentItem, listOf, scoreItems, textFacts } from './asked.js';
 import { openAiFailure } from './openai-failure.js';
 
 const bodySchema = z
@@ -44,12 +44,13 @@ async function embeddings(call: Call): Promise<Answer> {
   const { name, generation } = models.find(latents ? asked!.slice(0, -EMBEDDING.length) : asked);
   const items = listOf(input).map((text) => ({ item: documentItem(text, generation) }));
   const vectors = latents
-    ? await Promise.all(call.serving.each(items, call, (item) => generation.embed(item, call.signal)))
-    : (await scoreItems(generation, items, call)).map(({ logit }) => Float64Array.of(logit));
-  const data = vectors.map((vector, index) => ({
+    ? await call.serving.embedEvery(generation, items, call)
+    : (await scoreItems(generation, items, call)).map((one) => ({ ...one, embedding: Float64Array.of(one.logit) }));
+  const data = vectors.map(({ embedding, truncated }, index) => ({
     object: 'embedding',
     index,
-    embedding: encoding === 'base64' ? base64(Float32Array.from(vector)) : Array.from(vector),
+    embedding: encoding === 'base64' ? base64(Float32Array.from(embedding)) : Array.from(embedding),
+    ...textFacts({ truncated }),
   }));
   return {
     body: { object: 'list', data, model: latents ? asked : name, usage: { prompt_tokens: 0, total_tokens: 0 } },

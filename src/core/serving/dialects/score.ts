@@ -22,6 +22,7 @@ const STREAM_ROWS = 256;
 const modelName = { model: z.string().optional().describe('Name of the model, where several are served') };
 export const rowSchema = z.union([pairRowSchema.safeExtend(modelName), absoluteRowSchema]);
 const bodySchema = z.union([rowSchema, z.array(rowSchema)]);
+const { percentile, mu, sigma, left_sigma, right_sigma, aux } = scoreRowSchema.shape;
 const scoreSchema = z
   .object({
     id: z.string().optional(),
@@ -30,9 +31,12 @@ const scoreSchema = z
     confidence: z.number().nullable().optional(),
     logit: z.number(),
     calibrated: z.union([z.boolean(), z.number()]),
-    percentile: scoreRowSchema.shape.percentile,
-    aux: scoreRowSchema.shape.aux,
+    calibratedBy: z.string().optional(),
+    ...{ percentile, mu, sigma, left_sigma, right_sigma, aux },
     marks: z.array(z.string()).optional().describe('Marks of the server that hold'),
+    task: z.string().optional(),
+    truncated: z.literal(true).optional().describe('The end of a text was left out: it is longer than the model reads'),
+    windows: scoreRowSchema.shape.windows,
     model: z.string().describe('sha256 of the model file'),
     request_id: z.string(),
   })

@@ -7,6 +7,7 @@ import { type Failure, RequestError } from '../failure.js';
 import type { Generation } from '../model.js';
 import { documentItem, listOf, numberOf, ranked, scoreItems } from './asked.js';
 
+const truncate = z.boolean().nullish().describe('false refuses a text that is too long; else its end is left out');
 const pair = z.array(z.string()).min(1).max(2);
 const predictSchema = z
   .looseObject({
@@ -14,19 +15,20 @@ const predictSchema = z
       .union([z.string(), pair, z.array(pair).min(1)])
       .describe('A text; two strings are one pair of texts, not a batch; a list of lists is a batch'),
     raw_scores: z.boolean().nullish(),
-    truncate: z.boolean().nullish(),
+    truncate,
   })
   .meta({ id: 'Predict' });
 const rerankSchema = z
   .looseObject({
     query: z.string(),
     texts: z.array(z.string()),
+    truncate,
     raw_scores: z.boolean().nullish(),
     return_text: z.boolean().nullish(),
   })
   .meta({ id: 'TeiRerank' });
 const embedSchema = z
-  .looseObject({ inputs: z.union([z.string(), z.array(z.string())]), normalize: z.boolean().nullish() })
+  .looseObject({ inputs: z.union([z.string(), z.array(z.string())]), truncate, normalize: z.boolean().nullish() })
   .meta({ id: 'Embed' });
 
 const LABEL = 'LABEL_0';
@@ -112,7 +114,7 @@ const sampleOf = (texts: readonly string[], model: Generation): ItemSample =>
     : { item: documentItem(texts[1], model), context: texts[0] };
 
 async function predict(call: Call): Promise<Answer> {
-  const { inputs, raw_scores: raw } = parseAs(predictSchema, call.json);
+  const { inputs, raw_scores: raw, truncate: mayCut } = parseAs(predictSchema, call.json);
   const { generation } = call.serving.models.find(null);
   const isBatch = Array.isArray(inputs) && Array.isArray(inputs[0]);
   const rows = (isBatch ? inputs : [typeof inputs === 'string' ? [inputs] : inputs]) as string[][];
@@ -122,12 +124,13 @@ async function predict(call: Call): Promise<Answer> {
     rows.map((texts) => sampleOf(texts, generation)),
     call,
   );
+  assertWhole(scores, mayCut);
   const answers = scores.map((one) => [{ score: numberOf(one, raw !== true), label: LABEL }]);
   return { body: isBatch ? answers : answers[0] };
 }
 
 async function rerank(call: Call): Promise<Answer> {
-  const { query, texts, raw_scores: raw, return_text: withText } = parseAs(rerankSchema, call.json);
+  const { query, texts, raw_scores: raw, return_text: withText, truncate: mayCut } = parseAs(rerankSchema, call.json);
   if (texts.length === 0) throw empty();
   const { generation } = call.serving.models.find(null);
   const scores = await scoreItems(
@@ -135,6 +138,7 @@ async function rerank(call: Call): Promise<Answer> {
     texts.map((text) => ({ item: documentItem(text, generation), context: query })),
     call,
   );
+  assertWhole(scores, mayCut);
   return {
     body: ranked(scores).map((index) => ({
       index,
@@ -145,14 +149,14 @@ async function rerank(call: Call): Promise<Answer> {
 }
 
 async function embed(call: Call): Promise<Answer> {
-  const { inputs, normalize } = parseAs(embedSchema, call.json);
+  const { inputs, normalize, truncate: mayCut } = parseAs(embedSchema, call.json);
   const texts = listOf(inputs);
   if (texts.length === 0 || texts.includes('')) throw empty();
   const { generation } = call.serving.models.find(null);
-  const vectors = await Promise.all(
-    call.serving.each(texts, call, (text) => generation.embed({ item: documentItem(text, generation) }, call.signal)),
-  );
-  return { body: vectors.map((vector) => Array.from(normalize === false ? vector : unit(vector))) };
+  const items = texts.map((text) => ({ item: documentItem(text, generation) }));
+  const latents = await call.serving.embedEvery(generation, items, call);
+  assertWhole(latents, mayCut);
+  return { body: latents.map(({ embedding }) => Array.from(normalize === false ? embedding : unit(embedding))) };
 }
 
 function unit(vector: Float32Array): Float32Array {
@@ -161,3 +165,11 @@ function unit(vector: Float32Array): Float32Array {
 }
 
 const empty = (): RequestError => new RequestError('REQUEST_INVALID', '`inputs` cannot be empty');
+
+/** @throws RequestError TEXT_TOO_LONG where a text was cut, and the client does not want that */
+function assertWhole(rows: readonly { readonly truncated?: true }[], mayCut: boolean | null | undefined): void {
+  const cut = rows.filter(({ truncated }) => truncated).length;
+  if (mayCut !== false || cut === 0) return;
+  const rule = `${cut} of ${rows.length} \`inputs\` are longer than the model reads, and \`truncate\` is false`;
+  throw new RequestError('TEXT_TOO_LONG', rule);
+}

@@ -12,6 +12,7 @@ import {
   numberOf,
   ranked,
   scoreItems,
+  textFacts,
 } from './asked.js';
 import { openAiFailure } from './openai-failure.js';
 
@@ -151,6 +152,7 @@ async function classify(call: Call, body: ClassifyBody): Promise<Answer> {
     label: null,
     probs: [numberOf(one, body.use_activation !== false)],
     num_classes: 1,
+    ...textFacts(one),
   }));
   return { body: { id: `classify-${call.id}`, object: 'list', created: seconds(), model, data, usage: NO_USAGE } };
 }
@@ -161,6 +163,7 @@ async function pooling(call: Call, body: ClassifyBody): Promise<Answer> {
     index,
     object: 'pooling',
     data: [numberOf(one, body.use_activation === true)],
+    ...textFacts(one),
   }));
   return { body: { id: `pool-${call.id}`, object: 'list', created: seconds(), model, data, usage: NO_USAGE } };
 }
@@ -186,6 +189,7 @@ async function score(call: Call, body: z.infer<typeof scoreSchema>): Promise<Ans
     index,
     object: 'score',
     score: numberOf(one, body.use_activation !== false),
+    ...textFacts(one),
   }));
   return { body: { id: `score-${call.id}`, object: 'list', created: seconds(), model, data, usage: NO_USAGE } };
 }
@@ -210,6 +214,7 @@ async function rerank(call: Call, body: z.infer<typeof rerankSchema>): Promise<A
       index,
       document: typeof answers[index] === 'string' ? { text: answers[index] } : withoutBytes(answers[index]),
       relevance_score: numberOf(scores[index], body.use_activation !== false),
+      ...textFacts(scores[index]),
     }));
   return { body: { id: `rerank-${call.id}`, model, usage: { total_tokens: 0 }, results } };
 }

@@ -7,6 +7,7 @@ import { fileInput } from '../../../../src/core/data/input.js';
 import { readScoreRows } from '../../../../src/core/data/read-rows.js';
 import { recogniseRows } from '../../../../src/core/data/recognise.js';
 import { runBatch } from '../../../../src/core/lifecycle/score/batch.js';
+import { embedFile } from '../../../../src/core/lifecycle/score/embed.js';
 import { scoreOne } from '../../../../src/core/lifecycle/score/score.js';
 import type { Progress } from '../../../../src/core/run.js';
 import { tinyModel, writeRows } from '../../../helpers/scoring.js';
@@ -77,4 +78,12 @@ describe('score in windows', () => {
     );
     expect(formatScore(report)).toContain(`${count} windows, the worst in characters ${worst.start} to `);
   });
+});
+
+it('embed counts the texts of which the end was left out, and in windows there is none', async () => {
+  const input = writeRows(folder, 'embedded.jsonl', ROWS);
+  const embed = (cut?: typeof windows) =>
+    embedFile({ model, input, out: join(folder, 'embedded.npy'), windows: cut, force: true });
+  expect(await embed()).toMatchObject({ rows: 3, truncated: 2 });
+  expect(await embed(windows)).toMatchObject({ rows: 3, truncated: 0 });
 });
