@@ -5,7 +5,7 @@ import { numel } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type ChannelLayout, channelLayout } from './channel-layout.js';
 import { pairwiseScales, symmetricScales } from './kernels/int8-weight.js';
-import { channelMagnitudes } from './kernels/magnitudes.js';
+import { type ChannelMagnitudes, channelMagnitudes } from './kernels/magnitudes.js';
 
 /** Axis of the output channels of a weight, by the operator that reads it and at which input; null where it reads no weight there. */
 type AxisRule = (node: NodeProto, rank: number) => number | null;
@@ -53,17 +53,30 @@ export interface ScaleOptions {
   readonly pairwise?: boolean;
 }
 
+/** Magnitudes of weights by the axis of their channels: they are asked for with every candidate that has the weight. */
+const magnitudes = new WeakMap<TensorProto, Map<number | null, Promise<ChannelMagnitudes | null>>>();
+
+function magnitudesOf(proto: TensorProto, axis: number | null, read: () => Promise<ChannelMagnitudes | null>) {
+  const byAxis = magnitudes.get(proto) ?? new Map<number | null, Promise<ChannelMagnitudes | null>>();
+  magnitudes.set(proto, byAxis);
+  const found = byAxis.get(axis) ?? read();
+  byAxis.set(axis, found);
+  return found;
+}
+
 /** Reads a weight once for its scales. @returns why it cannot be quantized, as text, or the weight */
 export async function scaleWeight(
   proto: TensorProto,
-  { axis, tensor = tensorOf(proto), pairwise = false }: ScaleOptions,
+  { axis, tensor: other, pairwise = false }: ScaleOptions,
 ): Promise<ScaledWeight | string> {
   if (proto.dataType !== DATA_TYPE.FLOAT) return `its weight is ${dataTypeName(proto.dataType)}, not FLOAT`;
   if (numel(proto.dims) === 0) return 'its weight is empty';
+  const tensor = other ?? tensorOf(proto);
   const layout = channelLayout(tensor.shape, axis);
-  const magnitudes = await channelMagnitudes(tensor, layout);
-  if (magnitudes === null) return `its weight ${proto.name} holds NaN or an infinity`;
-  return { tensor, layout, axis, scales: (pairwise ? pairwiseScales : symmetricScales)(magnitudes) };
+  const read = () => channelMagnitudes(tensor, layout);
+  const found = await (other ? read() : magnitudesOf(proto, axis, read));
+  if (found === null) return `its weight ${proto.name} holds NaN or an infinity`;
+  return { tensor, layout, axis, scales: (pairwise ? pairwiseScales : symmetricScales)(found) };
 }
 
 /** Bytes of an entry in the file besides its values: names, dims, nodes. */

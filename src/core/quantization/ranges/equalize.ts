@@ -179,10 +179,10 @@ async function channelEnergies(weight: TensorProto, layout: Channels): Promise<F
   let at = 0;
   for await (const chunk of tensorOf(weight).chunks()) {
     const values = asFloat32(chunk);
-    for (const { channel, from, end } of stretches(at, values.length, layout)) {
-      if (layout.inner === 1) addSquares(values.subarray(from, end), energies.subarray(channel));
-      else energies[channel] += sumOfSquares(values, from, end);
-    }
+    if (layout.inner === 1) {
+      for (const { channel, from, end } of stretches(at, values.length, layout))
+        addSquares(values.subarray(from, end), energies.subarray(channel));
+    } else addRuns(values, at, layout, energies);
     at += values.length;
   }
   return energies;
@@ -192,8 +192,14 @@ function addSquares(values: Float32Array, sums: Float64Array): void {
   for (let i = 0; i < values.length; i++) sums[i] += values[i] * values[i];
 }
 
-function sumOfSquares(values: Float32Array, from: number, end: number): number {
-  let sum = 0;
-  for (let i = from; i < end; i++) sum += values[i] * values[i];
-  return sum;
+/** As over `stretches`, which would make an object for the few values of a kernel. */
+function addRuns(values: Float32Array, at: number, { channels, inner }: Channels, sums: Float64Array): void {
+  let channel = Math.floor(at / inner) % channels;
+  for (let from = 0, end = inner - (at % inner); from < values.length; from = end, end += inner) {
+    const stop = Math.min(end, values.length);
+    let sum = 0;
+    for (let i = from; i < stop; i++) sum += values[i] * values[i];
+    sums[channel] += sum;
+    if (++channel === channels) channel = 0;
+  }
 }

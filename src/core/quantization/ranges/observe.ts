@@ -92,8 +92,7 @@ export async function observeExtremes(
     values.map((value, i) => reducers(value, i, opsetOf(model) ?? 0, placeOf(value))),
   );
   await withExposed(reducing, options, async (session) => {
-    for (const batch of rowBatches(session, probes, options.rowsAtOnce)) {
-      const results = await session.run(batchFeeds(probes, batch));
+    for await (const { batch, results } of runsOf(session, probes, options.rowsAtOnce)) {
       for (const [i, value] of values.entries()) {
         const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!));
         const key = options.keyOf(value);
@@ -117,6 +116,22 @@ export async function observeExtremes(
     }
   });
   return { byKey: observed, elements };
+}
+
+/** Each batch with what it gives; the next one runs while the caller looks at the last. */
+async function* runsOf(session: Session, probes: Probes, limit: RowsAtOnce | undefined) {
+  const batches = rowBatches(session, probes, limit);
+  const start = () => {
+    const { value: batch } = batches.next();
+    const running = batch && session.run(batchFeeds(probes, batch)).then((results) => ({ batch, results }));
+    running?.catch(() => undefined); // reported when it is waited for
+    return running;
+  };
+  for (let running = start(); running !== undefined; ) {
+    const ran = await running;
+    running = start();
+    yield ran;
+  }
 }
 
 const REDUCTIONS = [

@@ -68,6 +68,8 @@ export interface QuantizationScheme {
   readonly tolerance: number;
   /** Values whose ranges must be known first, and in which model. */
   observes?(model: OnnxModel, request: SchemeRequest): ObservedModel;
+  /** Reads what `apply` needs of the weights, while the model runs for its ranges. It ends early, and throws, where the signal aborts. */
+  readAhead?(model: OnnxModel, request: SchemeRequest, signal: AbortSignal): Promise<unknown>;
   apply(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel>;
 }
 

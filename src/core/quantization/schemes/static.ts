@@ -35,6 +35,8 @@ export const staticInt8: QuantizationScheme = {
   determinism: 'rounded',
   tolerance: 0.15,
   observes,
+  readAhead: (model, request, signal) =>
+    staticWeights(model, request).firstUnusable(planStatic(model, request), signal),
   apply: applyStatic,
 };
 
@@ -43,17 +45,19 @@ function observes(model: OnnxModel, request: SchemeRequest): ObservedModel {
   return { ...gained, values: planStatic(gained.model, request).observed };
 }
 
+const staticWeights = (model: OnnxModel, { perChannel, fullRange }: SchemeRequest): StaticWeights =>
+  new StaticWeights(model, perChannel && (opsetOf(model) ?? 0) >= PER_AXIS_OPSET, fullRange);
+
 async function applyStatic(model: OnnxModel, request: SchemeRequest): Promise<QuantizedModel> {
-  const perChannel = request.perChannel && (opsetOf(model) ?? 0) >= PER_AXIS_OPSET;
   const ranges = request.ranges ?? new Map<string, Range>();
-  const weights = new StaticWeights(model, perChannel, request.fullRange);
+  const weights = staticWeights(model, request);
   const unusable = new Map<NodeProto, string>();
   // A node that must stay float leaves what it makes unquantized for the nodes behind it: then the plan is made again.
   for (;;) {
     const plan = planStatic(model, { ...request, exclude: (node) => request.exclude(node) ?? unusable.get(node) });
     const found = firstWithoutRange(plan, ranges) ?? (await weights.firstUnusable(plan));
     if (found === undefined)
-      return new StaticRewriter(model, plan, ranges, weights, request).run(request.perChannel && !perChannel);
+      return new StaticRewriter(model, plan, ranges, weights, request).run(request.perChannel && !weights.perChannel);
     unusable.set(found.node, found.why);
   }
 }
@@ -84,14 +88,15 @@ class StaticWeights {
 
   constructor(
     { graph }: OnnxModel,
-    private readonly perChannel: boolean,
+    readonly perChannel: boolean,
     private readonly fullRange: boolean,
   ) {
     this.constants = fixedInitializers(graph);
   }
 
-  async firstUnusable({ nodes }: StaticPlan): Promise<Unusable | undefined> {
+  async firstUnusable({ nodes }: StaticPlan, signal?: AbortSignal): Promise<Unusable | undefined> {
     for (const { kind, node } of nodes.values()) {
+      signal?.throwIfAborted();
       if (kind !== 'weighted') continue;
       const key = weightKey(node);
       const proto = this.constants.get(node.input[1])!;

@@ -73,9 +73,18 @@ export async function makeCandidate(source: QuantizationSource, options: Candida
 
   async function calibrated(): Promise<Calibration | null> {
     const observed = scheme.observes?.(model, request);
-    return observed && observed.values.length > 0
-      ? (await calibrateModel(source, observed, [scheme.id === 'static' ? options.calibrator : 'minmax'], options))[0]
-      : null;
+    if (!observed || observed.values.length === 0) return null;
+    const failed = new AbortController();
+    const reading = scheme.readAhead?.(model, request, failed.signal).catch(() => undefined); // `apply` meets it again
+    const calibrator = scheme.id === 'static' ? options.calibrator : 'minmax';
+    try {
+      return (await calibrateModel(source, observed, [calibrator], options))[0];
+    } catch (error) {
+      failed.abort();
+      throw error;
+    } finally {
+      await reading; // files may be closed once nobody reads them
+    }
   }
 }
 
