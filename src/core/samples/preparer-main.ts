@@ -27,9 +27,9 @@ async function answer(request: PrepareRequest): Promise<PreparedItem | PreparedW
   if ('item' in request && !request.windowing) return (await opening).prepare(request.item);
   const { id } = request;
   if ('item' in request) open.set(id, (await opening).windows(request.item, request.windowing!));
-  const windows = open.get(id)!;
-  const next = 'end' in request ? await windows.return(undefined) : await windows.next();
-  if (!next.done) return next.value;
+  const windows = open.get(id); // none where it failed meanwhile, and nobody had waited for that
+  const next = 'end' in request ? await windows?.return(undefined) : await windows?.next();
+  if (next && !next.done) return next.value;
   open.delete(id);
   return null;
 }

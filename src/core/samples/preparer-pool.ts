@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -46,7 +47,7 @@ const LONGEST_CUT_HERE = 100_000;
 export async function openPreparerPool(options: PreparerOptions): Promise<Preparer> {
   const local = await openPreparer(options); // for its errors, and for its hash
   const textOnly = options.inputs.every(({ preprocess }) => isTextual(preprocess.kind));
-  const pool = new PreparerPool(options, local.contractSha256, local.longestWindow);
+  const pool = new PreparerPool(options, local, { canLeave: textOnly });
   if (!textOnly) return pool;
   return {
     ...local,
@@ -120,23 +121,34 @@ class PreparerPool implements Preparer {
   private readonly size = availableParallelism();
   private sent = 0;
 
+  readonly contractSha256: string;
+  readonly longestWindow: Preparer['longestWindow'];
+  private readonly canLeave: boolean;
+
+  /** @param canLeave - whether nothing is lost where nobody waits for the end of an item: no program reads it, and no file holds it */
   constructor(
     private readonly options: PreparerOptions,
-    readonly contractSha256: string,
-    readonly longestWindow: Preparer['longestWindow'],
-  ) {}
+    { contractSha256, longestWindow }: Preparer,
+    { canLeave }: { readonly canLeave: boolean },
+  ) {
+    this.contractSha256 = contractSha256;
+    this.longestWindow = longestWindow;
+    this.canLeave = canLeave;
+  }
 
   async *windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow> {
     signal?.throwIfAborted();
+    const leaves = this.canLeave ? signal : undefined;
     const thread = this.leastBusy();
     const id = this.sent++;
     thread.windowed++;
     let isOver = false;
     const ask = async (request: PrepareRequest): Promise<PreparedWindow | null> => {
       isOver = true; // unless there is an answer, and it is a window
-      const answer = (await thread.ask(request)) as PreparedWindow | null;
-      isOver = answer === null;
-      return answer;
+      const answer = thread.ask(request) as Promise<PreparedWindow | null>;
+      const next = await orAborted(answer, leaves);
+      isOver = next === null;
+      return next;
     };
     try {
       for (let next = await ask({ id, item, windowing }); next; next = await ask({ id, next: true })) {
@@ -144,9 +156,14 @@ class PreparerPool implements Preparer {
         signal?.throwIfAborted();
       }
     } finally {
-      if (!isOver) await thread.ask({ id, end: true }).catch(() => undefined);
-      thread.windowed--;
-      this.pump();
+      const hasLeft = leaves?.aborted ?? false;
+      const end = async (): Promise<void> => {
+        if (!isOver || hasLeft) await thread.ask({ id, end: true }).catch(() => undefined);
+        thread.windowed--;
+        this.pump();
+      };
+      if (hasLeft) void end();
+      else await end();
     }
   }
 
@@ -188,4 +205,16 @@ class PreparerPool implements Preparer {
     this.threads.push(thread);
     return thread;
   }
+}
+
+/** What comes, unless the signal aborts before. @throws its reason: a text of megabytes is cut in seconds, in one step */
+function orAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return answer;
+  setMaxListeners(0, signal); // one an item
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }

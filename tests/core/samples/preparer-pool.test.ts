@@ -46,4 +46,14 @@ describe('openPreparerPool', () => {
       message: expect.stringContaining('windows'),
     });
   });
+
+  it('leaves a text within its cutting, which is one step, and cuts others after it', async () => {
+    const text = 'A sentence of some words. '.repeat(15_000);
+    const pool = await openPreparerPool(options);
+    const leaves = new AbortController();
+    const first = pool.windows({ text }, WINDOWING, leaves.signal).next();
+    leaves.abort(new Error('enough'));
+    await expect(first).rejects.toThrow('enough');
+    expect((await windowsOf(pool, text.slice(0, 200_000))).length).toBeGreaterThan(100);
+  });
 });
