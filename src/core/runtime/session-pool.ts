@@ -14,7 +14,7 @@ export interface SessionPoolOptions {
   readonly onRefused: (error: HpsError, sessions: number) => void;
 }
 
-/** Runs handed to a session at a time: one is computed, the next one is there when it ends. */
+/** Runs handed to a session at a time, once all are open: one is computed, the next one is there when it ends. */
 const RUNS_PER_SESSION = 2;
 
 interface Waiting {
@@ -29,8 +29,8 @@ interface Member {
 }
 
 /**
- * Sessions of one model that run side by side. It begins with one, and opens others while runs keep waiting: what a model is used
- * little for costs the memory of one copy.
+ * Sessions of one model that run side by side. It begins with one, and opens others once runs have waited for as long as opening the
+ * first one took: what a model is used little for costs the memory of one copy.
  */
 export class SessionPool {
   readonly device: ThreadSession['device'];
@@ -39,8 +39,11 @@ export class SessionPool {
   private readonly members: Member[];
   private readonly waiting: Waiting[] = [];
   private opening: Promise<void> | undefined;
-  /** Ends of runs that found another one waiting, since a session was opened last. */
-  private pressure = 0;
+  /** Milliseconds that runs had to wait for a session, since one was opened last. */
+  private waitedMs = 0;
+  /** While runs wait and another session may be opened: since when, and what opens it in time. */
+  private patience: { readonly since: number; readonly timer: NodeJS.Timeout } | undefined;
+  private readonly opensAfterMs: number;
   /** Most sessions; fewer from when one was refused. */
   private limit: number;
   private closed = false;
@@ -53,6 +56,7 @@ export class SessionPool {
     this.inputs = first.inputs;
     this.outputs = first.outputs;
     this.members = [{ session: first, underWay: 0 }];
+    this.opensAfterMs = first.loadMs;
     this.limit = options.most;
   }
 
@@ -82,6 +86,7 @@ export class SessionPool {
   /** Ends every open session after the runs it was given; those that wait are rejected. */
   async release(): Promise<void> {
     this.closed = true;
+    this.measureWaiting();
     for (const { reject } of this.waiting.splice(0)) reject(new HpsError('INTERRUPTED', 'the model was closed'));
     await Promise.all(this.members.map(({ session }) => session.release()));
   }
@@ -92,11 +97,13 @@ export class SessionPool {
   }
 
   private pump(): void {
+    const ahead = this.members.length < this.limit ? 1 : RUNS_PER_SESSION;
     while (this.waiting.length > 0) {
       const [least] = this.members.toSorted((a, b) => a.underWay - b.underWay);
-      if (least.underWay >= RUNS_PER_SESSION) return;
+      if (least.underWay >= ahead) break;
       this.start(least, this.waiting.shift()!);
     }
+    this.measureWaiting();
   }
 
   private start(member: Member, { feeds, resolve, reject }: Waiting): void {
@@ -106,20 +113,29 @@ export class SessionPool {
       .then(resolve, reject)
       .finally(() => {
         member.underWay--;
-        if (member.underWay > 0) this.pressure++;
-        this.grow();
         this.pump();
       });
   }
 
-  /** As many sessions more as there are, so that many are open soon. A pair or two, whose items wait for each other once, open none. */
+  private measureWaiting(): void {
+    const waits = this.waiting.length > 0 && this.members.length < this.limit && !this.opening && !this.closed;
+    if (waits && !this.patience) {
+      const timer = setTimeout(() => this.grow(), this.opensAfterMs - this.waitedMs);
+      this.patience = { since: performance.now(), timer };
+    } else if (!waits && this.patience) {
+      clearTimeout(this.patience.timer);
+      this.waitedMs += performance.now() - this.patience.since;
+      this.patience = undefined;
+    }
+  }
+
+  /** As many sessions more as there are, so that many are open soon. */
   private grow(): void {
-    const { members, limit } = this;
-    if (this.closed || this.opening || members.length >= limit || this.pressure <= members.length) return;
-    const more = Math.min(members.length, limit - members.length);
+    const more = Math.min(this.members.length, this.limit - this.members.length);
+    this.waitedMs = 0;
+    this.patience = undefined;
     this.opening = Promise.all(Array.from({ length: more }, () => this.add())).then(() => {
       this.opening = undefined;
-      this.pressure = 0;
       this.pump();
     });
   }

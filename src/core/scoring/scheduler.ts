@@ -4,17 +4,21 @@ export interface Collector {
   readonly oldest: number | undefined;
   /** Whether it would rather run now what it has than wait for more. */
   readonly eager: boolean;
+  /** Whether one of several sessions that run its batches has nothing to do. */
+  readonly idle: boolean;
   /** Runs the batch of its longest-waiting row, though it is not full. */
   flushOldest(): void;
 }
 
 /**
- * Decides when batches that are not full run: when nothing is under way that could still add a row to them, or a collector is eager.
- * What a batch holds changes no result, so this is a matter of speed alone.
+ * Decides when batches that are not full run: when nothing is under way that could still add a row to them, when only batches are and
+ * a session has nothing to do meanwhile, or when a collector is eager. What a batch holds changes no result, so this is a matter of
+ * speed alone.
  */
 export class Scheduler {
   private readonly collectors: Collector[] = [];
   private underWay = 0;
+  private running = 0;
   private clock = 0;
   private checking = false;
 
@@ -50,6 +54,17 @@ export class Scheduler {
     }
   }
 
+  /** Runs a batch, whose end may bring rows. */
+  async duringRun(run: () => Promise<void>): Promise<void> {
+    this.running++;
+    try {
+      await run();
+    } finally {
+      this.running--;
+      this.check();
+    }
+  }
+
   /** Later, so that whoever waits for the work that just ended can begin its own. */
   private check(): void {
     if (this.checking) return;
@@ -57,12 +72,13 @@ export class Scheduler {
     setImmediate(() => {
       this.checking = false;
       const waiting = this.collectors.filter(
-        ({ oldest, eager }) => oldest !== undefined && (eager || this.underWay === 0),
+        ({ oldest, eager, idle }) =>
+          oldest !== undefined && (eager || (this.underWay === 0 && (this.running === 0 || idle))),
       );
       const [first] = waiting.sort((a, b) => a.oldest! - b.oldest!);
       if (!first) return;
       first.flushOldest();
-      if (waiting.some(({ eager }) => eager)) this.check();
+      if (waiting.some(({ eager, idle }) => eager || idle)) this.check();
     });
   }
 }

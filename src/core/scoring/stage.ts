@@ -70,6 +70,10 @@ export class Stage implements Collector {
     return this.sizes !== null && this.inFlight < this.sessions.most;
   }
 
+  get idle(): boolean {
+    return this.sessions.most > 1 && this.inFlight < this.sessions.most;
+  }
+
   /** The outputs of one row, in the memory of its batch; outputs without a row per sample are left out. */
   run(row: Row): Promise<Row>;
   /** What `take` makes of them. */
@@ -124,7 +128,7 @@ export class Stage implements Collector {
       this.inFlight++;
       const collected = this.ready.shift()!;
       void this.scheduler
-        .during(() => this.runBatch(collected))
+        .duringRun(() => this.runBatch(collected))
         .finally(() => {
           this.inFlight--;
           this.pump();

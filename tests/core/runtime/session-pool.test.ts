@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { HpsError } from '../../../src/core/errors.js';
 import type { ThreadSession } from '../../../src/core/runtime/child.js';
 import { SessionPool } from '../../../src/core/runtime/session-pool.js';
@@ -19,6 +19,7 @@ function sessions(refuse: (opened: number) => boolean = () => false) {
     const session: Partial<ThreadSession> = {
       device: { kind: 'cpu' },
       inputs: [],
+      loadMs: 1,
       run: (given) => {
         queue = queue.then(() => new Promise((resolve) => setTimeout(resolve, 2)));
         return queue.then(() => {
@@ -59,13 +60,27 @@ describe('SessionPool', () => {
     expect(fake.released.sort()).toEqual([0, 1, 2, 3]);
   });
 
-  it('opens none for the two items of a pair', async () => {
+  it('opens one before a long run ends', async () => {
     const fake = sessions();
-    await withPool(4, fake, async (pool) => {
-      await many(pool, 2);
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const endless = async () => ({ ...(await fake.open()), run: () => ended.then(() => new Map()) });
+    await withPool(2, { open: endless }, async (pool) => {
+      const runs = many(pool, 2);
+      await vi.waitFor(() => expect(pool.sessions).toBe(2));
+      end();
+      await runs;
+    });
+  });
+
+  it('opens none while runs wait less than opening one takes, as the items of a pair do', async () => {
+    const fake = sessions();
+    await withPool(4, { open: async () => ({ ...(await fake.open()), loadMs: 1e6 }) }, async (pool) => {
+      await many(pool, 20);
       expect(pool.sessions).toBe(1);
     });
-    expect(fake.released).toEqual([0]);
   });
 
   it('stays as it is where one more is refused, and says so once', async () => {

@@ -98,14 +98,16 @@ describe('HPSv3Scorer', () => {
     const path = join(folder, 'replaced.onnx');
     copyFileSync(models.text, path);
     const warnings: string[] = [];
+    const refused = () => warnings.filter((warning) => warning.includes('runs in 1 of 4 sessions'));
     const options = { threads: 4, batchSize: 2, onWarning: (warning: string) => warnings.push(warning) };
     await withScorer(path, options, async (scorer) => {
-      const samples = Array.from({ length: 100 }, (_, i) => ({ item: `text ${i}` }));
+      const samples = (round: number) => Array.from({ length: 100 }, (_, i) => ({ item: `text ${i} of ${round}` }));
       copyFileSync(models.image, path);
-      for await (const { error } of scorer.scoreBatch(samples)) expect(error).toBeUndefined();
+      for (let round = 0; round < 2 || refused().length === 0; round++)
+        for await (const { error } of scorer.scoreBatch(samples(round))) expect(error).toBeUndefined();
       expect(scorer.sessions).toBe(1);
     });
-    expect(warnings.filter((warning) => warning.includes('runs in 1 of 4 sessions'))).toHaveLength(1);
+    expect(refused()).toHaveLength(1);
   });
 
   it('gives rows of a model that measures ranges over a batch the scores they have alone', async () => {
