@@ -35,7 +35,7 @@ export function formatExplanation(report: ExplainReport): string {
       return `  ${side} ${part}${own}: ${heavy.join(', ')}`;
     }),
     ...(baselineLogit !== null && Math.abs(baselineLogit) > 1e-4
-      ? [`  ${figure(baselineLogit)} is there without any part: sides of other sizes differ when they are empty, too.`]
+      ? [`  ${figure(baselineLogit)} is there without any part: ${kind === 'pair' ? EMPTY_SIDES : EMPTY_ITEM}.`]
       : []),
     ...(completeness
       ? [
@@ -46,6 +46,9 @@ export function formatExplanation(report: ExplainReport): string {
     `See ${out}/index.html.`,
   ].join('\n');
 }
+
+const EMPTY_ITEM = 'it is the logit of an empty item';
+const EMPTY_SIDES = 'sides of other sizes differ when they are empty, too';
 
 /** What the whole came to, and which part of it is explained below. */
 const describeWindows = (windows: ExplainedWindows): string[] => [

@@ -2,6 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Random } from '../../../src/core/bytes/random.js';
+import type { Span } from '../../../src/core/media/windows.js';
 import type { HPSv3Scorer } from '../../../src/core/scoring/scorer.js';
 import { drawFootage, FRAMES_PER_SECOND } from '../../../src/core/synthesis/video/footage.js';
 import { VIDEO_PERTURBATIONS } from '../../../src/core/synthesis/video/perturbations.js';
@@ -57,29 +58,23 @@ export async function writeLongClip(
 const DAMAGE = 'blur';
 const DAMAGED_SECONDS = 8;
 
+/** Writes a part of a clip without loss. */
+export function cutOut(clip: string, cut: string, { start, end }: Span): void {
+  const part = ['-ss', `${start}`, '-t', `${end - start}`];
+  execFileSync('ffmpeg', ['-v', 'error', '-y', '-i', clip, ...part, ...LOSSLESS, cut]);
+}
+
 /** What a scorer says of parts of a clip, cut out without loss. */
 export async function scoresOfCuts(
   scorer: HPSv3Scorer,
   clip: string,
   folder: string,
-  spans: readonly { readonly start: number; readonly end: number }[],
+  spans: readonly Span[],
 ): Promise<number[]> {
   const logits: number[] = [];
   for (const [i, { start, end }] of spans.entries()) {
     const cut = join(folder, `cut${i}.mp4`);
-    execFileSync('ffmpeg', [
-      '-v',
-      'error',
-      '-y',
-      '-i',
-      clip,
-      '-ss',
-      `${start}`,
-      '-t',
-      `${end - start}`,
-      ...LOSSLESS,
-      cut,
-    ]);
+    cutOut(clip, cut, { start, end });
     logits.push((await scorer.score({ video: cut })).logit);
   }
   return logits;
