@@ -66,7 +66,7 @@ export function formatFitWindows(report: FitWindowsReport): string {
 /** The text of `hpsv3 embed`. */
 export const formatEmbed = (report: EmbedReport): string =>
   [
-    `${formatCount(report.rows)} embeddings of ${report.dimensions} numbers, model ${formatHash(report.model)}.`,
+    `${formatCount(report.rows)} embedding${report.rows === 1 ? '' : 's'} of ${report.dimensions} numbers, model ${formatHash(report.model)}.`,
     ...failures(report),
     ...(report.truncated > 0
       ? [`Of ${formatCount(report.truncated)} the end of a text was left out: it is longer than the model reads.`]

@@ -33,10 +33,14 @@ export function readWhole(path: string, { limit, what, made, hint, code }: ReadW
   try {
     const { name, byteLength } = source;
     if (byteLength > limit) {
-      throw new HpsError(code ?? 'CONFIG_INVALID', `${name}: ${byteLength} bytes, too large to be ${what}`, {
-        hint: hint ?? madeBy(made),
-        details: { file: name, bytes: byteLength, limit },
-      });
+      throw new HpsError(
+        code ?? 'CONFIG_INVALID',
+        `${name}: ${byteLength} bytes, too large to be ${what} (${limit} at most)`,
+        {
+          hint: hint ?? madeBy(made),
+          details: { file: name, bytes: byteLength, limit },
+        },
+      );
     }
     const bytes = source.readSync(0, byteLength);
     return { name, bytes, sha256: sha256Hex(bytes) };

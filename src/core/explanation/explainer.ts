@@ -140,7 +140,7 @@ export class Explainer {
         patch: settings.patch,
       });
       const maps = attributions.map((attribution) => mapOf(attribution, method));
-      return { ...base, logit, baselineLogit: null, completeness: null, maps, warnings: nothingFound(maps) };
+      return { ...base, logit, baselineLogit: null, completeness: null, maps, warnings: nothingFound(maps, method) };
     }
     const given = await this.gradientCase(sides, settings, run);
     const result = await GRADIENT_METHODS[method](given);
@@ -154,7 +154,7 @@ export class Explainer {
       maps,
       warnings: [
         ...result.warnings,
-        ...nothingFound(maps),
+        ...nothingFound(maps, method),
         ...otherLogit(logit, result.logit),
         ...notWhere(maps, method),
       ],
@@ -254,12 +254,13 @@ function mapsOf({ attributions }: MethodResult, parts: readonly BlackBoxPart[], 
   });
 }
 
-/** A saturated model, or one that does not look at its inputs. */
-function nothingFound(maps: readonly PartMap[]): string[] {
+/** An item that is as empty as what it is compared with, such as silence; a saturated model, or one that does not look at its inputs. */
+function nothingFound(maps: readonly PartMap[], method: MethodId): string[] {
   if (maps.some(({ map }) => map.values.some((value) => value !== 0))) return [];
-  return [
-    'Every attribution is 0: the model is saturated here, or does not look at these inputs. Try `method` ig or occlusion.',
-  ];
+  const cause =
+    'the item is as empty as the baseline, the model is saturated here, or it does not look at these inputs';
+  const others = (['ig', 'occlusion'] as const).filter((other) => other !== method).join(' or ');
+  return [`Every attribution is 0: ${cause}. Try \`method\` ${others}.`];
 }
 
 /** What fails to find a planted token: see the slow tests. */

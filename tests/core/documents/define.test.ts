@@ -83,7 +83,12 @@ describe('readDocument', () => {
   });
 
   it.each([
-    ['a file over the limit, unread', ' '.repeat(101), 'CONFIG_INVALID', 'f.json: 101 bytes, too large to be a thing'],
+    [
+      'a file over the limit, unread',
+      ' '.repeat(101),
+      'CONFIG_INVALID',
+      'f.json: 101 bytes, too large to be a thing (100 at most)',
+    ],
     ['what is not JSON', '{', 'CONFIG_INVALID', 'f.json: line 1'],
     ['an empty file', '', 'CONFIG_INVALID', 'f.json: line 1'],
   ])('refuses %s', (_, text, code, message) => {

@@ -111,6 +111,13 @@ describe.skipIf(!isInstalled)('windows of a clip (skipped where ffmpeg is not on
     await expect(reading).rejects.toThrow(/breaks off after 2\d\.\d s of the 40\.0 s/);
   });
 
+  it('of a file without its index are refused in one line that is the same in every run', async () => {
+    const path = make('index-lost.mp4', ...greys(10, 2), ...LOSSLESS);
+    const bytes = readFileSync(path);
+    writeFileSync(path, bytes.subarray(0, bytes.length / 2)); // the index stands at the end
+    await expect(whole(path)).rejects.toThrow(/^index-lost\.mp4: ffprobe cannot read it: moov atom not found$/);
+  });
+
   it('are not made of sound alone, nor of HDR', async () => {
     await expect(windowsOf(`${CLIPS}sound-only.mp4`, { window: 4, stride: 4 })).rejects.toThrow('has no picture');
     const pq = ['-color_trc', 'smpte2084', '-color_primaries', 'bt2020', '-colorspace', 'bt2020nc'];

@@ -257,7 +257,7 @@ class Explaining {
 /** A window that is longer than the item is not what was asked for. */
 function isOneWindow(windows: ExplainedWindows | undefined): string[] {
   if (!windows || curvesOf(windows).some(([, { count }]) => count > 1)) return [];
-  return [`Nothing here is longer than a window of ${windows.window}: it is explained whole.`];
+  return [`What is no longer than a window of ${windows.window} is explained whole.`];
 }
 
 /** What concerns one row; anything else concerns the model, and with it every row. */

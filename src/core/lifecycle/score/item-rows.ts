@@ -75,7 +75,8 @@ async function readText(path: string): Promise<string> {
     new HpsError(code, `is no text: ${rule}`, { hint: 'Give texts as UTF-8.', cause });
   const bytes = await stat(path).then(
     async ({ size }) => {
-      if (size > LIMITS.rowBytes) throw refuse('DATA_INVALID', `it has ${size} bytes`);
+      if (size > LIMITS.rowBytes)
+        throw refuse('DATA_INVALID', `it has ${size} bytes, and at most ${LIMITS.rowBytes} are read`);
       return readFile(path);
     },
     (error) => {

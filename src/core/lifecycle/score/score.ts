@@ -109,7 +109,7 @@ function sampleIn(path: string): Sample {
   const { bytes } = readWhole(path, {
     limit: LIMITS.rowBytes,
     what: 'a text',
-    hint: SAMPLE_HINT,
+    hint: 'Cut it into several texts.',
     code: 'DATA_INVALID',
   });
   return { item: Buffer.from(bytes).toString().trimEnd() };

@@ -79,6 +79,9 @@ function findProgram(name: string): string | null {
   return null;
 }
 
+/** The part of FFmpeg that complains, with its address in memory, which is another in every run. */
+const WHO_COMPLAINS = /\[[^\]@]+ @ (?:0x)?[0-9a-f]+\] /gi;
+
 /** What a program writes to its standard output, while it runs. It is ended when the reader stops, or after the time limit. */
 async function* outputOf(
   program: string,
@@ -107,7 +110,8 @@ async function* outputOf(
     const failure = await ended;
     signal?.throwIfAborted();
     if (failure === null) return;
-    const line = complaint.replaceAll(`file:${clip}`, name).replaceAll(clip, name).split('\n')[0].trim();
+    const named = complaint.replaceAll(`file:${clip}`, name).replaceAll(clip, name);
+    const line = named.replaceAll(WHO_COMPLAINS, '').split('\n')[0].trim();
     const rule = `${basename(program)} cannot read it: ${line.slice(0, MAX_COMPLAINT) || failure}`;
     throw invalidMedia(name, rule, 'Check that the clip plays, and convert it to an MP4 of H.264.');
   } finally {
