@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { hashFile } from '../bytes/hash.js';
 import type { Auxiliary } from '../data/rows.js';
 import { HpsError } from '../errors.js';
@@ -50,6 +51,8 @@ export interface OpenModelOptions {
   readonly segmentBytes?: number;
   /** Receives what is worth knowing, one sentence each. */
   readonly onWarning?: (warning: string) => void;
+  /** Called while the sessions load: what else scoring needs can get ready beside that. */
+  readonly onContract?: (contract: ScoringContract, tokenizer: string | null) => void;
 }
 
 /** A model opened for scoring, cut in two where it is a pair file. */
@@ -91,6 +94,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
   const opened = openOnnx(path);
   const endUnused = startAhead('thread');
   const pools: SessionPool[] = [];
+  const failed = new AbortController();
   let host: ModelProcess | undefined;
   const close = async (): Promise<void> => {
     await Promise.allSettled(pools.map((pool) => pool.release())); // what failed was reported before
@@ -107,17 +111,24 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
     if (metadataOf(model, PROCESSOR_KEY) === 'vnni' && (await sumsAreCutOff(host))) throw cutOff(file);
     const setting = { opened, host, contract, plan, options };
-    for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
+    const openPools = async (): Promise<void> => {
+      for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
+    };
+    const tokenizer = metadataOf(model, TOKENIZER_KEY) ?? null;
+    const [{ sha256 }] = await Promise.all([
+      hashFile(path, { signal: failed.signal }),
+      openPools(),
+      immediate().then(() => options.onContract?.(contract, tokenizer)), // once the process has been asked
+    ]);
     const [{ device }] = pools;
     if (plan.threads > 1 && device.kind === 'cpu') options.onWarning?.(tooLarge(file, plan));
-    const { sha256 } = await hashFile(path);
     assertUnchanged(opened);
     const isItem = contract.mode === 'item';
     return {
       file,
       sha256,
       contract,
-      tokenizer: metadataOf(model, TOKENIZER_KEY) ?? null,
+      tokenizer,
       runtime: {
         version: runtimeVersion(),
         device: formatDevice(device),
@@ -135,6 +146,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
       close,
     };
   } catch (error) {
+    failed.abort();
     endUnused();
     await close();
     throw error;

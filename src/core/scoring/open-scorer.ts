@@ -1,4 +1,5 @@
 import { DEFAULT_DEVICE } from '../defaults.js';
+import type { Preparer } from '../media/preparer.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
 import type { LongestWindow, Windowing } from '../media/windows.js';
 import { parseDevice } from '../runtime/device.js';
@@ -54,6 +55,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
   const windows = options.windows && parseWindows(options.windows);
   const rule = options.windows && openRule(options.windows.aggregate);
   const { remote, ownRemote } = await remoteOf(options.remote);
+  let preparing: Promise<Preparer> | undefined;
   const model = await openScoringModel(path, {
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
     device: parseDevice(device),
@@ -62,6 +64,10 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     optimization: options.optimization,
     segmentBytes: options.segmentBytes,
     onWarning,
+    onContract: ({ inputs }, tokenizer) => {
+      preparing = openPreparerPool({ inputs, tokenizer });
+      preparing.catch(() => undefined); // reported when it is waited for
+    },
   });
   try {
     const { file, sha256, contract } = model;
@@ -75,7 +81,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     const margin = options.abstain ? abstentionMargin(calibrator, file) : null;
     const marks = marksFor(options.marks ?? [], model);
     const { inputs } = contract;
-    const preparer = await openPreparerPool({ inputs, tokenizer: model.tokenizer });
+    const preparer = await preparing!;
     const cut = windows ? windowingOf(windows, preparer.longestWindow) : null;
     if (rule && cut) assertFittedTo(rule, { cut, sha256, file });
     if (windows && !cut) onWarning?.(wholeItems(file, preparer.longestWindow));
