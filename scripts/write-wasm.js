@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
 
 export const SOURCES = [
+  'ensemble/stack.wat',
   'tensor/bins.wat',
   'tensor/floats.wat',
   'tensor/transpose.wat',

@@ -7,7 +7,7 @@ import type { ScoreTable } from '../data/read-scores.js';
 import { clusterFolds } from '../data/split.js';
 import type { Outcomes } from '../stats/outcomes.js';
 import type { Clusters } from '../stats/statistic.js';
-import type { StackRows } from './stack.js';
+import type { StackRows } from './stack-loss.js';
 
 /** The scores of one model. */
 export interface MemberScores {

@@ -1,16 +1,7 @@
 import { turns } from '../run.js';
 import { softplus } from '../stats/logistic.js';
-import type { Outcomes } from '../stats/outcomes.js';
 import { minimizeQuadratic } from './quadratic.js';
-
-/** Judged pairs with the standardised logits of all members. */
-export interface StackRows {
-  readonly members: number;
-  /** Row-major `[rows, members]`; 0 where a member has no score. */
-  readonly logits: Float64Array;
-  /** Votes of each row. */
-  readonly outcomes: Outcomes;
-}
+import { lossAt, type Quadratic, type StackRows, type WideRows, widened } from './stack-loss.js';
 
 export interface StackOptions {
   /** L2 penalty: half of it times the squared weights is added to the mean log loss of a vote. Positive. */
@@ -48,11 +39,12 @@ export async function fitStack(rows: StackRows, { penalty, ...options }: StackOp
 
 /** As `fitStack` for each penalty in turn: a fit goes on from what the one before it knows of the rows. */
 export async function fitStackPath(
-  rows: StackRows,
+  given: StackRows,
   penalties: readonly number[],
   { simplex, start, tolerance = STEP_TOLERANCE, signal }: Omit<StackOptions, 'penalty'>,
 ): Promise<Float64Array[]> {
   const turn = turns(signal);
+  const rows = widened(given);
   let weights = start ?? new Float64Array(rows.members).fill(simplex ? 1 / rows.members : 0);
   let at = lossAt(rows, weights);
   const found: Float64Array[] = [];
@@ -101,7 +93,7 @@ interface LineSearch {
 
 /** Halves the step until the penalised loss falls enough, most often at once; null where rounding hides any fall. */
 async function search(
-  rows: StackRows,
+  rows: WideRows,
   start: Float64Array,
   direction: Float64Array,
   { penalty, at: { loss, gradient }, turn }: LineSearch,
@@ -118,12 +110,6 @@ async function search(
   return null;
 }
 
-interface Quadratic {
-  readonly loss: number;
-  readonly gradient: Float64Array;
-  readonly hessian: Float64Array;
-}
-
 /** The same with the penalty. */
 function withPenalty({ loss, gradient, hessian }: Quadratic, weights: Float64Array, penalty: number): Quadratic {
   const curved = hessian.slice();
@@ -133,94 +119,6 @@ function withPenalty({ loss, gradient, hessian }: Quadratic, weights: Float64Arr
     gradient: gradient.map((slope, a) => slope + penalty * weights[a]),
     hessian: curved,
   };
-}
-
-/** Mean loss of a vote, its gradient and its Hessian `[members, members]`, without penalty. */
-function lossAt(rows: StackRows, weights: Float64Array): Quadratic {
-  const { members, logits, outcomes } = rows;
-  const gradient = new Float64Array(members);
-  const hessian = new Float64Array(members * members);
-  const block = new RowBlock(members);
-  const count = outcomes.positive.length;
-  let loss = 0;
-  let votes = 0;
-  for (let i = 0; i < count; i++) {
-    const left = outcomes.positive[i];
-    const both = left + outcomes.negative[i];
-    const logit = product(logits, i, weights);
-    // `sigmoid`, and `softplus` of either sign, from the one exponential that they share.
-    const small = Math.exp(-Math.abs(logit));
-    const smaller = small / (1 + small);
-    const p = logit < 0 ? smaller : 1 - smaller;
-    const rest = Math.log1p(small);
-    loss += left * (Math.max(-logit, 0) + rest) + (both - left) * (Math.max(logit, 0) + rest);
-    votes += both;
-    block.put(i % BLOCK, logits, i * members, both * p - left, both * p * (1 - p));
-    if (i % BLOCK === BLOCK - 1 || i === count - 1) block.addTo(gradient, hessian, (i % BLOCK) + 1);
-  }
-  const scale = votes > 0 ? 1 / votes : 0;
-  for (let a = 0; a < members; a++) {
-    gradient[a] *= scale;
-    for (let b = 0; b <= a; b++) {
-      const value = hessian[a * members + b] * scale;
-      hessian[a * members + b] = value;
-      hessian[b * members + a] = value;
-    }
-  }
-  return { loss: loss * scale, gradient, hessian };
-}
-
-/** Rows that are added at a time: their logits by member stay in the cache of the first level. */
-const BLOCK = 128;
-
-/** Some rows, member by member: sums over them stay in registers, in the order of the rows. */
-class RowBlock {
-  private readonly columns: Float64Array;
-  private readonly residual = new Float64Array(BLOCK);
-  private readonly curvature = new Float64Array(BLOCK);
-  private readonly curved = new Float64Array(BLOCK);
-
-  constructor(private readonly members: number) {
-    this.columns = new Float64Array(members * BLOCK);
-  }
-
-  put(place: number, logits: Float64Array, offset: number, residual: number, curvature: number): void {
-    const { columns, members } = this;
-    this.residual[place] = residual;
-    this.curvature[place] = curvature;
-    for (let a = 0; a < members; a++) columns[a * BLOCK + place] = logits[offset + a];
-  }
-
-  /** Adds the first `rows` to the gradient and to the lower triangle of the Hessian. */
-  addTo(gradient: Float64Array, hessian: Float64Array, rows: number): void {
-    const { columns, residual, curvature, curved, members } = this;
-    for (let a = 0; a < members; a++) {
-      const own = a * BLOCK;
-      let slope = gradient[a];
-      for (let i = 0; i < rows; i++) {
-        slope += residual[i] * columns[own + i];
-        curved[i] = curvature[i] * columns[own + i];
-      }
-      gradient[a] = slope;
-      const at = a * members;
-      let b = 0;
-      for (; b < a; b += 2) {
-        // Two at a time: an addition waits for the one before it, not for that of its neighbour.
-        const [first, second] = [b * BLOCK, (b + 1) * BLOCK];
-        let [sum, next] = [hessian[at + b], hessian[at + b + 1]];
-        for (let i = 0; i < rows; i++) {
-          sum += curved[i] * columns[first + i];
-          next += curved[i] * columns[second + i];
-        }
-        hessian[at + b] = sum;
-        hessian[at + b + 1] = next;
-      }
-      if (b > a) continue;
-      let sum = hessian[at + b];
-      for (let i = 0; i < rows; i++) sum += curved[i] * columns[b * BLOCK + i];
-      hessian[at + b] = sum;
-    }
-  }
 }
 
 /** Row `row` of a matrix with as many columns as there are weights, times the weights. */

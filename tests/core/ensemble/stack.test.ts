@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { minimizeQuadratic } from '../../../src/core/ensemble/quadratic.js';
-import { fitStack, type StackRows, stackLoss } from '../../../src/core/ensemble/stack.js';
+import { fitStack, stackLoss } from '../../../src/core/ensemble/stack.js';
+import type { StackRows } from '../../../src/core/ensemble/stack-loss.js';
 
 interface Problem {
   name: string;
