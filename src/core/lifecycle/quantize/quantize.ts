@@ -1,12 +1,10 @@
 import { basename } from 'node:path';
-import { paretoChart } from '../../card/charts/pareto.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { type Filled, filled } from '../../defaults.js';
 import { HpsError } from '../../errors.js';
 import { runGate } from '../../gate/gate.js';
 import { probesSha256 } from '../../gate/probes.js';
 import type { GateReport } from '../../gate/report.js';
-import { rasterizeSvg } from '../../media/rasterize.js';
 import type { LineageStep } from '../../onnx/manifest.js';
 import type { Coverage, Equalization } from '../../quantization/ranges/calibrate.js';
 import type { RangeMethodId } from '../../quantization/ranges/methods.js';
@@ -15,8 +13,8 @@ import type { SampleJudgements } from '../../quantization/sample-rows.js';
 import { judgeChecks } from '../../quantization/schemes/checks.js';
 import { type SchemeId, schemeOf } from '../../quantization/schemes/registry.js';
 import type { Excluded } from '../../quantization/schemes/scheme.js';
-import { type AccuracyChange, compareAccuracy, scoreBoth } from '../../quantization/search/accuracy.js';
-import { type SearchReport, searchQuantization, type Trial } from '../../quantization/search/auto.js';
+import type { AccuracyChange } from '../../quantization/search/accuracy.js';
+import type { SearchReport, Trial } from '../../quantization/search/auto.js';
 import {
   type Candidate,
   type CandidateOptions,
@@ -25,7 +23,7 @@ import {
 } from '../../quantization/search/candidate.js';
 import { compareLatency, type Latency, speedWarnings } from '../../quantization/search/latency.js';
 import { sparedOfNoise } from '../../quantization/search/noise.js';
-import { comparePromptPicks, type PicksChange } from '../../quantization/search/picks.js';
+import type { PicksChange } from '../../quantization/search/picks.js';
 import { openSource, type QuantizationSource } from '../../quantization/source.js';
 import { settled as settledStep, startLineage } from '../../release/lineage.js';
 import { assertReleasable, ModelRelease, REPORT_SUFFIX, type StagedModel } from '../../release/model-release.js';
@@ -169,6 +167,7 @@ async function quantizeBest(
   release: ModelRelease | null,
   options: Chosen,
 ): Promise<QuantizeReport> {
+  const { searchQuantization } = await import('../../quantization/search/auto.js'); // only where one scheme is not asked for
   const rows = await givenOrMade(source, options);
   const halves = splitRows(rows.heldOut);
   const { report: search, finalists } = await searchQuantization(source, {
@@ -317,6 +316,10 @@ async function publishCandidate(
 
 /** The picture of the search, by what comes after the model's name. */
 async function drawTrials({ trials }: SearchReport, floatBytes: number, written: Trial | null) {
+  const [{ paretoChart }, { rasterizeSvg }] = await Promise.all([
+    import('../../card/charts/pareto.js'),
+    import('../../media/rasterize.js'),
+  ]);
   const svg = paretoChart(trials, floatBytes, written);
   return { [PARETO[0]]: svg, [PARETO[1]]: await rasterizeSvg(svg) };
 }
@@ -331,6 +334,11 @@ async function measure(source: QuantizationSource, quantized: string, rows: Judg
   const child = childOptions(options);
   const latency = await compareLatency(source.path, quantized, heldOut, { child, threads: options.threads });
   if (comparisons.length + ratings.length === 0) return { latency };
+  // Statistics and readers of labels: only where somebody judged the rows.
+  const [{ compareAccuracy, scoreBoth }, { comparePromptPicks }] = await Promise.all([
+    import('../../quantization/search/accuracy.js'),
+    import('../../quantization/search/picks.js'),
+  ]);
   const scores = await scoreBoth(source.path, quantized, heldOut, child);
   const bestOf = await comparePromptPicks(scores, rows, options);
   return { latency, accuracy: compareAccuracy(scores, judgements), bestOf };
