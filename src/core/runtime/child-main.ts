@@ -2,19 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { failureData } from '../errors.js';
-import { BinCounter } from '../tensor/bins.js';
 import type { Device } from './device.js';
 import { received } from './exchange.js';
 import type { ModelReply, ModelRequest, Numbered } from './messages.js';
 import { loadRuntime, openSession } from './ort.js';
 import { assertOutputBytes } from './outputs.js';
 import type { Session } from './session.js';
+import { Tally } from './tally.js';
 import { cycleOf, turnsOf } from './turns.js';
-import { floatsOf, type TensorValue } from './value.js';
+import type { TensorValue } from './value.js';
 import { openWorkerSession, startThreadAhead } from './worker.js';
 
 const sessions = new Map<number, Session>();
-const counters = new Map<number, Map<string, BinCounter>>();
+const tallies = new Map<number, Tally>();
 
 async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   if (request.kind === 'prepare') {
@@ -32,20 +32,20 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   const session = sessionOf(request.session);
   if (request.kind === 'release') {
     sessions.delete(request.session);
-    counters.delete(request.session);
+    tallies.delete(request.session);
     await session.release();
     return { kind: 'released' };
   }
-  if (request.kind === 'counts') {
-    const counts = counters.get(request.session) ?? new Map();
-    counters.delete(request.session);
-    return { kind: 'counted', counts };
+  if (request.kind === 'tallies') {
+    const { bins, folded } = tallyOf(request.session);
+    tallies.delete(request.session);
+    return { kind: 'tallied', tallies: { bins, folded } };
   }
   const started = performance.now();
   const outputs = await session.run(received(request.feeds));
   const runMs = performance.now() - started;
-  if (request.count) {
-    count(request.session, outputs, request.count);
+  if (request.tally) {
+    tallyOf(request.session).add(outputs, request.tally);
     return { kind: 'ran', outputs: new Map(), runMs };
   }
   assertOutputBytes(outputs, request.outputBytes);
@@ -66,15 +66,10 @@ async function open({
   return { kind: 'loaded', inputs, outputs, loadMs, device, missing };
 }
 
-/** Counted here, where the values are: passing them on would take longer than the run. */
-function count(session: number, outputs: ReadonlyMap<string, TensorValue>, names: readonly string[]): void {
-  const own = counters.get(session) ?? new Map<string, BinCounter>();
-  counters.set(session, own);
-  for (const name of names) {
-    const counter = own.get(name) ?? new BinCounter();
-    own.set(name, counter);
-    counter.add(floatsOf(outputs.get(name)!));
-  }
+function tallyOf(session: number): Tally {
+  const tally = tallies.get(session) ?? new Tally();
+  tallies.set(session, tally);
+  return tally;
 }
 
 function sessionOf(index: number): Session {

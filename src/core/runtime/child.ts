@@ -4,7 +4,6 @@ import type { Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fromFailureData, HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import type { BinCounts } from '../tensor/bins.js';
 import { takeChild } from './child-start.js';
 import type { Device } from './device.js';
 import type { Exchange, SentValues } from './exchange.js';
@@ -14,6 +13,7 @@ import type { ModelReply, ModelRequest, Numbered, ThreadOptions, WireReply, Wire
 import { explainedBytes, explainedMs } from './model-limits.js';
 import { processorMs, residentBytes } from './process-facts.js';
 import type { Session, SessionOptions } from './session.js';
+import type { Tallies, TallyKinds } from './tally.js';
 import { cycleOf } from './turns.js';
 import type { TensorValue } from './value.js';
 import { encodeFrame, FrameReader } from './wire.js';
@@ -63,10 +63,10 @@ export interface RemoteSession extends Session {
   readonly index: number;
   /** Milliseconds of all runs together, as measured inside the process. */
   readonly runMs: number;
-  /** Runs the model once and counts the values of some float outputs in the process, where they are; counts of runs add up. */
-  count(feeds: Feeds, outputs: readonly string[]): Promise<void>;
-  /** What was counted since the last call, by output. */
-  counts(): Promise<ReadonlyMap<string, BinCounts>>;
+  /** Runs the model once and puts some outputs together with those of other runs in the process, where they are. */
+  tally(feeds: Feeds, kinds: TallyKinds): Promise<void>;
+  /** What was put together since the last call. */
+  tallies(): Promise<Tallies>;
 }
 
 type Feeds = Parameters<Session['run']>[0];
@@ -181,8 +181,8 @@ export class ModelProcess {
     const { inputs, outputs, loadMs } = result;
     const model = this;
     let runMs = 0;
-    const run = async (feeds: Feeds, count?: readonly string[]) => {
-      const ran = await model.run(session, feeds, model.lane, count);
+    const run = async (feeds: Feeds, kinds?: TallyKinds) => {
+      const ran = await model.run(session, feeds, model.lane, kinds);
       runMs += ran.runMs;
       return ran.outputs;
     };
@@ -195,13 +195,13 @@ export class ModelProcess {
         return runMs;
       },
       run: (feeds) => run(feeds),
-      async count(feeds, outputs) {
-        await run(feeds, outputs);
+      async tally(feeds, kinds) {
+        await run(feeds, kinds);
       },
-      async counts() {
-        const counted = await model.request({ kind: 'counts', session });
-        if (counted.kind !== 'counted') throw new TypeError(`${counted.kind} answers a question for counts`);
-        return counted.counts;
+      async tallies() {
+        const tallied = await model.request({ kind: 'tallies', session });
+        if (tallied.kind !== 'tallied') throw new TypeError(`${tallied.kind} answers a question for tallies`);
+        return tallied.tallies;
       },
       async release() {
         await model.request({ kind: 'release', session });
@@ -294,11 +294,11 @@ export class ModelProcess {
     await this.exited;
   }
 
-  private async run(session: number, feeds: Feeds, lane: Lane, count?: readonly string[]): Promise<Ran> {
+  private async run(session: number, feeds: Feeds, lane: Lane, tally?: TallyKinds): Promise<Ran> {
     this.explain(session, feeds);
     const { outputBytes } = this;
     const ran = await this.request(
-      { kind: 'run', session, feeds, outputBytes, count },
+      { kind: 'run', session, feeds, outputBytes, tally },
       { lane, budget: this.budget(feeds) },
     );
     return assertRan(ran);

@@ -1,8 +1,8 @@
 import type { FailureData } from '../errors.js';
-import type { BinCounts } from '../tensor/bins.js';
 import type { Device, DeviceChoice } from './device.js';
 import type { SentValues } from './exchange.js';
 import type { SessionOptions, ValueInfo } from './session.js';
+import type { Tallies, TallyKinds } from './tally.js';
 import type { TensorValue } from './value.js';
 
 /**
@@ -26,8 +26,8 @@ export type ModelRequest =
       readonly session: number;
       readonly feeds: SentValues;
       readonly outputBytes: number;
-      /** Outputs whose values are counted instead of passed on; then no others are. */
-      readonly count?: readonly string[];
+      /** Outputs whose values are put together with those of other runs instead of passed on; then no others are. */
+      readonly tally?: TallyKinds;
     }
   | {
       readonly kind: 'time';
@@ -35,8 +35,8 @@ export type ModelRequest =
       readonly rounds: number;
       readonly budgetMs: number;
     }
-  /** Asks for what was counted of a session's outputs, which is then forgotten. */
-  | { readonly kind: 'counts'; readonly session: number }
+  /** Asks for what was put together of a session's outputs, which is then forgotten. */
+  | { readonly kind: 'tallies'; readonly session: number }
   | { readonly kind: 'release'; readonly session: number };
 
 /** What the caller asks of a session's thread; answered in order, one at a time. */
@@ -84,7 +84,7 @@ export interface ModelReply {
         readonly missing?: readonly Device[];
       }
     | { readonly kind: 'ran'; readonly outputs: Map<string, TensorValue>; readonly runMs: number }
-    | { readonly kind: 'counted'; readonly counts: ReadonlyMap<string, BinCounts> }
+    | { readonly kind: 'tallied'; readonly tallies: Tallies }
     /** Milliseconds of every run, a list for each trial. */
     | { readonly kind: 'timed'; readonly times: readonly (readonly number[])[] }
     | { readonly kind: 'released' }

@@ -16,6 +16,7 @@ import {
 import { withTemporaryModel } from '../../onnx/temporary-model.js';
 import type { ModelProcess, RemoteSession } from '../../runtime/child.js';
 import type { Session } from '../../runtime/session.js';
+import type { TallyKinds } from '../../runtime/tally.js';
 import { floatsOf } from '../../runtime/value.js';
 import { BinCounter } from '../../tensor/bins.js';
 import { numel } from '../../tensor/shape.js';
@@ -91,54 +92,61 @@ export async function observeExtremes(
     model,
     values.map((value, i) => reducers(value, i, opsetOf(model) ?? 0, placeOf(value))),
   );
-  await withExposed(reducing, options, async (session) => {
-    for await (const { batch, results } of runsOf(session, probes, options.rowsAtOnce)) {
-      for (const [i, value] of values.entries()) {
-        const [low, high, mean] = REDUCTIONS.map(({ suffix }) => floatsOf(results.get(readerOf(i, suffix))!));
-        const key = options.keyOf(value);
-        const range = observed.get(key) ?? {
-          low: new Float64Array(low.length),
-          high: new Float64Array(low.length),
-          count: 0,
-        };
-        observed.set(key, range);
-        const size = floatsOf(results.get(readerOf(i, SIZE))!)[0];
-        elements.set(value, size / batch.length);
-        range.count += size / low.length;
-        for (let c = 0; c < low.length; c++) {
-          // The extremes may pass over a NaN; the mean cannot.
-          const poison = mean[c] - mean[c];
-          range.low[c] = Math.min(range.low[c], low[c]) + poison;
-          range.high[c] = Math.max(range.high[c], high[c]) + poison;
-        }
-      }
-      options.onBatch?.();
-    }
+  const kinds = new Map(
+    values.flatMap((_, i) => READINGS.map(({ suffix, over }) => [readerOf(i, suffix), over] as const)),
+  );
+  const { folded, rows } = await withExposed(reducing, options, async (session) => {
+    const rows = await tallyRows(session, probes, kinds, options.rowsAtOnce, options);
+    return { rows, folded: (await session.tallies()).folded };
   });
+  for (const [i, value] of values.entries()) {
+    const [low, high, mean, [size]] = READINGS.map(({ suffix }) => folded.get(readerOf(i, suffix))!);
+    const key = options.keyOf(value);
+    const range = observed.get(key) ?? {
+      low: new Float64Array(low.length),
+      high: new Float64Array(low.length),
+      count: 0,
+    };
+    observed.set(key, range);
+    elements.set(value, size / rows);
+    range.count += size / low.length;
+    for (let c = 0; c < low.length; c++) {
+      // The extremes may pass over a NaN; the mean cannot.
+      const poison = mean[c] - mean[c];
+      range.low[c] = Math.min(range.low[c], low[c]) + poison;
+      range.high[c] = Math.max(range.high[c], high[c]) + poison;
+    }
+  }
   return { byKey: observed, elements };
 }
 
-/** Each batch with what it gives; the next one runs while the caller looks at the last. */
-async function* runsOf(session: Session, probes: Probes, limit: RowsAtOnce | undefined) {
-  const batches = rowBatches(session, probes, limit);
-  const start = () => {
-    const { value: batch } = batches.next();
-    const running = batch && session.run(batchFeeds(probes, batch)).then((results) => ({ batch, results }));
-    running?.catch(() => undefined); // reported when it is waited for
-    return running;
-  };
-  for (let running = start(); running !== undefined; ) {
-    const ran = await running;
-    running = start();
-    yield ran;
+/** Runs all rows, outputs put together in the process. @returns how many rows that was, those included that filled the last batch up */
+async function tallyRows(
+  session: RemoteSession,
+  probes: Probes,
+  kinds: TallyKinds,
+  limit: { readonly most: number } | undefined,
+  { onBatch }: ObserveOptions,
+): Promise<number> {
+  let rows = 0;
+  for (const batch of rowBatches(session, probes, limit)) {
+    await session.tally(batchFeeds(probes, batch), kinds);
+    rows += batch.length;
+    onBatch?.();
   }
+  return rows;
 }
 
+const COPY = 'copy';
+const SIZE = 'size';
+
+/** What a value is reduced to at each run, and how runs are put together. */
 const REDUCTIONS = [
-  { opType: 'ReduceMin', suffix: 'min' },
-  { opType: 'ReduceMax', suffix: 'max' },
-  { opType: 'ReduceMean', suffix: 'mean' },
+  { opType: 'ReduceMin', suffix: 'min', over: 'min' },
+  { opType: 'ReduceMax', suffix: 'max', over: 'max' },
+  { opType: 'ReduceMean', suffix: 'mean', over: 'sum' },
 ] as const;
+const READINGS = [...REDUCTIONS, { suffix: SIZE, over: 'sum' }] as const;
 
 /**
  * Counts of inner values over all rows. The model runs once over the rows where the values of one row fit into memory
@@ -168,18 +176,14 @@ export async function observeCounts(
       },
     };
     const outputs = values.map((_, i) => readerOf(i, COPY));
-    let rows = 0;
-    for (const batch of rowBatches(session, probes, limit)) {
-      await session.count(batchFeeds(probes, batch), outputs);
-      rows += batch.length;
-      options.onBatch?.();
-    }
-    const counts = await session.counts();
+    const kinds = new Map(outputs.map((output) => [output, 'bins'] as const));
+    const rows = await tallyRows(session, probes, kinds, limit, options);
+    const { bins } = await session.tallies();
     for (const [i, value] of values.entries()) {
       const key = options.keyOf(value);
       const counter = counters.get(key) ?? new BinCounter();
       counters.set(key, counter);
-      const own = counts.get(outputs[i])!;
+      const own = bins.get(outputs[i])!;
       counter.merge(own);
       elements.set(value, own.counts.reduce((sum, count) => sum + count, 0) / rows);
     }
@@ -194,9 +198,6 @@ export async function observeCounts(
   for (const group of left) await withExposed(copies(group.values), options, (session) => countGroup(session, group));
   return { byKey: counters, elements };
 }
-
-const COPY = 'copy';
-const SIZE = 'size';
 
 /** Bytes that each output takes for one row, by the shapes that the runtime infers; null where it cannot. */
 function shapedBytes(session: Session, { feeds }: Probes): number[] | null {
