@@ -1,4 +1,5 @@
-import { Flags, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { CALIBRATION_METHOD_IDS } from '../core/calibration/calibrator.js';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { layoutFlags } from '../core/cli/data-flags.js';

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Flags, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { outFlag, seedFlag } from '../core/cli/flags.js';
 import { LABEL_PORT } from '../core/cli/listen-flags.js';

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { layoutFlags } from '../core/cli/data-flags.js';
 import {

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { forceFlag, outFlag, seedFlag } from '../core/cli/flags.js';
 import { formatInit } from '../core/cli/render-init.js';

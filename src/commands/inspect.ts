@@ -1,4 +1,5 @@
-import { Args, Flags } from '@oclif/core';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { keepHeapSmall } from '../core/cli/heap.js';
 import { allowHostFlag, hubCacheFlag, remoteFilesOf } from '../core/cli/remote-file-flags.js';

@@ -1,4 +1,5 @@
-import { Args, Flags } from '@oclif/core';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../core/cli/base-command.js';
 import { contractedModel } from '../core/cli/contracted-model.js';
 import { budgetFlag, comparisonGateFlag, forceFlag, seedFlag, toleranceFlag } from '../core/cli/flags.js';

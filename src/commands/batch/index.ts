@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import { Args, Flags } from '@oclif/core';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import {
   assertStdoutFree,

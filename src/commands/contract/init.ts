@@ -1,4 +1,4 @@
-import { Args } from '@oclif/core';
+import * as Args from '@oclif/core/args';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { forceFlag, outFlag } from '../../core/cli/flags.js';
 import { printable } from '../../core/cli/format.js';

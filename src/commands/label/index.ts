@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { processStreams } from '../../core/cli/data-flags.js';
 import { configFlag, forceFlag, outFlag, seedFlag } from '../../core/cli/flags.js';

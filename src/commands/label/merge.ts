@@ -1,4 +1,4 @@
-import { Args } from '@oclif/core';
+import * as Args from '@oclif/core/args';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { outFlag } from '../../core/cli/flags.js';
 import { formatMergedLabels } from '../../core/cli/render-label.js';

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, modelFlag, outFlag } from '../../core/cli/flags.js';
 import { formatModelCard } from '../../core/cli/render-modelcard.js';

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsCommand } from '../../core/cli/base-command.js';
 import { configFlag, forceFlag, outFlag, quietFlag } from '../../core/cli/flags.js';
 import { archiveRuntimesFlag, releaseLayoutFlag, sourceDateEpoch, targetFlag } from '../../core/cli/release-flags.js';

@@ -1,4 +1,5 @@
-import { Command, type Interfaces } from '@oclif/core';
+import type { Interfaces } from '@oclif/core';
+import { Command } from '@oclif/core/command';
 import { marked, type ReportName } from '../documents/reports.js';
 import { ERROR_CODES, HpsError } from '../errors.js';
 import type { Modality } from '../modality.js';

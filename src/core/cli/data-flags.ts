@@ -1,4 +1,5 @@
-import { Args, Flags } from '@oclif/core';
+import * as Args from '@oclif/core/args';
+import * as Flags from '@oclif/core/flags';
 import { DATA_FORMATS } from '../data/formats.js';
 import { type FieldMap, parseFieldMap } from '../data/layouts/map.js';
 import { LAYOUT_IDS } from '../data/layouts/registry.js';

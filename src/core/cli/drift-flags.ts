@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsError } from '../errors.js';
 
 /** Flags of both commands of drift: where rows come from, and how those of other scorers are read. */

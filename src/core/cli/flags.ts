@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { DEFAULT_GATE, DEFAULT_SEED } from '../defaults.js';
 import { HpsError } from '../errors.js';
 import { type Budget, parseBudget } from '../gate/budget.js';

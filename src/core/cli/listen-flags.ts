@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import type { Tls } from '../serving/http.js';
 
 /** Flags of the commands that listen. */

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { HpsError } from '../errors.js';
 import { PROFILE_DEFAULTS } from '../lifecycle/profile/profile.js';
 import { MODEL_VARIANT } from '../profiling/names.js';

@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import type { HpsError } from '../errors.js';
 import type { RankOptions } from '../training/ranks/group.js';
 import { placeFromEnvironment } from '../training/ranks/place.js';

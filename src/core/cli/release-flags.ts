@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { RELEASE_LAYOUTS } from '../bundle/layouts.js';
 import { TARGET_IDS } from '../bundle/targets.js';
 import { HpsError } from '../errors.js';

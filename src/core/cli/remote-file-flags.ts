@@ -1,4 +1,4 @@
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import type { RemoteFileOptions } from '../hub/with-addresses.js';
 
 /** Flags of commands whose files may lie on other machines. */

@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
-import { handle, run } from '@oclif/core';
+import { handle } from '@oclif/core/handle';
+import { run } from '@oclif/core/run';
 import { ERROR_CODES } from '../errors.js';
 import { asHpsError, errorJson, internalError, isExit, jsonRequested, toCliError } from './failure.js';
 import { formatJson } from './format.js';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Flags } from '@oclif/core';
+import * as Flags from '@oclif/core/flags';
 import { partOfFile } from '../data/item-files.js';
 import { NAMED_AGGREGATES } from '../data/score-windows.js';
 import { parseShard, type Shard } from '../data/shard.js';
