@@ -49,6 +49,12 @@ const rank = (file) => {
 /** The verb whose folder of lifecycle/ a file lies in. */
 const verbOf = (file) => /^core\/lifecycle\/([^/]+)\/./.exec(file)?.[1];
 
+const packageOf = (spec) =>
+  spec
+    .split('/')
+    .slice(0, spec.startsWith('@') ? 2 : 1)
+    .join('/');
+
 for (const file of files) {
   const text = readFileSync(resolve(src, file), 'utf8');
   const imports = [];
@@ -69,10 +75,13 @@ for (const file of files) {
       if (!dynamic) targets.push(target);
       continue;
     }
-    const homes = ONLY_IN[spec];
+    const name = packageOf(spec);
+    const homes = ONLY_IN[name];
     if (homes && !homes.some((home) => file.startsWith(home)))
       problems.push(`${file}: only ${homes.join(' and ')} may import ${spec}`);
-    if (DYNAMIC_ONLY.has(spec) && !dynamic && !type) problems.push(`${file}: ${spec} is heavy, import it dynamically`);
+    if (spec === '@oclif/core' && !type)
+      problems.push(`${file}: the index of ${spec} loads all of it, import a part such as ${spec}/flags`);
+    if (DYNAMIC_ONLY.has(name) && !dynamic && !type) problems.push(`${file}: ${spec} is heavy, import it dynamically`);
   }
   graph.set(file, targets);
 }

@@ -1,6 +1,5 @@
-;; The loss of stacking, its gradient and its Hessian over some rows, with the results of the formulas of stack-loss.ts, in double precision
-;; and the order of the rows. Values stand in memory at byte offsets as float64. `npm run wasm` writes it into
-;; stack-wasm.ts.
+;; The loss of stacking, its gradient and its Hessian over some rows, in double precision and summed in
+;; their order. Values stand in memory at byte offsets as float64. `npm run wasm` writes it into stack-wasm.ts.
 (module
   (memory (export "memory") 1)
 

@@ -40,6 +40,8 @@ export interface WriteOnnxOptions {
    * stand in the file. For weights that are quicker to read in another order: the file is the same.
    */
   order?: (initializer: string) => number | undefined;
+  /** Called with the bytes of the whole, before anything is written. */
+  onSize?: (bytes: number) => Promise<void>;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;
 }
@@ -67,6 +69,7 @@ export async function writeOnnx(
   const { externalData = false, singleFileBytes = LIMITS.onnxFileBytes } = options;
   const metadataProps = [...model.metadataProps, ...deferredEntries(options.deferred)];
   const whole = encodeModel({ ...model, metadataProps });
+  await options.onSize?.(whole.byteLength);
   if (!externalData && whole.byteLength <= singleFileBytes) {
     const progress = new Progress(options, whole.byteLength);
     return { model: await writePieces(output, output.name, whole, progress, ranksOf(model, options)), data: undefined };

@@ -6,7 +6,6 @@ import type { FileSink } from '../bytes/sink.js';
 import { formatReport, type ReportName } from '../documents/reports.js';
 import type { GateReport } from '../gate/report.js';
 import { checkModel } from '../onnx/check.js';
-import { encodeModel } from '../onnx/encode.js';
 import type { LineageStep, Manifest } from '../onnx/manifest.js';
 import { MANIFEST_KEY } from '../onnx/manifest-names.js';
 import { type OnnxModel, opsetOf } from '../onnx/model.js';
@@ -149,9 +148,14 @@ export class ModelRelease {
     const { externalData, allowNonfinite, manifest, order } = draft;
     const { model, deferred } = complete(draft);
     const watched = allowNonfinite ? model : refuseNonFinite(model, { allowMasks: manifest === null });
-    await assertSpace(dirname(output.path()), name, encodeModel(watched).byteLength);
-    const onProgress = reporter(run, 'Writing', 'bytes');
-    const written = await writeOnnx(watched, output, { externalData, deferred, order, onProgress, signal: run.signal });
+    const written = await writeOnnx(watched, output, {
+      externalData,
+      deferred,
+      order,
+      onSize: (bytes) => assertSpace(dirname(output.path()), name, bytes),
+      onProgress: reporter(run, 'Writing', 'bytes'),
+      signal: run.signal,
+    });
     return { path: output.path(), ...factsOf(written) };
   }
 }
