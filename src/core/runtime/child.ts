@@ -509,16 +509,21 @@ export async function withModelProcess<T>(
 /** A process between two steps of one piece of work: starting another and loading the runtime takes longer than a small step. */
 export class KeptProcess {
   private model: ModelProcess | undefined;
+  /** Steps that have a process now: one within another. */
+  private steps = 0;
 
   /** @returns undefined where none is left, or it has ended */
   take(): ModelProcess | undefined {
     const { model } = this;
+    this.steps++;
     this.model = undefined;
     return model?.isAlive ? model : undefined;
   }
 
+  /** Takes the process of a step over; that of one within another ends, so that none is idle beside one that works. */
   async leave(model: ModelProcess): Promise<void> {
-    if (this.model) await model.close();
+    this.steps--;
+    if (this.steps > 0) await model.close();
     else this.model = model;
   }
 

@@ -194,9 +194,10 @@ describe('KeptProcess', () => {
       expect(await step((child) => child.load(model('mlp')))).toBe(first);
       await first.close();
       expect(await step()).not.toBe(first);
-      // Two at once: one is left, the other ends.
-      await step(() => step());
+      // One within another ends with its step; that of the outer one is left.
+      const outer = await step(async (child) => expect((await step()) === child).toBe(false));
       expect(modelProcesses().length).toBeLessThanOrEqual(1);
+      expect(await step()).toBe(outer);
     } finally {
       await kept.close();
     }
