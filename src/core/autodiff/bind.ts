@@ -20,7 +20,7 @@ import { raiseOpset } from './raise-opset.js';
 import { type BoundGraph, type TensorType, tensorTypeProto, valueTensor } from './types.js';
 
 /**
- * The opset of training graphs: axes are inputs (18), ScatterElements and ScatterND add (16), LayerNormalization (17) and
+ * The opset of training graphs: axes are inputs (18), ScatterElements adds (16), LayerNormalization (17) and
  * Gelu (20) are operators.
  */
 export const TRAINING_OPSET = 20;
