@@ -13,12 +13,12 @@ import {
   ROOT,
   SEEDS,
   scored,
+  startOf,
   synth,
   TOKENIZER,
   writeHalf,
 } from './tools.js';
 
-const START = 'checkpoints/hpsv3-mini-a';
 /** Comparisons, of one vote each. */
 const LABELS = 200;
 const RANK = 8;
@@ -39,23 +39,24 @@ export async function makeDomain(name, { work, into }) {
   const labels = await comparisons('train', SEEDS.train, SOURCES.train, LABELS, ['--raters', '1']);
   const unseen = await comparisons('held-out', SEEDS.heldOut, SOURCES.heldOut, HELD_OUT_PAIRS, []);
 
+  const start = startOf(into, 'a');
   const folder = `${into}/hpsv3-mini-${name}`;
   mkdirSync(join(ROOT, folder), { recursive: true });
   const tuned = `${work}/${name}.safetensors`;
   const report = JSON.parse(
     hpsv3(
       'finetune',
-      ...['--checkpoint', `${START}/model.safetensors`, '--modality', domain.modality, '--labels', labels],
+      ...['--checkpoint', `${start}/model.safetensors`, '--modality', domain.modality, '--labels', labels],
       ...['--train', TRAINED, '--lora', RANK, '--seed', 1, '--gate', 'off', '--force', '--json', '--quiet'],
       ...['--out', `${work}/${name}.onnx`, '--out-checkpoint', tuned],
     ),
   );
-  await writeHalf(join(ROOT, tuned), join(ROOT, folder, 'model.safetensors'), json(`${START}/config.json`));
-  copyFileSync(join(ROOT, START, 'config.json'), join(ROOT, folder, 'config.json'));
+  await writeHalf(join(ROOT, tuned), join(ROOT, folder, 'model.safetensors'), json(`${start}/config.json`));
+  copyFileSync(join(ROOT, start, 'config.json'), join(ROOT, folder, 'config.json'));
   copyFileSync(join(ROOT, TOKENIZER), join(ROOT, folder, 'tokenizer.json'));
 
   const beside = (modality, data) => {
-    const [before, after] = [START, folder].map((checkpoint) => {
+    const [before, after] = [start, folder].map((checkpoint) => {
       const model = exported(work, checkpoint, modality);
       return scored(model, data, `${model}.${data.split('/').at(-1)}.scores.jsonl`);
     });

@@ -13,6 +13,7 @@ import {
   SEEDS,
   SIZES,
   scored,
+  startOf,
   synth,
   trained,
   truthOf,
@@ -21,7 +22,6 @@ import {
 const CONFIG = 'configs/hpsv3_mini_image_text.yaml';
 const MODALITY = 'image-text';
 const TOKENIZER = 'configs/hpsv3_mini_image_text.tokenizer.json';
-const BESIDE = 'checkpoints/hpsv3-mini-a';
 const SETS = [
   { name: 'mismatch', damage: 'mismatch', pairs: 16_000, pairsPerSource: 2 },
   { name: 'captioned-damage', damage: 'blur,noise,jpeg', pairs: 8000, pairsPerSource: 8 },
@@ -42,7 +42,7 @@ export async function makeImageText({ work, into }) {
   await releaseOf(run, folder, TOKENIZER);
 
   const data = heldOut(work, MODALITY);
-  const [before, after] = [BESIDE, folder].map((checkpoint) => {
+  const [before, after] = [startOf(into, 'a'), folder].map((checkpoint) => {
     const model = exported(work, checkpoint, MODALITY);
     return scored(model, data, `${model}.scores.jsonl`);
   });

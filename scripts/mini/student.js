@@ -16,13 +16,13 @@ import {
   SEEDS,
   SIZES,
   scored,
+  startOf,
   synth,
   trained,
   truthOf,
 } from './tools.js';
 
 const CONFIG = 'configs/hpsv3_student.yaml';
-const TEACHERS = ['checkpoints/hpsv3-mini-a', 'checkpoints/hpsv3-mini-b'];
 const PAIRS = 2400;
 /** A probability is written as so many votes. */
 const VOTES = 20;
@@ -36,23 +36,23 @@ const linesOf = (path) =>
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** Mean logits of the teachers, by id of the row. */
-function taught(work, data, file) {
+function taught(work, teachers, data, file) {
   const sums = new Map();
-  for (const teacher of TEACHERS) {
+  for (const teacher of teachers) {
     const model = exported(work, teacher, 'image');
     const out = `${work}/student-${teacher.split('/').at(-1)}-${file}`;
     hpsv3('batch', '--model', model, '--input', `${data}/${file}`, '--out', out, '--media-root', data, '--force', '-q');
-    for (const { id, logit } of linesOf(out)) sums.set(id, (sums.get(id) ?? 0) + logit / TEACHERS.length);
+    for (const { id, logit } of linesOf(out)) sums.set(id, (sums.get(id) ?? 0) + logit / teachers.length);
   }
   return sums;
 }
 
 /** The comparisons with the teachers' judgement in place of the raters': votes in proportion to their probability, and their utility. */
-function transferSet(work, data) {
+function transferSet(work, teachers, data) {
   const out = `${data}/taught.jsonl`;
   if (existsSync(join(ROOT, out))) return out;
-  const pairs = taught(work, data, 'labels.jsonl');
-  const items = taught(work, data, 'absolute.jsonl');
+  const pairs = taught(work, teachers, data, 'labels.jsonl');
+  const items = taught(work, teachers, data, 'absolute.jsonl');
   const rows = [
     ...linesOf(`${data}/labels.jsonl`).map(({ id, type, left, right, modality, prompt_id }) => {
       const forLeft = Math.round(VOTES * sigmoid(pairs.get(id)));
@@ -69,13 +69,14 @@ function transferSet(work, data) {
 }
 
 export function makeStudent({ work, into }) {
+  const teachers = ['a', 'b'].map((name) => startOf(into, name));
   const data = synth(`${work}/student-train`, 'image', SEEDS.train + 1, PAIRS, [
     ...['--pairs-per-source', '8', '--absolute'],
     ...SIZES.image,
   ]);
   const validation = synth(`${work}/val-image`, 'image', SEEDS.validation, 240, SIZES.image);
   const run = trained(work, 'student', {
-    train: [transferSet(work, data)],
+    train: [transferSet(work, teachers, data)],
     validation: [validation],
     more: ['--config', CONFIG, '--seed', 1],
   });
@@ -97,8 +98,8 @@ export function makeStudent({ work, into }) {
 
   const unseen = heldOut(work, 'image');
   const scores = (each) => scored(each, unseen, `${work}/${each.split('/').slice(-2).join('-')}.held-out.jsonl`);
-  const teacher = scores(exported(work, TEACHERS[0], 'image'));
-  const both = taught(work, unseen, 'labels.jsonl');
+  const teacher = scores(exported(work, teachers[0], 'image'));
+  const both = taught(work, teachers, unseen, 'labels.jsonl');
   const [int8, before] = [model, float].map((each) => {
     const out = scores(each);
     return { path: each, ...judged(out, unseen, teacher), agreement: agreementOf(linesOf(out), both) };

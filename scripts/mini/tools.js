@@ -95,6 +95,12 @@ const MADE_FOR = { 'hpsv3-mini-image-text': ['image-text'], 'hpsv3-mini-student'
 
 export const modalitiesOf = (name) => MADE_FOR[name] ?? Object.keys(SIZES);
 
+/** The folder of a mini that another one is made from: of this run if it was made here, else as it is released. */
+export function startOf(into, name) {
+  const made = `${into}/hpsv3-mini-${name}`;
+  return existsSync(join(ROOT, made)) ? made : `checkpoints/hpsv3-mini-${name}`;
+}
+
 /** The checkpoint of a folder as a model of one modality; where a model is all that it has, that one. */
 export function exported(work, checkpoint, modality) {
   const model = `${checkpoint}/model.onnx`;
