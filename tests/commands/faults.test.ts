@@ -140,9 +140,12 @@ describe.runIf(posix)('a disk that is full', () => {
   const mounts = (): boolean =>
     isRoot && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', '/mnt']).status === 0;
 
-  it.runIf(mounts())('of a real file system gives 74, and the old file stays', async () => {
-    // 64 KiB hold the old file, not the new one; the mount is gone with its namespace.
-    const script = `mount -t tmpfs -o size=64k tmpfs "$4" && echo old > "$4/${NAME}"
+  it.runIf(mounts()).each([
+    { size: '64k', why: 'the new one', details: { bytes: expect.any(Number), freeBytes: 60 * 1024 } },
+    { size: '72k', why: 'the report beside the new one', details: { cause: 'ENOSPC' } },
+  ])('of a real file system of $size has no room for $why: 74, and the old file stays', async ({ size, details }) => {
+    // The mount is gone with its namespace.
+    const script = `mount -t tmpfs -o size=${size} tmpfs "$4" && echo old > "$4/${NAME}"
       ${exporting.replace('"$4"', `"$4/${NAME}"`)}; code=$?; ls -A "$4" >&2; cat "$4/${NAME}" >&2; exit $code`;
     const child = spawn('unshare', [
       '-m',
@@ -157,7 +160,7 @@ describe.runIf(posix)('a disk that is full', () => {
     ]);
     const result = await collect(child);
     expect(result.code).toBe(74);
-    expect(errorOf(result)).toMatchObject({ code: 'OUTPUT_WRITE_FAILED', details: { cause: 'ENOSPC' } });
+    expect(errorOf(result)).toMatchObject({ code: 'OUTPUT_WRITE_FAILED', details });
     expect(result.stderr).toBe(`${NAME}\nold\n`);
   });
 });
