@@ -67,11 +67,15 @@ export class Stage implements Collector {
   }
 
   get eager(): boolean {
-    return this.sizes !== null && this.inFlight < this.sessions.most;
+    return this.sizes !== null && this.hasFreeSession;
   }
 
   get idle(): boolean {
-    return this.sessions.most > 1 && this.inFlight < this.sessions.most;
+    return this.sessions.most > 1 && this.hasFreeSession;
+  }
+
+  private get hasFreeSession(): boolean {
+    return this.inFlight < this.sessions.most;
   }
 
   /** The outputs of one row, in the memory of its batch; outputs without a row per sample are left out. */

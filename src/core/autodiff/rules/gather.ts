@@ -44,7 +44,7 @@ function rowsFirst(graph: Emitter, g: Operand, axis: number, indexRank: number, 
 
 /**
  * A table of `size` rows in which every row is the sum of the rows of x that have its index. By ScatterElements: onnxruntime's
- * ScatterND adds in several threads without a lock, and loses rows where an index comes twice (1.30; one in sixteen was seen).
+ * ScatterND adds in several threads without a lock, and loses rows where an index comes twice (1.30; a quarter was seen).
  */
 function addRows(graph: Emitter, x: Operand, indices: Operand, size: number): Operand {
   const table = graph.zeros({ dtype: x.dtype, shape: [size, ...x.shape.slice(1)] });
