@@ -27,6 +27,7 @@ interface Case {
   readonly mode: 'item' | 'pair';
   readonly kind: 'item' | 'pair';
   readonly patch: number | null;
+  readonly imageSeed: number;
   readonly noiseSeed: number;
   readonly logit: number;
   readonly parts: readonly { readonly side: SideName; readonly kind: string; readonly shape: readonly number[] }[];
@@ -89,7 +90,7 @@ describe.each(golden.cases)('$name, against captum', (golden) => {
         const length = golden.ids[side].length;
         if (preprocess.kind === 'image') {
           const size = shape.slice(1) as number[];
-          inputs.set(name, float32Value([1, ...size], hashed(size[0] * size[1] * size[2], 1 + at)));
+          inputs.set(name, float32Value([1, ...size], hashed(size[0] * size[1] * size[2], golden.imageSeed + at)));
         } else if (preprocess.kind === 'text') inputs.set(name, ints(golden.ids[side]));
         else if (preprocess.kind === 'text-mask') inputs.set(name, ints(golden.masks[side]));
         else inputs.set(name, ints(Array.from({ length }, () => 0)));
