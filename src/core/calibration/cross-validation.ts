@@ -41,20 +41,19 @@ interface Fold {
   readonly test: Int32Array;
 }
 
-/** Rows to fit on and rows to predict, for each fold in turn: whole clusters, by the hash of their names. */
-function foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, seed: number): Fold[] {
+/**
+ * Rows to fit on and rows to predict, for each fold in turn: whole clusters, by the hash of their names. One fold takes the memory of
+ * the one before.
+ */
+function* foldsOf({ cluster: { names, codes } }: ClusteredRows, folds: number, seed: number): Generator<Fold> {
   const foldOfCluster = foldsOfRanks(ranksOf(names, seed), folds);
-  const sizes = new Int32Array(folds);
-  for (const code of codes) sizes[foldOfCluster[code]]++;
-  return Array.from(sizes, (size, fold) => {
-    const [train, test] = [new Int32Array(codes.length - size), new Int32Array(size)];
-    let [trained, tested] = [0, 0];
-    for (let row = 0; row < codes.length; row++) {
-      if (foldOfCluster[codes[row]] === fold) test[tested++] = row;
-      else train[trained++] = row;
-    }
-    return { train, test };
-  });
+  const rows = new Int32Array(codes.length);
+  for (let fold = 0; fold < folds; fold++) {
+    let [trained, tested] = [0, codes.length];
+    for (let row = codes.length - 1; row >= 0; row--) if (foldOfCluster[codes[row]] === fold) rows[--tested] = row;
+    for (let row = 0; row < codes.length; row++) if (foldOfCluster[codes[row]] !== fold) rows[trained++] = row;
+    yield { train: rows.subarray(0, trained), test: rows.subarray(tested) };
+  }
 }
 
 const seedOfRepeat = (seed: number, repeat: number): number => seed + repeat * SEED_STEP;
@@ -69,8 +68,9 @@ export const foldSeeds = ({ seed, repeats = 1 }: FoldOptions): number[] => [
 ];
 
 /** The folds of each repeat. */
-const divisionsOf = (rows: ClusteredRows, { folds, seed, repeats = 1 }: FoldOptions): Fold[][] =>
-  Array.from({ length: repeats }, (_, repeat) => foldsOf(rows, folds, seedOfRepeat(seed, repeat)));
+function* foldsOfRepeats(rows: ClusteredRows, { folds, seed, repeats = 1 }: FoldOptions): Generator<Fold> {
+  for (let repeat = 0; repeat < repeats; repeat++) yield* foldsOf(rows, folds, seedOfRepeat(seed, repeat));
+}
 
 /** What is predicted of each row by curves that were fitted without its cluster. */
 export async function predictOutOfFold<Rows extends ClusteredRows>(
@@ -90,11 +90,11 @@ async function predictEach<Rows extends ClusteredRows>(
   fits: readonly Fit<Rows>[],
   options: FoldOptions,
 ): Promise<Float64Array[]> {
+  const { repeats = 1 } = options;
   const predicted = fits.map(() => new Float64Array(rows.logits.length));
-  const divisions = divisionsOf(rows, options);
   const gather = rows.logits.length > FITTED_CELLS ? task.prepareGather(rows, FITTED_CELLS) : null;
   const turn = turns(options.signal);
-  for (const { train, test } of divisions.flat()) {
+  for (const { train, test } of foldsOfRepeats(rows, options)) {
     let selected: Rows | undefined;
     const select = () => {
       selected ??= task.select(rows, train);
@@ -106,7 +106,7 @@ async function predictEach<Rows extends ClusteredRows>(
     for (const [i, fitTo] of fits.entries()) {
       const curve = await fitTo(training);
       const values = predicted[i];
-      for (const row of test) values[row] += applyCurve(curve, rows.logits[row]) / divisions.length;
+      for (const row of test) values[row] += applyCurve(curve, rows.logits[row]) / repeats;
       await turn();
     }
   }
