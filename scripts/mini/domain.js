@@ -25,6 +25,8 @@ const RANK = 8;
 const TRAINED = 'visual.*,fusion.*,head.*';
 const HELD_OUT_PAIRS = 600;
 const SOURCES = { train: 50, heldOut: 150 };
+/** Comparisons as hpsv3-mini-a was trained on, learnt again beside the new ones, so that less of them is forgotten. */
+const OLD_LABELS = 600;
 /** What forgetting is looked for in. Clips take as long as all of these. */
 const OLD = ['image', 'text', 'image-text', 'audio'];
 
@@ -37,6 +39,7 @@ export async function makeDomain(name, { work, into }) {
     return synth(`${work}/${name}-${part}`, domain.modality, seed, pairs, [...damage, ...domain.sizes, ...more]);
   };
   const labels = await comparisons('train', SEEDS.train, SOURCES.train, LABELS, ['--raters', '1']);
+  const old = synth(`${work}/${name}-old`, domain.modality, SEEDS.train, OLD_LABELS, domain.sizes);
   const unseen = await comparisons('held-out', SEEDS.heldOut, SOURCES.heldOut, HELD_OUT_PAIRS, []);
 
   const start = startOf(into, 'a');
@@ -46,7 +49,8 @@ export async function makeDomain(name, { work, into }) {
   const report = JSON.parse(
     hpsv3(
       'finetune',
-      ...['--checkpoint', `${start}/model.safetensors`, '--modality', domain.modality, '--labels', labels],
+      ...['--checkpoint', `${start}/model.safetensors`, '--modality', domain.modality],
+      ...['--labels', labels, '--labels', old],
       ...['--train', TRAINED, '--lora', RANK, '--seed', 1, '--gate', 'off', '--force', '--json', '--quiet'],
       ...['--out', `${work}/${name}.onnx`, '--out-checkpoint', tuned],
     ),
@@ -85,7 +89,7 @@ function card(name, { words, perturbations, modality }, { report, gained, forgot
 | | |
 | --- | --- |
 | made from | checkpoints/hpsv3-mini-a |
-| training data | ${LABELS} comparisons of ${SOURCES.train} drawn sources, one vote each: ${perturbations.join(', ')}; \`hpsv3 synth\` seed ${SEEDS.train} |
+| training data | ${LABELS} comparisons of ${SOURCES.train} drawn sources, one vote each: ${perturbations.join(', ')}; ${OLD_LABELS} as hpsv3-mini-a was trained on; \`hpsv3 synth\` seed ${SEEDS.train} |
 | adapted | ${TRAINED} by LoRA of rank ${RANK} (${trained.parameters.toLocaleString('en')} parameters, head included), ${steps} steps at ${lr}, the best (${bestStep}) by a fifth of the labels |
 | held-out data | ${HELD_OUT_PAIRS} comparisons of ${SOURCES.heldOut} other sources of the domain by five other raters; of all else the held-out sets of hpsv3-mini-a, clips left out |
 | made by | \`npm run train:mini -- --domain ${name}\` |
