@@ -54,7 +54,9 @@ describe('readWav, of data that were written to a pipe', () => {
   });
 
   it('refuses a file that states its size and has less', () => {
-    expect(() => readWav(golden('pcm-16.wav').subarray(0, 101), 'a.wav')).toThrow(/a\.wav: is cut off: a chunk of/);
+    expect(() => readWav(golden('pcm-16.wav').subarray(0, 101), 'a.wav')).toThrow(
+      /a\.wav: is cut off: its sound should be \d+ bytes long, and \d+ bytes are there/,
+    );
   });
 });
 

@@ -119,7 +119,7 @@ describe.skipIf(!isInstalled)('windows of a clip (skipped where ffmpeg is not on
   });
 
   it('are not made of sound alone, nor of HDR', async () => {
-    await expect(windowsOf(`${CLIPS}sound-only.mp4`, { window: 4, stride: 4 })).rejects.toThrow('has no picture');
+    await expect(windowsOf(`${CLIPS}sound-only.mp4`, { window: 4, stride: 4 })).rejects.toThrow('has no video track');
     const pq = ['-color_trc', 'smpte2084', '-color_primaries', 'bt2020', '-colorspace', 'bt2020nc'];
     const hdr = make('hdr.mp4', ...greys(10, 1), ...LOSSLESS, ...pq);
     await expect(windowsOf(hdr, { window: 4, stride: 4 })).rejects.toThrow('is HDR (smpte2084)');

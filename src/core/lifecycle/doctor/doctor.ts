@@ -70,7 +70,7 @@ export async function diagnose(): Promise<Diagnosis> {
     ...(existsSync(NVIDIA_DRIVER) && devices.some(({ name, state }) => name === 'cuda' && state === 'missing')
       ? [cudaAdvice()]
       : []),
-    ...(ffmpeg ? [] : ['Install ffmpeg if you work with compressed sound or video.']),
+    ...(ffmpeg ? [] : ['Install ffmpeg if you work with video.']),
     ...(temporaryFiles === 'writable' ? [] : ['Point TMPDIR at a folder that can be written.']),
   ];
   return {
@@ -93,7 +93,7 @@ export async function diagnose(): Promise<Diagnosis> {
       })),
     ],
     devices,
-    tools: [{ name: 'ffmpeg', found: ffmpeg, use: 'decoding compressed sound and video' }],
+    tools: [{ name: 'ffmpeg', found: ffmpeg, use: 'decoding video' }],
     temporaryFiles,
     telemetry: telemetryIsOff() ? 'off' : 'on',
     advice,

@@ -135,8 +135,10 @@ function readChunks(source: ByteSource, name: string): { format: WavFormat; data
     const left = source.byteLength - offset;
     const isData = id === DATA;
     const byteLength = isData ? dataLength(source, offset, size) : size;
-    if (byteLength > left)
-      throw invalidMedia(name, `is cut off: a chunk of ${size} bytes is due, ${left} are left`, 'Get it again.');
+    if (byteLength > left) {
+      const rule = `is cut off: ${isData ? 'its sound' : 'a part of it'} should be ${size} bytes long, and ${left} bytes are there`;
+      throw invalidMedia(name, rule, 'Copy or download it again.');
+    }
     if (id === FORMAT)
       format = readFormat(viewOf(source, { offset, byteLength: Math.min(byteLength, EXTENSIBLE_BYTES) }), name);
     if (isData) {

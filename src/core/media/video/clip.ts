@@ -20,7 +20,7 @@ const TOO_LONG = 'Take it in windows (`window` of `hpsv3 score`, `explain` and `
  * Hands over frames of a clip, one after the other: 8-bit RGB at the size of the clip, turned as it says.
  * @param pick - which of them, by how many there are and how long the clip is by its own rate; null where there are too few
  * @param onFrame - told the place of the frame among those picked, and how many those are
- * @throws HpsError MEDIA_INVALID for a clip that is longer than the limit, damaged, or has no picture
+ * @throws HpsError MEDIA_INVALID for a clip that is longer than the limit, damaged, or has no video track
  */
 export async function readFrames(
   tools: VideoTools,
@@ -76,7 +76,7 @@ export interface FrameTimes {
  * When the frames of a clip are shown: packets without the flag D, which an edit list sets on those that only others are
  * decoded from.
  * @param limit - most frames
- * @throws HpsError MEDIA_INVALID for a clip that is damaged, has no picture, or is HDR
+ * @throws HpsError MEDIA_INVALID for a clip that is damaged, has no video track, or is HDR
  */
 export async function readTimes(
   tools: VideoTools,
@@ -126,13 +126,13 @@ export async function readTimes(
     times[count++] = time;
     end = Math.max(end, time + (Number(duration) || 0));
   }
-  if (count === 0) throw invalidMedia(name, 'has no picture', HINT);
+  if (count === 0) throw invalidMedia(name, 'has no video track', HINT);
   const sorted = times.subarray(0, count).sort();
   const [begin] = sorted;
   const seconds = end - begin;
   if (stated - seconds > Math.max(1, CUT_OFF * stated)) {
     const rule = `breaks off after ${seconds.toFixed(1)} s of the ${stated.toFixed(1)} s that it says it has`;
-    throw invalidMedia(name, rule, 'Get it again.');
+    throw invalidMedia(name, rule, 'Copy or download it again.');
   }
   return { times: sorted.map((time) => time - begin), seconds, rate: rate > 0 ? rate : null };
 }

@@ -67,7 +67,7 @@ export async function* clipWindows(
       throw invalidMedia(
         name,
         `${rule}: it breaks off after ${formatTime(spans[done].start)}`,
-        'Get it again, or convert it to an MP4 of H.264.',
+        'Copy or download it again, or convert it to an MP4 of H.264.',
       );
     } finally {
       await tools.close();
