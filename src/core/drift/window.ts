@@ -5,6 +5,7 @@ import { valueAt } from '../data/layouts/map.js';
 import { identifier, invalid, isLogit, measurable, numberOf } from '../data/parse-row.js';
 import type { RowFields, RowValue } from '../data/row-json.js';
 import { RowError } from '../data/rows.js';
+import { HpsError } from '../errors.js';
 import { sigmoid } from '../stats/logistic.js';
 import { EmbeddingSketch } from './energy.js';
 import { type Identity, IdentityBuilder } from './identity.js';
@@ -22,6 +23,8 @@ export interface RowReading {
   /** More columns that are tested, as figures of inputs. */
   readonly features?: readonly string[];
   readonly kind?: RowKind;
+  /** What rows are that do not tell, where `kind` is not said. */
+  readonly otherwise?: RowKind;
   /** Group columns: `groups.NAME` or `NAME`. */
   readonly by?: readonly string[];
 }
@@ -80,6 +83,8 @@ const KNOWN = new Set([
   ...['model', 'calibrator', 'preprocessing', 'runtime', 'input', 'input_right', 'embedding'],
 ]);
 const MOST_IGNORED = 100;
+/** Columns that an error names. */
+const MOST_NAMED = 20;
 
 /** Of a group column as it may be written: `groups.NAME` or `NAME`. */
 export const groupName = (column: string): string => column.replace(/^groups?\./, '');
@@ -100,6 +105,10 @@ export class WindowBuilder {
   private readonly ignored = new Map<string, number>();
   private sketch: EmbeddingSketch | undefined;
   private kind: RowKind | undefined;
+  /** Whether a row told that it is of an item. */
+  private itemsSeen = false;
+  /** Columns of rows that have none for a score. */
+  private readonly unscored = new Set<string>();
   private count = 0;
   private repeated = 0;
   private last = Number.NEGATIVE_INFINITY;
@@ -123,6 +132,7 @@ export class WindowBuilder {
     const logit = this.logitOf(fields);
     const winner = fields.get('winner');
     if ((winner !== undefined && winner !== null) || fields.has('input_right')) this.kind ??= 'pair';
+    else if (isOfItem(fields)) this.itemsSeen = true;
     const id = identifier(fields, 'id') ?? identifier(fields, 'request_id') ?? `row-${line}`;
     const context = this.contextOf(id);
     const key = typeof fields.get('key') === 'string' ? (fields.get('key') as string) : undefined;
@@ -152,8 +162,24 @@ export class WindowBuilder {
     this.count++;
   }
 
+  /**
+   * Refuses rows of which none has a column for its score.
+   * @param file - what errors call it
+   * @throws HpsError DATA_INVALID
+   */
+  assertScored(file: string): void {
+    if (this.count > 0 || this.unscored.size === 0) return;
+    const columns = [...this.unscored];
+    const { score } = this.reading;
+    const looked = score === undefined ? `any of the columns ${SCORE_COLUMNS.join(', ')}` : `a column ${score}`;
+    throw new HpsError('DATA_INVALID', `${file}: no row has ${looked}; the columns are ${columns.join(', ')}`, {
+      hint: 'Name the column of the score by `score`.',
+      details: { file, score: score ?? null, columns },
+    });
+  }
+
   finish(): Window {
-    const kind = this.kind ?? null;
+    const kind = this.kind ?? (this.itemsSeen ? 'item' : (this.reading.otherwise ?? null));
     const probability = this.probabilities.finish();
     const ints = (column: NumberColumn): Int32Array => Int32Array.from(column.finish());
     return {
@@ -191,6 +217,8 @@ export class WindowBuilder {
       if (!isLogit(number)) throw invalid(name, 'must be within the range of float32, which models compute in', number);
       return measurable(number);
     }
+    const empty = names.some((name) => fields.has(name));
+    for (const name of empty ? [] : fields.keys()) if (this.unscored.size < MOST_NAMED) this.unscored.add(name);
     throw new RowError('FIELD_MISSING', `${names[0]} is missing`);
   }
 
@@ -276,6 +304,12 @@ const probabilityOf = (logit: number, said: number | undefined): number =>
 function cellOf(value: RowValue | undefined): number | string | null {
   if (value === undefined || value === null) return null;
   return numberOf(value) ?? wordOf(value);
+}
+
+/** Rows of `batch` that are of a pair have a winner, and rows that `serve` logs of one the facts of its right side. */
+function isOfItem(fields: RowFields): boolean {
+  const logged = ['schema', 'input', 'key'].every((name) => fields.has(name));
+  return logged || ['model', 'logit', 'score', 'calibrated'].every((name) => fields.has(name));
 }
 
 /** Characters of a word that is told from others. */

@@ -460,6 +460,26 @@ describe('what does not belong together is refused', () => {
     await expect(fitAs({})).rejects.toMatchObject({ code: 'USAGE' });
   });
 
+  it.each([
+    ['file of scores', { id: 'a', logit: 0.4, score: 0.2, calibrated: false, model: MODEL }],
+    ['log', { schema: 'hpsv3/served@1', request_id: 'a', logit: 0.4, score: 0.2, input: { bytes: 9 }, key: 'k' }],
+  ])('rows of a %s that are of items, against a reference of pairs', async (kind, row) => {
+    const text = lines(Array.from({ length: 60 }, (_, i) => ({ ...row, id: `i${i}`, request_id: `i${i}` })));
+    const path = join(folder, 'of-items.jsonl');
+    writeFileSync(path, text);
+    const given = kind === 'log' ? { log: logOf('of-items', text) } : { scores: path };
+    await expect(check(given)).rejects.toMatchObject({
+      code: 'MODELS_INCOMPARABLE',
+      exitCode: 2,
+      message: 'the reference is of pairs, the rows are items',
+    });
+  });
+
+  it('rows without the column of the score, whose columns are named', async () => {
+    const error = { code: 'DATA_INVALID', message: expect.stringMatching(/no row has a column nosuch; the columns are id, logit$/) };
+    await expect(fitAs({ ...few, score: 'nosuch' })).rejects.toMatchObject(error);
+  });
+
   async function pairsOnly(): Promise<string> {
     const path = join(folder, 'pairs-only.json');
     await fitDrift({ ...few, kind: 'pair', out: path });

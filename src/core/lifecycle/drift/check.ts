@@ -197,10 +197,10 @@ class Check {
 
   private async readWindow(context: Labelled, from?: DriftState['position']) {
     const { options, reference } = this;
-    const kind = kindOf(options, context) ?? reference.kind ?? undefined;
+    const [kind, otherwise] = [kindOf(options, context), reference.kind ?? undefined];
     const group = this.calibrator?.groups?.name;
     const by = [...new Set([...this.settings.by, ...(group === undefined ? [] : [group])])];
-    const builder = new WindowBuilder({ ...options, kind, by }, context.contextOf);
+    const builder = new WindowBuilder({ ...options, kind, otherwise, by }, context.contextOf);
     const found = await readWindow(options, builder, options, from);
     const window = builder.finish();
     return { window: this.calibrator ? this.calibrated(window, this.calibrator) : window, found };

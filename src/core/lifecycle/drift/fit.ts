@@ -126,7 +126,7 @@ function assertEnough({ rows, sample }: Window, file: string, refused: readonly 
   if (sample.rows >= LEAST.rows && sample.clusters >= LEAST.clusters) return;
   throw new HpsError(
     'DATA_INVALID',
-    `${file}: ${rows.count} rows of ${rows.clusters} clusters; a reference takes ${LEAST.rows} of ${LEAST.clusters}${refused.length > 0 ? `. ${refused.join(' ')}` : ''}`,
+    `${file}: has ${rows.count} rows in ${rows.clusters} clusters; a reference needs at least ${LEAST.rows} rows in ${LEAST.clusters} clusters${refused.length > 0 ? `. ${refused.join(' ')}` : ''}`,
     {
       hint: 'Give more rows; rows of one prompt_id count as one cluster.',
       details: { file, rows: rows.count, clusters: rows.clusters, needed: LEAST },

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { withSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import type { LabelTable } from '../../data/label-table.js';
@@ -104,7 +104,7 @@ export interface WindowRead {
   readonly torn: number;
 }
 
-/** Reads scores, or what is new in a log. @throws HpsError USAGE where neither or both are given; as the readers */
+/** Reads scores, or what is new in a log. @throws HpsError USAGE where neither or both are given; DATA_INVALID where no row has a column for it; as the readers */
 export async function readWindow(
   { scores, log }: DriftInputs,
   builder: WindowBuilder,
@@ -112,7 +112,9 @@ export async function readWindow(
   from: LogPosition = {},
 ): Promise<WindowRead> {
   if (scores !== undefined && log === undefined) {
-    return { report: await readScoreWindow(scores, builder, run), position: from, torn: 0 };
+    const report = await readScoreWindow(scores, builder, run);
+    builder.assertScored(basename(scores));
+    return { report, position: from, torn: 0 };
   }
   if (log !== undefined && scores === undefined) return readLogWindow(log, from, builder, run);
   throw new HpsError('USAGE', 'give `scores` or `log`, one of them', { hint: 'A log is what `serve` writes.' });
