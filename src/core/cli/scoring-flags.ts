@@ -218,7 +218,7 @@ export function parseMemory(text: string): number {
   const [, number, unit] = /^(\d{1,9}(?:\.\d{1,6})?)([KMGT])(?:I?B)?$/.exec(text.trim().toUpperCase()) ?? [];
   const bytes = Math.round(Number(number) * (UNITS[unit] ?? 0));
   if (bytes > 0) return bytes;
-  throw new HpsError('USAGE', `--max-memory: expected a size as 800M or 1.5G, got ${text}`, {
+  throw new HpsError('USAGE', `--max-memory: expected a size with its unit, such as 800M or 1.5G, got ${text}`, {
     hint: 'Write it as --max-memory 2G.',
   });
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { type Threads, withThreads } from '../bytes/threads.js';
-import { type MemoryUse, memoryUse } from './memory-use.js';
-import { mib, NEAR, taken, watchMemory } from './memory-watch.js';
+import { fullness, type MemoryUse, memoryUse } from './memory-use.js';
+import { NEAR, taken, watchMemory } from './memory-watch.js';
 
 export interface BoundedThreadsOptions {
   /** The cores by default. */
@@ -49,6 +49,8 @@ export function withBoundedThreads<T>(
   });
 }
 
+const MIB = 2 ** 20;
+
 const atOnce = (threads: number): string =>
   `no more than ${threads} thread${threads === 1 ? ' computes' : 's compute'} at once`;
 
@@ -62,10 +64,10 @@ function threadsThatFit(
   const room = NEAR * use.limitBytes - use.usedBytes;
   let fitting = threads;
   while (fitting > 1 && fitting * bytesEach > room) fitting = Math.floor(fitting / 2);
-  if (fitting < threads) {
-    onWarning(
-      `${taken(use)}, and ${threads} threads may take ${mib(threads * bytesEach)} MiB more: ${atOnce(fitting)}.`,
-    );
+  // What is over its limit already is said by the watch.
+  if (fitting < threads && fullness(use) < 1) {
+    const more = Math.max(1, Math.ceil((threads * bytesEach) / MIB)).toLocaleString('en');
+    onWarning(`${taken(use)}; ${threads} threads could take ${more} MiB more: ${atOnce(fitting)}.`);
   }
   return fitting;
 }

@@ -27,16 +27,23 @@ export function watchMemory({
   onWarning,
   look = () => memoryUse(maxMemory),
 }: MemoryWatchOptions): () => void {
-  if (look() === null) return () => undefined;
+  const first = look();
+  if (first === null) return () => undefined;
   let quietUntil = 0;
-  let isOver = false;
+  // What is over its limit before anything runs stays so, and a short run might end before the first look.
+  let isOver = fullness(first) >= 1;
+  if (isOver) {
+    while (halve() !== null);
+    onWarning(overLimit(first, least));
+    return () => undefined;
+  }
   const check = (): void => {
     const use = look();
     if (isOver || use === null || fullness(use) < NEAR || performance.now() < quietUntil) return;
     const now = halve();
     quietUntil = performance.now() + SETTLE_MS;
     isOver = now === null;
-    onWarning(isOver ? `${taken(use)}, ${least}: it may need more.` : `${taken(use)}: ${now} from here on.`);
+    onWarning(isOver ? overLimit(use, least) : `${taken(use)}: ${now} from here on.`);
   };
   const timer = setInterval(check, LOOK_MS).unref();
   return () => clearInterval(timer);
@@ -46,9 +53,13 @@ export function watchMemory({
 export const underWay = (rows: number): string =>
   `no more than ${rows} row${rows === 1 ? ' is' : 's are'} under way at once`;
 
-/** `90 of 100 MiB of memory are taken` */
+/** `90 MiB of memory are in use, and the limit is 100 MiB` */
 export const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
-  `${mib(usedBytes)} of ${mib(limitBytes)} MiB of memory ${of === 'bound' ? 'are' : 'that the container may have are'} taken`;
+  `${mib(usedBytes)} MiB of memory are in use, and the limit${of === 'bound' ? '' : ' of the container'} is ${mib(limitBytes)} MiB`;
+
+/** What is said where less cannot be under way: `with one batch at a time`. */
+export const overLimit = (use: MemoryUse, least: string): string =>
+  `${taken(use)}: even ${least} it may need more.`;
 
 /** With marks of thousands. */
 export const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');

@@ -30,7 +30,7 @@ describe('withBoundedThreads', () => {
     const tight = bounded(600, () => undefined);
     expect(await tight.done).toBe(2);
     expect(tight.warnings).toEqual([
-      '600 of 1,000 MiB of memory are taken, and 4 threads may take 400 MiB more: no more than 2 threads compute at once.',
+      '600 MiB of memory are in use, and the limit is 1,000 MiB; 4 threads could take 400 MiB more: no more than 2 threads compute at once.',
     ]);
   });
 
@@ -38,8 +38,8 @@ describe('withBoundedThreads', () => {
     const full = bounded(990, () => void vi.advanceTimersByTime(200));
     expect(await full.done).toBeNull();
     expect(full.warnings).toEqual([
-      '990 of 1,000 MiB of memory are taken, and 4 threads may take 400 MiB more: no more than 1 thread computes at once.',
-      '990 of 1,000 MiB of memory are taken, with one thread: it may need more.',
+      '990 MiB of memory are in use, and the limit is 1,000 MiB; 4 threads could take 400 MiB more: no more than 1 thread computes at once.',
+      '990 MiB of memory are in use, and the limit is 1,000 MiB: even with one thread it may need more.',
     ]);
   });
 
@@ -52,7 +52,7 @@ describe('withBoundedThreads', () => {
     });
     expect(await filling.done).toBe(2);
     expect(filling.warnings).toEqual([
-      '900 of 1,000 MiB of memory are taken: no more than 2 threads compute at once from here on.',
+      '900 MiB of memory are in use, and the limit is 1,000 MiB: no more than 2 threads compute at once from here on.',
     ]);
   });
 });

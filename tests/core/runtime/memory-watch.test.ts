@@ -33,9 +33,15 @@ describe('watchMemory', () => {
     use.taken = 90;
     vi.advanceTimersByTime(10_000);
     expect(warnings).toEqual([
-      '90 of 100 MiB of memory are taken: no more than 2 rows are under way at once from here on.',
-      '90 of 100 MiB of memory are taken: no more than 1 row is under way at once from here on.',
-      '90 of 100 MiB of memory are taken, with one batch at a time: it may need more.',
+      '90 MiB of memory are in use, and the limit is 100 MiB: no more than 2 rows are under way at once from here on.',
+      '90 MiB of memory are in use, and the limit is 100 MiB: no more than 1 row is under way at once from here on.',
+      '90 MiB of memory are in use, and the limit is 100 MiB: even with one batch at a time it may need more.',
+    ]);
+  });
+
+  it('says at once that a limit cannot be kept that is less than what is in use', () => {
+    expect(watched({ taken: 150, of: 'bound' }).warnings).toEqual([
+      '150 MiB of memory are in use, and the limit is 100 MiB: even with one batch at a time it may need more.',
     ]);
   });
 
@@ -45,7 +51,7 @@ describe('watchMemory', () => {
     end();
     vi.advanceTimersByTime(10_000);
     expect(warnings).toEqual([
-      '99 of 100 MiB of memory that the container may have are taken: no more than 2 rows are under way at once from here on.',
+      '99 MiB of memory are in use, and the limit of the container is 100 MiB: no more than 2 rows are under way at once from here on.',
     ]);
   });
 });

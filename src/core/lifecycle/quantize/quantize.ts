@@ -158,6 +158,11 @@ type FixedOptions = Chosen & { readonly scheme: SchemeId };
 /** By one scheme; where scales of activations are fixed, without the few layers that make most of the noise. */
 async function fixedCandidate(source: QuantizationSource, options: CandidateOptions): Promise<Candidate> {
   const candidate = await makeCandidate(source, options);
+  if (options.maxMemory !== undefined && candidate.calibration === null) {
+    options.onWarning?.(
+      `\`maxMemory\` bounds only calibration rows, and the scheme ${candidate.scheme.id} runs none: it may need more memory.`,
+    );
+  }
   return candidate.scheme.id === 'static' ? sparedOfNoise(source, candidate, options) : candidate;
 }
 
