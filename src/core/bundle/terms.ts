@@ -63,9 +63,9 @@ const FREE = new Set(
   ].flat(),
 );
 
-/** What stands against passing on a release: terms of the weights, or of data they were made with. */
+/** What stands against passing on a release: terms of the weights, of data they were made with, or of labels that lie in the card. */
 export interface TermsProblem {
-  /** `the weights`, or the name of a data set. */
+  /** `the weights`, the name of a data set, or of a file of labels. */
   readonly of: string;
   /** As the card states it; null where it does not. */
   readonly license: string | null;
@@ -73,14 +73,28 @@ export interface TermsProblem {
 
 /**
  * Licences that do not plainly allow a release to be passed on: none stated, one that nobody here knows, or one that forbids it or its use
- * by some (non-commercial, research only, no derivatives, responsible-AI terms).
+ * by some (non-commercial, research only, no derivatives, responsible-AI terms). Labels that are passed on with the card are of a data
+ * set that it describes, or their terms are not stated.
  */
-export function termsProblems({ text, datasets }: Pick<CardFacts, 'text' | 'datasets'>): TermsProblem[] {
+export function termsProblems(facts: LicensedFacts): TermsProblem[] {
   const stated = [
-    { of: 'the weights', license: text.license ?? null },
-    ...datasets.map(({ name, license }) => ({ of: `the data set ${name}`, license: license ?? null })),
+    { of: 'the weights', license: facts.text.license ?? null },
+    ...facts.datasets.map(({ name, license }) => ({ of: `the data set ${name}`, license: license ?? null })),
+    ...undescribedLabels(facts).map((name) => ({ of: `the labels in ${name}`, license: null })),
   ];
   return stated.filter(({ license }) => license === null || !FREE.has(license.trim().toLowerCase()));
+}
+
+type LicensedFacts = Pick<CardFacts, 'text' | 'datasets' | 'files' | 'evaluations'>;
+
+/** Names of the files of labels in the card's folder that are of no data set it describes. */
+function undescribedLabels({ datasets, files, evaluations }: LicensedFacts): string[] {
+  const described = ({ id, name }: CardFacts['files'][number]): boolean =>
+    datasets.some((dataset) => dataset.files?.includes(name)) ||
+    evaluations.some(({ dataset, from }) => dataset !== null && from.includes(id));
+  return files
+    .filter((file) => file.role === 'labels' && file.path !== null && !described(file))
+    .map(({ name }) => name);
 }
 
 export const termsSentence = ({ of, license }: TermsProblem): string =>

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { readDocument } from '../documents/define.js';
 import { HpsError } from '../errors.js';
 import { type CardFacts, cardDocument } from './card-facts.js';
@@ -11,7 +11,8 @@ export const CARD_FILE = 'card.json';
 export function cardFolder(folder: string): string {
   const found = [folder, join(folder, 'card')].find((one) => existsSync(join(one, CARD_FILE)));
   if (found !== undefined) return found;
-  throw new HpsError('FILE_NOT_FOUND', `${basename(folder)}: no ${CARD_FILE} in it`, {
+  const name = basename(resolve(folder));
+  throw new HpsError('FILE_NOT_FOUND', `${name}: ${existsSync(folder) ? `no ${CARD_FILE} in it` : 'no such folder'}`, {
     hint: 'Give the folder that `hpsv3 modelcard` wrote.',
     details: { file: CARD_FILE },
   });

@@ -101,6 +101,8 @@ describe('terms', () => {
   const card = (license?: string, data?: string) => ({
     text: { license },
     datasets: data === undefined ? [] : [{ name: 'votes', roles: ['training' as const], license: data }],
+    files: [],
+    evaluations: [],
   });
 
   it('allow what is free, and name what is not', () => {
@@ -110,6 +112,20 @@ describe('terms', () => {
       'the data set votes',
     ]);
     expect(termsProblems(card())).toEqual([{ of: 'the weights', license: null }]);
+  });
+
+  it('are looked for of labels that lie in the card, which are of a data set that it describes', () => {
+    const labels = (path: string | null) => ({
+      files: [{ id: 'labels-1', role: 'labels' as const, name: 'votes.jsonl', sha256: '0'.repeat(64), bytes: 1, path }],
+    });
+    const packed = { ...card('mit'), ...labels('files/votes.jsonl') };
+    expect(termsProblems(packed)).toEqual([{ of: 'the labels in votes.jsonl', license: null }]);
+    expect(termsProblems({ ...packed, ...labels(null) })).toEqual([]);
+    const other = { name: 'others', roles: ['evaluation' as const], license: 'mit', files: ['other.jsonl'] };
+    expect(termsProblems({ ...packed, datasets: [other] })).toHaveLength(1);
+    const own = { ...other, files: ['votes.jsonl'] };
+    expect(termsProblems({ ...packed, datasets: [own] })).toEqual([]);
+    expect(termsProblems({ ...packed, datasets: [{ ...own, license: undefined }] })).toHaveLength(1);
   });
 });
 

@@ -315,9 +315,9 @@ async function assemble({
   return [...fixed, ...texts.map(([path, text]) => ({ path, content: Buffer.from(text) }))];
 }
 
-const notesOf = ({ text, datasets }: CardFacts, { acceptLicense }: Settled): string[] =>
+const notesOf = (facts: CardFacts, { acceptLicense }: Settled): string[] =>
   acceptLicense
-    ? termsProblems({ text, datasets }).map((problem) => `Before you pass it on: ${termsSentence(problem)}.`)
+    ? termsProblems(facts).map((problem) => `Before you pass it on: ${termsSentence(problem)}.`)
     : [];
 
 function readJson(path: string): JsonObject {

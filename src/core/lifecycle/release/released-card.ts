@@ -21,6 +21,9 @@ export interface ReleasedCard {
   readonly files: readonly string[];
 }
 
+const STATE_IT =
+  'State what is missing and make the card again: "license:" of the weights in the file for `hpsv3 modelcard --card`, of data in the one for `hpsv3 modelcard --data`. ';
+
 /** The card, once it is known to hold, to be of one of the models, and to allow a release. */
 export async function checkedCard(
   options: ReleasedCardOptions,
@@ -54,7 +57,7 @@ export async function checkedCard(
   const problems = termsProblems(facts);
   if (problems.length > 0 && !options.acceptLicense) {
     throw new HpsError('ACCESS_DENIED', `a release may not be allowed: ${problems.map(termsSentence).join('; ')}`, {
-      hint: 'Read the terms; where they let you pass it on, set `acceptLicense`.',
+      hint: `${problems.some(({ license }) => license === null) ? STATE_IT : ''}Read the terms; where they let you pass it on, set \`acceptLicense\`.`,
       details: { problems },
     });
   }

@@ -283,6 +283,11 @@ describe('what no release is made of', () => {
     writeFileSync(at('closed.yaml'), 'name: made up\nlicense: CC-BY-NC-4.0\n');
     await makeModelCard({ model: at('model.onnx'), card: at('closed.yaml'), out: at('closed'), force: true });
     await refused({ card: at('closed') }, 'ACCESS_DENIED');
+    await makeModelCard({ model: at('model.onnx'), out: at('silent'), force: true });
+    await expect(release({ card: at('silent') })).rejects.toMatchObject({
+      hint: expect.stringContaining('`hpsv3 modelcard --card`'),
+    });
+    await expect(release({ card: at('nosuch') })).rejects.toThrow('nosuch: no such folder');
     const { warnings } = await release({ card: at('closed'), acceptLicense: true });
     expect(warnings.join(' ')).toContain('CC-BY-NC-4.0');
   });
