@@ -7,15 +7,12 @@ import { formatCount, formatDuration, formatHash, printable } from './format.js'
 
 const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 
-const written = (out: string | null, format: string): string =>
-  out === null ? 'Nothing was written.' : `Written: ${printable(out)}, ${format}.`;
-
 const failures = ({ failed, errors }: { failed: number; errors: string | null }, codes = ''): string[] =>
   failed === 0 ? [] : [`${plural(failed, 'row')} failed${codes}${errors ? `: see ${printable(errors)}` : ''}.`];
 
 /** The text of `hpsv3 batch`. */
 export function formatBatch(report: BatchReport): string {
-  const { out, format, rows, failed, failedByCode, resumed, contextIgnored, runtime, sessions, seconds } = report;
+  const { out, rows, failed, failedByCode, resumed, contextIgnored, runtime, sessions, seconds } = report;
   const { rowsPerSecond } = report;
   const codes = Object.entries(failedByCode).map(([code, count]) => `${formatCount(count)} ${code}`);
   const ran = runtime.threads > 1 ? `${runtime.threads} threads` : `${sessions} session${sessions === 1 ? '' : 's'}`;
@@ -25,8 +22,20 @@ export function formatBatch(report: BatchReport): string {
     ...failures(report, codes.length > 0 ? ` (${codes.join(', ')})` : ''),
     ...(report.marked ? [describeMarked(report.marked)] : []),
     ...(contextIgnored > 0 ? [`${formatCount(contextIgnored)} rows have a context, which no model here reads.`] : []),
-    ...(out === null && failed < rows ? [] : [written(out, format)]), // standard output speaks for itself
+    ...(failedByCode['FILE_NOT_FOUND'] ? [MEDIA_ROOT] : []),
+    ...(out !== null || failed === rows ? [outcome(report, 'scores')] : []), // standard output speaks for itself
   ].join('\n');
+}
+
+const MEDIA_ROOT = 'Paths in rows start at the folder of the input, or at the one that --media-root names.';
+
+type Outcome = Pick<BatchReport, 'out' | 'errors'> & { readonly format: string };
+
+/** Where no row has a score, the reasons lie in the way of the next run. */
+function outcome({ out, format, errors }: Outcome, what: string): string {
+  if (out !== null) return `Written: ${printable(out)}, ${format}.`;
+  if (errors === null) return `No ${what} were written.`;
+  return `No ${what} were written, only ${printable(errors)}: mend the rows, and run it again with --force to replace that file.`;
 }
 
 function describeMarked({ rows, by }: NonNullable<BatchReport['marked']>): string {
@@ -39,7 +48,7 @@ export const formatMerge = (report: MergeReport): string =>
   [
     `${formatCount(report.rows)} rows of ${report.shards} shards: each row of the input exactly once.`,
     ...failures(report),
-    written(report.out, report.format),
+    outcome(report, 'scores'),
   ].join('\n');
 
 /** The text of `hpsv3 batch aggregate`. */
@@ -71,7 +80,7 @@ export const formatEmbed = (report: EmbedReport): string =>
     ...(report.truncated > 0
       ? [`Of ${formatCount(report.truncated)} the end of a text was left out: it is longer than the model reads.`]
       : []),
-    written(report.out, report.format),
+    outcome(report, 'embeddings'),
   ].join('\n');
 
 /** What `hpsv3 worker` says at its end. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { withAtomicOutput } from '../bytes/output.js';
 import { FileSource } from '../bytes/source.js';
@@ -69,7 +69,16 @@ export const writeSettings = (folder: string, settings: LabelSettings): Promise<
 
 /** @throws HpsError FILE_NOT_FOUND for a folder that is none of a session; as `readDocument` */
 export function readSettings(folder: string): LabelSettings {
-  const { schema: _, ...settings } = readDocument(labelDocument, join(folder, FILES.session)).document;
+  const path = join(folder, FILES.session);
+  if (!existsSync(path)) {
+    const name = basename(resolve(folder));
+    const rule = existsSync(folder) ? `no session of \`hpsv3 label\`: no ${FILES.session} in it` : 'no such folder';
+    throw new HpsError('FILE_NOT_FOUND', `${name}: ${rule}`, {
+      hint: 'Give the folder that `hpsv3 label` wrote as `out`: that of a session.',
+      details: { file: FILES.session },
+    });
+  }
+  const { schema: _, ...settings } = readDocument(labelDocument, path).document;
   return settings;
 }
 

@@ -1,5 +1,5 @@
 import { realpath, stat } from 'node:fs/promises';
-import { basename, resolve, sep } from 'node:path';
+import { basename, isAbsolute, resolve, sep } from 'node:path';
 import { sha256Hex } from '../bytes/hash.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import type { ChatMessage, MediaItem, MediaSource } from '../media/item.js';
@@ -162,7 +162,7 @@ async function openSource(
 
 /** Where a path of a row leads. @throws HpsError DATA_INVALID for one out of `mediaRoot`, FILE_NOT_FOUND or FILE_UNREADABLE */
 export const resolvePath = (path: string, mediaRoot: string | undefined): Promise<string> =>
-  mediaRoot === undefined ? realPath(path, path) : pathInside(mediaRoot, path);
+  mediaRoot === undefined ? realPath(path, path, null) : pathInside(mediaRoot, path);
 
 async function openRemote(
   address: string,
@@ -180,13 +180,20 @@ async function openRemote(
   return { source, key: sha256, release };
 }
 
-async function realPath(path: string, given: string): Promise<string> {
+/** A path of a row is named as the row has it, but where it starts at the root of the machine; of the folder only the name is said. */
+function notFound(given: string, root: string | null): string {
+  if (isAbsolute(given)) return `${basename(given)}: no such file`;
+  return `${given}: no such file${root === null ? '' : ` in the folder ${basename(resolve(root)) || '/'}`}`;
+}
+
+/** @param root - the folder that `given` starts at; null for the working directory */
+async function realPath(path: string, given: string, root: string | null): Promise<string> {
   try {
     return await realpath(path);
   } catch (cause) {
     const name = basename(given);
     if (systemErrorCode(cause) === 'ENOENT') {
-      throw new HpsError('FILE_NOT_FOUND', `${name}: no such file`, {
+      throw new HpsError('FILE_NOT_FOUND', notFound(given, root), {
         hint: 'Check the path; paths in rows are taken from `mediaRoot`.',
         details: { file: name },
         cause,
@@ -204,8 +211,8 @@ async function realPath(path: string, given: string): Promise<string> {
 async function pathInside(root: string, given: string): Promise<string> {
   const named = resolve(root, given);
   assertInside(named, resolve(root), given);
-  const path = await realPath(named, given);
-  assertInside(path, await realPath(root, root), given);
+  const path = await realPath(named, given, root);
+  assertInside(path, await realPath(root, root, null), given);
   return path;
 }
 

@@ -90,7 +90,7 @@ describe('a run that gives no row a score', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('earlier'))).toEqual(['earlier.csv', report.errors]);
     expect(readFileSync(target, 'utf8')).toBe('earlier');
     expect(formatBatch(report)).toMatch(
-      /^0 rows scored: [^,]+ on cpu, 1 session\.\n2 rows failed .*\nNothing was written\.$/,
+      /^0 rows scored: [^,]+ on cpu, 1 session\.\n2 rows failed .*\nNo scores were written, only earlier\.csv\.errors\.jsonl: mend the rows, .* --force .*\.$/,
     );
   });
 
