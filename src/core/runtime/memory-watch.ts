@@ -58,8 +58,7 @@ export const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
   `${mib(usedBytes)} MiB of memory are in use, and the limit${of === 'bound' ? '' : ' of the container'} is ${mib(limitBytes)} MiB`;
 
 /** What is said where less cannot be under way: `with one batch at a time`. */
-export const overLimit = (use: MemoryUse, least: string): string =>
-  `${taken(use)}: even ${least} it may need more.`;
+export const overLimit = (use: MemoryUse, least: string): string => `${taken(use)}: even ${least} it may need more.`;
 
 /** With marks of thousands. */
 export const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');

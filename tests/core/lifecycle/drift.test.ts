@@ -476,7 +476,10 @@ describe('what does not belong together is refused', () => {
   });
 
   it('rows without the column of the score, whose columns are named', async () => {
-    const error = { code: 'DATA_INVALID', message: expect.stringMatching(/no row has a column nosuch; the columns are id, logit$/) };
+    const error = {
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(/no row has a column nosuch; the columns are id, logit$/),
+    };
     await expect(fitAs({ ...few, score: 'nosuch' })).rejects.toMatchObject(error);
   });
 

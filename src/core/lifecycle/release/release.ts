@@ -316,9 +316,7 @@ async function assemble({
 }
 
 const notesOf = (facts: CardFacts, { acceptLicense }: Settled): string[] =>
-  acceptLicense
-    ? termsProblems(facts).map((problem) => `Before you pass it on: ${termsSentence(problem)}.`)
-    : [];
+  acceptLicense ? termsProblems(facts).map((problem) => `Before you pass it on: ${termsSentence(problem)}.`) : [];
 
 function readJson(path: string): JsonObject {
   const value = parseJson(readFileSync(path), { name: basename(path), maxBytes: LIMITS.jsonBytes });
