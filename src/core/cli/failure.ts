@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import * as Errors from '@oclif/core/errors';
 import { suggest } from '../bytes/suggest.js';
 import { HpsError, isTooManyFiles, systemErrorCode, TOO_MANY_FILES } from '../errors.js';
@@ -117,10 +118,52 @@ function isOclifError(error: unknown): error is OclifError {
 }
 
 function usageError(error: OclifError, known: Partial<Vocabulary>): HpsError {
+  const together = flagsTogether(error.message);
+  if (together) return new HpsError('USAGE', together.message, { hint: together.hint, cause: error });
   const message = withoutFraming(error.message, '$1: ');
   const [flag] = Array.isArray(error.flags) ? error.flags.map(String) : [];
   const hint = suggestion(flag?.split('=')[0], known.flags) ?? nearestValue(message) ?? 'See more with --help.';
   return new HpsError('USAGE', message, { hint, ...(flag && { details: { flag } }), cause: error });
+}
+
+const BROKEN_RULES = /^The following errors? occurred:/;
+
+/** What oclif says of flags that are missing, or are not for each other, and how it is said here with what to do. */
+const RULES_OF_FLAGS: readonly (readonly [
+  RegExp,
+  say: (...flags: string[]) => readonly [message: string, hint: string],
+])[] = [
+  [
+    /^(?:All|One) of the following must be provided when using (--\S+): (.+)$/,
+    (flag, needed) => [`${flag} needs ${needed}`, `Give ${needed}, or leave ${flag} out.`],
+  ],
+  [
+    /^(--[^\s=]+)(?:=.*)? cannot also be provided when using (--\S+)$/s,
+    (other, flag) => [`${flag} and ${other} exclude each other`, 'Leave one of them out.'],
+  ],
+  [
+    /^Exactly one of the following must be provided: (.+)$/,
+    (flags) => [`one of ${flags} is missing`, 'Give one of them.'],
+  ],
+  [/^Missing required flag (?:--)?(\S+)$/, (flag) => [`--${flag} is missing`, 'See more with --help.']],
+];
+
+/** All that oclif found wrong with flags beside each other; undefined for errors of another kind, and for words that are not known here. */
+function flagsTogether(text: string): { readonly message: string; readonly hint: string } | undefined {
+  const plain = withoutFraming(stripVTControlCharacters(text), '');
+  if (!BROKEN_RULES.test(plain)) return undefined;
+  const found = plain
+    .split('\n')
+    .slice(1)
+    .map((line) => {
+      for (const [pattern, say] of RULES_OF_FLAGS) {
+        const [, ...flags] = pattern.exec(line.trim()) ?? [];
+        if (flags.length > 0) return say(...flags);
+      }
+      return [line.trim(), 'See more with --help.'] as const;
+    });
+  const [messages, hints] = [0, 1].map((part) => [...new Set(found.map((each) => each[part]))]);
+  return { message: messages.join('; '), hint: hints.join(' ') };
 }
 
 /** For a value that is none of its flag's: oclif says so as `Expected --mode=paar to be one of: item, pair, head`. */
