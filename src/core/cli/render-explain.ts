@@ -57,12 +57,18 @@ const describeWindows = (windows: ExplainedWindows): string[] => [
     const place = (window: typeof worst): string =>
       `${spanWords(window, windows.unit)} with logit ${figure(window.logit)}`;
     const name = side === 'item' ? '' : `${side}: `;
-    return `  ${name}${count} window${count === 1 ? '' : 's'}, the worst ${place(worst)}, the best ${place(best)}`;
+    if (count === 1) return `  ${name}1 window ${place(worst)}`;
+    return `  ${name}${count} windows, the worst ${place(worst)}, the best ${place(best)}`;
   }),
-  'curve' in windows
-    ? 'The worst window, explained by itself:'
-    : 'The worst windows of both sides, explained by themselves:',
+  explainedWindow(windows),
 ];
+
+/** What the numbers below are of; nothing is the worst where it is alone. */
+function explainedWindow(windows: ExplainedWindows): string {
+  const isAlone = curvesOf(windows).every(([, { count }]) => count === 1);
+  if ('curve' in windows) return isAlone ? 'Explained:' : 'The worst window, explained by itself:';
+  return isAlone ? 'Explained:' : 'The worst windows of both sides, explained by themselves:';
+}
 
 function faithful(found: ExplainReport['faithfulness']): string[] {
   if (!found) return [];

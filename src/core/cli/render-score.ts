@@ -60,7 +60,7 @@ function describeWindows(windows: ScoreWindows | undefined): string[] {
     ? `, ${interval.low.toFixed(4)} to ${interval.high.toFixed(4)} over other stretches of the same (${100 * interval.level} %)`
     : '';
   const describe = ({ count, worst }: WindowCurve): string =>
-    `${count} window${count === 1 ? '' : 's'}, the worst ${spanWords(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
+    `${count === 1 ? '1 window' : `${count} windows, the worst`} ${spanWords(worst, windows.unit)}: logit ${worst.logit.toPrecision(6)}`;
   return [
     `Scored in windows of ${window}, one every ${stride}: the logit is ${AGGREGATED[aggregate](sharpness)}${range}.`,
     ...('curve' in windows

@@ -110,7 +110,7 @@ export class Explainer {
    * @throws HpsError USAGE for a model that has no such windows, and for lengths it does not read
    */
   async cut(windows: WindowOptions): Promise<Windowing> {
-    return (await this.openPreparer()).cut(windows);
+    return (await this.openPreparer()).cut(windows, this.name);
   }
 
   /**

@@ -11,7 +11,7 @@ import type { ScoringContract } from '../samples/contract.js';
 import { type ItemInput, resolveItem } from '../samples/resolve.js';
 import { padText } from '../scoring/buckets.js';
 import type { Sample } from '../scoring/scorer.js';
-import { parseWindows, type WindowOptions, windowingOf } from '../scoring/windows/options.js';
+import { parseWindows, type WindowOptions, windowingOf, wrongUnit } from '../scoring/windows/options.js';
 import type { SideName } from './decision.js';
 import { describeTokens, type Token } from './tokens.js';
 
@@ -62,16 +62,18 @@ export class SamplePreparer {
 
   /**
    * How long items are cut.
+   * @param name - of the model, for errors
    * @throws HpsError USAGE for a model that has no such windows, and as `windowingOf`
    */
-  cut(windows: WindowOptions): Windowing {
+  cut(windows: WindowOptions, name: string): Windowing {
     const { longestWindow } = this.preparer;
-    const cut = windowingOf(parseWindows(windows), longestWindow);
+    const parsed = parseWindows(windows);
+    const cut = windowingOf(parsed, longestWindow);
     if (cut) return cut;
-    const reads = longestWindow === null ? 'nothing of a length' : `what is cut by ${longestWindow.unit}`;
-    throw new HpsError('USAGE', `the model reads ${reads}: there are no such windows`, {
-      hint: longestWindow === null ? 'Leave `window` out.' : 'Give `window` in this unit, or leave it out.',
-    });
+    throw (
+      wrongUnit(parsed, longestWindow, name) ??
+      new HpsError('USAGE', `${name}: reads nothing of a length, and has no windows`, { hint: 'Leave `window` out.' })
+    );
   }
 
   /**

@@ -31,7 +31,7 @@ export interface Preparer {
   readonly longestWindow: LongestWindow | null;
   /**
    * The windows of an item, in their order; each is prepared when it is asked for.
-   * @throws HpsError as `prepare`; USAGE for too many windows, INPUTS_INVALID where it reads nothing of a length
+   * @throws HpsError as `prepare`; MEDIA_INVALID for too many windows, INPUTS_INVALID where it reads nothing of a length
    */
   windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow>;
   /** As `prepare`, at once, padded as `Reader.readNow` does: of a model that reads text alone. It needs no `this`. */

@@ -556,7 +556,7 @@ function crashed(file: string, code: number | null, signal: string | null): HpsE
 
 function timedOut(file: string, limitMs: number, unit: string): HpsError {
   return new HpsError('MODEL_TIMEOUT', `${file}: one run took longer than ${Math.round(limitMs)} ms${unit}`, {
-    hint: 'The model may loop without end; do not use it unless you know why it is slow.',
+    hint: 'The model may loop without end, or the machine was busy: try again, and do not use it unless you know why it is slow.',
     details: { file, limitMs },
   });
 }

@@ -12,7 +12,7 @@ import { type Mark, marksFor } from './marks.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
 import type { Aggregation } from './windows/aggregate.js';
-import { parseWindows, type WindowOptions, windowingOf } from './windows/options.js';
+import { parseWindows, type WindowOptions, windowingOf, wrongUnit } from './windows/options.js';
 import { assertFittedTo, openRule } from './windows/rule.js';
 
 /** Of `ScorerOptions`, what opening a model reads. */
@@ -26,6 +26,7 @@ export interface OpenScorerOptions extends EngineOptions {
   readonly abstain?: boolean;
   readonly marks?: readonly string[];
   readonly windows?: WindowOptions;
+  readonly isOneOfSeveral?: boolean;
   readonly contract?: ContractFile;
   readonly remote?: RemoteOptions | RemoteStore;
   readonly onWarning?: (warning: string) => void;
@@ -82,9 +83,12 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     const marks = marksFor(options.marks ?? [], model);
     const { inputs } = contract;
     const preparer = await preparing!;
-    const cut = windows ? windowingOf(windows, preparer.longestWindow) : null;
+    const { longestWindow } = preparer;
+    const cut = windows ? windowingOf(windows, longestWindow) : null;
+    const misfit = windows ? wrongUnit(windows, longestWindow, file) : null;
+    if (misfit && !options.isOneOfSeveral) throw misfit;
     if (rule && cut) assertFittedTo(rule, { cut, sha256, file });
-    if (windows && !cut) onWarning?.(wholeItems(file, preparer.longestWindow));
+    if (windows && !cut) onWarning?.(wholeItems(file, longestWindow));
     const window = windowRows(inputs, batchSize, model.encoder?.most ?? 1);
     return {
       model,

@@ -66,6 +66,8 @@ export interface ScorerOptions {
    * model reads is refused, or of a text cut off.
    */
   readonly windows?: WindowOptions;
+  /** Windows are meant for whichever of several models takes their unit: of the others items are scored whole, which is said. */
+  readonly isOneOfSeveral?: boolean;
   /** Receives how many windows of an item are read, of how many; what it throws ends the item. */
   readonly onWindow?: (done: number, count: number) => void;
   /** What the inputs of a model without manifest mean: the content of a contract file. */

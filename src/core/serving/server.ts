@@ -101,7 +101,9 @@ export async function startServer(options: ServerOptions): Promise<RewardServer>
     },
     onRestartFailed: (model, error) => log.error({ model, err: error }, 'a model could not be loaded again'),
   };
-  const settings = { batchSize: 16, adaptive: true, mediaRoot: null, onWork: metrics.work, workers, ...load };
+  const isOneOfSeveral = sources.length > 1;
+  const onWork = metrics.work;
+  const settings = { batchSize: 16, adaptive: true, mediaRoot: null, onWork, workers, isOneOfSeveral, ...load };
   if (sources.length === 0) throw new HpsError('USAGE', 'there is no model to serve');
   const dialects = spoken(asked);
   const description = openApi(dialects);

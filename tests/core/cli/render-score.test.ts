@@ -20,6 +20,15 @@ describe('the text of a score', () => {
     expect(text).not.toContain('human');
   });
 
+  it('names a worst window only where there are several', () => {
+    const worst = { start: 0, end: 8, logit: 0.5 };
+    const rule = { window: '8s', stride: '4s', aggregate: 'mean', unit: 'seconds', interval: null } as const;
+    const textOf = (count: number) =>
+      formatScore({ ...item, windows: { ...rule, count, worst, curve: Array.from({ length: count }, () => worst) } });
+    expect(textOf(1)).toContain('1 window at 0:00:00.0 to 0:00:08.0: logit 0.500000');
+    expect(textOf(2)).toContain('2 windows, the worst at 0:00:00.0 to 0:00:08.0: logit 0.500000');
+  });
+
   it('says what a pair was decided by', () => {
     const pair = { ...base, score: 0.62, winner: 'left', confidence: null, calibrated: false } as const;
     expect(formatScore({ ...pair, decision: 'pair-head' })).toContain('Decided by the pair head, asked both ways.');

@@ -10,7 +10,7 @@ import { tempFolder } from '../../helpers/temp.js';
 
 describe('spansOf', () => {
   const ends = (length: number, window: number, stride: number): number[][] =>
-    spansOf(length, { window, stride }).map(({ start, end }) => [start, end]);
+    spansOf(length, { window, stride }, 'a.wav').map(({ start, end }) => [start, end]);
 
   it('has a window every stride, and one that ends where the item ends', () => {
     expect(ends(20, 8, 4)).toEqual([
@@ -35,7 +35,13 @@ describe('spansOf', () => {
   });
 
   it('refuses more windows than the limit, before it makes them', () => {
-    expect(() => ends(21_600, 1, 0.1)).toThrow(expect.objectContaining({ code: 'MEDIA_INVALID' }));
+    expect(() => ends(21_600, 1, 0.1)).toThrow(
+      expect.objectContaining({
+        code: 'MEDIA_INVALID',
+        message: 'a.wav: has more than 20,000 windows',
+        hint: expect.stringContaining('a longer `stride` or `window`'),
+      }),
+    );
   });
 });
 

@@ -272,6 +272,17 @@ describe('scores in windows', () => {
     expect(stays).toMatchObject({ status: 'fulfilled', value: { windows: { count: 5 } } });
   });
 
+  it('of another unit than the model reads by are refused, and left out where other models may take them', async () => {
+    const windows = { window: '64t' };
+    await expect(load(models.audioItem, { windows })).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringMatching(/cut by seconds, not by tokens: its `window` is a length as 8s$/),
+    });
+    const warnings: string[] = [];
+    await load(models.audioItem, { windows, isOneOfSeveral: true, onWarning: (warning) => warnings.push(warning) });
+    expect(warnings).toContainEqual(expect.stringContaining('scored whole'));
+  });
+
   it('of a model of pictures are not made, which is said', async () => {
     const warnings: string[] = [];
     const onWarning = (warning: string): number => warnings.push(warning);

@@ -1,6 +1,7 @@
 import type { Preprocess } from '../../onnx/manifest.js';
 import { standardize } from '../../tensor/standardize.js';
 import { invalidMedia } from '../refusal.js';
+import { IN_WINDOWS } from '../windows.js';
 import { resample, resampledLength } from './resample.js';
 import { readWav, type Waveform } from './wav.js';
 
@@ -24,7 +25,7 @@ export function prepareWave(wave: Waveform, contract: AudioContract, name: strin
     throw invalidMedia(
       name,
       `becomes ${length} samples, the model takes ${contract.maxSamples} (${seconds} s)`,
-      'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it into parts.',
+      IN_WINDOWS,
     );
   }
   const samples = resample(wave.samples, wave.sampleRate, contract.sampleRate);

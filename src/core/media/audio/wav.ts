@@ -1,6 +1,7 @@
 import { type ByteSource, MemorySource } from '../../bytes/source.js';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
+import { IN_WINDOWS } from '../windows.js';
 
 /** A recording with its channels mixed to one by their mean. */
 export interface Waveform {
@@ -63,11 +64,7 @@ export function readWav(bytes: Uint8Array, name: string): Waveform {
   const { frames, sampleRate } = layout;
   if (frames > LIMITS.audioSeconds * sampleRate) {
     const seconds = (frames / sampleRate).toFixed(1);
-    throw invalidMedia(
-      name,
-      `is ${seconds} s long, more than ${LIMITS.audioSeconds} s`,
-      'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it into parts.',
-    );
+    throw invalidMedia(name, `is ${seconds} s long, more than ${LIMITS.audioSeconds} s`, IN_WINDOWS);
   }
   return readSamples(source, layout, { from: 0, to: frames }, name);
 }

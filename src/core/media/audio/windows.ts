@@ -9,7 +9,7 @@ import { locateSamples, readSamples } from './wav.js';
 
 /**
  * The windows of a recording, each prepared as if it were a recording of its own: one of them is in memory at a time.
- * @throws HpsError as `prepareWaveform`, but for length; USAGE as `spansOf`
+ * @throws HpsError as `prepareWaveform`, but for length; MEDIA_INVALID as `spansOf`
  */
 export function* waveformWindows(
   source: MediaSource,
@@ -28,10 +28,8 @@ export function* waveformWindows(
       throw invalidMedia(name, rule, 'Cut it into parts.');
     }
     // In whole samples, so that all windows have as many.
-    const spans = spansOf(frames, {
-      window: Math.max(1, Math.floor(window * sampleRate)),
-      stride: stride * sampleRate,
-    });
+    const samples = { window: Math.max(1, Math.floor(window * sampleRate)), stride: stride * sampleRate };
+    const spans = spansOf(frames, samples, name);
     for (const { start, end } of spans) {
       const from = Math.round(start);
       const range = { from, to: from + Math.round(end - start) };

@@ -44,7 +44,7 @@ export function textSpans(text: string, { window, stride }: Windowing, count: To
   for (let first = 0; ; ) {
     const last = lastThatFits(text, pieceAt, first, { window, count });
     spans.push({ start: pieces[first].start, end: pieces[last].end });
-    assertWindowCount(spans.length);
+    assertWindowCount(spans.length, 'text');
     if (!pieceAt(last + 1)) return spans;
     let moved = pieces[first++].tokens;
     while (first <= last && moved < stride) moved += pieces[first++].tokens;

@@ -1,6 +1,7 @@
 import { LIMITS } from '../../limits.js';
 import type { Pixels } from '../image/pixels.js';
 import { invalidMedia } from '../refusal.js';
+import { IN_WINDOWS } from '../windows.js';
 import type { VideoTools } from './backend.js';
 import type { VideoFormat } from './format.js';
 import { PpmReader } from './ppm.js';
@@ -14,7 +15,6 @@ export interface Clip {
 const HINT = 'Convert it to an MP4 of H.264.';
 /** Containers round the length of their last frame: a clip of 300 frames at 29.97 Hz is 10.01 s long. */
 const ROUNDING = 1.01;
-const TOO_LONG = 'Take it in windows (`window` of `hpsv3 score`, `explain` and `serve`), or cut it.';
 
 /**
  * Hands over frames of a clip, one after the other: 8-bit RGB at the size of the clip, turned as it says.
@@ -31,7 +31,7 @@ export async function readFrames(
   const input = inputArguments(format);
   const { times, seconds, rate } = await readTimes(tools, { name, format }, { frames: LIMITS.videoFrames });
   if (seconds > LIMITS.videoSeconds * ROUNDING) {
-    throw invalidMedia(name, `is ${seconds.toFixed(2)} s long, more than ${LIMITS.videoSeconds} s`, TOO_LONG);
+    throw invalidMedia(name, `is ${seconds.toFixed(2)} s long, more than ${LIMITS.videoSeconds} s`, IN_WINDOWS);
   }
   const picked = pick(times.length, rate === null ? seconds : times.length / rate);
   if (picked === null)
@@ -117,7 +117,7 @@ export async function readTimes(
     const time = Number(first);
     if (!Number.isFinite(time)) throw invalidMedia(name, 'has frames without a time', HINT);
     if (count === frames)
-      throw invalidMedia(name, `has more than ${frames} frames`, isLong ? 'Cut it into parts.' : TOO_LONG);
+      throw invalidMedia(name, `has more than ${frames} frames`, isLong ? 'Cut it into parts.' : IN_WINDOWS);
     if (count === times.length) {
       const longer = new Float64Array(2 * count);
       longer.set(times);

@@ -24,7 +24,7 @@ export interface ClipWindow {
  * The windows of a clip of any length, decoded once, as a stream: in memory are the frames of the windows that overlap at a time.
  * A frame belongs to a window by the time at which it is shown, whatever the rate; of a window in which none begins it is the
  * frame before.
- * @throws HpsError as `prepareClip`, but for length; USAGE as `spansOf`
+ * @throws HpsError as `prepareClip`, but for length; MEDIA_INVALID as `spansOf`
  */
 export async function* clipWindows(
   source: MediaSource,
@@ -42,7 +42,7 @@ export async function* clipWindows(
         const rule = `is ${times.seconds.toFixed(0)} s long, more than ${LIMITS.windowedSeconds} s`;
         throw invalidMedia(name, rule, 'Cut it into parts.');
       }
-      const spans = spansOf(times.seconds, windowing);
+      const spans = spansOf(times.seconds, windowing, name);
       if (spans.length > 1 && !tools.streams) throw cannotStream();
       const picked = spans.map((span) => framesIn(span, times, contract.frames));
       const wanted = distinct(picked);

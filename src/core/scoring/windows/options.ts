@@ -30,7 +30,7 @@ export interface ParsedWindows {
   readonly stride: Length | null;
 }
 
-/** @throws HpsError USAGE for what is no length */
+/** @throws HpsError USAGE for what is not a length */
 export function parseWindows({ window, stride }: WindowOptions): ParsedWindows {
   return {
     window: window === 'max' ? null : parseLength('window', window),
@@ -51,7 +51,7 @@ function parseLength(option: string, text: string): Length {
   const value = Number(number) * (scale ?? Number.NaN);
   const isLength = kind === 'seconds' ? value > 0 : Number.isInteger(value) && value > 0;
   if (kind && isLength) return { value, unit: kind };
-  throw new HpsError('USAGE', `\`${option}\` ${JSON.stringify(text.slice(0, 40))} is no length`, {
+  throw new HpsError('USAGE', `\`${option}\` ${JSON.stringify(text.slice(0, 40))} is not a length`, {
     hint: 'Give seconds of video or sound (`8s`, `500ms`), tokens of text (`64t`), or for a window `max`.',
     details: { option, text: text.slice(0, 40) },
   });
@@ -79,6 +79,22 @@ export function windowingOf({ window, stride }: ParsedWindows, longest: LongestW
     throw unusable(`a stride of ${named(step)} is too short for windows of ${named(length)}, ${rule}`);
   }
   return { window: length, stride: step, unit };
+}
+
+/**
+ * What a model says to windows that are not counted in its unit; null where it takes them, or reads nothing of a length.
+ * @param name - of the model
+ */
+export function wrongUnit({ window, stride }: ParsedWindows, longest: LongestWindow | null, name: string) {
+  const given = window ?? stride;
+  if (longest === null || !given || given.unit === longest.unit) return null;
+  const option = window ? 'window' : 'stride';
+  const example = longest.unit === 'seconds' ? '8s' : '64t';
+  const reads = `is cut by ${longest.unit}, not by ${given.unit}`;
+  return new HpsError('USAGE', `${name}: what it reads ${reads}: its \`${option}\` is a length as ${example}`, {
+    hint: `Give \`${option}\` as ${example}, or as max for the longest that it reads.`,
+    details: { file: name, unit: longest.unit },
+  });
 }
 
 const unusable = (rule: string, hint = 'Change `window` or `stride`.'): HpsError =>
