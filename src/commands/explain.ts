@@ -50,9 +50,14 @@ With --window a long video, sound or text is scored in windows: all of their sco
       min: 2,
       max: 4096,
       default: 32,
-      description: 'ig: nodes to begin with; more are added until sums are complete',
+      description: 'ig: nodes to begin with; more are added, up to --max-nodes, until sums are complete',
     }),
-    'max-nodes': Flags.integer({ min: 2, max: 65_536, default: 512, description: 'ig: most nodes' }),
+    'max-nodes': Flags.integer({
+      min: 2,
+      max: 65_536,
+      default: 512,
+      description: 'ig: most nodes that are computed, with those that closer ones replace',
+    }),
     copies: Flags.integer({ min: 1, max: 4096, default: 32, description: 'smoothgrad: noisy copies' }),
     noise: Flags.custom<number>({
       parse: async (text) => parseNoise(text),

@@ -10,6 +10,7 @@ const FLAGS_OF: Readonly<Record<string, readonly string[]>> = {
   exported: ['export'],
   members: ['member'],
   models: ['model'],
+  mostNodes: ['max-nodes'],
   modalities: ['modality'],
   optimizations: ['optimization'],
   perGroup: ['by'],

@@ -134,3 +134,23 @@ it('a pair whose sides have other shapes sums to its logit', async () => {
   expect(maps[0].sum! + maps[1].sum!).toBeCloseTo(completeness!.sum, 6);
   expect(completeness!.expected).toBeCloseTo(logit, 4);
 });
+
+it.each([
+  [4, 2, '`mostNodes` 6'],
+  [6, 4, '`mostNodes` 10'],
+  [512, expect.any(Number), undefined],
+])(
+  'integrates closer as far as %d nodes allow, and says how many more it would take',
+  async (mostNodes, used, more) => {
+    explainer = await openUnary('Tanh');
+    const { completeness, warnings } = await explainer.explainInputs(picture(50), 'ig', {
+      ...settings,
+      nodes: 2,
+      mostNodes,
+    });
+    expect(completeness).toMatchObject({ nodes: used, complete: more === undefined });
+    expect(warnings.find((warning) => warning.includes('miss'))?.includes(more ?? '')).toBe(
+      more === undefined ? undefined : true,
+    );
+  },
+);

@@ -17,7 +17,7 @@ export function completenessOf(sum: number, expected: number, nodes: number | nu
   return { sum, expected, gap, complete, nodes };
 }
 
-/** Nodes of each half of a stretch that is looked at closer. */
+/** Nodes of each half of a stretch that is looked at closer; fewer where no more are left. */
 const HALF_NODES = 16;
 
 /** A stretch of the path with its share of the integral: its sum should be what f gains on it. */
@@ -59,15 +59,19 @@ export async function integratedGradients(given: GradientCase): Promise<MethodRe
       const nodes = stretches.reduce((sum, each) => sum + each.nodes, 0);
       const sum = stretches.reduce((total, each) => total + each.sum, 0);
       const completeness = completenessOf(sum, expected, nodes, scale);
-      if (completeness.complete || spent + 2 * HALF_NODES > settings.mostNodes) {
-        const attributions = parts.map((part, i) => attributionOf(part, total(stretches, i)));
-        return { attributions, logit, baselineLogit, completeness, warnings: warningsOf(completeness) };
-      }
       const worst = stretches.reduce((a, b) => (Math.abs(gapOf(b)) > Math.abs(gapOf(a)) ? b : a));
+      const half = Math.min(HALF_NODES, Math.floor((settings.mostNodes - spent) / 2));
+      // Fewer than usual are of use where they are still more than before.
+      const isCloser = half === HALF_NODES || 2 * half > worst.nodes;
+      if (completeness.complete || !isCloser) {
+        const attributions = parts.map((part, i) => attributionOf(part, total(stretches, i)));
+        const least = spent + 2 * Math.min(HALF_NODES, Math.floor(worst.nodes / 2) + 1);
+        return { attributions, logit, baselineLogit, completeness, warnings: warningsOf(completeness, least) };
+      }
       const { from, to } = worst;
-      const halves = await path.integrate([from, (from + to) / 2, to], HALF_NODES);
+      const halves = await path.integrate([from, (from + to) / 2, to], half);
       stretches = stretches.flatMap((each) => (each === worst ? halves : [each]));
-      spent += 2 * HALF_NODES;
+      spent += 2 * half;
     }
   } finally {
     await session.close();
@@ -165,10 +169,11 @@ class Path {
   }
 }
 
-function warningsOf({ complete, gap, expected, nodes }: Completeness): string[] {
+/** @param least - nodes that a closer look would take in all */
+function warningsOf({ complete, gap, expected, nodes }: Completeness, least: number): string[] {
   if (complete) return [];
   const share = expected === 0 ? '' : `, ${((100 * Math.abs(gap)) / Math.abs(expected)).toFixed(1)} % of it`;
   return [
-    `With ${nodes} nodes the attributions miss f(x) - f(baseline) by ${gap.toPrecision(3)}${share}: do not read their sum as the decision.`,
+    `With ${nodes} nodes the attributions miss f(x) - f(baseline) by ${gap.toPrecision(3)}${share}: do not read their sum as the decision. Allow more nodes: \`mostNodes\` ${least} or higher.`,
   ];
 }
