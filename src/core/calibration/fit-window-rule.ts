@@ -29,6 +29,9 @@ export interface FitWindowRuleOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Whether labels held out are told better by the fitted rule than by no score at all, or by the scores turned around. */
+export type Following = 'follow' | 'against' | 'unclear';
+
 /** How a rule does on rows that were held out, and how the fitted one compares with it. */
 interface ComparedRule {
   readonly loss: number;
@@ -37,12 +40,18 @@ interface ComparedRule {
 
 export interface WindowRuleFit {
   readonly sharpness: number;
+  /** To a step of the grid; null where labels do not follow the scores, so that nothing is known of it. */
   readonly ci: Interval | null;
+  /** Whether the upper end of the interval is only that of the grid, from where on the worst window decides alone. */
+  readonly isOpen: boolean;
+  readonly labels: Following;
+  /** Of labels held out, without a score. */
+  readonly lossOfNone: number;
   readonly heldOut: { readonly fitted: number } & Readonly<Record<'mean' | 'worst' | 'last', ComparedRule>>;
 }
 
-/** A way to one logit a side: a sharpness, or the last window. */
-type Rule = number | 'last';
+/** A way to one logit a side: a sharpness, the last window, the mean turned around, or nothing. */
+type Rule = number | 'last' | 'against' | 'none';
 
 /** What a rule gives each row: of a pair left less right. */
 type Column = Float64Array;
@@ -57,7 +66,7 @@ interface Scale {
  * Fits by maximum likelihood how sharply low windows count: with votes through a Bradley–Terry link of free slope, with scores under
  * errors of one normal distribution on a line. Between the mean (0) and the worst window (without bound) lies one parameter.
  *
- * @throws HpsError TOO_FEW_CLUSTERS; DATA_INVALID where the windows of no row differ
+ * @throws HpsError TOO_FEW_CLUSTERS; DATA_INVALID where the windows of no row differ, or all labels are one
  */
 export async function fitWindowRule(rows: WindowedRows, options: FitWindowRuleOptions): Promise<WindowRuleFit> {
   const { clusters, clusterNames } = rows;
@@ -72,6 +81,7 @@ export async function fitWindowRule(rows: WindowedRows, options: FitWindowRuleOp
       },
     );
   }
+  assertLabelsDiffer(rows);
   const grid = gridOf(rows);
   const columns = new Map<Rule, Column>();
   const columnOf = (rule: Rule): Column => {
@@ -98,10 +108,13 @@ export async function fitWindowRule(rows: WindowedRows, options: FitWindowRuleOp
     mean: likelihood.empty(),
     worst: likelihood.empty(),
     last: likelihood.empty(),
+    against: likelihood.empty(),
+    none: likelihood.empty(),
   };
   for (let fold = 0; fold < folds; fold++) {
     const train = all.map((_, row) => Number(foldOf[clusters.of[row]] !== fold));
-    const rules = { fitted: fine(train), mean: 0, worst: Number.POSITIVE_INFINITY, last: 'last' } as const;
+    const named = { mean: 0, worst: Number.POSITIVE_INFINITY, last: 'last', against: 'against', none: 'none' } as const;
+    const rules = { fitted: fine(train), ...named };
     for (const [name, rule] of Object.entries(rules) as [keyof typeof rules, Rule][]) {
       const column = columnOf(rule);
       const { scale } = likelihood.fit(column, train);
@@ -111,14 +124,24 @@ export async function fitWindowRule(rows: WindowedRows, options: FitWindowRuleOp
   }
   const weights = likelihood.weights;
   const fitted = ratioOfSums(losses.fitted, weights);
-  const compared = async (rule: 'mean' | 'worst' | 'last'): Promise<ComparedRule> => {
+  const none = ratioOfSums(losses.none, weights);
+  const compared = async (rule: 'mean' | 'worst' | 'last' | 'none'): Promise<ComparedRule> => {
     const other = ratioOfSums(losses[rule], weights);
     const comparison = await comparePaired(fitted, other, 'lower', clusters, { seed: `${seed}/${rule}`, signal });
     return { loss: other()!, comparison };
   };
+  const turned = await comparePaired(ratioOfSums(losses.against, weights), none, 'lower', clusters, {
+    seed: `${seed}/against`,
+    signal,
+  });
+  const follows = (await compared('none')).comparison.verdict === 'better';
+  const ci = follows ? toSteps(percentileInterval(sortedValues(drawn)), grid) : null;
   return {
     sharpness,
-    ci: percentileInterval(sortedValues(drawn)),
+    ci,
+    isOpen: ci?.[1] === grid.at(-1),
+    labels: follows ? 'follow' : turned.verdict === 'better' ? 'against' : 'unclear',
+    lossOfNone: none()!,
     heldOut: {
       fitted: fitted()!,
       mean: await compared('mean'),
@@ -126,6 +149,24 @@ export async function fitWindowRule(rows: WindowedRows, options: FitWindowRuleOp
       last: await compared('last'),
     },
   };
+}
+
+/** @throws HpsError DATA_INVALID where nothing can tell one rule from another */
+function assertLabelsDiffer({ votes, scores }: WindowedRows): void {
+  const areSame = scores?.score.every((score) => score === scores.score[0]);
+  const areTies = votes?.left.every((left, row) => left === votes.right[row]);
+  if (!areSame && !areTies) return;
+  const what = areTies ? 'every pair is a tie' : `every score is ${scores!.score[0]}`;
+  throw new HpsError('DATA_INVALID', `${what}: such labels say nothing of a rule of windows`, {
+    hint: 'Give labels that differ, or take `mean` or `worst`.',
+  });
+}
+
+/** The interval as wide as is known: a draw says between which neighbours of the grid its sharpness lies. */
+function toSteps([low, high]: Interval, grid: readonly number[]): Interval {
+  const below = grid.findLast((at) => at < low) ?? grid[0];
+  const above = grid.find((at) => at > high) ?? grid[grid.length - 1];
+  return [below, above];
 }
 
 /** Between neighbours of the grid the likelihood is as good as flat. */
@@ -193,6 +234,8 @@ function columnBy({ sides }: WindowedRows, rule: Rule): Column {
 
 function aggregated(logits: Float64Array, rule: Rule): number {
   if (rule === 'last') return logits[logits.length - 1];
+  if (rule === 'none') return 0;
+  if (rule === 'against') return -aggregated(logits, 0);
   const lowest = logits.reduce((low, logit) => Math.min(low, logit), Number.POSITIVE_INFINITY);
   if (rule === Number.POSITIVE_INFINITY) return lowest;
   let [sum, weights] = [0, 0];

@@ -3,6 +3,7 @@ import type { EmbedReport } from '../lifecycle/score/embed.js';
 import type { FitWindowsReport } from '../lifecycle/score/fit-windows.js';
 import type { MergeReport } from '../lifecycle/score/merge-shards.js';
 import type { WorkerReport } from '../lifecycle/worker/worker.js';
+import { verdictOf } from '../stats/paired.js';
 import { formatCount, formatDuration, formatHash, printable } from './format.js';
 
 const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
@@ -51,21 +52,29 @@ export const formatMerge = (report: MergeReport): string =>
     outcome(report, 'scores'),
   ].join('\n');
 
+const VERDICTS = {
+  better: 'the fitted rule is better',
+  worse: 'the fitted rule is worse',
+  undecided: 'neither was shown to be better',
+} as const;
+
 /** The text of `hpsv3 batch aggregate`. */
 export function formatFitWindows(report: FitWindowsReport): string {
   const { sharpness, ci, n, clusters, heldOut, loss, out, window, stride } = report;
-  const range = ci ? ` (95 % interval ${ci[0].toPrecision(3)} to ${ci[1].toPrecision(3)})` : '';
+  const range = ci
+    ? ` (95 % interval ${ci[0].toPrecision(4)} to ${ci[1].toPrecision(4)})`
+    : ' (no interval: the labels were not shown to follow the scores)';
   const figure = loss === 'log_loss' ? 'log loss' : 'mean squared error';
   const against = (['mean', 'worst', 'last'] as const).map((rule) => {
     const { loss: other, difference } = heldOut[rule];
     const between = difference.ci
-      ? ` (${difference.ci[0].toFixed(4)} to ${difference.ci[1].toFixed(4)} with the fitted rule)`
+      ? `, fitted less ${rule} ${difference.ci[0].toFixed(4)} to ${difference.ci[1].toFixed(4)}: ${VERDICTS[verdictOf(difference.ci, 'lower')]}`
       : '';
     return `  ${rule.padEnd(6)} ${other.toFixed(4)}${between}`;
   });
   return [
     `Sharpness ${sharpness.toPrecision(4)}${range}, of ${plural(n, 'row')} in ${plural(clusters, 'cluster')}, windows of ${window} every ${stride}.`,
-    `Held-out ${figure}, and the difference to it:`,
+    `Held-out ${figure} (lower is better), and what the fitted rule changes (below 0 is better, 95 % interval):`,
     `  fitted ${heldOut.fitted.toFixed(4)}`,
     ...against,
     `Written: ${printable(out)}.`,

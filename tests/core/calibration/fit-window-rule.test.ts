@@ -76,15 +76,40 @@ describe('fitWindowRule', () => {
     expect(worst.heldOut.mean.comparison.verdict).toBe('better');
   });
 
+  it('claims no interval where labels do not follow the scores, and tells those that go against them', async () => {
+    const rows = items(120, 1, 'unlike');
+    const random = new Random('by lot');
+    const scored = (score: Float64Array): WindowedRows => ({ ...rows, scores: { ...rows.scores!, score } });
+    const byLot = await fitWindowRule(scored(rows.scores!.score.map(() => random.normal())), OPTIONS);
+    expect(byLot).toMatchObject({ ci: null, labels: 'unclear' });
+    const against = await fitWindowRule(scored(rows.scores!.score.map((score) => -score)), OPTIONS);
+    expect(against).toMatchObject({ ci: null, labels: 'against' });
+    expect((await fitWindowRule(rows, OPTIONS)).labels).toBe('follow');
+  });
+
+  it('has an interval as wide as it looks closely, which holds the sharpness at the end of what is looked for', async () => {
+    const rows = items(60, Number.POSITIVE_INFINITY, 'exact');
+    const score = Float64Array.from(rows.sides[0], (logits) => Math.min(...logits));
+    const { sharpness, ci, isOpen } = await fitWindowRule({ ...rows, scores: { ...rows.scores!, score } }, OPTIONS);
+    expect(isOpen).toBe(true);
+    expect(ci![0]).toBeLessThan(sharpness);
+    expect(ci![1]).toBeGreaterThanOrEqual(sharpness);
+  });
+
   it('is the same of the same rows and seed', async () => {
     const rows = items(100, 1, 'again');
     expect(await fitWindowRule(rows, OPTIONS)).toEqual(await fitWindowRule(rows, OPTIONS));
   });
 
-  it('refuses too few clusters, and windows that do not differ', async () => {
+  it('refuses too few clusters, and windows and labels that do not differ', async () => {
     await expect(fitWindowRule(items(49, 1, 'few'), OPTIONS)).rejects.toMatchObject({ code: 'TOO_FEW_CLUSTERS' });
     const rows = items(60, 1, 'flat');
     const flat = { ...rows, sides: [rows.sides[0].map((logits) => logits.fill(1))] };
     await expect(fitWindowRule(flat, OPTIONS)).rejects.toMatchObject({ code: 'DATA_INVALID' });
+    const same = { ...rows, scores: { ...rows.scores!, score: new Float64Array(60).fill(3) } };
+    await expect(fitWindowRule(same, OPTIONS)).rejects.toThrow('every score is 3');
+    const ones = new Float64Array(120).fill(1);
+    const ties = { ...pairs(120, 1, 'ties'), votes: { left: ones, right: ones } };
+    await expect(fitWindowRule(ties, OPTIONS)).rejects.toThrow('every pair is a tie');
   });
 });

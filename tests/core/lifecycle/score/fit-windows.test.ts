@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { formatFitWindows } from '../../../../src/core/cli/render-batch.js';
 import type { ItemWindows } from '../../../../src/core/data/score-windows.js';
 import { runBatch } from '../../../../src/core/lifecycle/score/batch.js';
 import { fitWindows } from '../../../../src/core/lifecycle/score/fit-windows.js';
@@ -49,6 +50,71 @@ describe('fitWindows', () => {
     await expect(score(rule, '30t')).rejects.toMatchObject({ code: 'MODELS_INCOMPARABLE' });
     await expect(score('median')).rejects.toMatchObject({ code: 'USAGE' });
     await expect(score(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('refuses labels of pairs for scores of items, and the other way round, and single windows', async () => {
+    const { scores, labels } = writeWindowed(folder, 'kinds', 60);
+    const read = (path: string) =>
+      readFileSync(path, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const items = read(scores);
+    const write = (name: string, rows: object[]): string => writeRows(folder, `${name}.jsonl`, rows);
+    const pairLabels = write(
+      'pair-labels',
+      items.map(({ id }) => ({ id, type: 'pair', left: 'x', right: 'y', labels: [1] })),
+    );
+    const side = ({ count, worst, curve }: ItemWindows) => ({ count, worst, curve });
+    const rule = ({ count: _, worst: __, curve: ___, ...rest }: ItemWindows) => rest;
+    const pairScores = write(
+      'pair-scores',
+      items.map(({ id, logit, windows: each }) => ({
+        ...{ id, logit },
+        windows: { ...rule(each), left: side(each), right: side(each) },
+      })),
+    );
+    const single = write(
+      'single',
+      items.map(({ id, logit, windows: each }) => ({
+        ...{ id, logit },
+        windows: { ...each, count: 1, curve: each.curve.slice(0, 1) },
+      })),
+    );
+    for (const [given, message] of [
+      [{ scores, labels: pairLabels }, 'pair-labels.jsonl judges pairs, and kinds-score.jsonl has scores of items'],
+      [{ scores: pairScores, labels }, 'kinds-label.jsonl judges items, and pair-scores.jsonl has scores of pairs'],
+      [{ scores: single, labels }, 'single.jsonl: of 60 judged rows 60 have a single window'],
+    ] as const) {
+      await expect(fitWindows({ ...given, out: at('no.json') })).rejects.toMatchObject({
+        code: 'DATA_INVALID',
+        message: expect.stringContaining(message),
+        hint: expect.stringContaining('`window`'),
+      });
+    }
+  });
+
+  it('says plainly that labels by lot teach nothing, and names a rule that is better than the fitted one', async () => {
+    const { scores, labels } = writeWindowed(folder, 'lot', 80);
+    const read = (path: string) =>
+      readFileSync(path, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    const label = (score: (i: number) => number, name: string): string =>
+      writeRows(
+        folder,
+        `${name}.jsonl`,
+        read(labels).map((row, i) => ({ ...row, score: score(i) })),
+      );
+    const byLot = await fitWindows({ scores, labels: label((i) => Math.sin(99 * i), 'by-lot'), out: at('lot.json') });
+    expect(byLot.ci).toBeNull();
+    expect(byLot.warnings).toContainEqual(expect.stringContaining('nothing can be said of its sharpness'));
+    expect(formatFitWindows(byLot)).toContain('(no interval:');
+    const logits = read(scores).map(({ windows: { curve } }) => curve.at(-1).logit);
+    const last = await fitWindows({ scores, labels: label((i) => logits[i], 'by-last'), out: at('last.json') });
+    expect(last.warnings).toContainEqual(expect.stringContaining('is worse than `last`: take `aggregate` last'));
+    expect(formatFitWindows(last)).toMatch(/fitted less last 0\.\d+ to \d\.\d+: the fitted rule is worse/);
   });
 
   it('refuses scores without windows, in several, and too few', async () => {
