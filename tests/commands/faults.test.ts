@@ -84,10 +84,12 @@ describe.runIf(posix)('an export that is interrupted', () => {
   );
 
   it('by a second export to the same file goes on: the second is refused with the process that writes', async () => {
-    const first = run(...bare(out), '--mode', 'pair'); // takes long enough: four encoders, a full gate
+    const first = run(...bare(out), '--mode', 'pair');
     await until(isWriting);
     const firstResult = collect(first);
+    first.kill('SIGSTOP'); // however long the second takes to start
     const second = await hpsv3Process(argsOf(out, '--json'));
+    first.kill('SIGCONT');
     expect(second.code).toBe(2);
     expect(errorOf(second)).toMatchObject({ code: 'OUTPUT_BUSY', details: { file: NAME, pid: first.pid } });
     expect((await firstResult).code).toBe(0);
