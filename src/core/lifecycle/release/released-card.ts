@@ -22,7 +22,7 @@ export interface ReleasedCard {
 }
 
 const STATE_IT =
-  'State what is missing and make the card again: "license:" of the weights in the file for `hpsv3 modelcard --card`, of data in the one for `hpsv3 modelcard --data`, where "files:" names the labels. ';
+  'State what is missing and make the card again with `hpsv3 modelcard`: "license:" of the weights in the file that describes the card, of data in the one that describes the data, where "files:" names the labels. ';
 
 /** The card, once it is known to hold, to be of one of the models, and to allow a release. */
 export async function checkedCard(
