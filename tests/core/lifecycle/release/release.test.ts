@@ -285,7 +285,7 @@ describe('what no release is made of', () => {
     await refused({ card: at('closed') }, 'ACCESS_DENIED');
     await makeModelCard({ model: at('model.onnx'), out: at('silent'), force: true });
     await expect(release({ card: at('silent') })).rejects.toMatchObject({
-      hint: expect.stringContaining('`hpsv3 modelcard --card`'),
+      hint: expect.stringContaining('`hpsv3 modelcard`'),
     });
     await expect(release({ card: at('nosuch') })).rejects.toThrow('nosuch: no such folder');
     const { warnings } = await release({ card: at('closed'), acceptLicense: true });
