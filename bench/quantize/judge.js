@@ -22,7 +22,7 @@ const heldOut = await readProbes(given.tensors, { file: basename(rows), manifest
 given.close();
 
 const outputs = [];
-for (const session of sessions) outputs.push(await rowRunner(session, heldOut)(rowBatches(session, heldOut)));
+for (const session of sessions) outputs.push(await rowRunner(session, heldOut)([...rowBatches(session, heldOut)]));
 const one = batchFeeds(heldOut, range(1));
 const times = sessions.map(() => []);
 for (let round = -2; round < ROUNDS; round++) {
