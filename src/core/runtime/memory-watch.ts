@@ -29,14 +29,14 @@ export function watchMemory({
 }: MemoryWatchOptions): () => void {
   const first = look();
   if (first === null) return () => undefined;
-  let quietUntil = 0;
   // What is over its limit before anything runs stays so, and a short run might end before the first look.
-  let isOver = fullness(first) >= 1;
-  if (isOver) {
+  if (fullness(first) >= 1) {
     while (halve() !== null);
     onWarning(overLimit(first, least));
     return () => undefined;
   }
+  let quietUntil = 0;
+  let isOver = false;
   const check = (): void => {
     const use = look();
     if (isOver || use === null || fullness(use) < NEAR || performance.now() < quietUntil) return;
@@ -58,7 +58,7 @@ export const taken = ({ usedBytes, limitBytes, of }: MemoryUse): string =>
   `${mib(usedBytes)} MiB of memory are in use, and the limit${of === 'bound' ? '' : ' of the container'} is ${mib(limitBytes)} MiB`;
 
 /** What is said where less cannot be under way: `with one batch at a time`. */
-export const overLimit = (use: MemoryUse, least: string): string => `${taken(use)}: even ${least} it may need more.`;
+const overLimit = (use: MemoryUse, least: string): string => `${taken(use)}: even ${least} it may need more.`;
 
 /** With marks of thousands. */
 export const mib = (bytes: number): string => Math.round(bytes / 2 ** 20).toLocaleString('en');

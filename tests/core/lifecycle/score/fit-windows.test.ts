@@ -12,6 +12,11 @@ import { writeWindowed } from '../../../helpers/windowed.js';
 
 const folder = sharedFolder();
 const at = (name: string): string => join(folder, name);
+const read = (path: string) =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 const LONG = Array.from({ length: 30 }, (_, i) => `Sentence ${i} has some words.`).join(' ');
 const windows = { window: '40t', stride: '20t' };
 const rule = at('rule.json');
@@ -54,11 +59,6 @@ describe('fitWindows', () => {
 
   it('refuses labels of pairs for scores of items, and the other way round, and single windows', async () => {
     const { scores, labels } = writeWindowed(folder, 'kinds', 60);
-    const read = (path: string) =>
-      readFileSync(path, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
     const items = read(scores);
     const write = (name: string, rows: object[]): string => writeRows(folder, `${name}.jsonl`, rows);
     const pairLabels = write(
@@ -96,11 +96,6 @@ describe('fitWindows', () => {
 
   it('says plainly that labels by lot teach nothing, and names a rule that is better than the fitted one', async () => {
     const { scores, labels } = writeWindowed(folder, 'lot', 80);
-    const read = (path: string) =>
-      readFileSync(path, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line));
     const label = (score: (i: number) => number, name: string): string =>
       writeRows(
         folder,
