@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BUSY_SHARE } from './machine.js';
+import { reasonOf } from './reasons.js';
 
 const INTRODUCTION = fileURLToPath(new URL('introduction.md', import.meta.url));
 
@@ -77,7 +78,32 @@ const verdict = ({ met }) => (met === null ? 'unmeasured' : met ? 'met' : 'misse
 // ---- Markdown
 
 function markdown(results) {
-  return `${[targetTable(results), ...results.map(section)].join('\n\n')}\n`;
+  const missed = missedTargets(results);
+  const reasons = missed.length > 0 ? [reasonList(missed)] : [];
+  return `${[targetTable(results), ...reasons, ...results.map(section)].join('\n\n')}\n`;
+}
+
+/** Missed targets with the reason, those with the same one together. @returns {{bench: string, why: string, targets: string[]}[]} */
+function missedTargets(results) {
+  const groups = new Map();
+  for (const { bench, cases } of results) {
+    for (const { name, targets } of cases) {
+      for (const target of targets.filter(({ met }) => met === false)) {
+        const why = reasonOf(bench, name, target) ?? 'Not looked into yet.';
+        const group = groups.get(`${bench} ${why}`) ?? { bench, why, targets: [] };
+        group.targets.push(`${name}: ${target.text} (${measured(target)})`);
+        groups.set(`${bench} ${why}`, group);
+      }
+    }
+  }
+  return [...groups.values()];
+}
+
+function reasonList(missed) {
+  const entries = missed.map(
+    ({ bench, why, targets }) => `- **${bench}**: ${why}\n${targets.map((each) => `  - ${each}`).join('\n')}`,
+  );
+  return ['## Why targets are missed', '', ...entries].join('\n');
 }
 
 function targetTable(results) {
@@ -159,6 +185,7 @@ function html(results) {
 <p>Ours and each installed peer in turn, in one session; medians over rounds, ratios of each round. Longer bars took longer.</p>
 <h2>Targets</h2>
 ${htmlTargets(results)}
+${htmlReasons(missedTargets(results))}
 ${results.map(htmlSection).join('\n')}
 </main>
 </body>
@@ -178,6 +205,16 @@ function htmlTargets(results) {
     ),
   );
   return `<div class="scroll"><table><thead><tr><th>Bench</th><th>Case</th><th>Target</th><th class="figure">Measured</th><th></th></tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table></div>`;
+}
+
+function htmlReasons(missed) {
+  if (missed.length === 0) return '';
+  const items = (targets) => targets.map((each) => `<li>${escaped(each)}</li>`).join('');
+  const entries = missed.map(
+    ({ bench, why, targets }) =>
+      `<li><strong>${escaped(bench)}</strong>: ${escaped(why)}<ul>${items(targets)}</ul></li>`,
+  );
+  return `<h2>Why targets are missed</h2>\n<ul>\n${entries.join('\n')}\n</ul>`;
 }
 
 function htmlSection(result) {

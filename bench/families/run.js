@@ -1,5 +1,6 @@
 // npm run bench -- families [--threads 2] [--batch 16] [--pairs 200]: pairs to scores with a BERT-base-size classifier and a CLIP of
-// ViT-B/32's size, preprocessing included, beside transformers eager: in fp32, and by the fastest quantized file that its gate lets pass.
+// ViT-B/32's size, preprocessing included, beside transformers eager: in fp32, there beside onnxruntime on a file that its optimiser for
+// transformers fused, too, and by the quantized files that their gate lets pass.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -57,12 +58,24 @@ async function* modelCases({ name, folder }, pairs, context) {
     '--quiet',
   );
   await must(command, args);
-  yield await measured(`${name}, fp32`, float, 2, { source, pairs }, context);
+  const fused = await fusedFile(source, context);
+  yield await measured(`${name}, fp32`, float, 2, { source, pairs, fused }, context);
   const results = await quantize(float, source, small ? ['dynamic'] : SCHEMES, context);
   for (const { scheme, file, flips, reason } of results) {
     if (file) yield await measured(`${name}, ${scheme}`, file, 3, { source, pairs, flips }, context);
     else console.log(`\n  ${name}, ${scheme}: ${reason}`);
   }
+}
+
+const FUSED_NEEDS = ['onnxruntime', 'optimum-onnx', 'transformers', 'torch', 'pillow'];
+
+/** A folder with the fused model, made once; null where that needs what is not installed. */
+async function fusedFile(source, { python }) {
+  const out = `${source}-fused`;
+  if (existsSync(join(out, 'model.onnx'))) return out;
+  if (FUSED_NEEDS.some((need) => !python.versions[need])) return null;
+  await must(python.command, [here('fuse.py'), source, out]);
+  return out;
 }
 
 /** Quantizes by each scheme, calibrated and judged on rows; what its gate refuses has no file. */
@@ -90,10 +103,17 @@ async function quantized(float, source, { scheme, processor }, { folder, cli }) 
   return { scheme, file, flips: flipRate };
 }
 
-async function measured(name, model, times, { source, pairs, flips }, { options, python, folder, rounds }) {
+/** @param fused - of `fusedFile`; undefined where it is no peer */
+async function measured(name, model, times, { source, pairs, flips, fused }, { options, python, folder, rounds }) {
   const setting = [options.batch, options.threads, pairs].map(String);
   const [own, other] = [join(folder, 'ours.json'), join(folder, 'theirs.json')];
-  const [ours, theirs] = await alternate(
+  const fusedRival = {
+    name: 'onnxruntime (Python), fused by its optimiser for transformers',
+    needs: FUSED_NEEDS,
+    args: [here('fused.py'), fused, source, ...setting, join(folder, 'fused.json')],
+    read: lastJson,
+  };
+  const [ours, theirs, ...others] = await alternate(
     [
       {
         name: 'hpsv3',
@@ -107,11 +127,17 @@ async function measured(name, model, times, { source, pairs, flips }, { options,
         args: [here('theirs.py'), source, ...setting, other],
         read: lastJson,
       }),
+      ...(fused === undefined ? [] : [python.rival(fusedRival)]),
     ],
     { rounds: rounds(3), warmup: 0 },
   );
-  return benchCase(`${name}: ${pairs} pairs, batch ${options.batch}, ${options.threads} threads`, ours, [theirs], {
-    targets: [faster(ours, theirs, times), atMost('peak memory at most theirs', memoryShare(ours, theirs), 1, 'x')],
+  const peers = [theirs, ...others];
+  return benchCase(`${name}: ${pairs} pairs, batch ${options.batch}, ${options.threads} threads`, ours, peers, {
+    targets: [
+      faster(ours, theirs, times),
+      atMost('peak memory at most theirs', memoryShare(ours, theirs), 1, 'x'),
+      ...others.map((other) => faster(ours, other, 1)),
+    ],
     notes: [
       ...(theirs.absent ? [] : [agreement(own, other)]),
       ...(flips === undefined

@@ -1,6 +1,6 @@
 // npm run bench -- growth [--max-rows 10000000] [--max-mib 1024]: how time and memory grow with the rows, and with the size of a model,
 // and the exponent that fits. Every size is one whole process.
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { atMost, benchCase } from '../case.js';
@@ -60,24 +60,22 @@ async function* rowCases({ folder, cache, rounds, cli, most }) {
   }
 }
 
-/** A text model whose embeddings make up its size; exported from a checkpoint, and quantized. */
-async function* sizeCases({ folder, rounds, cli, most }) {
+/** A text model whose layers make up its size; exported from a checkpoint, and quantized. */
+async function* sizeCases({ folder, cache, rounds, cli, most }) {
   const exported = [];
   const quantized = [];
   for (const mebibytes of sizesTo(FEWEST_MIB, most)) {
+    const source = await checkpointOf(mebibytes, join(cache, `${mebibytes}`), cli);
     const at = (name) => join(folder, `${mebibytes}`, name);
     mkdirSync(join(folder, `${mebibytes}`), { recursive: true });
-    writeFileSync(at('config.yaml'), modelOf(mebibytes));
-    const init = cli('init', '--config', at('config.yaml'), '--out', at('model.safetensors'), '--force');
-    await must(init.command, init.args);
-    const size = Math.round(statSync(at('model.safetensors')).size / 2 ** 20);
+    const size = Math.round(statSync(join(source, 'model.safetensors')).size / 2 ** 20);
     const [exporting] = await alternate(
       [
         {
           name: `${size} MiB`,
           ...cli(
-            ...['export', '--checkpoint', at('model.safetensors'), '--modality', 'text', '--gate', 'off'],
-            ...['--tokenizer', at('tokenizer.json'), '--out', at('model.onnx'), '--force', '--quiet'],
+            ...['export', '--checkpoint', join(source, 'model.safetensors'), '--modality', 'text', '--gate', 'off'],
+            ...['--tokenizer', join(source, 'tokenizer.json'), '--out', at('model.onnx'), '--force', '--quiet'],
           ),
         },
       ],
@@ -103,16 +101,32 @@ async function* sizeCases({ folder, rounds, cli, most }) {
   yield growthCase('quantize weight-only, gate off, size of the model', quantized);
 }
 
-/** Width of the model below: 12 width² weights a layer. */
-const WIDTH = 512;
-const modelOf = (mebibytes) => `model:
+/** A folder with a checkpoint of some size, made once. */
+async function checkpointOf(mebibytes, folder, cli) {
+  const complete = join(folder, 'complete');
+  if (existsSync(complete)) return folder;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'config.yaml'), modelOf(mebibytes));
+  const { command, args } = cli(
+    ...['init', '--config', join(folder, 'config.yaml'), '--out', join(folder, 'model.safetensors'), '--force'],
+  );
+  await must(command, args, { timeout: 0 });
+  writeFileSync(complete, '');
+  return folder;
+}
+
+/** Larger models are wider, not only deeper: of some hundred layers at most, with 12 width² weights each. */
+function modelOf(mebibytes) {
+  const width = mebibytes > 2048 ? 2048 : 512;
+  const layers = Math.max(1, Math.round((mebibytes * 2 ** 20) / 4 / (12 * width ** 2)));
+  return `model:
   name: text-growing
-  hidden_dim: ${WIDTH}
+  hidden_dim: ${width}
   vocab_size: 512
-  text_layers: ${Math.max(1, Math.round((mebibytes * 2 ** 20) / 4 / (12 * WIDTH ** 2)))}
-  text_hidden: ${WIDTH}
+  text_layers: ${layers}
+  text_hidden: ${width}
   text_heads: 8
-  text_intermediate: ${4 * WIDTH}
+  text_intermediate: ${4 * width}
   text_positions: 32
   fusion_latents: 2
   fusion_layers: 1
@@ -121,6 +135,7 @@ const modelOf = (mebibytes) => `model:
   dropout: 0.1
   modalities: [text]
 `;
+}
 
 const timesTen = (from, to) => (from > to ? [] : [from, ...timesTen(10 * from, to)]);
 const sizesTo = (from, to) => (from >= to ? [to] : [from, ...sizesTo(10 * from, to)]);

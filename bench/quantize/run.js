@@ -80,7 +80,7 @@ function findPackaged(python, path) {
   }
 }
 
-async function* modelCases({ name, file, schemes, speed }, { options, python, folder, rounds, cli }) {
+async function* modelCases({ name, file, schemes, speed }, { options, python, folder, rounds, small, cli }) {
   const samples = join(folder, 'samples.safetensors');
   const judgedRows = join(folder, 'judged.safetensors');
   await must(process.execPath, [here('rows.js'), file, options.samples, 'calibration', samples]);
@@ -108,12 +108,14 @@ async function* modelCases({ name, file, schemes, speed }, { options, python, fo
       { rounds: rounds(1), warmup: 0 },
     );
     const judged = await judge(file, judgedRows, { own, other: theirs.absent ? null : other });
+    const roof = (model) => rooflineOf(model, judgedRows, { folder, cli, seconds: small ? '0.2' : '2' });
     yield benchCase(`${name} (${size.toFixed(0)} MiB), ${scheme} ${calibrator}`, ours, [theirs], {
       targets: targetsOf({ ours, theirs, judged, speed: scheme === 'static' ? speed : undefined }),
       notes: [
         `Float: ${judged.floatMs.toFixed(2)} ms a run.`,
         ...(judged.refused ? [`Theirs is not loaded: ${judged.refused.slice(0, 160)}…`] : []),
         ...judged.results.map((result, i) => figures(['Ours', 'Theirs'][i], result, [own, other][i])),
+        `Roofline, one thread, measured on this machine: float ${await roof(file)}; ours ${await roof(own)}.`,
       ],
     });
   }
@@ -130,6 +132,20 @@ async function judge(float, rows, { own, other }) {
     if (!refused) throw error;
     return { ...(await run([own])), refused };
   }
+}
+
+/** The multiply-accumulates a second that a model reaches, of what products of its kind reach here at most. */
+async function rooflineOf(model, rows, { folder, cli, seconds }) {
+  const out = join(folder, 'profile.json');
+  const { command, args } = cli(
+    ...['profile', model, '--inputs', rows, '--batch-size', '1', '--threads', '1', '--seconds', seconds],
+    ...['--out', out, '--force', '--quiet'],
+  );
+  await must(command, args);
+  const { counts, latency, peaks } = JSON.parse(readFileSync(out, 'utf8'));
+  const reached = counts.macs / (latency.p50Ms.value / 1e3);
+  const peak = peaks.integerMacsPerSecond ?? peaks.macsPerSecond;
+  return `${(reached / 1e9).toFixed(1)} of ${(peak / 1e9).toFixed(1)} GMAC/s`;
 }
 
 function targetsOf({ ours, theirs, judged, speed }) {

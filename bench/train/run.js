@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { atMost, benchCase, ratioOf } from '../case.js';
+import { atMost, benchCase, memoryShare, ratioOf } from '../case.js';
 import { alternate, lastJson, must } from '../measure.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -49,7 +49,10 @@ export default {
       );
       const times = torch.absent ? null : 1 / ratioOf(ours, torch);
       yield benchCase(`${name}, ${2 * pairs} items, ${options.threads} threads`, ours, [torch], {
-        targets: [atMost(`a step takes at most ${most} times PyTorch's`, times, most, 'x')],
+        targets: [
+          atMost(`a step takes at most ${most} times PyTorch's`, times, most, 'x'),
+          atMost("peak memory at most PyTorch's", memoryShare(ours, torch), 1, 'x'),
+        ],
       });
     }
   },

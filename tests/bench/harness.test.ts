@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tempFolder } from '../helpers/temp.js';
@@ -61,7 +61,7 @@ describe('reports', () => {
     const [ours, theirs] = [took('<ours>', [1]), took('theirs', [9.6])];
     const cases = [
       benchCase('case', ours, [theirs, { name: 'gone', absent: 'not installed: gone' }], {
-        targets: [faster(ours, theirs, 8), faster(ours, { name: 'gone', absent: 'x' }, 2)],
+        targets: [faster(ours, theirs, 8), faster(ours, { name: 'gone', absent: 'x' }, 2), atMost('memory', 100, 50)],
         notes: ['A note.'],
       }),
     ];
@@ -82,13 +82,25 @@ describe('reports', () => {
       readFileSync(join(folder, name), 'utf8'),
     );
     for (const text of [html, markdown, document]) {
-      for (const part of ['9.60x', 'absent: not installed: gone', 'unmeasured', 'A note.', '50 %']) {
+      const why = ['Why targets are missed', 'case: memory (100)', 'Not looked into yet.'];
+      for (const part of ['9.60x', 'absent: not installed: gone', 'unmeasured', 'A note.', '50 %', ...why]) {
         expect(text).toContain(part);
       }
     }
     expect(html).not.toContain('<ours>');
     expect(html).not.toMatch(/https?:/);
     expect(document).toContain('# Benchmarks');
+  });
+});
+
+describe('reasons', () => {
+  it('are of benches that are there, one for each target', async () => {
+    const { REASONS, reasonOf } = await load('reasons');
+    for (const { bench, why } of REASONS) {
+      expect(existsSync(new URL(`../../bench/${bench}/run.js`, import.meta.url))).toBe(true);
+      expect(why).toMatch(/^[A-Z].*\.$/);
+    }
+    expect(reasonOf('no such bench', 'case', { text: 'memory' })).toBeUndefined();
   });
 });
 
