@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildUi } from './build-ui.js';
+import { bundleZod } from './bundle-zod.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...path) => join(root, ...path);
@@ -25,6 +26,7 @@ const sources = [
     'tsconfig.build.json',
     'scripts/build.js',
     'scripts/build-ui.js',
+    'scripts/bundle-zod.js',
     'scripts/write-manifest.js',
     'scripts/command-pages.js',
   ].map((name) => at(name)),
@@ -42,6 +44,7 @@ if (!process.argv.includes('--if-changed') || !isCurrent()) {
     const options = ['-p', at('tsconfig.build.json'), '--outDir', join(staging, 'dist')];
     execFileSync(process.execPath, [compiler, ...options], { stdio: 'inherit' });
     await buildUi(join(staging, 'dist/label-ui'));
+    await bundleZod(join(staging, 'dist/core/zod.js'));
     if (existsSync(at('dist'))) renameSync(at('dist'), join(staging, 'old'));
     renameSync(join(staging, 'dist'), at('dist'));
     execFileSync(process.execPath, [at('scripts/write-manifest.js')], { stdio: 'inherit' });

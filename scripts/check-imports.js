@@ -20,6 +20,7 @@ const ONLY_IN = {
   '@tensorflow/tfjs': ['core/training/engines/tfjs'],
   vega: ['core/card/'],
   'vega-lite': ['core/card/'],
+  zod: ['core/zod.ts'],
 };
 const DYNAMIC_ONLY = new Set([
   'onnxruntime-node',

@@ -6,6 +6,7 @@ export const ORDER = [
   'modality.ts',
   'run.ts',
   'defaults.ts',
+  'zod.ts',
   'bytes',
   'documents',
   'tensor',

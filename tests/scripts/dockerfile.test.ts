@@ -47,7 +47,9 @@ describe('the Dockerfile', () => {
   });
 
   it('has in its context what the build reads', () => {
-    const scripts = ['build.js', 'build-ui.js', 'write-manifest.js'].map((name) => `${PROJECT}scripts/${name}`);
+    const scripts = ['build.js', 'build-ui.js', 'bundle-zod.js', 'write-manifest.js'].map(
+      (name) => `${PROJECT}scripts/${name}`,
+    );
     const read = scripts
       .flatMap((path) => [...readFileSync(path, 'utf8').matchAll(/'([\w-][\w./-]*)'/g)])
       .map(([, path]) => path)

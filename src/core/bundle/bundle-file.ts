@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, sha256 } from '../documents/parts.js';
+import * as z from '../zod.js';
 import { TARGET_IDS } from './targets.js';
 
 export const BUNDLE_FILE = 'bundle.json';

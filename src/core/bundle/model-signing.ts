@@ -1,10 +1,10 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { p256 } from '@noble/curves/nist.js';
-import * as z from 'zod';
 import { sha256Hex } from '../bytes/hash.js';
 import { parseJson } from '../bytes/json.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 
 /** The file a signature is written to. */
 export const SIGNATURE_FILE = 'model.sig';

@@ -43,8 +43,8 @@ export interface Program {
  * @throws HpsError FILE_NOT_FOUND where this package was not built
  */
 export function readProgram(root = PACKAGE_ROOT): Program {
-  const { files, imports } = ownFiles(root);
-  const packages = packagesOf(root, imports);
+  const { files, imports, within } = ownFiles(root);
+  const packages = packagesOf(root, imports, within);
   return {
     files: [
       ...files.map((path) => ({ path: `${APP}/${path}`, content: contentOf(join(root, path)) })),
@@ -97,15 +97,21 @@ const IMPORTS = [
 /** Also threads and child processes, which are started by path. */
 const OWN_FILES = /['"](\.{1,2}\/[\w./-]+\.js)['"]/g;
 
-/** Files of this package that the entries reach, and the packages these import. */
-function ownFiles(root: string): { files: string[]; imports: string[] } {
+/** How a file begins that the build put a package into. */
+const WITHIN = /^\/\*! With ([\w@/.-]+)\.\n/;
+
+/** Files of this package that the entries reach, the packages these import, and those that stand within them. */
+function ownFiles(root: string): { files: string[]; imports: string[]; within: string[] } {
   const files = new Set<string>();
   const imports = new Set<string>();
+  const within = new Set<string>();
   const queue = [...ENTRIES];
   for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
     if (files.has(path)) continue;
     files.add(path);
     const text = readBuilt(root, path);
+    const [, bundled] = WITHIN.exec(text) ?? [];
+    if (bundled !== undefined) within.add(bundled);
     for (const [, name] of IMPORTS.flatMap((pattern) => [...text.matchAll(pattern)])) {
       if (!name.startsWith('.') && !name.startsWith('node:')) imports.add(name);
     }
@@ -114,7 +120,7 @@ function ownFiles(root: string): { files: string[]; imports: string[] } {
       if (!found.startsWith('..') && existsSync(join(root, found))) queue.push(found);
     }
   }
-  return { files: [...files].sort(), imports: [...imports].sort() };
+  return { files: [...files].sort(), imports: [...imports].sort(), within: [...within].sort() };
 }
 
 function readBuilt(root: string, path: string): string {
@@ -139,8 +145,11 @@ interface FoundPackage extends ScriptPackage {
   readonly reached: Set<string>;
 }
 
-/** Packages with all they load, each as near the top of node_modules as its version allows. */
-function packagesOf(root: string, specifiers: readonly string[]): FoundPackage[] {
+/**
+ * Packages with all they load, each as near the top of node_modules as its version allows.
+ * @param within - those whose scripts are there already, in a file of this package: their terms and names are due all the same
+ */
+function packagesOf(root: string, specifiers: readonly string[], within: readonly string[]): FoundPackage[] {
   const placed = new Map<string, FoundPackage>();
   const queue = specifiers.map((specifier) => ({ specifier, from: root, parent: '' }));
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -161,6 +170,7 @@ function packagesOf(root: string, specifiers: readonly string[]): FoundPackage[]
       }
     }
   }
+  for (const name of within) if (!placed.has(name)) place(placed, findPackage(root, name), name);
   return [...placed.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 

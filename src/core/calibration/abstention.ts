@@ -1,8 +1,8 @@
-import * as z from 'zod';
 import { count, share } from '../documents/parts.js';
 import { HpsError } from '../errors.js';
 import { argsort } from '../stats/argsort.js';
 import { studentQuantile } from '../stats/student.js';
+import * as z from '../zod.js';
 import { favouredSide } from './judged.js';
 import type { ClusteredVotes } from './pair-task.js';
 

@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { defineDocument, formatDocument } from '../documents/define.js';
 import { count, figures, sha256, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema, isProbability } from '../onnx/curve.js';
 import { DECISIONS } from '../onnx/manifest.js';
+import * as z from '../zod.js';
 import { abstentionSchema } from './abstention.js';
 import { applyCurve, confidenceOf, isAntisymmetric } from './curve.js';
 import { referenceSchema } from './reference.js';

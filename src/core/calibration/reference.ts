@@ -1,8 +1,8 @@
-import type * as z from 'zod';
 import type { Percentile } from '../data/rows.js';
 import { sha256, share } from '../documents/parts.js';
 import { MOST_QUANTILES, type Placing, placingSchema } from '../onnx/placing.js';
 import { wilsonInterval } from '../stats/interval.js';
+import type * as z from '../zod.js';
 
 /** Below it an interval is wider than a tenth of the set at its middle. */
 const FEW_SCORES = 400;

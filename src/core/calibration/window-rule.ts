@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import { defineDocument, type ReadDocument, readDocument } from '../documents/define.js';
 import { count, estimate, interval, sha256 } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 
 /** Of labels held out, how a rule does: its loss, and how much less that is with the fitted rule (below 0 where that is better). */
 const compared = z.strictObject({ loss: z.number(), difference: estimate });

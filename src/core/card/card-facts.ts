@@ -1,10 +1,10 @@
-import * as z from 'zod';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { defineDocument } from '../documents/define.js';
 import { count, sha256 } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
 import { bandSchema, curveSchema } from '../onnx/curve.js';
 import { manifestDocument } from '../onnx/manifest.js';
+import * as z from '../zod.js';
 import { cardTextFormat, dataTextFormat } from './card-text.js';
 import { evaluationSchema, exportSchema, profileSchema, quantizationSchema } from './documents.js';
 import { exampleSchema } from './examples.js';

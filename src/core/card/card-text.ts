@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml } from '../bytes/yaml.js';
 import { defineFormat } from '../documents/define.js';
 import { HpsError } from '../errors.js';
+import * as z from '../zod.js';
 
 /** What only the maker of a model knows: `card.yaml`, and the description of data, `data.yaml`. */
 

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { JsonValue } from '../bytes/json.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { AUXILIARY } from '../data/rows.js';
@@ -7,6 +6,7 @@ import { count, interval, sha256 } from '../documents/parts.js';
 import { ensembleDocument } from '../ensemble/ensemble-file.js';
 import { HpsError } from '../errors.js';
 import { profileDocument } from '../profiling/schema.js';
+import * as z from '../zod.js';
 
 /** Reports of our commands as a card reads them: what it needs of each, everything else left out. */
 

@@ -1,10 +1,10 @@
-import * as z from 'zod';
 import { withSource } from '../bytes/source.js';
 import { fileInput } from '../data/input.js';
 import { readRows, readScoreRows } from '../data/read-rows.js';
 import { recogniseRows } from '../data/recognise.js';
 import { type DataRow, humanScore, type Item } from '../data/rows.js';
 import { ITEM_PARTS } from '../modality.js';
+import * as z from '../zod.js';
 
 /** Judged rows that examples are looked for among: the first of the file. */
 const LOOKED_AT = 2000;

@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import { count } from '../documents/parts.js';
 import { VERDICTS } from '../explanation/checks/verdicts.js';
 import { type ExplainedSample, type ExplanationDocument, explanationDocument } from '../explanation/document.js';
+import * as z from '../zod.js';
 
 const whole = explanationDocument.schema.shape;
 const top = z.strictObject({ name: z.string(), value: z.number() });

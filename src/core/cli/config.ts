@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
-import type { z } from 'zod';
 import { ARCHITECTURES } from '../architectures/registry.js';
 import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js';
 import { didYouMean } from '../bytes/suggest.js';
 import { parseYaml, readTextFile } from '../bytes/yaml.js';
 import { HpsError } from '../errors.js';
 import { type TrainingSettings, trainingConfigSchema } from '../training/run/config.js';
+import type * as z from '../zod.js';
 import { onlySaidHere, saidHereRule } from './said-here.js';
 
 /** What a `--config` file holds. */

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { bundleDocument } from '../bundle/bundle-file.js';
 import { calibratorDocument } from '../calibration/calibrator.js';
 import { windowRuleDocument } from '../calibration/window-rule.js';
@@ -25,6 +24,7 @@ import { tokensDocument } from '../serving/tokens.js';
 import { trainingConfigSchema } from '../training/run/config.js';
 import { environmentDocument } from '../training/run/environment-file.js';
 import { trainingStateDocument } from '../training/run/state.js';
+import * as z from '../zod.js';
 
 const anything = z.record(z.string(), z.unknown());
 

@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { LIMITS } from '../limits.js';
 import { ITEM_PARTS, type ItemPart, MODALITIES, partsOf } from '../modality.js';
+import * as z from '../zod.js';
 import { isPropensity, LEAST_PROPENSITY, NUMBER, ROW_TYPES, typeShown } from './parse-row.js';
 import { WINNERS } from './rows.js';
 import { AGGREGATES } from './score-windows.js';

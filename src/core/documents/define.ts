@@ -1,8 +1,8 @@
-import * as z from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue, parseJson } from '../bytes/json.js';
 import { type ErrorCode, HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { TOOL } from '../version.js';
+import * as z from '../zod.js';
 import { madeBy, readWhole } from './read-whole.js';
 
 /** What documents carry as `schema`: a name, and a version that grows with every new field. */

@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, estimate, interval, positive, sha256, share } from '../documents/parts.js';
+import * as z from '../zod.js';
 import { CAUSES } from './causes.js';
 import { IDENTITY_FIELDS } from './identity.js';
 

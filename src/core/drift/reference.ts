@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, estimate, fileHash, positive, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 import type { FeatureColumn, Sample } from './sample.js';
 
 const names = z.array(z.string());

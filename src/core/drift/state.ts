@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, positive, sha256, share } from '../documents/parts.js';
+import * as z from '../zod.js';
 
 const alarmSchema = z.strictObject({
   /** Rows or clusters that the monitor had seen. */

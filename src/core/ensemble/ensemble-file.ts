@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { defineDocument, formatDocument, type ReadDocument, readDocument } from '../documents/define.js';
 import { count, estimate, fileHash, sha256, share } from '../documents/parts.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { DECISIONS } from '../onnx/manifest-names.js';
+import * as z from '../zod.js';
 import type { EnsembleWeights } from './weights.js';
 
 const figures = z.strictObject({ accuracy: estimate, auc: estimate, nll: estimate });

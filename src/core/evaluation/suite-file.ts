@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { parseYaml } from '../bytes/yaml.js';
 import { defineFormat } from '../documents/define.js';
 import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 
 /** How a subset is scored; see `prepareSuite`. */
 export const SUITE_METRICS = ['pairs', 'best-of', 'ties'] as const;

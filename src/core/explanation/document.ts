@@ -1,8 +1,8 @@
-import * as z from 'zod';
 import { AGGREGATES } from '../data/score-windows.js';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { count, estimate, interval, positive, sha256, share } from '../documents/parts.js';
 import { DECISIONS, MODALITIES } from '../onnx/manifest-names.js';
+import * as z from '../zod.js';
 import { VERDICTS } from './checks/verdicts.js';
 import { METHODS } from './methods/method.js';
 

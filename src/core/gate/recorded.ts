@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { hashFile } from '../bytes/hash.js';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { positive, sha256 } from '../documents/parts.js';
@@ -8,6 +7,7 @@ import { type ModelLimits, withModelProcess } from '../runtime/child.js';
 import { CPU, type Device, formatDevice } from '../runtime/device.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import { OPTIMIZATION_LEVELS, type OptimizationLevel } from '../runtime/session.js';
+import * as z from '../zod.js';
 import { type Budget, GOLDEN_ATOL } from './budget.js';
 import { compareDecisions, type DecisionDiff, type Scores, scoresOf } from './decisions.js';
 import { defaultLevel } from './load.js';

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import * as z from 'zod';
 import { withAtomicOutput } from '../bytes/output.js';
 import { FileSource } from '../bytes/source.js';
 import { fileInput } from '../data/input.js';
@@ -14,6 +13,7 @@ import { type DocumentOf, defineDocument, formatDocument, readDocument } from '.
 import { positive, share } from '../documents/parts.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 import { EXPORTS, type ExportName, judgedPairs, type LeftOut, writeExport } from './exports.js';
 import type { Session } from './session.js';
 import { KEY_BYTES } from './tickets.js';

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import * as z from 'zod';
 import { HpsError } from '../errors.js';
 import { parseAs, parseBody, readBody } from '../serving/body.js';
 import type { Answer as HttpAnswer } from '../serving/dialect.js';
@@ -19,6 +18,7 @@ import {
 } from '../serving/http.js';
 import { redactedPath, type ServerLog } from '../serving/log.js';
 import { problem } from '../serving/problem.js';
+import * as z from '../zod.js';
 import type { Consent } from './consent.js';
 import { type Desk, type Refusal, VoteRefused } from './desk.js';
 import { CONTENT_SECURITY_POLICY, PAGES, pageFile } from './page.js';

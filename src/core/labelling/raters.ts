@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
-import * as z from 'zod';
 import { FileSource } from '../bytes/source.js';
 import { readJsonLines } from '../data/json-lines.js';
 import { sha256 } from '../documents/parts.js';
 import { HpsError } from '../errors.js';
+import * as z from '../zod.js';
 import { AppendLog } from './append-log.js';
 import { RATER_ID } from './vote.js';
 

@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
 import { sha256 } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 
 /** What a rater may answer, in the row's own left and right. */
 export const CHOICES = ['left', 'right', 'tie', 'both_bad', 'skip'] as const;

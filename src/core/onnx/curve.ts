@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import { float32 } from '../documents/parts.js';
+import * as z from '../zod.js';
 
 /** Knots of one curve: what a graph still holds in a few small initializers, and a person can look through. */
 export const MAX_KNOTS = 256;

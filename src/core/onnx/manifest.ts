@@ -1,8 +1,8 @@
-import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { defineDocument, parseDocument } from '../documents/define.js';
 import { count, fileHash, positive, sha256, share } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 import { bandSchema, curveSchema } from './curve.js';
 import { DECISIONS, MANIFEST_KEY, MODALITIES, MODES, NEWER_MANIFEST_SCHEMA, TOKENIZER_KEY } from './manifest-names.js';
 import { metadataOf, type OnnxModel } from './model.js';

@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import { positive } from '../documents/parts.js';
+import * as z from '../zod.js';
 
 /** Most scores of a reference that a file keeps: a share is then known to 0.1 % of the set. */
 export const MOST_QUANTILES = 1001;

@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import { isJsonObject, type JsonObject, type JsonValue } from '../bytes/json.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 
 const tokenId = z.number().int().nonnegative().max(LIMITS.tokenIds);
 const flag = z.boolean().nullish();

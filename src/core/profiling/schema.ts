@@ -1,8 +1,8 @@
-import * as z from 'zod';
 import { defineDocument, formatDocument } from '../documents/define.js';
 import { count, interval, milliseconds, positive, sha256 } from '../documents/parts.js';
 import { LIMITS } from '../limits.js';
 import { OPTIMIZATION_LEVELS } from '../runtime/session.js';
+import * as z from '../zod.js';
 
 /** A median or quantile with the ends of its interval; null where there are too few runs for one. */
 const estimate = z.strictObject({ value: z.number(), ci: interval.nullable() });

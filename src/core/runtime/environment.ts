@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, cpus, platform, release, totalmem, version } from 'node:os';
 import { basename, join } from 'node:path';
-import * as z from 'zod';
 import { count, positive } from '../documents/parts.js';
+import * as z from '../zod.js';
 
 /** What a result may depend on beside what it was computed from. Nothing tells whose machine it is: no host, user or path. */
 export const environmentSchema = z.strictObject({

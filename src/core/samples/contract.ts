@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { didYouMean } from '../bytes/suggest.js';
 import { HpsError } from '../errors.js';
 import {
@@ -9,6 +8,7 @@ import {
   MODALITIES,
   type Modality,
 } from '../onnx/manifest.js';
+import * as z from '../zod.js';
 
 /** What the scorer must know of a model: from its manifest, or from a contract file for a model of another tool. */
 export interface ScoringContract {

@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import { type DocumentOf, defineDocument } from '../documents/define.js';
+import * as z from '../zod.js';
 import { SELECTION_METHODS } from './acquisition.js';
 import { REPLAY_METRICS } from './replay.js';
 

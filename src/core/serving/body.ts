@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
-import type * as z from 'zod';
 import { type JsonValue, parseJson } from '../bytes/json.js';
 import { HpsError, systemErrorCode } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import type * as z from '../zod.js';
 import { RequestError } from './failure.js';
 
 export interface BodyLimits {

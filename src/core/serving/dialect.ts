@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type * as z from 'zod';
 import type { JsonObject, JsonValue } from '../bytes/json.js';
+import type * as z from '../zod.js';
 import type { Failure } from './failure.js';
 import type { Scope } from './scopes.js';
 import type { Asker, Serving } from './serving.js';

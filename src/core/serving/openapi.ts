@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import { VERSION } from '../version.js';
+import * as z from '../zod.js';
 import type { Dialect, Route } from './dialect.js';
 
 interface Operation {

@@ -1,12 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import * as z from 'zod';
 import { parseJson } from '../bytes/json.js';
 import { defineDocument } from '../documents/define.js';
 import { sha256 } from '../documents/parts.js';
 import { readWhole } from '../documents/read-whole.js';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import * as z from '../zod.js';
 import { RequestError } from './failure.js';
 import { SCOPES, type Scope } from './scopes.js';
 

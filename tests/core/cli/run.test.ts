@@ -190,7 +190,7 @@ describe('a fast start', () => {
   it('prints --help for a width of its own without loading a command or a heavy package', async () => {
     const files = await loadedFiles(['--help'], { OCLIF_COLUMNS: '100' });
     expect(files.some((file) => file.endsWith('dist/core/cli/run.js'))).toBe(true);
-    expect(files.filter((file) => /onnxruntime|\/zod\/|\/yaml\/|hyparquet|dist\/commands/.test(file))).toEqual([]);
+    expect(files.filter((file) => /onnxruntime|\/zod[./]|\/yaml\/|hyparquet|dist\/commands/.test(file))).toEqual([]);
   });
 
   it('has a manifest of all commands after the build', () => {

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { hashFile } from '../../bytes/hash.js';
 import { parseJson } from '../../bytes/json.js';
 import { withAtomicOutput } from '../../bytes/output.js';
+import * as z from '../../zod.js';
 import type { DemoStep } from './plan.js';
 
 /** What steps of the demo have done, in the folder of the demo: a step that would do the same again is not done again. */

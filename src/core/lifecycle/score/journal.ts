@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { basename } from 'node:path';
-import * as z from 'zod';
 import { outputError } from '../../bytes/output-error.js';
 import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
@@ -10,6 +9,7 @@ import { forEachLine, readLineBlocks } from '../../data/lines.js';
 import { formatScore, scoreJson } from '../../data/write-scores.js';
 import { defineDocument, refuseNewer } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
+import * as z from '../../zod.js';
 import { type ErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';
 
 /** The first line of a journal. */

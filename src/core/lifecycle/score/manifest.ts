@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import * as z from 'zod';
 import { hashFile, sha256Hex } from '../../bytes/hash.js';
 import type { DataFormat } from '../../data/formats.js';
 import { AUXILIARY, type ScoreRow } from '../../data/rows.js';
@@ -14,6 +13,7 @@ import { LIMITS } from '../../limits.js';
 import { OPTIMIZATION_LEVELS } from '../../runtime/session.js';
 import type { HPSv3Scorer } from '../../scoring/scorer.js';
 import { TOOL } from '../../version.js';
+import * as z from '../../zod.js';
 
 /** As `RuntimeInfo`. */
 export const runtimeSchema = z.strictObject({

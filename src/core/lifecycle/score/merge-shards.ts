@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import * as z from 'zod';
 import { checkOutput, StagedOutput } from '../../bytes/output.js';
 import { FileSource } from '../../bytes/source.js';
 import type { DataFormat } from '../../data/formats.js';
@@ -15,6 +14,7 @@ import { HpsError } from '../../errors.js';
 import type { Run } from '../../run.js';
 import { flattened } from '../../scoring/in-order.js';
 import { choiceOf } from '../../scoring/row-sample.js';
+import * as z from '../../zod.js';
 import { readInputRows } from './input-rows.js';
 import { formatManifest, MANIFEST_SUFFIX, runtimeSchema, scoreWriterFor } from './manifest.js';
 import { type ErrorRecord, formatErrorRecord, type ScoreRecord, withoutRuntime } from './score-rows.js';

@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { partsOf } from '../../modality.js';
 import type { ItemInput } from '../../samples/resolve.js';
 import type { ItemScore } from '../../scoring/result.js';
 import type { ItemSample } from '../../scoring/scorer.js';
 import { sigmoid } from '../../stats/logistic.js';
+import * as z from '../../zod.js';
 import type { Call } from '../dialect.js';
 import { RequestError } from '../failure.js';
 import type { Generation } from '../model.js';

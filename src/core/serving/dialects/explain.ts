@@ -1,7 +1,7 @@
-import * as z from 'zod';
 import { isJsonObject } from '../../bytes/json.js';
 import { windowsSchema } from '../../explanation/document.js';
 import { METHODS } from '../../explanation/methods/method.js';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
 import { MOST_NODES } from '../explanations.js';

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { Auxiliary } from '../../data/rows.js';
 import { partsOf } from '../../modality.js';
 import type { ValueInfo } from '../../runtime/session.js';
@@ -6,6 +5,7 @@ import { concatRows, type TensorValue, takeRows } from '../../runtime/value.js';
 import type { Score } from '../../scoring/result.js';
 import type { ItemSample, PairSample, Sample } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
+import * as z from '../../zod.js';
 import { parseAs, parseBody } from '../body.js';
 import type { Answer, Call, Dialect, Route } from '../dialect.js';
 import { RequestError } from '../failure.js';

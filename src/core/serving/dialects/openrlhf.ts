@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
 import { documentItem, listOf, numberOf, scoreItems } from './asked.js';

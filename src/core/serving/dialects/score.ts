@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import * as z from 'zod';
 import { isJsonObject, type JsonValue } from '../../bytes/json.js';
 import { parseJsonlRow, tooLarge } from '../../data/jsonl.js';
 import { forEachLine, readLineBlocks } from '../../data/lines.js';
@@ -10,6 +9,7 @@ import { type DataRow, RowError, WINNERS } from '../../data/rows.js';
 import { absoluteRowSchema, pairRowSchema, scoreRowSchema } from '../../data/schema.js';
 import { inOrder } from '../../scoring/in-order.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
+import * as z from '../../zod.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
 import { type Failure, RequestError } from '../failure.js';
 import { problem } from '../problem.js';

@@ -1,9 +1,9 @@
 import { realpath } from 'node:fs/promises';
 import { basename, resolve, sep } from 'node:path';
-import * as z from 'zod';
 import { parseBudget } from '../../gate/budget.js';
 import type { GateReport } from '../../gate/report.js';
 import { VERSION } from '../../version.js';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect, Route } from '../dialect.js';
 import { RequestError } from '../failure.js';

@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import type { ItemSample } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
 import { type Failure, RequestError } from '../failure.js';

@@ -1,6 +1,6 @@
-import * as z from 'zod';
 import { partsOf } from '../../modality.js';
 import type { ItemSample } from '../../scoring/scorer.js';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect } from '../dialect.js';
 import { RequestError } from '../failure.js';

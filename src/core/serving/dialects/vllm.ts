@@ -1,5 +1,5 @@
-import * as z from 'zod';
 import type { ItemSample } from '../../scoring/scorer.js';
+import * as z from '../../zod.js';
 import { parseAs } from '../body.js';
 import type { Answer, Call, Dialect, Route } from '../dialect.js';
 import { RequestError } from '../failure.js';

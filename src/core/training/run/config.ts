@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { HpsError } from '../../errors.js';
 import { MODALITIES } from '../../onnx/manifest-names.js';
+import * as z from '../../zod.js';
 import { SCHEDULES } from '../update/schedule.js';
 
 const positive = z.number().positive();

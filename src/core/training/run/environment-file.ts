@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import * as z from 'zod';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { defineDocument, formatDocument, readDocument } from '../../documents/define.js';
 import { count } from '../../documents/parts.js';
 import { describeEnvironment, environmentSchema } from '../../runtime/environment.js';
 import { TOOL } from '../../version.js';
+import * as z from '../../zod.js';
 
 export const ENVIRONMENT_FILE = 'environment.json';
 

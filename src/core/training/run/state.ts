@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
 import { writeSafetensors } from '../../checkpoint/write-safetensors.js';
@@ -9,6 +8,7 @@ import { count, positive } from '../../documents/parts.js';
 import { HpsError } from '../../errors.js';
 import { readTensor, type Tensor, tensorFromBytes } from '../../tensor/tensor.js';
 import { asFloat32, bytesOf } from '../../tensor/values.js';
+import * as z from '../../zod.js';
 import type { LossScaleState } from '../graph/half-precision.js';
 import type { Parameters } from '../update/parameters.js';
 
