@@ -11,15 +11,12 @@ import { manifestOf, TOKENIZER_KEY } from '../onnx/manifest.js';
 import { isTextual, PAIR_EMBEDDINGS } from '../onnx/manifest-names.js';
 import { DATA_TYPE, metadataOf, type NodeProto, type OnnxModel, subgraphsOf } from '../onnx/model.js';
 import { type OnnxFile, openOnnx } from '../onnx/read.js';
-import { withTemporaryModel } from '../onnx/temporary-model.js';
 import { ModelProcess, type ThreadSession } from '../runtime/child.js';
 import { startAhead } from '../runtime/child-start.js';
 import { CPU, type Device, type DeviceChoice, formatDevice } from '../runtime/device.js';
-import { sumsAreCutOff } from '../runtime/integer-sums.js';
 import { dequantizedBytes, keepsQuantized, leastCopies, machineMemory, WEIGHT_COPIES } from '../runtime/memory.js';
 import { runtimeVersion } from '../runtime/ort.js';
 import { PROCESSOR_KEY } from '../runtime/processors.js';
-import { SegmentedSession } from '../runtime/segmented.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { SessionPool } from '../runtime/session-pool.js';
 import { contractOf, type ScoringContract } from '../samples/contract.js';
@@ -109,7 +106,7 @@ export async function openScoringModel(path: string, options: OpenModelOptions):
     if (options.segmentBytes === undefined) assertFits(opened, file, options);
     const plan = options.segmentBytes === undefined ? planSessions(heldBytes(opened, contract), options) : ONE_BY_ONE;
     host = new ModelProcess({ limits: SCORING_LIMITS, background: true });
-    if (metadataOf(model, PROCESSOR_KEY) === 'vnni' && (await sumsAreCutOff(host))) throw cutOff(file);
+    if (metadataOf(model, PROCESSOR_KEY) === 'vnni') await assertSumsAreExact(host, file);
     const setting = { opened, host, contract, plan, options };
     const openPools = async (): Promise<void> => {
       for (const part of partsOf(model, contract)) pools.push(await openPool(part, setting));
@@ -238,8 +235,10 @@ interface Part {
   readonly isHead: boolean;
 }
 
-const cutOff = (file: string): HpsError =>
-  new HpsError(
+async function assertSumsAreExact(host: ModelProcess, file: string): Promise<void> {
+  const { sumsAreCutOff } = await import('../runtime/integer-sums.js');
+  if (!(await sumsAreCutOff(host))) return;
+  throw new HpsError(
     'BACKEND_UNAVAILABLE',
     `${file}: was quantized for processors with VNNI, and this one cuts its sums off`,
     {
@@ -247,6 +246,7 @@ const cutOff = (file: string): HpsError =>
       details: { file, processor: 'vnni' },
     },
   );
+}
 
 /** Encoder before head. A pair file without named embeddings cannot be cut. */
 function partsOf(model: OnnxModel, contract: ScoringContract): readonly Part[] {
@@ -287,6 +287,7 @@ async function openPool(
       config: contract.session,
       segmentBytes,
     };
+    const { SegmentedSession } = await import('../runtime/segmented.js');
     const session = SegmentedSession.of(model ?? opened.model, path, host, setting);
     onWarning?.(inSegments(file, session.count, bytesOf(opened)));
     const none = (): void => undefined;
@@ -308,7 +309,7 @@ async function openPool(
         heldBytes(opened, contract),
       );
     assertUnchanged(opened);
-    const session = await (model ? withTemporaryModel(model, load, file) : load(path));
+    const session = await (model ? loadCut(model, load, file) : load(path));
     try {
       assertUnchanged(opened);
       return session;
@@ -323,6 +324,12 @@ async function openPool(
     most: first.device.kind === 'cpu' ? sessions : 1,
     onRefused: ({ message }, count) => onWarning?.(`${file} runs in ${count} of ${sessions} sessions: ${message}.`),
   });
+}
+
+/** Loads what is cut out of a file, by a copy of it. */
+async function loadCut<T>(model: OnnxModel, load: (path: string) => Promise<T>, file: string): Promise<T> {
+  const { withTemporaryModel } = await import('../onnx/temporary-model.js');
+  return withTemporaryModel(model, load, file);
 }
 
 /** Sessions of one model must have the same weights, however late they are opened. */

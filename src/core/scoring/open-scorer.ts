@@ -5,9 +5,8 @@ import type { LongestWindow, Windowing } from '../media/windows.js';
 import { parseDevice } from '../runtime/device.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import { type ContractFile, parseContract } from '../samples/contract.js';
-import { openPreparerPool } from '../samples/preparer-pool.js';
-import { abstentionMargin, embeddedCalibrator, openCalibrator, type ScoringCalibrator } from './calibration.js';
-import { Engine, type EngineOptions } from './engine.js';
+import type { ScoringCalibrator } from './calibration.js';
+import type { Engine, EngineOptions } from './engine.js';
 import { type Mark, marksFor } from './marks.js';
 import { openScoringModel, type ScoringModel } from './model.js';
 import { windowRows } from './window.js';
@@ -56,6 +55,7 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
   const windows = options.windows && parseWindows(options.windows);
   const rule = options.windows && openRule(options.windows.aggregate);
   const { remote, ownRemote } = await remoteOf(options.remote);
+  let afterwards: ReturnType<typeof loadAfterwards> | undefined;
   let preparing: Promise<Preparer> | undefined;
   const model = await openScoringModel(path, {
     contract: options.contract && parseContract(options.contract.value, options.contract.name),
@@ -66,12 +66,14 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     segmentBytes: options.segmentBytes,
     onWarning,
     onContract: ({ inputs }, tokenizer) => {
-      preparing = openPreparerPool({ inputs, tokenizer });
+      afterwards = loadAfterwards();
+      preparing = afterwards.then(({ openPreparerPool }) => openPreparerPool({ inputs, tokenizer }));
       preparing.catch(() => undefined); // reported when it is waited for
     },
   });
   try {
     const { file, sha256, contract } = model;
+    const { abstentionMargin, embeddedCalibrator, openCalibrator, Engine } = await afterwards!;
     const calibrator =
       options.calibrator === undefined
         ? embeddedCalibrator(contract)
@@ -106,6 +108,13 @@ export async function openScorer(path: string, options: OpenScorerOptions): Prom
     await model.close();
     throw error;
   }
+}
+
+/** The code of what is needed once a model is open: there is time for it while another process loads the sessions. */
+async function loadAfterwards() {
+  const [{ abstentionMargin, embeddedCalibrator, openCalibrator }, { Engine }, { openPreparerPool }] =
+    await Promise.all([import('./calibration.js'), import('./engine.js'), import('../samples/preparer-pool.js')]);
+  return { abstentionMargin, embeddedCalibrator, openCalibrator, Engine, openPreparerPool };
 }
 
 /** A store of the scorer's own, unless it is given one. */

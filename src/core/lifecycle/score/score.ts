@@ -1,20 +1,12 @@
-import { basename, dirname, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { withAtomicOutput } from '../../bytes/output.js';
 import { didYouMean } from '../../bytes/suggest.js';
-import { partOfFile } from '../../data/item-files.js';
-import { parseJsonlRow } from '../../data/jsonl.js';
-import { parseDataRow } from '../../data/parse-row.js';
-import type { DataRow } from '../../data/rows.js';
 import { filled } from '../../defaults.js';
-import { readWhole } from '../../documents/read-whole.js';
 import { formatReport } from '../../documents/reports.js';
-import { HpsError } from '../../errors.js';
-import { LIMITS } from '../../limits.js';
 import type { Decision } from '../../onnx/manifest.js';
 import type { Run } from '../../run.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
 import type { Score } from '../../scoring/result.js';
-import { sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type Sample, type ScorerOptions } from '../../scoring/scorer.js';
 
 /** What is scored: a sample in a file, or one put together from the command line. */
@@ -58,7 +50,7 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
 async function computeScore({ model, input, ...options }: ScoreFileOptions): Promise<ScoreReport> {
   const embedding = 'file' in input ? await scoreOfEmbedding(model, input.file, options) : null;
   if (embedding) return embedding;
-  const sample = 'file' in input ? sampleIn(input.file) : input.sample;
+  const sample = 'file' in input ? await sampleOfFile(input.file) : input.sample;
   const mediaRoot = options.mediaRoot ?? ('file' in input ? dirname(resolve(input.file)) : undefined);
   const warnings: string[] = [];
   const onWarning = (warning: string): void => {
@@ -81,6 +73,11 @@ async function computeScore({ model, input, ...options }: ScoreFileOptions): Pro
   }
 }
 
+async function sampleOfFile(file: string): Promise<Sample> {
+  const { sampleIn } = await import('./read-sample.js'); // the parser of rows comes with it
+  return sampleIn(file);
+}
+
 /** The score of a file with an embedding by a score head; null for any other. */
 async function scoreOfEmbedding(model: string, file: string, options: ScorerOptions): Promise<ScoreReport | null> {
   const { embeddingHeadOf, scoreEmbedding } = await import('./batch-embeddings.js'); // the readers of tables come with it
@@ -100,38 +97,3 @@ function tellOfTask(
   if (tasks === null) onWarning(`The task ${task} changes nothing: there is no calibrator with curves of tasks.`);
   else onWarning(`There is no curve for the task ${task}: the one of all tasks is taken. ${didYouMean(task, tasks)}`);
 }
-
-/** A picture, sound or clip by itself, a text in a file, or a row as a document. */
-function sampleIn(path: string): Sample {
-  const part = partOfFile(path);
-  if (part === undefined) return sampleOf(readSample(path));
-  if (part !== 'text') return { item: { [part]: basename(path) } };
-  const { bytes } = readWhole(path, {
-    limit: LIMITS.rowBytes,
-    what: 'a text',
-    hint: 'Cut it into several texts.',
-    code: 'DATA_INVALID',
-  });
-  return { item: Buffer.from(bytes).toString().trimEnd() };
-}
-
-/** One row of a data file as a JSON document of its own; id and type of a pair may be left out. */
-function readSample(path: string): DataRow {
-  const { name, bytes } = readWhole(path, {
-    limit: LIMITS.rowBytes,
-    what: 'a sample',
-    hint: SAMPLE_HINT,
-    code: 'DATA_INVALID',
-  });
-  const parsed = parseJsonlRow(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 1, (fields, line) => {
-    const withDefaults = new Map([['id', 'sample'], ...fields]);
-    return parseDataRow(withDefaults, line, new Map());
-  });
-  if (parsed?.row) return parsed.row;
-  throw invalidSample(name, parsed ? `${parsed.message} (${parsed.code})` : 'is empty');
-}
-
-const SAMPLE_HINT = 'A pair is {"left": …, "right": …, "context": …}; an item {"type": "abs", "content": …}.';
-
-const invalidSample = (name: string, rule: string): HpsError =>
-  new HpsError('DATA_INVALID', `${name}: ${rule}`, { hint: SAMPLE_HINT, details: { file: name } });
