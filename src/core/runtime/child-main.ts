@@ -24,6 +24,7 @@ async function answer(request: ModelRequest): Promise<ModelReply['result']> {
   }
   if (request.kind === 'time') return { kind: 'timed', times: await timeInTurn(request) };
   if (request.kind === 'load') {
+    watchParent();
     const session = await openSession(request.path, request.options);
     sessions.set(request.session, session);
     return { kind: 'loaded', inputs: session.inputs, outputs: session.outputs, loadMs: session.loadMs };
@@ -106,6 +107,15 @@ function peakRssBytes(): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? 0) * 1024;
 }
 
+let watch: Worker | undefined;
+
+/** A session of this thread holds it while it runs, and with it every event, maybe for good: another thread has to notice that the parent is gone. */
+function watchParent(): void {
+  if (watch) return;
+  watch = new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) });
+  watch.unref();
+}
+
 async function reply({ id, message }: Numbered<ModelRequest>): Promise<void> {
   const result = await answer(message).catch(failure);
   const answered: Numbered<ModelReply> = {
@@ -118,10 +128,8 @@ async function reply({ id, message }: Numbered<ModelRequest>): Promise<void> {
 process.on('message', (request: Numbered<ModelRequest>) => void reply(request));
 // Of a terminal, which sends them to the parent as well: that one decides.
 process.on('SIGINT', () => undefined);
-// The parent is gone, or has hung up.
-process.on('disconnect', () => process.exit());
+// The parent is gone, or has hung up. An exit would wait for the threads of sessions, which may run for good.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 // Nobody waits for it yet. A runtime that cannot be loaded is reported by the request that needs it.
 if (process.argv[3] === 'main') loadRuntime().catch(() => undefined);
 if (process.argv[3] === 'thread') startThreadAhead();
-// A run holds this thread, and with it every event, maybe for good: another thread has to notice.
-new Worker(new URL('./parent-watch.js', import.meta.url), { workerData: Number(process.argv[2]) }).unref();

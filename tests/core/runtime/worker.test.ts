@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ModelLimits, ModelProcess } from '../../../src/core/runtime/child.js';
 import { candidates, formatDevice, parseDevice } from '../../../src/core/runtime/device.js';
@@ -91,6 +92,22 @@ describe('a session in a thread of a model process', () => {
       const one = new Map([['x', float32Value([1], Float32Array.of(1))]]);
       await expect(session.run(one)).rejects.toMatchObject({ code: 'MODEL_TIMEOUT', message: /of a processor/ });
       await until(() => modelProcessesOf(process.pid).length === 0);
+    },
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'ends with the program, however that ends, in the middle of a run',
+    async () => {
+      host = new ModelProcess();
+      const runtime = new URL('../../../dist/core/runtime/', import.meta.url);
+      const script = `
+      const { ModelProcess } = await import('${runtime}child.js');
+      const session = await new ModelProcess().openThread('${goldenModel('runtime', 'endless-loop')}', ${JSON.stringify(cpu)}, ${FILE_BYTES});
+      await session.run(new Map([['x', { dtype: 'F32', shape: [1], data: Float32Array.of(1) }]]));`;
+      const program = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+      await until(() => modelProcessesOf(program.pid!).some((pid) => cpuSeconds(pid) > 0.5));
+      program.kill('SIGKILL');
+      await until(() => modelProcessesOf(program.pid!).length === 0, 2000);
     },
   );
 
