@@ -5,7 +5,7 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { type ModelLimits, withModelProcess } from '../runtime/child.js';
 import { CPU, type Device, formatDevice } from '../runtime/device.js';
-import { runtimeVersion } from '../runtime/ort.js';
+import { runtimeVersion } from '../runtime/runtime-version.js';
 import { OPTIMIZATION_LEVELS, type OptimizationLevel } from '../runtime/session.js';
 import * as z from '../zod.js';
 import { type Budget, GOLDEN_ATOL } from './budget.js';

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HpsError } from '../errors.js';
@@ -80,10 +79,6 @@ export async function loadRuntime(): Promise<string> {
   const { env } = await loadOrt();
   return env.versions.node ?? env.versions.common;
 }
-
-/** The version of onnxruntime behind the sessions, which need not be loaded for it. */
-export const runtimeVersion = (): string =>
-  (createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }).version;
 
 /**
  * Opens a model in this process. Only for models we made: one from a stranger belongs in a `ModelProcess`.

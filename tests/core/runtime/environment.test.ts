@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { describeEnvironment } from '../../../src/core/runtime/environment.js';
-import { runtimeVersion } from '../../../src/core/runtime/ort.js';
+import { runtimeVersion } from '../../../src/core/runtime/runtime-version.js';
 import { tempFolder } from '../../helpers/temp.js';
 
 /** A file system with what drivers and CUDA leave in one. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { loadRuntime, openSession, runtimeVersion } from '../../../src/core/runtime/ort.js';
+import { loadRuntime, openSession } from '../../../src/core/runtime/ort.js';
+import { runtimeVersion } from '../../../src/core/runtime/runtime-version.js';
 import { OPTIMIZATION_LEVELS } from '../../../src/core/runtime/session.js';
 import { telemetryIsOff } from '../../../src/core/runtime/telemetry.js';
 import { float32Value, type TensorValue } from '../../../src/core/runtime/value.js';

@@ -1,5 +1,4 @@
 import { dirname, resolve } from 'node:path';
-import { withAtomicOutput } from '../../bytes/output.js';
 import { didYouMean } from '../../bytes/suggest.js';
 import { filled } from '../../defaults.js';
 import { formatReport } from '../../documents/reports.js';
@@ -40,6 +39,7 @@ export async function scoreOne(given: ScoreFileOptions): Promise<ScoreReport> {
   const { out } = options;
   if (out === undefined) return computeScore(options);
   const inputs = [options.model, ...('file' in options.input ? [options.input.file] : [])];
+  const { withAtomicOutput } = await import('../../bytes/output.js');
   return withAtomicOutput(out, { force: options.force, inputs }, async (output) => {
     const report = await computeScore(options);
     await output.writeFile(output.name, formatReport('score', report));

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runtimeVersion } from '../../runtime/ort.js';
+import { runtimeVersion } from '../../runtime/runtime-version.js';
 import { TOOL } from '../../version.js';
 
 /** What all processes of a training must have alike, by what it is called in an error. */

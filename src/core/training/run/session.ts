@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { HpsError } from '../../errors.js';
-import { runtimeVersion } from '../../runtime/ort.js';
+import { runtimeVersion } from '../../runtime/runtime-version.js';
 import { bytesOf } from '../../tensor/values.js';
 import { TOOL } from '../../version.js';
 import type { RankGroup } from '../ranks/group.js';
