@@ -1,3 +1,4 @@
+import { collectColumns } from '../bytes/garbage.js';
 import { Random } from '../bytes/random.js';
 import type { Band, Curve } from '../onnx/curve.js';
 import { turns } from '../run.js';
@@ -37,11 +38,13 @@ export async function bootstrapBand<Rows extends ClusteredRows>(
   const values = x.map(() => new Float64Array(refits));
   const { codes, names } = rows.cluster;
   const clusters = inBlocks({ of: codes, count: names.length }, seed);
+  collectColumns(codes.length);
   const resample = task.prepareResample(rows, clusters, BAND_CELLS);
   const random = new Random(seed);
   const imagined = new Random(`${seed}/prior`);
   const draws = new Float64Array(clusters.count);
   const turn = turns(signal);
+  collectColumns(codes.length);
   for (let i = 0; i < refits; i++) {
     random.countDraws(draws);
     const refitted = method.fit(resample(draws, imagined));

@@ -1,3 +1,4 @@
+import { collectColumns } from '../bytes/garbage.js';
 import { foldsOfRanks } from '../data/split.js';
 import type { Curve } from '../onnx/curve.js';
 import { turns } from '../run.js';
@@ -103,6 +104,7 @@ async function predictEach<Rows extends ClusteredRows>(
     const gathered = gather ? gather(train) : select();
     const training: Training<Rows> = { which: train, rows: select, gathered: () => gathered };
     await turn();
+    collectColumns(rows.logits.length);
     for (const [i, fitTo] of fits.entries()) {
       const curve = await fitTo(training);
       const values = predicted[i];

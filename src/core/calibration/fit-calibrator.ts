@@ -1,3 +1,4 @@
+import { collectColumns } from '../bytes/garbage.js';
 import type { CodedColumn } from '../data/columns.js';
 import { HpsError } from '../errors.js';
 import type { Band, Curve } from '../onnx/curve.js';
@@ -78,6 +79,7 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
 
   startStage(options, 'Choosing');
   const { chosen: method, losses } = await choose(task, rows, candidates, folding);
+  collectColumns(n);
   const curve = method.fit(rows);
   startStage(options, 'Band');
   const seed = `${options.seed}`;
@@ -90,6 +92,7 @@ export async function fitCalibrator<Rows extends ClusteredRows>(
     ? null
     : await (predicting ?? predictByChoice(task, rows, candidates, { ...folding, repeats }));
   startStage(options, 'Intervals');
+  collectColumns(n);
   const ofClusters = { of: rows.cluster.codes, count: clusters };
   const resampling = { seed: `${seed}/figures`, resamples: options.resamples };
   const replicating = aside?.replicates(rows, predicted, resampling);

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { collectColumns } from '../bytes/garbage.js';
 import { withSource } from '../bytes/source.js';
 import { HpsError } from '../errors.js';
 import { fileInput } from './input.js';
@@ -83,6 +84,7 @@ async function readBoth({ labels, scores, layout, map }: JudgedFiles, { signal, 
   const read = await withSource(labels, (source) =>
     readLabels(fileInput(source, signal), { ...refusedOf(labels), layout, map }),
   );
+  collectColumns(read.table.count);
   return {
     labels: read,
     scores: await withSource(scores, (source) =>

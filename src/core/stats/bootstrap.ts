@@ -1,3 +1,4 @@
+import { collectColumns } from '../bytes/garbage.js';
 import { Random } from '../bytes/random.js';
 import { turns } from '../run.js';
 import { DEFAULT_LEVEL, type Interval } from './interval.js';
@@ -87,11 +88,13 @@ export async function replicateEach(
     replicates.push({ value: statistic(), values: new Array<number | null>(resamples).fill(null) });
     await turn();
   }
+  collectColumns(clusters.of.length);
   const ofDraws: ClusterStatistic[] = [];
   for (const { statistic } of statistics) {
     ofDraws.push(overClusters(statistic, clusters));
     await turn();
   }
+  collectColumns(clusters.of.length);
   const random = new Random(seed);
   const draws = new Float64Array(clusters.count);
   const most = Math.max(0, ...statistics.map(({ resamples }) => resamples));

@@ -1,3 +1,4 @@
+import { collectColumns } from '../../bytes/garbage.js';
 import { type StagedOutput, withOptionalOutput } from '../../bytes/output.js';
 import { type Abstention, abstentionWarnings, controlRisk } from '../../calibration/abstention.js';
 import { asideIn } from '../../calibration/aside.js';
@@ -260,6 +261,7 @@ function fitRows(data: FitData, options: Settled): Promise<FittedCalibrator> {
   const { method, symmetric, strictlyMonotone, folds, seed, resamples, threads, maxMemory, signal, onWarning } =
     options;
   const { kind, groups, rows } = data;
+  collectColumns(rows.logits.length);
   const recipe: Recipe = { kind, methods: methodsFor(data.kind, options), symmetric, strictlyMonotone };
   const bounds = { threads, maxMemory, rows: rows.logits.length, rowBytes: ROW_BYTES, signal, onWarning };
   return withBoundedThreads(bounds, (pool) => {

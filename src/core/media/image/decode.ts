@@ -1,7 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import type { OutputInfo, default as Sharp } from 'sharp';
+import { collectGarbage } from '../../bytes/garbage.js';
 import { LIMITS } from '../../limits.js';
 import { invalidMedia } from '../refusal.js';
 import { Turnstile } from '../turnstile.js';
@@ -101,20 +100,6 @@ async function openWithVips(bytes: Uint8Array, name: string, dropAlpha: boolean)
 /** Pictures of so many pixels are decoded one after the other in a thread: several at once would be what takes the most memory. */
 const LARGE_PIXELS = 4_000_000;
 const large = new Turnstile(1);
-
-let collector: (() => void) | undefined;
-
-/**
- * Frees the pixels of a large picture that was used: V8 would let two or three of them, of some 40 MB each, pass before it looked. In
- * a thread that only decodes it takes some milliseconds, the picture itself a hundred.
- */
-function collectGarbage(): void {
-  if (collector === undefined) {
-    setFlagsFromString('--expose-gc');
-    collector = runInNewContext('gc') as () => void;
-  }
-  collector();
-}
 
 let loading: Promise<typeof Sharp> | undefined;
 
