@@ -1,4 +1,4 @@
-import type { CodedColumn } from '../data/columns.js';
+import { type CodedColumn, rowsByCode } from '../data/columns.js';
 import type { Band, Curve } from '../onnx/curve.js';
 import { type Run, startStage } from '../run.js';
 import { bootstrapBand } from './band.js';
@@ -42,9 +42,9 @@ export async function fitGroups<Rows extends ClusteredRows>(
   options: GroupFitOptions,
 ): Promise<GroupFit[]> {
   const fits: GroupFit[] = [];
-  for (const [code, value] of column.names.entries()) {
+  for (const [code, members] of rowsByCode(column).entries()) {
+    const value = column.names[code];
     startStage(options, `Group ${value}`);
-    const members = Int32Array.from(column.codes.keys()).filter((row) => column.codes[row] === code);
     fits.push(await fitGroup(task, rows, method, { value, members }, options));
   }
   return fits;

@@ -71,6 +71,16 @@ export class CodedColumnBuilder {
   }
 }
 
+/** The rows of each name, in their order. */
+export function rowsByCode({ names, codes }: CodedColumn): Int32Array[] {
+  const sizes = new Int32Array(names.length);
+  for (const code of codes) if (code >= 0) sizes[code]++;
+  const rows = names.map((_, code) => new Int32Array(sizes[code]));
+  sizes.fill(0);
+  for (let row = 0; row < codes.length; row++) if (codes[row] >= 0) rows[codes[row]][sizes[codes[row]]++] = row;
+  return rows;
+}
+
 /**
  * The rows `keep` of a column, its codes numbered anew in order of first sight, so that no code is without a row.
  */

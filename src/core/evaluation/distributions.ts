@@ -1,3 +1,4 @@
+import { rowsByCode } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { quantileOfSorted } from '../stats/quantile.js';
 import type { GroupBy } from './groups.js';
@@ -36,32 +37,34 @@ export function distributionsOf(
   const spread = joined.kind === 'pair' ? ofMajority(joined, values) : values;
   const [low, high] = joined.kind === 'pair' ? [0, 1] : rangeOf(spread);
   const describe = (by: string | null, value: string | null, rows: Int32Array): Distribution[] => {
-    const sorted = Float64Array.from(rows, (row) => spread[row])
-      .filter((one) => !Number.isNaN(one))
-      .sort();
+    const sorted = numbersOf(spread, rows).sort();
     if (rows.length < minRows || sorted.length === 0) return [];
     const counts = new Array<number>(BINS).fill(0);
     for (const one of sorted)
       counts[Math.min(BINS - 1, Math.max(0, Math.floor(((one - low) / (high - low)) * BINS)))]++;
     return [{ by, value, n: sorted.length, counts, quantiles: QUANTILES.map((p) => quantileOfSorted(sorted, p)) }];
   };
-  const groups = columns.flatMap(({ name, column: { names, codes } }) =>
-    [...names.keys()]
+  const groups = columns.flatMap(({ name, column }) => {
+    const { names } = column;
+    const rows = rowsByCode(column);
+    return [...names.keys()]
       .sort((a, b) => (names[a] < names[b] ? -1 : 1))
-      .flatMap((code) =>
-        describe(
-          name,
-          names[code],
-          allRows(joined).filter((row) => codes[row] === code),
-        ),
-      ),
-  );
+      .flatMap((code) => describe(name, names[code], rows[code]));
+  });
   return {
     of: joined.kind === 'pair' ? 'probability-of-majority' : 'prediction',
     low,
     high,
     rows: [...describe(null, null, allRows(joined)), ...groups],
   };
+}
+
+/** The values of rows but for those that are NaN. A loop: `filter` makes an object of each number on the way. */
+function numbersOf(values: Float64Array, rows: Int32Array): Float64Array {
+  const numbers = new Float64Array(rows.length);
+  let count = 0;
+  for (const row of rows) if (!Number.isNaN(values[row])) numbers[count++] = values[row];
+  return numbers.subarray(0, count);
 }
 
 /** NaN where the votes are even. */

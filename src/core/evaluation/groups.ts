@@ -1,5 +1,5 @@
 import { type Figures, resamplesOf } from '../calibration/figures.js';
-import type { CodedColumn } from '../data/columns.js';
+import { type CodedColumn, rowsByCode } from '../data/columns.js';
 import type { JoinedAbsolutes, JoinedPairs } from '../data/join.js';
 import { type Run, startStage } from '../run.js';
 import { type BootstrapOptions, estimateOf, replicateEach, sortedValues } from '../stats/bootstrap.js';
@@ -153,13 +153,11 @@ export async function compareWithRest(
   return { groups, gaps, worst: worstOf(groups, joined.kind === 'pair' ? PAIR_METRICS : ABSOLUTE_METRICS) };
 }
 
-function membersOf({ name: by, column: { names, codes } }: GroupBy): Member[] {
-  const sizes = new Int32Array(names.length);
-  for (const code of codes) if (code >= 0) sizes[code]++;
-  const rows = names.map((_, code) => new Int32Array(sizes[code]));
-  sizes.fill(0);
-  for (let row = 0; row < codes.length; row++) if (codes[row] >= 0) rows[codes[row]][sizes[codes[row]]++] = row;
-  return names.map((value, code) => ({ by, value, rows: rows[code] })).sort((a, b) => (a.value < b.value ? -1 : 1));
+function membersOf({ name: by, column }: GroupBy): Member[] {
+  const rows = rowsByCode(column);
+  return column.names
+    .map((value, code) => ({ by, value, rows: rows[code] }))
+    .sort((a, b) => (a.value < b.value ? -1 : 1));
 }
 
 /** Each group against all rows outside it, under the same resamples of clusters. */

@@ -7,20 +7,20 @@ import { sigmoid } from '../stats/logistic.js';
 export interface Predictions {
   /** P(left preferred), or the place on the human scale; uncalibrated sigmoid of the logit, or the utility. */
   readonly values: Float64Array;
-  /** NaN where there is none. Never written: `null` stands for it in results. */
-  readonly confidence: Float64Array;
+  /** NaN where there is none, null where there is none of any row. Never written: `null` stands for it in results. */
+  readonly confidence: Float64Array | null;
   readonly calibrated: boolean;
 }
 
 /** @throws HpsError MODELS_INCOMPARABLE for a calibrator of the other kind of rows */
 export function predict(joined: JoinedPairs | JoinedAbsolutes, calibrator: Calibrator | null): Predictions {
   const { logit, count } = joined;
-  const confidence = new Float64Array(count).fill(Number.NaN);
   if (calibrator === null) {
-    return { values: logit.map(joined.kind === 'pair' ? sigmoid : Math.tanh), confidence, calibrated: false };
+    return { values: logit.map(joined.kind === 'pair' ? sigmoid : Math.tanh), confidence: null, calibrated: false };
   }
   if (calibrator.kind !== joined.kind) throw otherKind(calibrator.kind, joined.kind);
   const values = new Float64Array(count);
+  const confidence = new Float64Array(count).fill(Number.NaN);
   const groupOf = groupReader(joined, calibrator);
   for (let row = 0; row < count; row++) {
     const said: Calibrated = calibrate(calibrator, logit[row], groupOf(row));

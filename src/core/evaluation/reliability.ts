@@ -69,7 +69,7 @@ const ofItems = ({ score }: JoinedAbsolutes, predicted: Float64Array): Judgement
 
 /** Rows of equal forecast share a bin, so there may be fewer; rows without judgements are in none (-1). */
 function equalMassBins({ forecast, weight }: Judgements, most: number): { of: Int32Array; count: number } {
-  const order = argsort(forecast).filter((row) => weight[row] > 0);
+  const order = judgedOf(argsort(forecast), weight);
   const total = order.reduce((sum, row) => sum + weight[row], 0);
   const of = new Int32Array(forecast.length).fill(-1);
   let [count, seen] = [0, 0];
@@ -81,6 +81,13 @@ function equalMassBins({ forecast, weight }: Judgements, most: number): { of: In
     if (!tied && seen * most >= (count + 1) * total) count = Math.floor((seen * most) / total);
   }
   return renumbered(of);
+}
+
+/** The rows of some weight. A loop: `filter` makes an object of each row on the way. */
+function judgedOf(rows: Uint32Array, weight: Float64Array): Uint32Array {
+  let count = 0;
+  for (const row of rows) if (weight[row] > 0) rows[count++] = row;
+  return rows.subarray(0, count);
 }
 
 /** Codes numbered anew without gaps, in their order. */

@@ -46,7 +46,8 @@ export interface AbsoluteRows {
 
 const probabilitiesOf = ({ probabilities, logits }: PairRows): Float64Array => probabilities ?? logits.map(sigmoid);
 
-const mirrorableOf = (rows: PairRows): Float64Array => probabilitiesOf(rows).map(mirrorable);
+const mirrorableOf = ({ probabilities, logits }: PairRows): Float64Array =>
+  probabilities ? probabilities.map(mirrorable) : logits.map((logit) => mirrorable(sigmoid(logit)));
 
 /** Both orders of every pair, with their bins: made once for all calibration errors of the same rows. */
 class Mirrored {

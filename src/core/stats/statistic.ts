@@ -118,13 +118,17 @@ export function ratioOfSums(numerator: Float64Array, denominator: Float64Array):
   const statistic: Statistic = (weights = new Float64Array(numerator.length).fill(1)) =>
     weightedRatio(numerator, denominator, weights);
   // Rows of one cluster count alike: added up once, a resample costs the clusters and not the rows.
-  statistic.overClusters = (clusters) => {
-    const [above, below] = [sumByCluster(numerator, clusters), sumByCluster(denominator, clusters)];
-    return (draws) => weightedRatio(above, below, draws);
-  };
+  statistic.overClusters = (clusters) =>
+    ratioOfDraws(sumByCluster(numerator, clusters), sumByCluster(denominator, clusters));
   statistic.terms = () => ({ numerator, denominator });
   return statistic;
 }
+
+/** By itself, so that it keeps nothing of the rows alive. */
+const ratioOfDraws =
+  (above: Float64Array, below: Float64Array): ClusterStatistic =>
+  (draws) =>
+    weightedRatio(above, below, draws);
 
 /** A ratio of sums over the rows whose code is `code`, as a function of the weights of all rows: no rows are copied. */
 export function ratioAmong(

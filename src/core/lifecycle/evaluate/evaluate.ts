@@ -1,4 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
+import { collectColumns } from '../../bytes/garbage.js';
 import { hashFile } from '../../bytes/hash.js';
 import { withOptionalOutput } from '../../bytes/output.js';
 import {
@@ -218,10 +219,11 @@ async function evaluate(options: Settled, refused: ErrorRows, { failures, model 
   inputs.catch(() => undefined); // awaited below
   const calibrator = options.calibrator === undefined ? null : readCalibrator(options.calibrator).document;
   const reading = { signal: options.signal, onRefused: refused.add };
-  const { joined, rows: judged, labels, modelSha256 } = await readJudgedScores(options, reading);
+  const { joined, rows: judged, labels, modelSha256 } = await readRows(options, reading);
   if (calibrator) assertSameModel(calibrator, modelSha256);
   const columns = options.by.map((flag) => groupColumn(joined, flag));
   const predictions = predict(joined, calibrator);
+  collectColumns(joined.count);
   const bootstrap = { seed: `${seed}`, resamples: options.resamples, signal: options.signal };
   startStage(options, 'Overall');
   const bounds = { ...options, rows: joined.count, rowBytes: ROW_BYTES };
@@ -236,7 +238,7 @@ async function evaluate(options: Settled, refused: ErrorRows, { failures, model 
   });
   const groups = await compareWithRest(joined, predictions, judgedGroups, ofGroups);
   const { baseline } = options;
-  const other = baseline === undefined ? null : await readBaseline(labels, { ...reading, baseline });
+  const other = baseline === undefined || labels === null ? null : await readBaseline(labels, { ...reading, baseline });
   const compared = other && { ...other.stated, ...(await compareWithBaseline(joined, other.joined, bootstrap)) };
   if (sizes) startStage(options, 'Best of N');
   const bestOf = sizes && (await picks(options, joined, other?.joined, sizes, bootstrap));
@@ -298,6 +300,17 @@ async function evaluate(options: Settled, refused: ErrorRows, { failures, model 
     outScores: options.outScores === undefined ? null : basename(options.outScores),
   };
   return { report, joined, predictions };
+}
+
+/** The rows with their ids where anything asks for those: they take as much memory as all that figures are computed from. */
+async function readRows(options: Settled, reading: ReadJudgedOptions) {
+  const read = await readJudgedScores(options, reading);
+  const { outScores, baseline, suite, bestOf, diagnose } = options;
+  if (outScores ?? baseline ?? suite ?? bestOf ?? diagnose) return read;
+  const idAt = (): never => {
+    throw new RangeError('the ids of rows were given up');
+  };
+  return { ...read, joined: { ...read.joined, idAt }, labels: null };
 }
 
 const unscoredWarnings = ({ unscored }: JudgedHeads): string[] =>
@@ -412,6 +425,6 @@ function scoreRow(
   if (joined.kind === 'absolute') {
     return { id, logit, score: Math.tanh(logit), ...(calibrated ? { calibrated: value } : {}) };
   }
-  const sure = Number.isNaN(confidence[row]) ? {} : { confidence: confidence[row] };
+  const sure = confidence === null || Number.isNaN(confidence[row]) ? {} : { confidence: confidence[row] };
   return { id, logit, score: value, winner: winnerOf(value), ...sure, calibrated };
 }
