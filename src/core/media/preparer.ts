@@ -1,7 +1,7 @@
 import { sha256Hex } from '../bytes/hash.js';
 import { HpsError } from '../errors.js';
 import type { ContractInput } from '../onnx/manifest.js';
-import type { TensorValue } from '../runtime/value.js';
+import type { ShapedValues, TensorValue } from '../runtime/value.js';
 import type { MediaItem } from './item.js';
 import { openReaders, type Reader } from './readers.js';
 import type { LongestWindow, Span, Windowing } from './windows.js';
@@ -9,7 +9,7 @@ import type { LongestWindow, Span, Windowing } from './windows.js';
 /** One item as model inputs. */
 export interface PreparedItem {
   /** By the names of the contract; each value has one row. */
-  readonly inputs: ReadonlyMap<string, TensorValue>;
+  readonly inputs: ShapedValues;
   /** Whether the end of the item was left out: a text longer than `maxTokens`. */
   readonly truncated: boolean;
   /** Length of the text in tokens, padding not counted; null without a text. */
@@ -34,7 +34,7 @@ export interface Preparer {
    * @throws HpsError as `prepare`; MEDIA_INVALID for too many windows, INPUTS_INVALID where it reads nothing of a length
    */
   windows(item: MediaItem, windowing: Windowing, signal?: AbortSignal): AsyncGenerator<PreparedWindow>;
-  /** As `prepare`, at once, padded as `Reader.readNow` does: of a model that reads text alone. It needs no `this`. */
+  /** As `prepare`, at once, padded and to be used at once as of `Reader.readNow`: of a model that reads text alone. It needs no `this`. */
   readonly prepareNow?: (item: MediaItem, widthOf: (tokens: number) => number) => PreparedItem;
   /** @throws HpsError MEDIA_INVALID, FILE_NOT_FOUND, FILE_UNREADABLE or BACKEND_UNAVAILABLE; the signal's reason when it aborts */
   prepare(item: MediaItem, signal?: AbortSignal): Promise<PreparedItem>;

@@ -2,7 +2,14 @@ import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { ContractInput, Preprocess } from '../onnx/manifest.js';
 import { isTextual } from '../onnx/manifest-names.js';
-import { castValue, float32Value, isValueDtype, type TensorValue } from '../runtime/value.js';
+import {
+  castValue,
+  float32Value,
+  isValueDtype,
+  type ShapedValues,
+  shapeKeyOf,
+  type TensorValue,
+} from '../runtime/value.js';
 import { type Patches, patchesOf } from '../tensor/patches.js';
 import { formatShape } from '../tensor/shape.js';
 import type { FrameContract } from './image/frame.js';
@@ -25,7 +32,7 @@ import type { LongestWindow, Span, Windowing } from './windows.js';
 
 /** What one part of an item becomes. */
 export interface ReadPart {
-  readonly inputs: ReadonlyMap<string, TensorValue>;
+  readonly inputs: ShapedValues;
   readonly truncated?: boolean;
   readonly tokens?: number;
   readonly samples?: number;
@@ -43,8 +50,8 @@ export interface Reader {
   /** @param made - inputs that the readers before it made of the same item */
   read(item: MediaItem, made: ReadonlyMap<string, TensorValue>, signal?: AbortSignal): Promise<ReadPart>;
   /**
-   * As `read`, at once, padded to the width that so many tokens have: of a text without a picture. Its mask may be that of other texts.
-   * It needs no `this`.
+   * As `read`, at once, padded to the width that so many tokens have: of a text without a picture. Its inputs may be written over by the
+   * next text. It needs no `this`.
    */
   readonly readNow?: (item: MediaItem, widthOf: (tokens: number) => number) => ReadPart;
   /** The part in windows, one after the other; absent where it has no length. */
@@ -261,22 +268,26 @@ async function textReader(
       ? encodePair([context, own], contract, tokenizer, pair)
       : encodeText(own, contract, tokenizer);
   };
-  const partOf = (
-    { ids, types = [], truncated }: EncodedText,
-    { widthOf = (tokens) => tokens, mask = maskOf }: Padding = {},
-  ): ReadPart => {
-    const width = widthOf(Math.max(ids.length, least));
-    const values = new Map([[input.name, toInput(tokenRow(ids, width, contract.pad), input, 'text')]]);
-    for (const each of companions) {
-      const isMask = each.preprocess.kind === 'text-mask';
-      const value = isMask ? mask(ids.length, width) : tokenRow(types, width, 0);
-      values.set(each.name, toInput(value, each, 'text'));
-    }
-    return { inputs: values, truncated, tokens: ids.length };
+  const rowOf = (width: number): TextRow => new TextRow([input, ...companions], width, contract.pad);
+  const partOf = ({ ids, types, truncated }: EncodedText): ReadPart => ({
+    inputs: rowOf(Math.max(ids.length, least)).write(ids, types),
+    truncated,
+    tokens: ids.length,
+  });
+  const rows = new Map<number, TextRow>();
+  const rowAgain = (width: number): TextRow => {
+    const row = rows.get(width) ?? rowOf(width);
+    rows.set(width, row);
+    return row;
   };
-  const mask = keptMasks();
   const readNow: Reader['readNow'] =
-    grid === undefined ? (item, widthOf) => partOf(encoded(item, undefined), { widthOf, mask }) : undefined;
+    grid === undefined
+      ? (item, widthOf) => {
+          const { ids, types, truncated } = encoded(item, undefined);
+          const row = rowAgain(widthOf(Math.max(ids.length, least)));
+          return { inputs: row.write(ids, types), truncated, tokens: ids.length };
+        }
+      : undefined;
   const read: Reader['read'] = async (item, made) => {
     const patches = grid === undefined ? undefined : made.get(grid)?.data;
     const places =
@@ -303,46 +314,68 @@ async function textReader(
   return { read, readNow, windows };
 }
 
-/** How a text is padded, and where its mask comes from. */
-interface Padding {
-  readonly widthOf?: (tokens: number) => number;
-  readonly mask?: typeof maskOf;
-}
+/** A text of one width as the inputs of a model, which each text is written into. */
+class TextRow {
+  private readonly parts: readonly { readonly kind: Preprocess['kind']; readonly tokens: TokenRow }[];
+  /** Absent where an input takes another dtype, to which each text is cast. */
+  private readonly inputs: ShapedValues | undefined;
 
-/** Ids of tokens as integers of 64 bits, the rest filled. */
-function tokenRow(ids: readonly number[], width: number, fill: number): TensorValue {
-  const data = new BigInt64Array(width);
-  if (fill !== 0) data.fill(BigInt(fill), ids.length);
-  const halves = new Int32Array(data.buffer); // a BigInt of each would be an object of its own
-  for (let place = 0; place < ids.length; place++) {
-    const id = ids[place];
-    if (id === (id | 0)) {
-      halves[2 * place] = id;
-      halves[2 * place + 1] = id >> 31;
-    } else data[place] = BigInt(id);
+  /** @throws HpsError MEDIA_INVALID where an input takes another width */
+  constructor(
+    private readonly contract: readonly ContractInput[],
+    width: number,
+    private readonly pad: number,
+  ) {
+    this.parts = contract.map(({ preprocess: { kind } }) => ({ kind, tokens: new TokenRow(width) }));
+    const inputs = this.cast();
+    if (contract.every(({ dtype }) => dtype === 'I64'))
+      this.inputs = Object.assign(inputs, { shapeKey: shapeKeyOf(inputs) });
   }
-  return { dtype: 'I64', shape: [1, width], data };
+
+  /** @param types - zeros where they are left out */
+  write(ids: readonly number[], types: readonly number[] = []): ShapedValues {
+    for (const { kind, tokens } of this.parts) {
+      if (kind === 'text') tokens.write(ids, this.pad);
+      else if (kind === 'text-mask') tokens.mask(ids.length);
+      else tokens.write(types, 0);
+    }
+    return this.inputs ?? this.cast();
+  }
+
+  private cast(): Map<string, TensorValue> {
+    return new Map(this.contract.map((input, i) => [input.name, toInput(this.parts[i].tokens.value, input, 'text')]));
+  }
 }
 
-/** Masks of so many tokens at most are kept. */
-const KEPT_MASK_WIDTH = 128;
+/** Integers of 64 bits that are written without a BigInt of each, which would be an object of its own. */
+class TokenRow {
+  readonly value: TensorValue;
+  private readonly data: BigInt64Array;
+  private readonly halves: Int32Array;
 
-/** As `maskOf`; the same for texts of one length and width. */
-function keptMasks(): typeof maskOf {
-  const kept = new Map<number, TensorValue>();
-  return (length, width) => {
-    if (width > KEPT_MASK_WIDTH) return maskOf(length, width);
-    const key = width * KEPT_MASK_WIDTH + length - 1;
-    const mask = kept.get(key) ?? maskOf(length, width);
-    kept.set(key, mask);
-    return mask;
-  };
-}
+  constructor(width: number) {
+    this.data = new BigInt64Array(width);
+    this.halves = new Int32Array(this.data.buffer);
+    this.value = { dtype: 'I64', shape: [1, width], data: this.data };
+  }
 
-function maskOf(length: number, width: number): TensorValue {
-  const data = new BigInt64Array(width);
-  data.fill(1n, 0, length);
-  return { dtype: 'I64', shape: [1, width], data };
+  /** Numbers, the rest filled. */
+  write(numbers: readonly number[], fill: number): void {
+    const { data, halves } = this;
+    for (let place = 0; place < numbers.length; place++) {
+      const number = numbers[place];
+      if (number === (number | 0)) {
+        halves[2 * place] = number;
+        halves[2 * place + 1] = number >> 31;
+      } else data[place] = BigInt(number);
+    }
+    data.fill(BigInt(fill), numbers.length);
+  }
+
+  /** One for each token. */
+  mask(tokens: number): void {
+    this.data.fill(1n, 0, tokens).fill(0n, tokens);
+  }
 }
 
 /** Where the contract fixes the size of a frame, the model must take that size. */

@@ -128,6 +128,22 @@ export function rowView(value: TensorValue, row: number): TensorValue {
   return { dtype, shape: [1, ...shape.slice(1)], data: data.subarray(row * stride, (row + 1) * stride) };
 }
 
+/** Values by name, with their `shapeKeyOf` where it is known beforehand. */
+export interface ShapedValues extends ReadonlyMap<string, TensorValue> {
+  readonly shapeKey?: string;
+}
+
+/** Equal for values of equal names and shapes. */
+export function shapeKeyOf(values: Iterable<readonly [string, TensorValue]>): string {
+  let key = '';
+  for (const [name, { shape }] of values) {
+    key += name;
+    for (const size of shape) key += `,${size}`;
+    key += ' ';
+  }
+  return key;
+}
+
 const haveEqualRows = (a: readonly number[], b: readonly number[]): boolean => {
   if (a.length !== b.length) return false;
   for (let axis = 1; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;

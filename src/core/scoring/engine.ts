@@ -5,7 +5,7 @@ import type { PreparedItem, Preparer } from '../media/preparer.js';
 import { Turnstile } from '../media/turnstile.js';
 import type { Span, Windowing } from '../media/windows.js';
 import type { ValueInfo } from '../runtime/session.js';
-import { floatsOf, type TensorValue } from '../runtime/value.js';
+import { floatsOf } from '../runtime/value.js';
 import type { ForeignScore } from '../samples/contract.js';
 import type { ResolvedItem } from '../samples/resolve.js';
 import { meanClass } from './auxiliary.js';
@@ -13,7 +13,7 @@ import { encoderRows, padText, widthsOf } from './buckets.js';
 import { FeatureCache } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
 import type { CalibratedBy } from './result.js';
-import { ownRow, type Row, ValueRow } from './row.js';
+import { byteLength, type JoinedPlaces, JoinedRow, numberOf, ownRow, type Row, shapeKey } from './row.js';
 import { Scheduler } from './scheduler.js';
 import { type BatchTaken, Stage } from './stage.js';
 import { weighted, weightedAux } from './windows/aggregate.js';
@@ -91,17 +91,19 @@ export class Engine {
   readonly scheduler = new Scheduler();
   private readonly encoder: Stage | null;
   private readonly head: Stage | null;
-  private readonly cache = new FeatureCache<Encoded>(({ features }) => byteLength(features));
-  private readonly windowCache = new FeatureCache<EncodedWindows>(({ windows }) =>
-    windows.reduce((sum, { features }) => sum + byteLength(features), 0),
-  );
+  private readonly cache = new FeatureCache<Encoded>({ sizeOf: ({ features }) => byteLength(features), own });
+  private readonly windowCache = new FeatureCache<EncodedWindows>({
+    sizeOf: ({ windows }) => windows.reduce((sum, { features }) => sum + byteLength(features), 0),
+    own: ({ windows, spans }) => ({ windows: windows.map(own), spans }),
+  });
   /** Items that are decoded as streams at a time: each holds a program, and the windows that overlap. */
   private readonly streams = new Turnstile(availableParallelism());
   private readonly waiting: Turnstile;
   /** Padded length of a text. */
   private readonly widthOf: (tokens: number) => number;
-  private readonly left: SideNames;
-  private readonly right: SideNames;
+  private readonly places: JoinedPlaces;
+  /** Of the pair that was joined last: most have the same shapes. */
+  private joined = { left: '', right: '', key: '' };
 
   constructor(
     private readonly model: ScoringModel,
@@ -114,8 +116,11 @@ export class Engine {
     const { inputs, mode } = model.contract;
     this.widthOf = widthsOf(inputs);
     const names = ['embedding', ...inputs.map(({ name }) => name)];
-    this.left = new Map(names.map((name) => [name, `left_${name}`]));
-    this.right = new Map(names.map((name) => [name, `right_${name}`]));
+    this.places = new Map(
+      (['left', 'right'] as const).flatMap((prefix, side) =>
+        names.map((name) => [`${prefix}_${name}`, { side: side as 0 | 1, name }] as const),
+      ),
+    );
     const most = mixesRows ? 1 : batchSize;
     const rowsOf = (row: Row): number => encoderRows(row, inputs, { most, busyPositions });
     const of = (stage: 'encode' | 'head') => (taken: BatchTaken) => onWork?.({ stage, ...taken });
@@ -126,7 +131,7 @@ export class Engine {
         encoder,
         {
           rowsOf: fixed ? () => fixed : rowsOf,
-          names: mode === 'item' ? undefined : this.left,
+          ...(mode === 'item' ? {} : { names: new Map(names.map((name) => [name, `left_${name}`])), gives: EMBEDDING }),
           adaptive: adaptive && !fixed,
           onBatch: of('encode'),
         },
@@ -154,7 +159,8 @@ export class Engine {
       const start = performance.now();
       const { inputs, truncated } = this.preparer.prepareNow!(media, this.widthOf);
       this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
-      return this.encodeRow(inputs, (features) => ({ features, truncated }));
+      if (!this.encoder) return Promise.resolve({ features: ownRow(inputs), truncated }); // the next text is written over this one
+      return this.encoder.run(inputs, (features) => ({ features, truncated }));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -301,7 +307,7 @@ export class Engine {
    */
   embedding({ features }: Encoded): Float32Array {
     const value = features.get('embedding');
-    if (value) return floatsOf(value);
+    if (value) return floatsOf(value).slice(); // whoever has it may keep it
     throw new HpsError('ONNX_UNSUPPORTED', `${this.model.file}: has no output embedding`, {
       hint: 'Embed with a model that hpsv3 exported in mode item or pair.',
       details: { file: this.model.file },
@@ -333,31 +339,27 @@ export class Engine {
     const { inputs, mode } = this.model.contract;
     if (mode === 'item') return this.encoder.run(padText(row, inputs));
     const sides = ['left_', 'right_'].map((side) =>
-      this.encodeRow(
-        padText(new Map(inputs.map(({ name }) => [name, row.get(`${side}${name}`)!])), inputs),
-        (features) => features,
-      ),
+      this.encodeRow(padText(new Map(inputs.map(({ name }) => [name, row.get(`${side}${name}`)!])), inputs)),
     );
     const [left, right] = await Promise.all(sides);
     return this.head!.run(this.join(left, right));
   }
 
   private featuresOf({ inputs }: PreparedItem): Promise<Row> {
-    return this.encodeRow(padText(inputs, this.model.contract.inputs), (features) => features);
+    return this.encodeRow(padText(inputs, this.model.contract.inputs));
   }
 
   /** @param row - padded */
-  private encodeRow<T>(row: Row, take: (features: Row) => T): Promise<T> {
-    if (!this.encoder) return Promise.resolve(take(row));
-    if (this.model.contract.mode === 'item') return this.encoder.run(row, (outputs) => take(ownRow(outputs))); // they are kept, their batch is not
-    return this.encoder.run(row, (outputs) => {
-      const { dtype, shape, data } = outputs.get('left_embedding')!;
-      return take(new ValueRow('embedding', { dtype, shape, data: data.slice() }));
-    });
+  private encodeRow(row: Row): Promise<Row> {
+    return this.encoder ? this.encoder.run(row) : Promise.resolve(row);
   }
 
-  private join(left: Row, right: Row): Map<string, TensorValue> {
-    return named(right, this.right, named(left, this.left));
+  private join(left: Row, right: Row): Row {
+    const { joined } = this;
+    const [ofLeft, ofRight] = [shapeKey(left), shapeKey(right)];
+    if (joined.left !== ofLeft || joined.right !== ofRight)
+      this.joined = { left: ofLeft, right: ofRight, key: `${ofLeft}| ${ofRight}` };
+    return new JoinedRow([left, right], this.places, this.joined.key);
   }
 
   private utilityOf({ features }: Encoded): Utility {
@@ -402,8 +404,7 @@ function foreignUtility(features: Row, { output, column, range }: ForeignScore):
 }
 
 function scalar(row: Row, output: string, column = 0): number {
-  const value = row.get(output);
-  const number = value && floatsOf(value)[column];
+  const number = numberOf(row, output, column);
   if (number !== undefined) return number;
   throw new HpsError('ONNX_UNSUPPORTED', `the model has no output ${output} with a column ${column} for each row`, {
     hint: 'See its outputs with `hpsv3 inspect`; a contract names one of them.',
@@ -418,16 +419,8 @@ function finite(value: number): number {
   });
 }
 
-/** What a side of a pair calls its inputs and features. */
-type SideNames = ReadonlyMap<string, string>;
+/** What the encoder of a pair file, which is its left side, gives. */
+const EMBEDDING: ReadonlyMap<string, string> = new Map([['left_embedding', 'embedding']]);
 
-function named(row: Row, names: SideNames, to = new Map<string, TensorValue>()): Map<string, TensorValue> {
-  for (const [name, value] of row) to.set(names.get(name)!, value);
-  return to;
-}
-
-function byteLength(row: Row): number {
-  let sum = 0;
-  for (const { data } of row.values()) sum += data.byteLength;
-  return sum;
-}
+/** The same with memory of its own. */
+const own = ({ features, truncated }: Encoded): Encoded => ({ features: ownRow(features), truncated });

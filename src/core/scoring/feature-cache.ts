@@ -7,8 +7,17 @@ const ENTRY_BYTES = 2048;
 const MOST_ENTRIES = 1024;
 
 interface Entry<T> {
-  readonly value: Promise<T>;
+  value: Promise<T>;
   bytes: number;
+  /** Whether it has been asked for again, and so has memory of its own. */
+  isShared: boolean;
+}
+
+export interface FeatureCacheOptions<T> {
+  readonly sizeOf: (value: T) => number;
+  /** The same without the memory of its neighbours: those that are asked for once leave together, the others stay. */
+  readonly own?: (value: T) => T;
+  readonly limitBytes?: number;
 }
 
 /**
@@ -21,10 +30,15 @@ export class FeatureCache<T> {
   /** Entries that are no longer under way. */
   private kept = 0;
 
-  constructor(
-    private readonly sizeOf: (value: T) => number,
-    private limitBytes = CACHE_BYTES,
-  ) {}
+  private readonly sizeOf: (value: T) => number;
+  private readonly own: ((value: T) => T) | undefined;
+  private limitBytes: number;
+
+  constructor({ sizeOf, own, limitBytes = CACHE_BYTES }: FeatureCacheOptions<T>) {
+    this.sizeOf = sizeOf;
+    this.own = own;
+    this.limitBytes = limitBytes;
+  }
 
   /** The value of `key`; computed where it is not kept. A failure is not kept. */
   get(key: string, compute: () => Promise<T>): Promise<T> {
@@ -32,9 +46,11 @@ export class FeatureCache<T> {
     if (kept) {
       this.entries.delete(key); // the order of a Map is that of insertion: last used, last dropped
       this.entries.set(key, kept);
+      if (this.own && !kept.isShared) kept.value = kept.value.then(this.own);
+      kept.isShared = true;
       return kept.value;
     }
-    const entry: Entry<T> = { value: compute(), bytes: 0 };
+    const entry: Entry<T> = { value: compute(), bytes: 0, isShared: false };
     this.entries.set(key, entry);
     entry.value.then(
       (value) => this.weigh(entry, this.sizeOf(value) + ENTRY_BYTES),

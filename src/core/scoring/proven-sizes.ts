@@ -1,5 +1,5 @@
 import type { TensorValue } from '../runtime/value.js';
-import type { Row } from './row.js';
+import type { BatchOutputs, Row } from './row.js';
 
 /** Values that must be seen equal: two computations that round differently do not agree in so many by chance. */
 const EVIDENCE = 64;
@@ -15,8 +15,7 @@ interface Proof {
 interface FullBatch {
   readonly rows: number;
   readonly full: number;
-  /** Outputs of a row. */
-  readonly outputs: (row: number) => Row;
+  readonly outputs: BatchOutputs;
 }
 
 /**
@@ -49,7 +48,7 @@ export class ProvenSizes {
       if (evidence >= EVIDENCE) continue;
       const count = Math.min(rows, size);
       const actual = await run(count, size);
-      const values = Array.from({ length: count }, (_, i) => equalValues(expected(i), actual(i)));
+      const values = Array.from({ length: count }, (_, i) => equalValues(expected.row(i), actual.row(i)));
       if (values.includes(null)) proof.agreed.delete(size);
       else if (proof.agreed.has(size))
         proof.agreed.set(size, evidence + (values as number[]).reduce((sum, count) => sum + count, 0));

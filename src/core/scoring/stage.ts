@@ -1,8 +1,8 @@
 import { HpsError } from '../errors.js';
 import type { SessionPool } from '../runtime/session-pool.js';
-import type { TensorValue } from '../runtime/value.js';
+import { firstRows, type TensorValue } from '../runtime/value.js';
 import { ProvenSizes } from './proven-sizes.js';
-import { BatchRow, type Row, shapeKey } from './row.js';
+import { BatchOutputs, type Row, shapeKey } from './row.js';
 import { RowBatch } from './row-batch.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
@@ -39,6 +39,8 @@ export interface StageOptions {
   rowsOf(row: Row): number;
   /** What the sessions call the values of rows, where it is something else. */
   readonly names?: ReadonlyMap<string, string>;
+  /** What rows call the outputs, where it is something else. */
+  readonly gives?: ReadonlyMap<string, string>;
   /** Whether batches that are not full may be smaller, where that was seen to change no bit. */
   readonly adaptive?: boolean;
   readonly onBatch?: (taken: BatchTaken) => void;
@@ -78,7 +80,10 @@ export class Stage implements Collector {
     return this.inFlight < this.sessions.most;
   }
 
-  /** The outputs of one row, in the memory of its batch; outputs without a row per sample are left out. */
+  /**
+   * The outputs of one row, in memory of its batch, of which they hold no more than half that is not asked for; outputs without a row
+   * per sample are left out.
+   */
   run(row: Row): Promise<Row>;
   /** What `take` makes of them. */
   run<T>(row: Row, take: (outputs: Row) => T): Promise<T>;
@@ -144,10 +149,11 @@ export class Stage implements Collector {
     const { rows, size: full } = batch;
     const size = this.sizes?.sizeFor(key, rows, full) ?? full;
     const start = performance.now();
-    const run = async (count: number, size: number) => rowsOf(await this.sessions.run(batch.first(count, size)), size);
+    const run = async (count: number, size: number) =>
+      this.outputsOf(await this.sessions.run(batch.first(count, size)), count, size);
     try {
       const outputs = await run(rows, size);
-      for (const [i, { resolve }] of waiting.entries()) resolve(outputs(i));
+      for (let i = 0; i < rows; i++) waiting[i].resolve(outputs.row(i));
       this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows, size });
       if (size === full) await this.sizes?.prove(key, { rows, full, outputs }, run);
     } catch (error) {
@@ -159,12 +165,27 @@ export class Stage implements Collector {
 
   private async runAlone({ resolve, reject }: Waiting, batch: RowBatch, row: number): Promise<void> {
     try {
-      resolve(rowsOf(await this.sessions.run(batch.only(row)), batch.size)(0));
+      resolve(this.outputsOf(await this.sessions.run(batch.only(row)), 1, batch.size).row(0));
     } catch (error) {
       reject(error);
     }
   }
+
+  /** The first rows of what came of a batch. */
+  private outputsOf(outputs: ReadonlyMap<string, TensorValue>, rows: number, size: number): BatchOutputs {
+    const { gives } = this.options;
+    const isWasteful = 2 * rows <= size; // whoever keeps a row keeps them all
+    const whole = new Map<string, TensorValue>();
+    for (const [name, value] of outputs) {
+      if (value.shape[0] !== size) continue;
+      const kept = isWasteful ? owned(firstRows(value, rows)) : value;
+      whole.set(gives?.get(name) ?? name, kept);
+    }
+    return new BatchOutputs(whole);
+  }
 }
+
+const owned = (value: TensorValue): TensorValue => ({ ...value, data: value.data.slice() });
 
 const taking =
   <T>(take: (outputs: Row) => T, resolve: (taken: T) => void, reject: (error: unknown) => void) =>
@@ -175,12 +196,6 @@ const taking =
       reject(error); // of this row alone
     }
   };
-
-/** The rows of the outputs of a batch. */
-function rowsOf(outputs: ReadonlyMap<string, TensorValue>, size: number): (row: number) => Row {
-  const whole = new Map([...outputs].filter(([, { shape }]) => shape[0] === size));
-  return (row) => new BatchRow(whole, row);
-}
 
 /** The model has run, and does not take what it was given. */
 const isRefusal = (error: unknown): boolean =>

@@ -255,7 +255,7 @@ describe('inOrder', () => {
 
 describe('FeatureCache', () => {
   it('computes once what is asked for again, drops what was used longest ago, and keeps no failure', async () => {
-    const cache = new FeatureCache<string>(() => 0, 2 * 2048);
+    const cache = new FeatureCache<string>({ sizeOf: () => 0, limitBytes: 2 * 2048 });
     let computed = 0;
     const get = (key: string): Promise<string> => cache.get(key, async () => `${key}${++computed}`);
     expect(await Promise.all([get('a'), get('a'), get('b')])).toEqual(['a1', 'a1', 'b2']);
