@@ -40,8 +40,8 @@ describe.each(readdirSync(FOLDER))('words of %s', (file) => {
 describe('mergesByNumbers', () => {
   const bpe = (vocab: string[], merges: string[][], more = {}) => {
     const model = { type: 'BPE', vocab: Object.fromEntries(vocab.map((token, id) => [token, id])), merges, ...more };
-    const ids = mergesByNumbers(new Tokenizer({ ...SECTIONS, added_tokens: [], model, decoder: null } as never, {}));
-    return ids && ((word: string) => ids(word)?.map((id) => vocab[id]) ?? null);
+    const merged = mergesByNumbers(new Tokenizer({ ...SECTIONS, added_tokens: [], model, decoder: null } as never, {}));
+    return merged && ((word: string) => merged.ofWord(word)?.map((id) => vocab[id]) ?? null);
   };
   const merges = [
     ['b', 'c'],

@@ -15,12 +15,24 @@ interface BpeModel {
 const MOST_SYMBOLS = 512;
 const NONE = 2 ** 31 - 1;
 
+/** Gives the ids of a word's tokens, or null for a word that is left to the library. */
+export interface NumberMerges {
+  ofWord(word: string): number[] | null;
+  /** Of a word in UTF-8 whose bytes are its symbols; absent where a whole word, or the end of one, is looked up by its spelling. */
+  readonly ofUtf8?: (word: string) => number[] | null;
+}
+
 /**
- * What gives the ids of a word's tokens by a BPE model, merged by numbers: the library merges by the JSON of each pair of tokens, which
- * takes ten times as long. It finds the same tokens, the pair of the lowest rank first, of equal ones the leftmost, or null for a word
- * that is left to the library. Null for another model, and for a vocabulary that lacks a part of its own merges.
+ * Merges by a BPE model with numbers: the library merges by the JSON of each pair of tokens, which takes ten times as long. It finds the
+ * same tokens, the pair of the lowest rank first, of equal ones the leftmost. Null for another model, and for a vocabulary that lacks a
+ * part of its own merges.
+ *
+ * @param spelling - of each byte, where bytes are what words are made of
  */
-export function mergesByNumbers({ model }: Tokenizer): ((word: string) => number[] | null) | null {
+export function mergesByNumbers(
+  { model }: Tokenizer,
+  spelling: Readonly<Record<number, string>> | null = null,
+): NumberMerges | null {
   const bpe = model as unknown as BpeModel;
   if (bpe.merges === undefined || bpe.continuing_subword_suffix) return null;
   const table = tableOf(bpe);
@@ -28,8 +40,13 @@ export function mergesByNumbers({ model }: Tokenizer): ((word: string) => number
   const { tokens_to_ids: ids, end_of_word_suffix: suffix, ignore_merges: takesWhole } = bpe;
   const ranks = new Int32Array(MOST_SYMBOLS);
   const symbols = new Int32Array(MOST_SYMBOLS);
+  const merged = (count: number): number[] => {
+    const found = new Array<number>(table.merge(symbols, count, ranks));
+    for (let i = 0; i < found.length; i++) found[i] = symbols[i];
+    return found;
+  };
 
-  return (word) => {
+  const ofWord = (word: string): number[] | null => {
     const whole = takesWhole ? ids.get(word) : undefined;
     if (whole !== undefined) return [whole];
     let count = 0;
@@ -40,12 +57,29 @@ export function mergesByNumbers({ model }: Tokenizer): ((word: string) => number
       if (id === undefined || count === MOST_SYMBOLS) return null; // an unknown token, or bytes in its place
       symbols[count] = id;
     }
-    const left = table.merge(symbols, count, ranks);
-    const found: number[] = [];
-    for (let i = 0; i < left; i++) found.push(symbols[i]);
-    return found;
+    return merged(count);
   };
+  if (spelling === null || suffix || takesWhole) return { ofWord };
+
+  const byteIds = Array.from({ length: 256 }, (_, byte) => ids.get(spelling[byte]) ?? UNKNOWN);
+  const bytes = Buffer.alloc(MOST_UTF8 * MOST_SYMBOLS);
+  const ofUtf8 = (word: string): number[] | null => {
+    if (word.length > MOST_SYMBOLS) return null;
+    const count = bytes.write(word);
+    if (count > MOST_SYMBOLS) return null;
+    for (let at = 0; at < count; at++) {
+      const id = byteIds[bytes[at]];
+      if (id === UNKNOWN) return null;
+      symbols[at] = id;
+    }
+    return merged(count);
+  };
+  return { ofWord, ofUtf8 };
 }
+
+const UNKNOWN = -1;
+/** Bytes that a UTF-16 unit takes at most. */
+const MOST_UTF8 = 3;
 
 /** Merges by the ids of both sides; null where a part or a result is not in the vocabulary, or two tokens have one id. */
 function tableOf({ tokens_to_ids: ids, vocab, merges }: BpeModel): MergeTable | null {

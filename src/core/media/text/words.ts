@@ -52,7 +52,7 @@ export function wordEncoder(tokenizer: Tokenizer): (text: string) => number[] {
     model,
   } = parts;
   const words = wordsBy(pre_tokenizer);
-  const merges = mergesByNumbers(tokenizer);
+  const merges = mergesByNumbers(tokenizer, words.bytes);
   const kept = new Map<string, readonly number[]>();
   const idOf = (token: string): number =>
     (added.get(token)?.id ?? model.tokens_to_ids.get(token) ?? model.unk_token_id) as number;
@@ -63,16 +63,16 @@ export function wordEncoder(tokenizer: Tokenizer): (text: string) => number[] {
       return id === undefined || id === idOf(token) ? [] : [[id, idOf(token)] as const];
     }),
   );
-  const encoded = (word: string): readonly number[] => {
-    const merged = merges?.(word);
-    if (!merged) return model.encode([word]).map(idOf);
-    return other.size === 0 ? merged : merged.map((id) => other.get(id) ?? id);
+  const spelledIds = (word: string): number[] => merges?.ofWord(word) ?? model.encode([word]).map(idOf);
+  const encoded = (word: string): number[] => {
+    const ids = merges?.ofUtf8?.(word) ?? spelledIds(words.spelled(word));
+    return other.size === 0 ? ids : ids.map((id) => other.get(id) ?? id);
   };
 
-  const idsOf = (word: string, spelled: (word: string) => string): readonly number[] => {
+  const idsOf = (word: string): readonly number[] => {
     const known = kept.get(word);
     if (known) return known;
-    const ids = encoded(spelled(word));
+    const ids = encoded(word);
     if (word.length <= KEPT_CHARACTERS) {
       if (kept.size >= KEPT_WORDS) kept.clear();
       kept.set(word, ids);
@@ -80,20 +80,36 @@ export function wordEncoder(tokenizer: Tokenizer): (text: string) => number[] {
     return ids;
   };
 
+  const idsOfAll = (all: readonly string[]): number[] => {
+    if (all.length === 1) return encoded(all[0]); // a whole text
+    const ids: number[] = [];
+    for (const word of all) for (const id of idsOf(word)) ids.push(id);
+    return ids;
+  };
+  const starts = startsOf([...added.keys()].filter((token) => token !== ''));
+  const isPlain = (part: string, splitter: Splitter): boolean =>
+    (part !== '' && !starts.test(part)) || (splitter.split(part).length === 1 && !added.has(part));
+
   return (text) => {
     const library = (): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
-    const isPlain = (part: string, splitter: Splitter): boolean =>
-      splitter.split(part).length === 1 && !added.has(part);
     if (!isPlain(text, splitter_unnormalized)) return library();
     const normal = normalizer === null ? text : normalizer(text);
     if (!isPlain(normal, splitter_normalized)) return library();
-    const ids: number[] = [];
-    for (const word of words.of(normal)) for (const id of idsOf(word, words.spelled)) ids.push(id);
+    const ids = idsOfAll(words.of(normal));
     return model.fuse_unk ? ids.filter((id, i) => id !== model.unk_token_id || id !== ids[i - 1]) : ids;
   };
 }
 
+/** Finds what each of these begins with: a text without it has none of them. */
+function startsOf(tokens: Iterable<string>): RegExp {
+  const units = new Set(Array.from(tokens, (token) => token.charCodeAt(0)));
+  const escapes = Array.from(units, (unit) => `\\u${unit.toString(16).padStart(4, '0')}`);
+  return new RegExp(`[${escapes.join('')}]`);
+}
+
 interface Words {
+  /** What spells each byte of a word; null where words are made of characters. */
+  readonly bytes: Readonly<Record<number, string>> | null;
   of(text: string): readonly string[];
   /** A word as the model has it. */
   spelled(word: string): string;
@@ -101,11 +117,12 @@ interface Words {
 
 /** Bytes are spelled out for new words alone. */
 function wordsBy(pre: PreTokenizer | null): Words {
-  if (pre === null) return { of: (text) => [text], spelled: (word) => word };
+  if (pre === null) return { bytes: null, of: (text) => [text], spelled: (word) => word };
   if (pre.config?.type !== 'ByteLevel')
-    return { of: (text) => pre(text, { section_index: 0 }), spelled: (word) => word };
+    return { bytes: null, of: (text) => pre(text, { section_index: 0 }), spelled: (word) => word };
   const { add_prefix_space, use_regex, pattern, byte_encoder } = pre as ByteLevel;
   return {
+    bytes: byte_encoder,
     of(text) {
       const whole = add_prefix_space && !text.startsWith(' ') ? ` ${text}` : text;
       return use_regex ? (whole.match(pattern) ?? []) : [whole];
