@@ -149,13 +149,15 @@ function jsonOf(value: NonNullable<unknown> | null): string {
 /** Strings that JSON writes as they are. */
 const PLAIN = /^[\w .:/-]*$/;
 
+/** What stands before the value of a field. */
+const MEMBERS = FIELDS.filter((name) => name !== 'id').map((name) => ({ name, start: `,"${name}":` }));
+
 /** The JSON of a row. */
 export function scoreJson(row: ScoreRow): string {
-  let json = '';
-  for (const name of FIELDS) {
+  let json = `{"id":${jsonOf(row.id)}`;
+  for (const { name, start } of MEMBERS) {
     const value = row[name];
-    if (value === undefined) continue;
-    json += `,"${name}":${jsonOf(value)}`;
+    if (value !== undefined) json += start + jsonOf(value);
   }
-  return `{${json.slice(1)}}`;
+  return `${json}}`;
 }
