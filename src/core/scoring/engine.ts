@@ -10,12 +10,12 @@ import type { ForeignScore } from '../samples/contract.js';
 import type { ResolvedItem } from '../samples/resolve.js';
 import { meanClass } from './auxiliary.js';
 import { encoderRows, padText, widthsOf } from './buckets.js';
-import { FeatureCache } from './feature-cache.js';
+import { FeatureCache, type Kept, KeptPromise } from './feature-cache.js';
 import type { ScoringModel } from './model.js';
 import type { CalibratedBy } from './result.js';
 import { byteLength, type JoinedPlaces, JoinedRow, numberOf, ownRow, type Row, shapeKey } from './row.js';
 import { Scheduler } from './scheduler.js';
-import { type BatchTaken, Stage } from './stage.js';
+import { type BatchTaken, Stage, type Ticket } from './stage.js';
 import { weighted, weightedAux } from './windows/aggregate.js';
 
 /** The inputs and outputs of a model, each with a row for each sample. */
@@ -91,11 +91,8 @@ export class Engine {
   readonly scheduler = new Scheduler();
   private readonly encoder: Stage | null;
   private readonly head: Stage | null;
-  private readonly cache = new FeatureCache<Encoded>({ sizeOf: ({ features }) => byteLength(features), own });
-  private readonly windowCache = new FeatureCache<EncodedWindows>({
-    sizeOf: ({ windows }) => windows.reduce((sum, { features }) => sum + byteLength(features), 0),
-    own: ({ windows, spans }) => ({ windows: windows.map(own), spans }),
-  });
+  private readonly cache = new FeatureCache<Encoding | KeptPromise<Encoded>>();
+  private readonly windowCache = new FeatureCache<KeptPromise<EncodedWindows>>();
   /** Items that are decoded as streams at a time: each holds a program, and the windows that overlap. */
   private readonly streams = new Turnstile(availableParallelism());
   private readonly waiting: Turnstile;
@@ -146,24 +143,46 @@ export class Engine {
    * @param fresh - computes, even what is kept
    * @throws HpsError as `Preparer.prepare` and `Session.run`
    */
-  encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
-    const compute = (): Promise<Encoded> =>
-      this.preparer.prepareNow ? this.encodeNow(media) : this.encodeMedia(media);
+  async encode({ media, key }: ResolvedItem, fresh = false): Promise<Encoded> {
     // Without an encoder the features are the inputs themselves: large, and cheap to make again.
-    return this.encoder && !fresh ? this.cache.get(key, compute) : compute();
+    if (!this.encoder) return this.inputsOf(media);
+    if (fresh) return this.encodeMedia(media);
+    const kept = this.cache.get(
+      key,
+      () => new KeptPromise(this.encodeMedia(media), ({ features }) => byteLength(features), ownEncoded),
+    ) as KeptPromise<Encoded>;
+    return kept.value;
   }
 
-  /** Of a text: in as few steps as can be, for they take as long as a small model does. */
-  private encodeNow(media: ResolvedItem['media']): Promise<Encoded> {
-    try {
-      const start = performance.now();
-      const { inputs, truncated } = this.preparer.prepareNow!(media, this.widthOf);
-      this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
-      if (!this.encoder) return Promise.resolve({ features: ownRow(inputs), truncated }); // the next text is written over this one
-      return this.encoder.run(inputs, (features) => ({ features, truncated }));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  /** Whether it has `encodeNow`: its items are texts, which go into a batch at once. */
+  get encodesNow(): boolean {
+    return this.encoder !== null && this.preparer.prepareNow !== undefined;
+  }
+
+  /**
+   * As `encode`, of an engine that `encodesNow`: in as few steps as can be, for they take as long as a small model does.
+   * @throws HpsError as `Preparer.prepare`
+   */
+  encodeNow({ media, key }: ResolvedItem, fresh = false): Encoding {
+    const compute = (): Encoding => {
+      const { inputs, truncated } = this.prepareNow(media);
+      return new Encoding(this.encoder!.add(inputs), truncated);
+    };
+    return fresh ? compute() : (this.cache.get(key, compute) as Encoding);
+  }
+
+  private prepareNow(media: ResolvedItem['media']): PreparedItem {
+    const start = performance.now();
+    const prepared = this.preparer.prepareNow!(media, this.widthOf);
+    this.options.onWork?.({ stage: 'decode', seconds: (performance.now() - start) / 1000 });
+    return prepared;
+  }
+
+  /** What stands for the features of an item where there is no encoder. */
+  private async inputsOf(media: ResolvedItem['media']): Promise<Encoded> {
+    if (!this.preparer.prepareNow) return this.encodeMedia(media);
+    const { inputs, truncated } = this.prepareNow(media);
+    return { features: ownRow(inputs), truncated }; // the next text is written over this one
   }
 
   private async encodeMedia(media: ResolvedItem['media']): Promise<Encoded> {
@@ -196,7 +215,8 @@ export class Engine {
     const shared = `${key} ${JSON.stringify(windowing)}`;
     for (;;) {
       try {
-        return await this.windowCache.get(shared, () => compute().catch((error) => endOf(signal, error)));
+        const computed = () => compute().catch((error) => endOf(signal, error));
+        return await this.windowCache.get(shared, () => new KeptPromise(computed(), windowBytes, ownWindows)).value;
       } catch (error) {
         if (!(error instanceof Left)) throw error;
         signal?.throwIfAborted(); // else somebody has left who asked for the same item before
@@ -245,20 +265,20 @@ export class Engine {
   }
 
   async compare(left: Encoded, right: Encoded): Promise<Comparison> {
-    if (!this.head) {
-      const [ofLeft, ofRight] = [this.utilityOf(left), this.utilityOf(right)];
-      const sigmas = ofLeft.sigma !== undefined && ofRight.sigma !== undefined;
-      return {
-        logit: finite(ofLeft.logit - ofRight.logit),
-        ...(sigmas ? { sigmas: [ofLeft.sigma, ofRight.sigma] } : {}),
-        ...(ofLeft.aux && ofRight.aux ? { aux: { left: ofLeft.aux, right: ofRight.aux } } : {}),
-      };
-    }
-    const outputs = await this.head.run(this.join(left.features, right.features));
-    const sigma = (side: string): number => finite(scalar(outputs, `${side}_sigma`));
+    if (!this.head) return this.difference(left, right);
+    const ticket = this.head.add(this.join(left.features, right.features));
+    await ticket.done;
+    return comparisonOf(ticket.outputs);
+  }
+
+  /** Of a model without a head for pairs. */
+  private difference(left: Encoded, right: Encoded): Comparison {
+    const [ofLeft, ofRight] = [this.utilityOf(left), this.utilityOf(right)];
+    const sigmas = ofLeft.sigma !== undefined && ofRight.sigma !== undefined;
     return {
-      logit: finite(scalar(outputs, 'pair_logit')),
-      ...(outputs.has('left_sigma') ? { sigmas: [sigma('left'), sigma('right')] } : {}),
+      logit: finite(ofLeft.logit - ofRight.logit),
+      ...(sigmas ? { sigmas: [ofLeft.sigma, ofRight.sigma] } : {}),
+      ...(ofLeft.aux && ofRight.aux ? { aux: { left: ofLeft.aux, right: ofRight.aux } } : {}),
     };
   }
 
@@ -422,5 +442,59 @@ function finite(value: number): number {
 /** What the encoder of a pair file, which is its left side, gives. */
 const EMBEDDING: ReadonlyMap<string, string> = new Map([['left_embedding', 'embedding']]);
 
+function comparisonOf(outputs: Row): Comparison {
+  const logit = finite(scalar(outputs, 'pair_logit'));
+  if (!outputs.has('left_sigma')) return { logit };
+  const sigma = (side: string): number => finite(scalar(outputs, `${side}_sigma`));
+  return { logit, sigmas: [sigma('left'), sigma('right')] };
+}
+
+/** What the encoder makes of a text, once its batch has run. */
+export class Encoding implements Kept {
+  private isShared = false;
+  private made: Encoded | undefined;
+
+  constructor(
+    /** Let go with its batch where the features have memory of their own. */
+    private ticket: Ticket | null,
+    private readonly truncated: boolean,
+  ) {}
+
+  /** Resolves when it is there, or has failed. */
+  get done(): Promise<void> {
+    return this.ticket?.done ?? DONE;
+  }
+
+  /** @throws HpsError as `Session.run` */
+  get encoded(): Encoded {
+    if (this.made) return this.made;
+    const encoded = { features: this.ticket!.outputs, truncated: this.truncated };
+    if (!this.isShared) return encoded;
+    this.made = ownEncoded(encoded);
+    this.ticket = null;
+    return this.made;
+  }
+
+  get bytes(): number | null | undefined {
+    if (this.ticket?.isDone === false) return undefined;
+    try {
+      return byteLength(this.encoded.features);
+    } catch {
+      return null;
+    }
+  }
+
+  share(): void {
+    this.isShared = true;
+  }
+}
+
+const DONE = Promise.resolve();
+
 /** The same with memory of its own. */
-const own = ({ features, truncated }: Encoded): Encoded => ({ features: ownRow(features), truncated });
+const ownEncoded = ({ features, truncated }: Encoded): Encoded => ({ features: ownRow(features), truncated });
+
+const ownWindows = ({ windows, spans }: EncodedWindows): EncodedWindows => ({ windows: windows.map(ownEncoded), spans });
+
+const windowBytes = ({ windows }: EncodedWindows): number =>
+  windows.reduce((sum, { features }) => sum + byteLength(features), 0);

@@ -3,21 +3,25 @@ import type { Scheduler } from './scheduler.js';
 /** How long a source may take for its next rows before batches that are not full run without them. */
 const LINGER_MS = 20;
 
-export interface InOrderOptions<T, R> {
+export interface InOrderOptions<T, V, R = V> {
   /** Rows that are worked on, or whose results were not taken yet; it may become less meanwhile. */
   readonly limit: number;
   /** Of all stages that rows pass through. */
   readonly schedulers: readonly Scheduler[];
-  readonly work: (row: T) => Promise<R>;
+  readonly work: (row: T) => Promise<V>;
+  /** What a row comes to: what its work brought, where it is left out. */
+  readonly succeeded?: (row: T, value: V) => R;
+  /** What one comes to whose work failed; undefined, or left out, where all ends with that. */
+  readonly failed?: (row: T, error: unknown) => R | undefined;
 }
 
 /**
  * Does `work` for up to `limit` rows at once and yields what comes of them in the order of the rows, each as soon as those
  * before it are done. The source is read no further than that: what is slow holds back what is fast.
  */
-export async function* inOrder<T, R>(
+export async function* inOrder<T, V, R = V>(
   source: AsyncIterable<T> | Iterable<T>,
-  options: InOrderOptions<T, R>,
+  options: InOrderOptions<T, V, R>,
 ): AsyncGenerator<R> {
   yield* flattened(manyInOrder(oneByOne(source), options));
 }
@@ -32,19 +36,22 @@ export async function* flattened<T>(source: AsyncIterable<readonly T[]>): AsyncG
   for await (const rows of source) yield* rows;
 }
 
-/** What a row has come to. */
-interface Place<R> {
-  result?: { readonly value: R } | { readonly error: unknown };
+/** A row under way, and what its work has brought. */
+interface Place<T, V> {
+  readonly row: T;
+  state: 'working' | 'done' | 'failed';
+  value?: V;
+  error?: unknown;
 }
 
 /** As `inOrder`, of rows that are read several at a time: the results, too, come as many at a time as are there. */
-export async function* manyInOrder<T, R>(
+export async function* manyInOrder<T, V, R = V>(
   source: AsyncIterable<readonly T[]>,
-  options: InOrderOptions<T, R>,
+  options: InOrderOptions<T, V, R>,
 ): AsyncGenerator<R[]> {
   const { schedulers, work } = options;
   const rows = source[Symbol.asyncIterator]();
-  const pending: Place<R>[] = [];
+  const pending: Place<T, V>[] = [];
   let read: { readonly rows: readonly T[]; taken: number } = { rows: [], taken: 0 };
   let isReading = false;
   let ended = false;
@@ -52,15 +59,21 @@ export async function* manyInOrder<T, R>(
   let wake = (): void => undefined;
 
   const begin = (row: T): void => {
-    const place: Place<R> = {};
-    const settle = (result: Place<R>['result']): void => {
-      place.result = result;
+    const place: Place<T, V> = { row, state: 'working', value: undefined, error: undefined };
+    pending.push(place);
+    const end = (state: 'done' | 'failed'): void => {
+      place.state = state;
       if (place === pending[0]) wake();
     };
-    pending.push(place);
     work(row).then(
-      (value) => settle({ value }),
-      (error) => settle({ error }),
+      (value) => {
+        place.value = value;
+        end('done');
+      },
+      (error) => {
+        place.error = error;
+        end('failed');
+      },
     );
   };
 
@@ -83,7 +96,7 @@ export async function* manyInOrder<T, R>(
       const isDry = read.taken === read.rows.length;
       if (isDry && !isReading && !ended && pending.length < options.limit) void readOn();
       if (failure) throw failure.error;
-      const done = settledOf(pending);
+      const done = settledOf(pending, options);
       if (done.length > 0) yield done;
       else if (ended && isDry && pending.length === 0) return;
       else await new Promise<void>((resolve) => (wake = resolve));
@@ -94,17 +107,21 @@ export async function* manyInOrder<T, R>(
   }
 }
 
-/** Takes the results that are there from the front. @throws what the first of them failed with, where it did */
-function settledOf<R>(pending: Place<R>[]): R[] {
-  const values: R[] = [];
-  for (const { result } of pending) {
-    if (result === undefined || 'error' in result) break;
-    values.push(result.value);
+/** Takes the results that are there from the front. @throws what the first of them failed with, where all ends with that */
+function settledOf<T, V, R>(pending: Place<T, V>[], { succeeded, failed }: InOrderOptions<T, V, R>): R[] {
+  const results: R[] = [];
+  for (const { row, state, value, error } of pending) {
+    if (state === 'working') break;
+    if (state === 'done') results.push(succeeded ? succeeded(row, value!) : (value as unknown as R));
+    else {
+      const result = failed?.(row, error);
+      if (result === undefined && results.length === 0) throw error;
+      if (result === undefined) break; // thrown once those before it were taken
+      results.push(result);
+    }
   }
-  pending.splice(0, values.length);
-  const [first] = pending;
-  if (values.length === 0 && first?.result && 'error' in first.result) throw first.result.error;
-  return values;
+  pending.splice(0, results.length);
+  return results;
 }
 
 /** Runs `read` as something that brings rows, though not for longer than a source may take. */

@@ -5,10 +5,10 @@ import { guessModality, modalityOf } from '../samples/row-modality.js';
 import type { HPSv3Scorer, Sample } from './scorer.js';
 
 /** A row of a data file as the scorer takes it. */
-export function sampleOf(row: DataRow): Sample {
+export function sampleOf(row: DataRow, signal?: AbortSignal): Sample {
   const { context, task, groups } = row;
-  if (row.kind === 'pair') return { left: row.left, right: row.right, context, task, groups };
-  return { item: row.item, context, task, groups };
+  if (row.kind === 'pair') return { left: row.left, right: row.right, context, task, groups, signal };
+  return { item: row.item, context, task, groups, signal };
 }
 
 /**

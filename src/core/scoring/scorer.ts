@@ -16,7 +16,7 @@ import {
   resolveText,
 } from '../samples/resolve.js';
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
-import type { Comparison, Encoded, EncodedWindows, Engine, TensorInterface, Utility, Work } from './engine.js';
+import type { Comparison, Encoded, EncodedWindows, Encoding, Engine, TensorInterface, Utility, Work } from './engine.js';
 import { type InOrderOptions, inOrder, manyInOrder } from './in-order.js';
 import { type Mark, marksOf } from './marks.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
@@ -141,6 +141,8 @@ export class HPSv3Scorer {
   private readonly ownRemote: RemoteStore | null;
   private readonly windowing: ScorerParts['windowing'];
   private readonly readsContext: boolean;
+  /** Whether its items are texts that go into a batch without a wait. */
+  private readonly encodesNow: boolean;
   private readonly onWarning: ScorerOptions['onWarning'];
   private readonly onWindow: ScorerOptions['onWindow'];
   private toldOfFileName = false;
@@ -162,6 +164,7 @@ export class HPSv3Scorer {
     this.model = parts.model;
     this.readsContext = parts.model.contract.inputs.some(readsTwoTexts);
     this.engine = parts.engine;
+    this.encodesNow = parts.model.contract.modality === 'text' && parts.engine.encodesNow;
     this.calibrator = parts.calibrator;
     this.margin = parts.margin;
     this.marks = parts.marks;
@@ -251,11 +254,23 @@ export class HPSv3Scorer {
    */
   async scorePair(sample: PairSample): Promise<PairScore> {
     if (this.windowing) return this.scorePairInWindows(sample, this.windowing);
-    const { left, right } = sample;
-    const rightEncoded = this.encode(right, sample);
-    rightEncoded.catch(() => undefined); // where both sides fail it is the left one that is reported, whichever fails first
-    const sides = [await this.encode(left, sample), await rightEncoded] as const;
+    const sides = this.encodesNow ? await this.encodeTexts(sample) : await this.encodeSides(sample);
     return this.pairScore(await this.engine.compare(sides[0], sides[1]), sides, sample);
+  }
+
+  /** Where both sides fail it is the left one that is reported, whichever fails first. */
+  private async encodeSides(sample: PairSample): Promise<Sides> {
+    const right = this.encode(sample.right, sample);
+    right.catch(() => undefined);
+    return [await this.encode(sample.left, sample), await right];
+  }
+
+  private async encodeTexts(sample: PairSample): Promise<Sides> {
+    const left = this.encodeNow(sample.left, sample);
+    const right = this.encodeNow(sample.right, sample);
+    await left.done;
+    await right.done;
+    return [left.encoded, right.encoded];
   }
 
   /** @param moments - what auxiliary heads say of parts of both items, which are marked as the whole is */
@@ -443,20 +458,15 @@ export class HPSv3Scorer {
   private static orderOf<S, T>(
     scorers: readonly HPSv3Scorer[],
     compute: (sample: S) => Promise<T>,
-  ): InOrderOptions<S, Outcome<S, T>> {
+  ): InOrderOptions<S, T, Outcome<S, T>> {
     return {
       get limit() {
         return Math.max(...scorers.map((scorer) => scorer.window));
       },
       schedulers: scorers.map(({ engine }) => engine.scheduler),
-      work: async (sample) => {
-        try {
-          return { sample, result: await compute(sample) };
-        } catch (error) {
-          if (isOfSample(error)) return { sample, error };
-          throw error;
-        }
-      },
+      work: compute,
+      succeeded: (sample, result) => ({ sample, result }),
+      failed: (sample, error) => (isOfSample(error) ? { sample, error } : undefined),
     };
   }
 
@@ -476,14 +486,15 @@ export class HPSv3Scorer {
     await Promise.all([this.engine.close(), this.ownRemote?.close()]);
   }
 
-  private encode(item: ItemInput, options: ScoreOptions): Promise<Encoded> {
-    const { modality, engine } = this;
-    if (modality !== 'text') return this.withResolved(item, options, (one) => engine.encode(one, options.fresh));
-    try {
-      return engine.encode(this.resolvedText(item, options), options.fresh);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  private async encode(item: ItemInput, options: ScoreOptions): Promise<Encoded> {
+    if (!this.encodesNow) return this.withResolved(item, options, (one) => this.engine.encode(one, options.fresh));
+    const encoding = this.encodeNow(item, options);
+    await encoding.done;
+    return encoding.encoded;
+  }
+
+  private encodeNow(item: ItemInput, options: ScoreOptions): Encoding {
+    return this.engine.encodeNow(this.resolvedText(item, options), options.fresh);
   }
 
   private encodeWindows(item: ItemInput, options: ScoreOptions, windowing: Windowing): Promise<EncodedWindows> {
@@ -544,6 +555,8 @@ export class HPSv3Scorer {
     };
   }
 }
+
+type Sides = readonly [Encoded, Encoded];
 
 type Windows = NonNullable<ScorerParts['windowing']>;
 

@@ -2,25 +2,78 @@ import { HpsError } from '../errors.js';
 import type { SessionPool } from '../runtime/session-pool.js';
 import { firstRows, type TensorValue } from '../runtime/value.js';
 import { ProvenSizes } from './proven-sizes.js';
-import { BatchOutputs, type Row, shapeKey } from './row.js';
+import { BatchOutputs, type BatchRow, type Row, shapeKey } from './row.js';
 import { RowBatch } from './row-batch.js';
 import type { Collector, Scheduler } from './scheduler.js';
 
 export type { Row } from './row.js';
 
-interface Waiting {
-  /** Takes what came of the row, and resolves. */
-  resolve(outputs: Row): void;
-  reject(error: unknown): void;
-}
-
 /** Rows of one shape that wait to run together. */
 interface Collected {
   readonly key: string;
   readonly batch: RowBatch;
-  readonly waiting: Waiting[];
+  readonly result: BatchResult;
   /** When its first row came. */
   readonly since: number;
+}
+
+/** What comes of the rows of a batch, and why there is nothing where it failed. */
+type Outcome = { readonly outputs: BatchOutputs } | { readonly error: unknown };
+
+/** What comes of a batch: one promise for all of its rows. */
+class BatchResult {
+  /** Resolves when it has run, whatever came of it. */
+  readonly done: Promise<void>;
+  isDone = false;
+  /** Of the whole batch; or of each row, where they had to run alone. */
+  private outcome: Outcome | readonly Outcome[] = [];
+  private end = (): void => undefined;
+
+  constructor() {
+    this.done = new Promise((resolve) => (this.end = resolve));
+  }
+
+  settle(outcome: Outcome | readonly Outcome[]): void {
+    if (this.isDone) return;
+    this.outcome = outcome;
+    this.isDone = true;
+    this.end();
+  }
+
+  /** @throws what the row failed with */
+  row(at: number): BatchRow {
+    const { outcome } = this;
+    const isAlone = Array.isArray(outcome);
+    const own: Outcome = isAlone ? outcome[at] : outcome;
+    if ('error' in own) throw own.error;
+    return own.outputs.row(isAlone ? 0 : at);
+  }
+}
+
+/** A row in its batch. */
+export class Ticket {
+  constructor(
+    private readonly result: BatchResult,
+    private readonly at: number,
+  ) {}
+
+  /** Resolves when its batch has run, whatever came of it. */
+  get done(): Promise<void> {
+    return this.result.done;
+  }
+
+  get isDone(): boolean {
+    return this.result.isDone;
+  }
+
+  /**
+   * What came of it, once that is done: in memory of its batch, which holds no more than as much again that nobody asked for. Outputs
+   * without a row per sample are left out.
+   * @throws what the batch, or the row alone, failed with
+   */
+  get outputs(): BatchRow {
+    return this.result.row(this.at);
+  }
 }
 
 /** What a stage asks of the sessions it runs batches in. */
@@ -80,21 +133,22 @@ export class Stage implements Collector {
     return this.inFlight < this.sessions.most;
   }
 
-  /**
-   * The outputs of one row, in memory of its batch, of which they hold no more than half that is not asked for; outputs without a row
-   * per sample are left out.
-   */
-  run(row: Row): Promise<Row>;
-  /** What `take` makes of them. */
-  run<T>(row: Row, take: (outputs: Row) => T): Promise<T>;
-  run<T>(row: Row, take?: (outputs: Row) => T): Promise<T | Row> {
-    return new Promise((resolve, reject) => {
-      const since = this.scheduler.tick();
-      const collected = this.collectedOf(row, since);
-      collected.batch.add(row);
-      collected.waiting.push({ resolve: take ? taking(take, resolve, reject) : resolve, reject });
-      if (collected.batch.rows === collected.batch.size) this.dispatch(collected);
-    });
+  /** Puts a row into a batch. @throws RangeError for a row of another dtype than those of its shape before */
+  add(row: Row): Ticket {
+    const since = this.scheduler.tick();
+    const collected = this.collectedOf(row, since);
+    const { batch, result } = collected;
+    const ticket = new Ticket(result, batch.rows);
+    batch.add(row);
+    if (batch.rows === batch.size) this.dispatch(collected);
+    return ticket;
+  }
+
+  /** As `outputs` of a ticket. */
+  async run(row: Row): Promise<Row> {
+    const ticket = this.add(row);
+    await ticket.done;
+    return ticket.outputs;
   }
 
   get oldest(): number | undefined {
@@ -110,12 +164,8 @@ export class Stage implements Collector {
     const key = shapeKey(row);
     const known = this.collecting.get(key);
     if (known) return known;
-    const collected = {
-      key,
-      batch: new RowBatch(row, this.options.rowsOf(row), this.options.names),
-      waiting: [],
-      since,
-    };
+    const batch = new RowBatch(row, this.options.rowsOf(row), this.options.names);
+    const collected = { key, batch, result: new BatchResult(), since };
     this.collecting.set(key, collected);
     return collected;
   }
@@ -145,7 +195,7 @@ export class Stage implements Collector {
     }
   }
 
-  private async runBatch({ key, batch, waiting }: Collected): Promise<void> {
+  private async runBatch({ key, batch, result }: Collected): Promise<void> {
     const { rows, size: full } = batch;
     const size = this.sizes?.sizeFor(key, rows, full) ?? full;
     const start = performance.now();
@@ -153,21 +203,22 @@ export class Stage implements Collector {
       this.outputsOf(await this.sessions.run(batch.first(count, size)), count, size);
     try {
       const outputs = await run(rows, size);
-      for (let i = 0; i < rows; i++) waiting[i].resolve(outputs.row(i));
+      result.settle({ outputs });
       this.options.onBatch?.({ seconds: (performance.now() - start) / 1000, rows, size });
       if (size === full) await this.sizes?.prove(key, { rows, full, outputs }, run);
     } catch (error) {
+      if (result.isDone) return; // its rows have what they asked for
       // What one row is refused for must not cost its neighbours their scores.
-      if (rows > 1 && isRefusal(error)) await Promise.all(waiting.map((one, row) => this.runAlone(one, batch, row)));
-      else for (const { reject } of waiting) reject(error); // it changes nothing for those that were resolved
+      const alone = rows > 1 && isRefusal(error);
+      result.settle(alone ? await Promise.all(Array.from({ length: rows }, (_, row) => this.runAlone(batch, row))) : { error });
     }
   }
 
-  private async runAlone({ resolve, reject }: Waiting, batch: RowBatch, row: number): Promise<void> {
+  private async runAlone(batch: RowBatch, row: number): Promise<Outcome> {
     try {
-      resolve(this.outputsOf(await this.sessions.run(batch.only(row)), 1, batch.size).row(0));
+      return { outputs: this.outputsOf(await this.sessions.run(batch.only(row)), 1, batch.size) };
     } catch (error) {
-      reject(error);
+      return { error };
     }
   }
 
@@ -186,16 +237,6 @@ export class Stage implements Collector {
 }
 
 const owned = (value: TensorValue): TensorValue => ({ ...value, data: value.data.slice() });
-
-const taking =
-  <T>(take: (outputs: Row) => T, resolve: (taken: T) => void, reject: (error: unknown) => void) =>
-  (outputs: Row): void => {
-    try {
-      resolve(take(outputs));
-    } catch (error) {
-      reject(error); // of this row alone
-    }
-  };
 
 /** The model has run, and does not take what it was given. */
 const isRefusal = (error: unknown): boolean =>

@@ -3,7 +3,7 @@ import { HpsError } from '../../../src/core/errors.js';
 import type { ContractInput } from '../../../src/core/onnx/manifest.js';
 import { float32Value, type TensorValue } from '../../../src/core/runtime/value.js';
 import { encoderRows, padText, tokenBucket } from '../../../src/core/scoring/buckets.js';
-import { FeatureCache } from '../../../src/core/scoring/feature-cache.js';
+import { FeatureCache, KeptPromise } from '../../../src/core/scoring/feature-cache.js';
 import { inOrder } from '../../../src/core/scoring/in-order.js';
 import type { Row } from '../../../src/core/scoring/row.js';
 import { RowBatch } from '../../../src/core/scoring/row-batch.js';
@@ -209,7 +209,7 @@ describe('Stage', () => {
       },
     };
     const stage = new Stage(picky, { rowsOf: () => 3 }, new Scheduler());
-    const settled = await Promise.allSettled([1, 2, 3].map((x) => stage.run(row(x), yOf)));
+    const settled = await Promise.allSettled([1, 2, 3].map(async (x) => yOf(await stage.run(row(x)))));
     expect(settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message))).toEqual([2, 'two', 6]);
   });
 
@@ -255,14 +255,16 @@ describe('inOrder', () => {
 
 describe('FeatureCache', () => {
   it('computes once what is asked for again, drops what was used longest ago, and keeps no failure', async () => {
-    const cache = new FeatureCache<string>({ sizeOf: () => 0, limitBytes: 2 * 2048 });
+    const cache = new FeatureCache<KeptPromise<string>>(2 * 2048);
     let computed = 0;
-    const get = (key: string): Promise<string> => cache.get(key, async () => `${key}${++computed}`);
+    const getBy = (key: string, compute: () => Promise<string>): Promise<string> =>
+      cache.get(key, () => new KeptPromise(compute(), () => 0)).value;
+    const get = (key: string): Promise<string> => getBy(key, async () => `${key}${++computed}`);
     expect(await Promise.all([get('a'), get('a'), get('b')])).toEqual(['a1', 'a1', 'b2']);
     await get('a');
     await get('c'); // b goes
     expect([await get('a'), await get('b')]).toEqual(['a1', 'b4']);
-    await expect(cache.get('x', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    expect(await cache.get('x', async () => 'yes')).toBe('yes');
+    await expect(getBy('x', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await getBy('x', async () => 'yes')).toBe('yes');
   });
 });

@@ -18,6 +18,7 @@ import { underWay, watchMemory } from '../../runtime/memory-watch.js';
 import { ReadAhead } from '../../samples/read-ahead.js';
 import { flattened, oneByOne } from '../../scoring/in-order.js';
 import type { RuntimeInfo } from '../../scoring/model.js';
+import type { Score } from '../../scoring/result.js';
 import { chooseScorer, sampleOf } from '../../scoring/row-sample.js';
 import { HPSv3Scorer, type Outcome, type ScorerOptions } from '../../scoring/scorer.js';
 import { VERSION } from '../../version.js';
@@ -341,14 +342,18 @@ class BatchRun {
     );
   }
 
-  private async scoreRow({ row, error }: InputRow) {
+  private scoreRow({ row, error }: InputRow): Promise<Score> {
+    // Said again by `score`, which knows the row's own error: this one only keeps its place.
+    const scored = row ? this.scoreOf(row) : Promise.reject(new HpsError('DATA_INVALID', error!.message));
+    const { ahead } = this.reading;
+    return ahead ? scored.finally(() => ahead.done(this.filesOf({ row }))) : scored;
+  }
+
+  private scoreOf(row: DataRow): Promise<Score> {
     try {
-      // Said again by `score`, which knows the row's own error: this one only keeps its place.
-      if (!row) throw new HpsError('DATA_INVALID', error!.message);
-      const { signal } = this.options;
-      return await chooseScorer(row, this.scorers).scoreSample({ ...sampleOf(row), signal });
-    } finally {
-      this.reading.ahead?.done(this.filesOf({ row }));
+      return chooseScorer(row, this.scorers).scoreSample(sampleOf(row, this.options.signal));
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
