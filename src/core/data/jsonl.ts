@@ -72,28 +72,36 @@ export function formatJsonlRow(row: DataRow): string {
 
 /** The plain object of a row's JSON, fields in the order of the format's own examples. */
 export function toPlainRow(row: DataRow): Record<string, unknown> {
-  const shared = {
-    context: row.context,
-    task: row.task,
-    modality: row.modality,
-    prompt_id: row.promptId === row.id ? undefined : row.promptId,
-    groups: row.groups.size > 0 ? Object.fromEntries(row.groups) : undefined,
-    raters: row.raters,
-    propensity: row.propensity,
-  };
+  const { id, context, task, modality, raters, propensity } = row;
+  const prompt_id = row.promptId === id ? undefined : row.promptId;
+  const groups = row.groups.size > 0 ? Object.fromEntries(row.groups) : undefined;
   if (row.kind === 'pair') {
-    const { id, left, right } = row;
-    return { id, type: 'pair', left, right, ...votesAsJson(row.votes), ...shared };
+    const { left, right } = row;
+    const { labels, label } = votesAsJson(row.votes);
+    return {
+      id,
+      type: 'pair',
+      left,
+      right,
+      labels,
+      label,
+      context,
+      task,
+      modality,
+      prompt_id,
+      groups,
+      raters,
+      propensity,
+    };
   }
-  const { id, item: content, score, ratings, aux } = row;
+  const { item: content, score, aux } = row;
+  const ratings = row.ratings.length > 0 ? row.ratings : undefined;
   return {
     id,
     type: 'abs',
     content: content satisfies Item,
-    score,
-    ratings: ratings.length > 0 ? ratings : undefined,
-    aux,
-    ...shared,
+    ...{ score, ratings, aux },
+    ...{ context, task, modality, prompt_id, groups, raters, propensity },
   };
 }
 

@@ -244,14 +244,12 @@ function parsePair(fields: RowFields, type: RowType, spelling: VoteSpelling): Pa
   const preferred = isPreference(fields);
   const judged = parseVotes(fields, spelling);
   const votes = preferred && judged.length === 0 ? [1] : judged;
-  return compact<PairRow>({
-    kind: 'pair',
-    ...parseCommon(fields, id, type, { field: 'labels', count: votes.length }),
-    left: item(fields, preferred ? 'chosen' : 'left'),
-    right: item(fields, preferred ? 'rejected' : 'right'),
-    votes,
-    preference: (preferred && judged.length === 0) || undefined,
-  });
+  const row: Begun<PairRow> = { kind: 'pair', id, votes };
+  parseCommon(row, fields, type, { field: 'labels', count: votes.length });
+  row.left = item(fields, preferred ? 'chosen' : 'left');
+  row.right = item(fields, preferred ? 'rejected' : 'right');
+  if (preferred && judged.length === 0) row.preference = true;
+  return row as PairRow;
 }
 
 /** `chosen` and `rejected` instead of `left` and `right`: one vote for the first, unless the row has votes of its own. */
@@ -261,27 +259,36 @@ const isPreference = (fields: RowFields): boolean =>
 function parseAbsolute(fields: RowFields, type: RowType, place: number | string): AbsoluteRow {
   const id = identifier(fields, 'id') ?? (type.shorthand ? `row-${place}` : missing('id'));
   const ratings = parseRatings(fields);
-  return compact<AbsoluteRow>({
-    kind: 'absolute',
-    ...parseCommon(fields, id, type, { field: 'ratings', count: ratings.length }),
-    item: type.shorthand ? shorthandItem(fields, type.modality) : item(fields, 'content'),
-    score: parseScore(fields),
-    ratings,
-    aux: parseAux(fields),
-  });
+  const row: Begun<AbsoluteRow> = { kind: 'absolute', id, ratings };
+  parseCommon(row, fields, type, { field: 'ratings', count: ratings.length });
+  row.item = type.shorthand ? shorthandItem(fields, type.modality) : item(fields, 'content');
+  const [score, aux] = [parseScore(fields), parseAux(fields)];
+  if (score !== undefined) row.score = score;
+  if (aux) row.aux = aux;
+  return row as AbsoluteRow;
 }
 
-function parseCommon(fields: RowFields, id: string, type: RowType, judged: { field: string; count: number }) {
-  return {
-    id,
-    context: optionalString(fields, 'context'),
-    task: optionalString(fields, 'task'),
-    modality: parseModality(fields, type),
-    promptId: identifier(fields, 'prompt_id') ?? id,
-    groups: parseGroups(fields),
-    raters: parseRaters(fields, judged),
-    propensity: parsePropensity(fields),
-  };
+/** A row that gets its fields one after the other; what is absent has no key. Copies of parts would take longer than all the rest. */
+type Begun<T extends DataRow> = { -readonly [K in keyof T]?: T[K] } & Pick<T, 'id'>;
+
+function parseCommon(
+  row: Begun<PairRow> | Begun<AbsoluteRow>,
+  fields: RowFields,
+  type: RowType,
+  judged: { field: string; count: number },
+): void {
+  const context = optionalString(fields, 'context');
+  const task = optionalString(fields, 'task');
+  const modality = parseModality(fields, type);
+  if (context !== undefined) row.context = context;
+  if (task !== undefined) row.task = task;
+  if (modality !== undefined) row.modality = modality;
+  row.promptId = identifier(fields, 'prompt_id') ?? row.id;
+  row.groups = parseGroups(fields);
+  const raters = parseRaters(fields, judged);
+  const propensity = parsePropensity(fields);
+  if (raters) row.raters = raters;
+  if (propensity !== undefined) row.propensity = propensity;
 }
 
 function parsePropensity(fields: RowFields): number | undefined {
