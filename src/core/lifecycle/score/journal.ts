@@ -6,7 +6,7 @@ import { FileSource } from '../../bytes/source.js';
 import { fileInput } from '../../data/input.js';
 import { parseJsonLine, readJsonLines } from '../../data/json-lines.js';
 import { forEachLine, readLineBlocks } from '../../data/lines.js';
-import { formatScore, scoreJson } from '../../data/write-scores.js';
+import { formatScore, pushScoreJson } from '../../data/write-scores.js';
 import { defineDocument, refuseNewer } from '../../documents/define.js';
 import { HpsError } from '../../errors.js';
 import * as z from '../../zod.js';
@@ -49,6 +49,8 @@ export class Journal {
   private rows = 0;
   private writing: Promise<void> | undefined;
   private failure: unknown;
+  /** When some was written last. */
+  private written = 0;
 
   private constructor(
     private readonly path: string,
@@ -85,10 +87,17 @@ export class Journal {
 
   /** @throws HpsError the OUTPUT_… codes */
   async append(entries: readonly JournalEntry[]): Promise<void> {
-    for (const entry of entries) this.text += formatEntry(entry);
+    const pieces: string[] = [];
+    for (const entry of entries) pushEntry(pieces, entry);
+    this.text += pieces.join('');
     this.rows += entries.length;
-    if (this.text.length >= FLUSH_CHARACTERS) this.writing ??= this.write();
+    if (this.isDue()) this.writing ??= this.write();
     if (this.failure || this.text.length >= WAITING_CHARACTERS) await this.flush();
+  }
+
+  private isDue(): boolean {
+    if (this.text.length < FLUSH_CHARACTERS) return false;
+    return this.text.length >= MOST_CHARACTERS || performance.now() >= this.written + FLUSH_MS;
   }
 
   /** Hands everything to the system, which keeps it though this process be killed. @throws HpsError the OUTPUT_… codes */
@@ -102,6 +111,7 @@ export class Journal {
   private async write(): Promise<void> {
     const { text } = this;
     this.text = '';
+    this.written = performance.now();
     try {
       if (text !== '') {
         this.file ??= await openFile(this.path, 'w');
@@ -126,14 +136,22 @@ export class Journal {
 
 /** Text collected before it is written: some fifty rows, which a killed run then does again. */
 const FLUSH_CHARACTERS = 16 * 1024;
+/** Or more, of rows that take no longer than this together: where there are thousands a second, each write counts. */
+const FLUSH_MS = 25;
+const MOST_CHARACTERS = 256 * 1024;
 /** Text that may wait while some is being written. */
 const WAITING_CHARACTERS = 2 ** 20;
 
 /** A score as it is in a file of scores, in front: what makes that file takes it over without reading it. */
-const formatEntry = ({ score, ...entry }: JournalEntry): string =>
-  score
-    ? `${SCORE_START}${scoreJson(score)}${SCORE_END}${entry.line},"crc":${entry.crc}}\n`
-    : `${JSON.stringify(entry)}\n`;
+function pushEntry(pieces: string[], entry: JournalEntry): void {
+  if (!entry.score) {
+    pieces.push(JSON.stringify(entry), '\n');
+    return;
+  }
+  pieces.push(SCORE_START);
+  pushScoreJson(pieces, entry.score);
+  pieces.push(SCORE_END, String(entry.line), ',"crc":', String(entry.crc), '}\n');
+}
 
 const SCORE_START = '{"score":';
 /** Within a string the quotes would be escaped. */
