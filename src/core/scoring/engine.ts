@@ -494,7 +494,10 @@ const DONE = Promise.resolve();
 /** The same with memory of its own. */
 const ownEncoded = ({ features, truncated }: Encoded): Encoded => ({ features: ownRow(features), truncated });
 
-const ownWindows = ({ windows, spans }: EncodedWindows): EncodedWindows => ({ windows: windows.map(ownEncoded), spans });
+const ownWindows = ({ windows, spans }: EncodedWindows): EncodedWindows => ({
+  windows: windows.map(ownEncoded),
+  spans,
+});
 
 const windowBytes = ({ windows }: EncodedWindows): number =>
   windows.reduce((sum, { features }) => sum + byteLength(features), 0);

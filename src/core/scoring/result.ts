@@ -62,33 +62,47 @@ export type Score = PairScore | ItemScore;
 export type ScoreFacts = Pick<ScoreBase, 'percentile' | 'model' | 'task' | 'marks' | 'truncated'>;
 
 /**
- * @param comparison - the pair logit, the spread and the auxiliary scores of both sides where the model gives them, and the size under which it decides nothing
+ * @param comparison - the pair logit, the spread and the auxiliary scores of both sides where the model gives them
  * @param calibrated - null where there is no calibrator: the probability is then the sigmoid of the logit
+ * @param margin - the size of a logit under which nothing is decided
  */
 export function pairScore(
   {
     logit,
     sigmas,
     aux,
-    margin = null,
   }: {
     readonly logit: number;
     readonly sigmas?: readonly [number, number];
     readonly aux?: PairAuxScores;
-    readonly margin?: number | null;
   },
   calibrated: Calibrated | null,
   facts: ScoreFacts,
+  margin: number | null = null,
 ): PairScore {
   const score = calibrated?.value ?? sigmoid(logit);
-  return {
+  const result: Writable<Omit<PairScore, 'model'>> = {
     score,
     winner: margin !== null && Math.abs(logit) < margin ? 'undecided' : winnerOf(score),
     confidence: calibrated?.confidence ?? null,
     logit,
     calibrated: calibrated !== null,
-    ...(sigmas ? { left_sigma: sigmas[0], right_sigma: sigmas[1] } : {}),
-    ...(aux ? { aux } : {}),
-    ...facts,
   };
+  if (sigmas) [result.left_sigma, result.right_sigma] = sigmas;
+  if (aux) result.aux = aux;
+  return withFacts(result, facts);
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Adds to a score what there is of its surroundings: to itself, for copies of many take long. */
+export function withFacts<S extends object>(score: S, facts: ScoreFacts): S & ScoreFacts {
+  const { percentile, model, task, marks, truncated } = facts;
+  const result = score as S & Writable<ScoreFacts>;
+  if (percentile) result.percentile = percentile;
+  result.model = model;
+  if (task !== undefined) result.task = task;
+  if (marks) result.marks = marks;
+  if (truncated) result.truncated = truncated;
+  return result;
 }

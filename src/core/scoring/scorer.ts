@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Auxiliary, AuxScores } from '../data/rows.js';
+import type { Auxiliary, AuxScores, Percentile } from '../data/rows.js';
 import type { WindowRule } from '../data/score-windows.js';
 import { HpsError } from '../errors.js';
 import type { RemoteOptions, RemoteStore } from '../media/remote/store.js';
@@ -16,12 +16,21 @@ import {
   resolveText,
 } from '../samples/resolve.js';
 import type { RowGroups, ScoringCalibrator } from './calibration.js';
-import type { Comparison, Encoded, EncodedWindows, Encoding, Engine, TensorInterface, Utility, Work } from './engine.js';
+import type {
+  Comparison,
+  Encoded,
+  EncodedWindows,
+  Encoding,
+  Engine,
+  TensorInterface,
+  Utility,
+  Work,
+} from './engine.js';
 import { type InOrderOptions, inOrder, manyInOrder } from './in-order.js';
 import { type Mark, marksOf } from './marks.js';
 import type { RuntimeInfo, ScoringModel } from './model.js';
 import type { ScorerParts } from './open-scorer.js';
-import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts } from './result.js';
+import { type ItemScore, type PairScore, pairScore, type Score, type ScoreFacts, withFacts } from './result.js';
 import type { Row } from './row.js';
 import { curveOf, meetings, weighted, weightedPairAux, weightsOf } from './windows/aggregate.js';
 import { ruleOf, type WindowOptions } from './windows/options.js';
@@ -283,8 +292,8 @@ export class HPSv3Scorer {
     const calibrated = this.calibrator?.apply('pair', compared.logit, sample) ?? null;
     const items = compared.aux ? [compared.aux.left, compared.aux.right] : [];
     const percentile = this.calibrator?.place('pair', compared.logit);
-    const facts = { ...(percentile && { percentile }), ...this.facts(encoded, [...items, ...moments], sample) };
-    return pairScore({ ...compared, margin: this.margin }, calibrated, facts);
+    const facts = this.facts(encoded, [...items, ...moments], sample, percentile);
+    return pairScore(compared, calibrated, facts, this.margin);
   }
 
   /**
@@ -304,21 +313,14 @@ export class HPSv3Scorer {
     options: ScoreOptions,
     moments: readonly AuxScores[] = [],
   ): ItemScore {
-    const { logit, utility: score, sigma, aux, ...own } = utility;
+    const { logit, utility: score, sigma, aux, ...stated } = utility;
     const applied = this.calibrator?.apply('absolute', logit, options);
-    const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : own;
+    const calibrated = applied ? ({ calibrated: applied.value, calibratedBy: 'calibrator' } as const) : stated;
     const spread = sigma === undefined ? {} : { mu: logit, sigma };
     const percentile = this.calibrator?.place('absolute', logit);
     const items = aux ? [aux, ...moments] : [];
-    return {
-      score,
-      logit,
-      ...calibrated,
-      ...(percentile && { percentile }),
-      ...spread,
-      ...(aux && { aux }),
-      ...this.facts(encoded, items, options),
-    };
+    const own = { score, logit, ...calibrated, ...(percentile && { percentile }), ...spread, ...(aux && { aux }) };
+    return withFacts(own, this.facts(encoded, items, options));
   }
 
   private async scoreInWindows(item: ItemInput, options: ScoreOptions, windowing: Windows): Promise<ItemScore> {
@@ -545,13 +547,19 @@ export class HPSv3Scorer {
     this.onWarning?.(`"${text}" is the name of a file, and is scored as a text: the model reads no files.`);
   }
 
-  private facts(encoded: readonly Encoded[], aux: readonly AuxScores[], { task }: RowGroups): ScoreFacts {
-    const marks = marksOf(this.marks, aux);
+  private facts(
+    encoded: readonly Encoded[],
+    aux: readonly AuxScores[],
+    { task }: RowGroups,
+    percentile?: Percentile,
+  ): ScoreFacts {
+    const marks = this.marks.length === 0 ? [] : marksOf(this.marks, aux);
     return {
+      percentile,
       model: this.model.sha256,
-      ...(task === undefined ? {} : { task }),
-      ...(marks.length > 0 ? { marks } : {}),
-      ...endLeftOut(encoded),
+      task,
+      marks: marks.length > 0 ? marks : undefined,
+      truncated: isCut(encoded) || undefined,
     };
   }
 }
@@ -560,8 +568,10 @@ type Sides = readonly [Encoded, Encoded];
 
 type Windows = NonNullable<ScorerParts['windowing']>;
 
-const endLeftOut = (encoded: readonly Encoded[]): Pick<ScoreFacts, 'truncated'> =>
-  encoded.some(({ truncated }) => truncated) ? { truncated: true } : {};
+const isCut = (encoded: readonly Encoded[]): boolean => encoded.some(({ truncated }) => truncated);
+
+const endLeftOut = (encoded: readonly Encoded[]): Pick<Latents, 'truncated'> =>
+  isCut(encoded) ? { truncated: true } : {};
 
 /** A mean may hide what one window shows. */
 const momentsOf = ({ utilities }: { readonly utilities: readonly Utility[] }): AuxScores[] =>

@@ -210,7 +210,9 @@ export class Stage implements Collector {
       if (result.isDone) return; // its rows have what they asked for
       // What one row is refused for must not cost its neighbours their scores.
       const alone = rows > 1 && isRefusal(error);
-      result.settle(alone ? await Promise.all(Array.from({ length: rows }, (_, row) => this.runAlone(batch, row))) : { error });
+      result.settle(
+        alone ? await Promise.all(Array.from({ length: rows }, (_, row) => this.runAlone(batch, row))) : { error },
+      );
     }
   }
 

@@ -460,7 +460,7 @@ class BatchRun {
 function entryOf({ sample, result, error }: Outcome<InputRow>): JournalEntry {
   const { line, crc, row } = sample;
   const id = row?.id ?? sample.error?.id ?? null;
-  if (result) return { line, crc, score: { id: id!, row: line, ...result } };
+  if (result) return { line, crc, score: { ...result, id: id!, row: line } };
   return { line, crc, error: sample.error ?? { line, id, code: error.code, message: error.message } };
 }
 
