@@ -43,9 +43,9 @@ async function* peerCases({ options, python, folder, cache, rounds, small, cli }
       out('ours.onnx'),
       '--gate',
       gate,
-      '--force',
       '--quiet',
     ),
+    reset: () => removeModel(out('ours.onnx')), // as the others: to take an old file's place is work of its own
   });
   const peer = (name, script, needs, { once = false, extra = [] } = {}) =>
     python.rival({
@@ -107,8 +107,9 @@ async function* decoderCases({ options, folder, cache, rounds, small, cli }) {
           name: `hpsv3 export --dtype ${dtype}, gate off`,
           ...cli(
             ...['export', '--checkpoint', checkpoint, '--dtype', dtype, '--external-data', '--gate', 'off'],
-            ...['--out', out('decoder.onnx'), '--force', '--quiet'],
+            ...['--out', out('decoder.onnx'), '--quiet'],
           ),
+          reset: () => removeModel(out('decoder.onnx')),
         },
         copyOf('cp of what is written', () => out('decoder.onnx.data'), out('copy.data')),
         floorOf(
@@ -166,5 +167,5 @@ async function makeCheckpoint(folder, small, cli) {
 }
 
 function removeModel(file) {
-  for (const each of [file, `${file}.data`]) rmSync(each, { force: true });
+  for (const each of [file, `${file}.data`, `${file}.report.json`]) rmSync(each, { force: true });
 }
