@@ -1,7 +1,6 @@
 import { HpsError } from '../errors.js';
 import { startStage } from '../run.js';
 import { type ModelProcess, withModelProcess } from '../runtime/child.js';
-import { type Budget, withDefaults } from './budget.js';
 import type { Outputs } from './compare.js';
 import { orderBias } from './decisions.js';
 import { type DivergenceResult, findDivergence } from './divergence.js';
@@ -10,7 +9,8 @@ import type { GateCheck } from './invariances.js';
 import { defaultLevel, type GateSession, load } from './load.js';
 import { combineOutputs } from './members.js';
 import { type ModelFacts, readFacts } from './model.js';
-import { type GateOptions, type GateReference, progressOf, seedOf } from './options.js';
+import { reportOff } from './off.js';
+import { budgetOf, type GateOptions, type GateReference, progressOf, seedOf } from './options.js';
 import { makeProbes, type Probes } from './probes.js';
 import type { GateReport } from './report.js';
 import { batchFeeds, firstRows, fixedBatch, inBatches, range, rowRunner } from './rows.js';
@@ -86,32 +86,7 @@ function decisionFigures(
   return { pairs, flips, flipRate, kendall, maxScoreDiff };
 }
 
-/** Nothing was asked, so nothing failed; `level` and `reference` say that nothing is known either. */
-function reportOff(options: GateOptions): GateReport {
-  const unknown = {
-    ...decisionFigures(null),
-    parity: { golden: null, source: null },
-    peakRssBytes: 0,
-    loadMs: 0,
-    runMs: 0,
-  };
-  return {
-    passed: true,
-    level: 'off',
-    reference: 'none',
-    budget: budgetOf(options),
-    seed: seedOf(options),
-    checks: [],
-    notes: [],
-    ...unknown,
-  };
-}
-
 const childOptions = ({ limits, signal }: GateOptions) => ({ limits, signal });
-
-function budgetOf({ reference, budgetKind, budget }: GateOptions): Budget {
-  return withDefaults(budgetKind ?? (reference.kind === 'model' ? 'source' : reference.kind), budget);
-}
 
 function assertComparable(source: ModelFacts, candidate: ModelFacts): void {
   for (const key of ['modality', 'mode', 'decision'] as const) {

@@ -2,7 +2,7 @@ import { counter, type Run } from '../run.js';
 import type { ModelLimits } from '../runtime/child.js';
 import type { OptimizationLevel } from '../runtime/session.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Budget, BudgetKind } from './budget.js';
+import { type Budget, type BudgetKind, withDefaults } from './budget.js';
 import type { MemberModel } from './members.js';
 import type { GateLevel } from './report.js';
 
@@ -42,6 +42,11 @@ export interface GateOptions extends Run {
   readonly limits?: ModelLimits;
   /** Runs models in segments of so many bytes of weights; by default those alone that do not fit into memory. */
   readonly segmentBytes?: number;
+}
+
+/** The bounds of `budgetKind`, with what replaces them. */
+export function budgetOf({ reference, budgetKind, budget }: GateOptions): Budget {
+  return withDefaults(budgetKind ?? (reference.kind === 'model' ? 'source' : reference.kind), budget);
 }
 
 export const seedOf = ({ seed = '0' }: GateOptions): string => seed;

@@ -76,11 +76,18 @@ const hashOf = async (path: string, signal?: AbortSignal): Promise<string> => (a
 /**
  * Begins to hash what a step will read, while it is still being prepared. Files on other machines are left to `startLineage`.
  * @param signal - to be aborted where the step comes to nothing
+ * @param begun - what is hashed already, perhaps in vain
  */
-export function hashAhead(paths: readonly string[], signal: AbortSignal): StepInput[] {
-  let before: Promise<unknown> = Promise.resolve();
+export function hashAhead(
+  paths: readonly string[],
+  signal: AbortSignal,
+  begun: readonly StepInput[] = [],
+): readonly StepInput[] {
+  let before: Promise<unknown> = Promise.allSettled(begun.map(({ sha256 }) => sha256));
   return paths.map((path) => {
     if (isMounted(path)) return { path };
+    const known = begun.find((input) => input.path === path);
+    if (known) return known;
     const sha256 = before.then(() => hashOf(path, signal));
     sha256.catch(() => undefined); // awaited later; until then it must not count as unhandled
     before = sha256;

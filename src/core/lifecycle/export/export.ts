@@ -19,7 +19,8 @@ import { formatDocument } from '../../documents/define.js';
 import { readWhole } from '../../documents/read-whole.js';
 import { HpsError } from '../../errors.js';
 import { type Budget, GOLDEN_ATOL } from '../../gate/budget.js';
-import type { GateReference } from '../../gate/gate.js';
+import { reportOff } from '../../gate/off.js';
+import type { GateOptions, GateReference } from '../../gate/options.js';
 import type { GateLevel, GateReport } from '../../gate/report.js';
 import {
   type AddressKeys,
@@ -189,19 +190,23 @@ async function exportFiles(given: ExportOptions, sources: Sources): Promise<Expo
     });
   }
   const architectures = options.family === undefined ? undefined : await loadFamily(options.family);
-  const { checkpoint, head } = await openSources(options);
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
-  let release: ModelRelease | null = null;
   try {
-    if (!options.dryRun) release = await reserve(checkpoint, options);
-    const architecture = chooseArchitecture(checkpoint, options.arch, architectures);
-    const files = hashAhead(checkpoint.files, signal);
-    return await exportCheckpoint({ checkpoint, files, architecture, head, sources }, release, options);
+    const begun = hashAhead([options.checkpoint], signal); // nothing takes longer
+    const { checkpoint, head } = await openSources(options);
+    let release: ModelRelease | null = null;
+    try {
+      if (!options.dryRun) release = await reserve(checkpoint, options);
+      const architecture = chooseArchitecture(checkpoint, options.arch, architectures);
+      const files = hashAhead(checkpoint.files, signal, begun);
+      return await exportCheckpoint({ checkpoint, files, architecture, head, sources }, release, options);
+    } finally {
+      await release?.close();
+      checkpoint.close();
+    }
   } finally {
     stop.abort();
-    await release?.close();
-    checkpoint.close();
   }
 }
 
@@ -311,7 +316,7 @@ async function exportCheckpoint(
     const steps = isKnown ? [withSource(await settled(lineage))] : [];
     return { ...facts, ...nothing, lineage: steps, remote: sources.report() };
   }
-  const loading = import('../../gate/gate.js'); // takes a while to load: beside the writing
+  const loading = loadGate(options.gate);
   const { externalData, allowNonfinite } = options;
   const order = isHere ? undefined : orderOf(checkpoint, built);
   const publish = (verified: () => Promise<void>) =>
@@ -520,12 +525,13 @@ function lineageInputs(
   return [...files, ...[...further].map((path) => ({ path }))];
 }
 
-async function judge(
-  { runGate }: typeof import('../../gate/gate.js'),
-  candidate: string,
-  checkpoint: Checkpoint,
-  options: Settled,
-): Promise<GateReport> {
+type Gate = (options: GateOptions) => GateReport | Promise<GateReport>;
+
+/** It takes a while to load what runs models: beside the writing, and only for a gate that does. */
+const loadGate = async (level: GateLevel): Promise<Gate> =>
+  level === 'off' ? reportOff : (await import('../../gate/gate.js')).runGate;
+
+async function judge(runGate: Gate, candidate: string, checkpoint: Checkpoint, options: Settled): Promise<GateReport> {
   const golden = options.golden && options.gate !== 'off' ? await openCheckpoint(options.golden, {}) : null;
   try {
     const reference: GateReference = golden
