@@ -14,12 +14,15 @@ parentPort.on('message', (piece) => {
 });
 `;
 
-/** SHA-256 of a stream in a thread of its own, which is worth its start for long ones only. One call at a time. */
+/** SHA-256 of a stream in a thread of its own, which is worth its start for long ones only. */
 export class HashThread {
   private readonly worker = new Worker(SOURCE, { eval: true });
   private readonly failure: Promise<never>;
+  /** Who waits for an answer, in the order of what they sent. */
+  private readonly waiting: ((answer: string | null) => void)[] = [];
 
   constructor() {
+    this.worker.on('message', (answer: string | null) => this.waiting.shift()!(answer));
     this.failure = new Promise((_, reject) => {
       this.worker.once('error', reject);
       this.worker.once('exit', () => reject(new Error('the hashing thread stopped early')));
@@ -27,7 +30,10 @@ export class HashThread {
     this.failure.catch(() => undefined); // reported by the call that waits for an answer
   }
 
-  /** Takes the next piece; it must stay as it is until this resolves. @param piece - in shared memory, or it is copied */
+  /**
+   * Takes the next piece, which may come while earlier ones are hashed; it must stay as it is until this resolves.
+   * @param piece - in shared memory, or it is copied
+   */
   async update(piece: Uint8Array): Promise<void> {
     await this.ask(piece);
   }
@@ -41,8 +47,8 @@ export class HashThread {
     await this.worker.terminate();
   }
 
-  private ask(message: Uint8Array | null): Promise<unknown> {
-    const answer = new Promise((resolve) => this.worker.once('message', resolve));
+  private ask(message: Uint8Array | null): Promise<string | null> {
+    const answer = new Promise<string | null>((resolve) => this.waiting.push(resolve));
     this.worker.postMessage(message);
     return Promise.race([answer, this.failure]);
   }

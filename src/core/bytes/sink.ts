@@ -27,21 +27,28 @@ const SYNC_BYTES = 16 * LIMITS.chunkBytes;
 /** Of memory that a thread can read as well. */
 const takeBuffer = (): Uint8Array => new Uint8Array(new SharedArrayBuffer(LIMITS.chunkBytes));
 
+/** Full buffers that are still written or hashed while the next is filled: as much as comes at once of a matrix that is transposed. */
+const MOST_IN_FLIGHT = 7;
+
 /**
- * A file being written, hashed on the way. Two buffers take turns: while one is written and hashed the caller fills the other,
- * so reading, hashing and writing go on at once; of a long file in three threads.
+ * A file being written, hashed on the way. While some buffers are written and hashed the caller fills the next, so reading, hashing
+ * and writing go on at once; of a long file in three threads.
  */
 export class FileSink implements ByteSink {
   byteLength = 0;
   private readonly hash: Hash = createHash('sha256');
   /** Hashes in the place of `hash` once it is there. */
   private thread: HashThread | null = null;
-  /** Bytes that were hashed. */
-  private hashed = 0;
+  /** Bytes given to be written and hashed. */
+  private flushed = 0;
   private filling = takeBuffer();
-  private resting = takeBuffer();
   private filled = 0;
-  private inFlight: Promise<unknown> = Promise.resolve();
+  /** Buffers that may be filled again: the last one first, which a core's cache still has. */
+  private readonly free: Uint8Array[] = [];
+  /** One for each piece that is written and hashed, the first of them first. */
+  private readonly inFlight: Promise<void>[] = [];
+  /** Resolves when all that was flushed is written: one piece after the other. */
+  private writing: Promise<void> = Promise.resolve();
   private syncing: Promise<unknown> = Promise.resolve();
   private isSyncing = false;
   /** Bytes written since the disk was last told. */
@@ -97,11 +104,8 @@ export class FileSink implements ByteSink {
   /** Writes what is left, waits until the disk has it, and closes the file. */
   async finish(): Promise<WrittenFile> {
     try {
-      await this.flush();
-      await Promise.all([this.inFlight, this.syncing]);
-      if (this.placed) await this.hashWritten();
-      await this.file.sync();
-      const sha256 = this.thread ? await this.thread.digest() : this.hash.digest('hex');
+      if (this.filled > 0) await this.flush();
+      const [sha256] = await Promise.all([this.digest(), this.syncAll()]);
       await this.close();
       this.complete = true;
       return { name: this.name, byteLength: this.byteLength, sha256 };
@@ -113,7 +117,7 @@ export class FileSink implements ByteSink {
 
   /** Closes the file without finishing it; does nothing once it is closed. */
   async abandon(): Promise<void> {
-    await Promise.allSettled([this.inFlight, this.syncing]);
+    await Promise.allSettled([...this.inFlight, this.syncing]);
     await this.close().catch(() => undefined);
   }
 
@@ -125,16 +129,35 @@ export class FileSink implements ByteSink {
 
   private async flush(): Promise<void> {
     try {
-      await this.inFlight;
+      if (this.thread === null && Math.max(this.flushed, this.expectedBytes) >= THREAD_BYTES) await this.startThread();
+      if (this.inFlight.length === MOST_IN_FLIGHT) await this.inFlight.shift();
     } catch (error) {
       throw outputError(this.name, error);
     }
-    const piece = this.filling.subarray(0, this.filled);
-    this.inFlight = Promise.all([this.writeFully(piece), this.hashPiece(piece)]);
-    this.inFlight.catch(() => undefined); // reported by the next flush or by finish
+    const buffer = this.filling;
+    const piece = buffer.subarray(0, this.filled);
+    this.writing = this.writing.then(() => this.writeFully(piece));
+    const hashing = this.thread?.update(piece) ?? this.hashSoon(piece);
+    const done = Promise.all([this.writing, hashing]).then(() => void this.free.push(buffer));
+    done.catch(() => undefined); // reported by a later flush or by finish
+    this.inFlight.push(done);
+    this.flushed += piece.byteLength;
     this.syncAhead(piece.byteLength);
-    [this.filling, this.resting] = [this.resting, this.filling];
+    this.filling = this.free.pop() ?? takeBuffer();
     this.filled = 0;
+  }
+
+  /** The hash of all bytes. */
+  private async digest(): Promise<string> {
+    if (this.thread) return this.thread.digest();
+    await Promise.all(this.inFlight);
+    if (this.placed) await this.hashBack(this.byteLength, (piece) => this.hash.update(piece));
+    return this.hash.digest('hex');
+  }
+
+  private async syncAll(): Promise<void> {
+    await Promise.all([this.writing, this.syncing]);
+    await this.file.sync();
   }
 
   /** Lets the disk take what was written, while more is; a failure is reported by `finish`. */
@@ -160,12 +183,9 @@ export class FileSink implements ByteSink {
     }
   }
 
-  private async hashWritten(): Promise<void> {
-    await this.hashBack(this.filling, this.byteLength, (piece) => this.hash.update(piece));
-  }
-
   /** What the file has so far, piece by piece. */
-  private async hashBack(buffer: Uint8Array, byteLength: number, hash: (piece: Uint8Array) => unknown): Promise<void> {
+  private async hashBack(byteLength: number, hash: (piece: Uint8Array) => unknown): Promise<void> {
+    const buffer = takeBuffer();
     for (let at = 0; at < byteLength; ) {
       const wanted = Math.min(buffer.byteLength, byteLength - at);
       const { bytesRead } = await this.file.read(buffer, 0, wanted, at);
@@ -175,14 +195,12 @@ export class FileSink implements ByteSink {
     }
   }
 
-  private async hashPiece(piece: Uint8Array): Promise<void> {
-    if (this.thread === null && Math.max(this.hashed, this.expectedBytes) >= THREAD_BYTES) {
-      const thread = new HashThread();
-      this.thread = thread;
-      if (this.hashed > 0) await this.hashBack(takeBuffer(), this.hashed, (written) => thread.update(written)); // once more
-    }
-    await (this.thread?.update(piece) ?? this.hashSoon(piece));
-    this.hashed += piece.byteLength;
+  /** From here on a thread hashes, what is written already once more. */
+  private async startThread(): Promise<void> {
+    await Promise.all(this.inFlight);
+    const thread = new HashThread();
+    this.thread = thread;
+    await this.hashBack(this.flushed, (written) => thread.update(written));
   }
 
   /** Hashes once the caller has had the chance to start its next read, which then runs beside the hashing. */

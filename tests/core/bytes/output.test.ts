@@ -127,6 +127,20 @@ describe('an output that succeeds', () => {
     expect(written).toEqual({ name: 'f', byteLength: 6 * piece.byteLength, sha256: expected.digest('hex') });
   });
 
+  it('has the hash of its bytes where they come at places of their own, however long it was said to become', async () => {
+    const written = await withAtomicOutput(join(temporaryFolder(), 'f'), {}, async (output) => {
+      const sink = await output.create(output.name, 100 * LIMITS.chunkBytes);
+      await sink.writeAt(4, Buffer.from('last'));
+      await sink.writeAt(0, Buffer.from('main'));
+      return sink.finish();
+    });
+    expect(written).toEqual({
+      name: 'f',
+      byteLength: 8,
+      sha256: createHash('sha256').update('mainlast').digest('hex'),
+    });
+  });
+
   it('is written, synced, closed and renamed in that order, the main file last, the folder synced at the end', async () => {
     const calls: string[] = [];
     await writeTwo(
