@@ -4,38 +4,40 @@ export type HashWorkerMessage =
 
 export interface HashWorkerData {
   readonly path: string;
-  readonly chunkBytes: number;
+  /** So often it tells how far it is. */
+  readonly progressBytes: number;
 }
 
 /**
  * The thread behind `hashFile`, as source text: it then runs the same from compiled files and from TypeScript under test.
- * Two buffers take turns, so that the next piece is read while this one is hashed.
+ * It reads a piece that its core's cache keeps and hashes it there; the system reads ahead meanwhile.
  */
 export const HASH_WORKER_SOURCE = `
 'use strict';
 const { createHash } = require('node:crypto');
-const { open } = require('node:fs/promises');
+const { closeSync, openSync, readSync } = require('node:fs');
 const { parentPort, workerData } = require('node:worker_threads');
 
-const { path, chunkBytes } = workerData;
+const { path, progressBytes } = workerData;
 const sha256 = createHash('sha256');
+const piece = Buffer.allocUnsafeSlow(2 ** 20);
+const file = openSync(path, 'r');
+let position = 0;
+let told = 0;
 
-async function main() {
-  const file = await open(path, 'r');
-  let [filled, resting] = [Buffer.allocUnsafe(chunkBytes), Buffer.allocUnsafe(chunkBytes)];
-  let position = 0;
-  for (let reading = file.read(filled, 0, chunkBytes, 0); ; ) {
-    const { bytesRead } = await reading;
-    if (bytesRead === 0) break;
-    reading = file.read(resting, 0, chunkBytes, position + bytesRead);
-    sha256.update(filled.subarray(0, bytesRead));
-    position += bytesRead;
-    [filled, resting] = [resting, filled];
-    parentPort.postMessage({ kind: 'progress', doneBytes: position });
-  }
-  await file.close();
-  parentPort.postMessage({ kind: 'done', sha256: sha256.digest('hex'), byteLength: position });
+const tell = () => {
+  told = position;
+  parentPort.postMessage({ kind: 'progress', doneBytes: position });
+};
+
+for (;;) {
+  const bytesRead = readSync(file, piece, 0, piece.length, position);
+  if (bytesRead === 0) break;
+  sha256.update(piece.subarray(0, bytesRead));
+  position += bytesRead;
+  if (position - told >= progressBytes) tell();
 }
-
-main();
+if (position > told) tell();
+closeSync(file);
+parentPort.postMessage({ kind: 'done', sha256: sha256.digest('hex'), byteLength: position });
 `;

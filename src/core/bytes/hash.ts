@@ -42,7 +42,7 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
   }
   try {
     if (source.byteLength <= THREAD_BYTES) return await hashHere(source, options);
-    const { sha256, byteLength } = await runWorker({ path, chunkBytes: LIMITS.chunkBytes }, signal, (done) =>
+    const { sha256, byteLength } = await runWorker({ path, progressBytes: LIMITS.chunkBytes }, signal, (done) =>
       onProgress?.(done, source.byteLength),
     );
     return { sha256, byteLength };

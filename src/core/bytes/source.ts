@@ -199,6 +199,9 @@ export class FileSource implements ByteSource {
   }
 }
 
+/** So little is read at once: to have another thread read it takes longer. */
+const AT_ONCE_BYTES = 2 ** 16;
+
 /** A regular file of a file system. */
 export class DiskReader implements FileReader {
   readonly byteLength: number;
@@ -247,15 +250,12 @@ export class DiskReader implements FileReader {
 
   readSync(offset: number, length: number): Uint8Array {
     const target = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const n = readSync(this.fd, target, done, length - done, offset + done);
-      if (n === 0) throw this.truncated();
-      done += n;
-    }
+    this.fill(offset, target);
     return target;
   }
 
   async readInto(offset: number, target: Uint8Array): Promise<void> {
+    if (target.byteLength <= AT_ONCE_BYTES) return this.fill(offset, target);
     for (let done = 0; done < target.byteLength; ) {
       const { bytesRead } = await readAsync(this.fd, target, done, target.byteLength - done, offset + done);
       if (bytesRead === 0) throw this.truncated();
@@ -271,6 +271,14 @@ export class DiskReader implements FileReader {
 
   close(): void {
     closeSync(this.fd);
+  }
+
+  private fill(offset: number, target: Uint8Array): void {
+    for (let done = 0; done < target.byteLength; ) {
+      const n = readSync(this.fd, target, done, target.byteLength - done, offset + done);
+      if (n === 0) throw this.truncated();
+      done += n;
+    }
   }
 
   private truncated(): HpsError {
@@ -289,12 +297,20 @@ export function fileRange(source: ByteSource): { readonly path: string; readonly
   return inner instanceof FileSource && inner.isOnDisk ? { path: inner.path, offset } : null;
 }
 
-/** The buffers of the last source that was read to its end, for the next one: fresh pages cost as much as reading. */
-let spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+/** Buffers of sources that were read to their end, for the next ones: fresh pages cost as much as reading. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+/** Of two sources that are read side by side. */
+const MOST_SPARES = 4;
 
 function takeBuffer(byteLength: number): Uint8Array<ArrayBuffer> {
-  const spare = spareBuffers.pop();
-  return spare && spare.byteLength >= byteLength ? spare : new Uint8Array(byteLength);
+  const fitting = spareBuffers.findIndex((spare) => spare.byteLength >= byteLength);
+  return fitting < 0 ? new Uint8Array(byteLength) : spareBuffers.splice(fitting, 1)[0];
+}
+
+/** Keeps the largest. */
+function giveBuffers(buffers: readonly Uint8Array<ArrayBuffer>[]): void {
+  spareBuffers.push(...buffers);
+  spareBuffers.sort((a, b) => b.byteLength - a.byteLength).splice(MOST_SPARES);
 }
 
 /**
@@ -321,7 +337,7 @@ export async function* readChunks(source: ByteSource, chunkBytes: number): Async
   } finally {
     await reading?.catch(() => undefined); // of a source that is not read to its end, and may be closed now
   }
-  if (spareBuffers.every((spare) => spare.byteLength <= most)) spareBuffers = buffers;
+  giveBuffers(buffers);
 }
 
 /** The source until the signal is aborted: from then on reading throws the signal's reason. */

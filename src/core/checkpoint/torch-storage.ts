@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { corruptFile, unsafeFile } from '../bytes/refusal.js';
-import type { ByteSource } from '../bytes/source.js';
+import { type ByteSource, readChunks } from '../bytes/source.js';
 import { LIMITS } from '../limits.js';
 import { DTYPES } from '../tensor/dtype.js';
 import { checkedNumel, contiguousStrides, formatShape } from '../tensor/shape.js';
@@ -26,24 +26,11 @@ export interface StorageCheck {
   verify(): Promise<void>;
 }
 
-/** Buffers of `LIMITS.chunkBytes`, used again by the next tensor: a new one a tensor costs two thirds of the reading speed. */
-export class BufferPool {
-  private readonly free: Uint8Array[] = [];
-
-  take(): Uint8Array {
-    return this.free.pop() ?? new Uint8Array(LIMITS.chunkBytes);
-  }
-
-  give(buffer: Uint8Array): void {
-    this.free.push(buffer);
-  }
-}
-
 /**
  * The tensor a strided view of a storage stands for.
  * @throws HpsError CHECKPOINT_CORRUPT or CHECKPOINT_UNSAFE where the view reaches outside its storage
  */
-export function viewTensor(name: string, view: TorchTensor, storage: StorageBytes, pool: BufferPool): Tensor {
+export function viewTensor(name: string, view: TorchTensor, storage: StorageBytes): Tensor {
   const span = checkView(name, view, storage.source.name, storage.source.byteLength);
   const { dtype, shape, strides } = view;
   const { bytes: size } = DTYPES[dtype];
@@ -59,7 +46,7 @@ export function viewTensor(name: string, view: TorchTensor, storage: StorageByte
     ...(storage.check && { verify: () => storage.check!.verify() }),
     chunks: () => {
       if (!isContiguous(shape, strides)) return verified(storage.check, gather(viewed, { shape, strides, size }));
-      const chunks = pooledChunks(viewed, pool);
+      const chunks = readChunks(viewed, LIMITS.chunkBytes);
       // Most storages are read by one tensor, from end to end: their bytes are looked at as they pass.
       if (storage.check && viewed.byteLength === storage.source.byteLength) return checked(storage.check, chunks);
       return verified(storage.check, chunks);
@@ -113,17 +100,4 @@ function checkView(
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   const expected = contiguousStrides(shape);
   return shape.includes(0) || shape.every((dim, axis) => dim === 1 || strides[axis] === expected[axis]);
-}
-
-async function* pooledChunks(source: ByteSource, pool: BufferPool): AsyncGenerator<Uint8Array> {
-  const buffer = pool.take();
-  try {
-    for (let offset = 0; offset < source.byteLength; offset += buffer.byteLength) {
-      const piece = buffer.subarray(0, Math.min(buffer.byteLength, source.byteLength - offset));
-      await source.readInto(offset, piece);
-      yield piece;
-    }
-  } finally {
-    pool.give(buffer);
-  }
 }

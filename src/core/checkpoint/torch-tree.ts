@@ -4,7 +4,7 @@ import type { CheckpointNode } from './format.js';
 import { type TorchStorage, TorchTensor } from './pickle/torch-values.js';
 import { describe } from './pickle/torch-vocabulary.js';
 import { PickleDict, PickleList, PickleTuple, type PickleValue } from './pickle/values.js';
-import { BufferPool, type StorageBytes, viewTensor } from './torch-storage.js';
+import { type StorageBytes, viewTensor } from './torch-storage.js';
 
 /**
  * The tree a torch pickle describes, its tensors bound to the bytes of their storages.
@@ -16,15 +16,13 @@ export function torchTree(
   file: string,
   locate: (storage: TorchStorage) => StorageBytes,
 ): CheckpointNode {
-  const pool = new BufferPool();
   let nodes = 0;
 
   const convert = (value: PickleValue, path: string, depth: number): CheckpointNode => {
     if (depth > LIMITS.pickleDepth) throw unsafeFile(file, `the pickle nests deeper than ${LIMITS.pickleDepth}`);
     if (++nodes > LIMITS.pickleOpcodes)
       throw unsafeFile(file, `the pickle expands to over ${LIMITS.pickleOpcodes} values`);
-    if (value instanceof TorchTensor)
-      return { kind: 'tensor', tensor: viewTensor(path, value, locate(value.storage), pool) };
+    if (value instanceof TorchTensor) return { kind: 'tensor', tensor: viewTensor(path, value, locate(value.storage)) };
     if (value instanceof PickleDict) return convertDict(value, path, depth);
     if (value instanceof PickleList || value instanceof PickleTuple) {
       return { kind: 'list', items: value.items.map((item, i) => convert(item, join(path, String(i)), depth + 1)) };
