@@ -21,6 +21,15 @@ async function startModelProcess() {
   startAhead('thread');
 }
 
+/** Nothing of an export takes longer than the hash of its checkpoint: begun before the framework is loaded. */
+async function startCheckpointHash() {
+  const [command, ...options] = process.argv.slice(2);
+  const at = options.indexOf('--checkpoint') + 1;
+  if (command !== 'export' || at === 0 || options.includes('--help')) return;
+  const { startHash } = await import('../dist/core/bytes/hash.js');
+  startHash(options[at] ?? '');
+}
+
 /** On a terminal the framework fits the text to its width, and colours it. */
 function isPlain() {
   const { OCLIF_COLUMNS, FORCE_COLOR, DEBUG, NODE_ENV } = process.env;
@@ -40,6 +49,7 @@ if (answer !== undefined) {
   process.stdout.write(answer);
 } else {
   await startModelProcess();
+  await startCheckpointHash();
   const { runCli } = await import('../dist/core/cli/run.js');
   await runCli(import.meta.url);
 }

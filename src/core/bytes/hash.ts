@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { HpsError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { HASH_WORKER_SOURCE, type HashWorkerData, type HashWorkerMessage } from './hash-worker.js';
-import { FileSource, readChunks } from './source.js';
+import { FileSource, isMounted, readChunks } from './source.js';
 
 export interface HashFileOptions {
   /** Called now and then with the bytes hashed so far, and at the end. */
@@ -42,10 +42,8 @@ export async function hashFile(path: string, options: HashFileOptions = {}): Pro
   }
   try {
     if (source.byteLength <= THREAD_BYTES) return await hashHere(source, options);
-    const { sha256, byteLength } = await runWorker({ path, progressBytes: LIMITS.chunkBytes }, signal, (done) =>
-      onProgress?.(done, source.byteLength),
-    );
-    return { sha256, byteLength };
+    const hashing = takeStarted(path) ?? startThread(path);
+    return await untilDone(hashing, signal, (done) => onProgress?.(done, source.byteLength));
   } catch (cause) {
     signal?.throwIfAborted();
     if ((cause as NodeJS.ErrnoException).syscall === 'uv_cwd') throw noWorkingFolder(cause);
@@ -75,17 +73,40 @@ async function hashHere(source: FileSource, { onProgress, signal }: HashFileOpti
 const noWorkingFolder = (cause: unknown): HpsError =>
   new HpsError('USAGE', 'the working folder was deleted', { hint: 'Change to a folder that exists.', cause });
 
-/** One thread from start to end; an abort ends it early. */
-async function runWorker(
-  workerData: HashWorkerData,
+/** A thread that hashes a file. */
+interface Hashing {
+  readonly worker: Worker;
+  readonly done: Promise<FileHash>;
+}
+
+function startThread(path: string): Hashing {
+  const workerData: HashWorkerData = { path, progressBytes: LIMITS.chunkBytes };
+  const worker = new Worker(HASH_WORKER_SOURCE, { eval: true, workerData });
+  const done = new Promise<FileHash>((resolve, reject) => {
+    worker.on('message', (message: HashWorkerMessage) => {
+      if (message.kind === 'done') resolve({ sha256: message.sha256, byteLength: message.byteLength });
+    });
+    worker.on('error', reject);
+    worker.on('exit', () => reject(new Error('the hashing thread stopped early')));
+  });
+  done.catch(() => undefined); // reported by whoever waits for it
+  return { worker, done };
+}
+
+/** Waits for a thread to end; an abort ends it early. */
+async function untilDone(
+  { worker, done }: Hashing,
   signal: AbortSignal | undefined,
   onProgress: (doneBytes: number) => void,
-): Promise<Extract<HashWorkerMessage, { kind: 'done' }>> {
-  const worker = new Worker(HASH_WORKER_SOURCE, { eval: true, workerData });
+): Promise<FileHash> {
   const stop = () => void worker.terminate();
+  worker.ref();
+  worker.on('message', (message: HashWorkerMessage) => {
+    if (message.kind === 'progress') onProgress(message.doneBytes);
+  });
   signal?.addEventListener('abort', stop);
   try {
-    const result = await hashOf(worker, onProgress);
+    const result = await done;
     signal?.throwIfAborted();
     return result;
   } finally {
@@ -94,13 +115,35 @@ async function runWorker(
   }
 }
 
-function hashOf(worker: Worker, onProgress: (doneBytes: number) => void) {
-  return new Promise<Extract<HashWorkerMessage, { kind: 'done' }>>((resolve, reject) => {
-    worker.on('message', (message: HashWorkerMessage) => {
-      if (message.kind === 'done') resolve(message);
-      else onProgress(message.doneBytes);
-    });
-    worker.on('error', reject);
-    worker.on('exit', () => reject(new Error('the hashing thread stopped early')));
-  });
+/** A hash that was begun before it was asked for. */
+let started: { readonly source: FileSource; readonly hashing: Hashing } | undefined;
+
+/**
+ * Begins to hash a large file: the next `hashFile` of this path waits for this hash, unless the file has changed since. Keeps no
+ * program alive, and is silent: what is wrong with the path is told when it is asked for.
+ */
+export function startHash(path: string): void {
+  if (started || isMounted(path)) return;
+  let source: FileSource | undefined;
+  try {
+    source = FileSource.open(path);
+    if (source.byteLength > THREAD_BYTES) {
+      started = { source, hashing: startThread(path) };
+      started.hashing.worker.unref();
+    }
+  } catch {
+    // `hashFile` meets it as well
+  }
+  if (started === undefined) source?.close();
+}
+
+function takeStarted(path: string): Hashing | undefined {
+  if (started?.source.path !== path) return undefined;
+  const { source, hashing } = started;
+  started = undefined;
+  const isUnchanged = source.isUnchanged();
+  source.close();
+  if (isUnchanged) return hashing;
+  void hashing.worker.terminate();
+  return undefined;
 }

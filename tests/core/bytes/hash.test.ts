@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hashFile, sha256Hex } from '../../../src/core/bytes/hash.js';
+import { hashFile, sha256Hex, startHash } from '../../../src/core/bytes/hash.js';
 import { LIMITS } from '../../../src/core/limits.js';
 
 let folder: string;
@@ -32,6 +32,19 @@ describe('hashFile', () => {
     const hash = await hashFile(write('data.bin', bytes), { onProgress: (done) => seen.push(done) });
     expect(hash).toEqual({ sha256: sha256Hex(bytes), byteLength: bytes.length });
     expect(seen).toEqual([...Array.from({ length: chunks }, (_, i) => (i + 1) * LIMITS.chunkBytes), bytes.length]);
+  });
+
+  it('takes over a hash that was begun, unless the file has changed since', async () => {
+    const bytes = new Uint8Array(5 * LIMITS.chunkBytes).fill(9);
+    const path = write('begun.bin', bytes);
+    startHash(path);
+    expect(await hashFile(path)).toEqual({ sha256: sha256Hex(bytes), byteLength: bytes.length });
+    startHash(path);
+    bytes[7]++;
+    rmSync(path);
+    write('begun.bin', bytes);
+    expect((await hashFile(path)).sha256).toBe(sha256Hex(bytes));
+    for (const nothing of [join(folder, 'none'), folder, '']) startHash(nothing);
   });
 
   it('hashes an empty file', async () => {
