@@ -14,14 +14,18 @@ import { type Candidate, type CandidateOptions, makeCandidate } from './candidat
 import { type Layer, layersOf, named } from './sensitivity.js';
 import { candidateOutputs, floatOutputs } from './trial.js';
 
-/** Share of the products of a model that may stay float, which is about what it costs of the speed. */
-const MOST_PRODUCTS = 1 / 8;
+/**
+ * Shares of the products of a model that may stay float, which is about what it costs of the speed, and what of the noise must go for
+ * it, or nothing stays float: the noise of layers may cancel out, so that keeping one of two alone gains nothing.
+ */
+const BUDGETS = [
+  { products: 1 / 8, left: 0.9 },
+  { products: 1 / 4, left: 0.5 },
+];
 /** A layer stays float where its share of the noise is at least so many times its share of the products. */
 const LEAST_CONTRAST = 2;
 /** Noise that decides nothing, as a share of the spread of scores. */
 const LEAST_NOISE = 1e-3;
-/** What must go of the noise of all layers together, or nothing stays float. */
-const LEAST_GAIN = 0.9;
 
 const MOST_ROWS = 32;
 const LEAST_ROWS = 8;
@@ -66,10 +70,13 @@ export async function sparedOfNoise(
       measured.push({ ...layer, noise: await scores.noiseOf(alone), products: products[i] });
       options.onBatch?.();
     }
-    const kept = noisiest(measured);
-    if (kept.length === 0) return candidate;
-    const spared = await makeCandidate(source, { ...fixed, excludeNamed: reasonsFor(kept, measured) });
-    return (await scores.noiseOf(spared)) <= LEAST_GAIN ** 2 * whole ? spared : candidate;
+    for (const { products: most, left } of BUDGETS) {
+      const kept = noisiest(measured, most);
+      if (kept.length === 0) continue;
+      const spared = await makeCandidate(source, { ...fixed, excludeNamed: reasonsFor(kept, measured) });
+      if ((await scores.noiseOf(spared)) <= left ** 2 * whole) return spared;
+    }
+    return candidate;
   });
 }
 
@@ -105,11 +112,11 @@ function productsOfNode(node: NodeProto, dims: readonly number[], sizes: Readonl
   return (sizes.get(node.input[0]) ?? 0) * results;
 }
 
-/** Those with the most noise for their products first, as long as products last. */
-function noisiest(layers: readonly NoisyLayer[]): NoisyLayer[] {
+/** Those with the most noise for their products first, as long as their share of all products lasts. */
+function noisiest(layers: readonly NoisyLayer[], share: number): NoisyLayer[] {
   const { noise, products } = totalsOf(layers);
   const contrast = (layer: NoisyLayer): number => layer.noise / noise / (layer.products / products);
-  let left = MOST_PRODUCTS * products;
+  let left = share * products;
   return layers
     .filter((layer) => layer.products > 0 && contrast(layer) >= LEAST_CONTRAST)
     .sort((a, b) => contrast(b) - contrast(a))
