@@ -5,7 +5,10 @@ import type { Statistic } from './statistic.js';
 const BANDWIDTHS = 1024;
 /** One of them counts as too small whatever its error: it is below 0.001. */
 const TOO_SMALL = 1;
-/** Where the first search starts: near the smooth ECE of most models. */
+/**
+ * Where a search starts: near the smooth ECE of most models. Always here, since errors of few votes do not fall everywhere, and what is
+ * found may hang on it.
+ */
 const FIRST_BANDWIDTH = 32;
 /** Points of [0, 1] at which the smoothed error is read, at least. */
 const MESH_POINTS = 200;
@@ -151,7 +154,6 @@ export type SmoothEceOfVotes = (positive: Float64Array, negative: Float64Array) 
  */
 export function smoothEceOf(probabilities: Float64Array, { bothOrders = false } = {}): SmoothEceOfVotes {
   assertProbabilities(probabilities);
-  let first: number | undefined;
 
   const gridsOf = (positive: Float64Array, negative: Float64Array, gridPoints: number): Grids => {
     const votes = new Float64Array(gridPoints);
@@ -195,9 +197,7 @@ export function smoothEceOf(probabilities: Float64Array, { bothOrders = false } 
       for (let i = 0; i < gridPoints; i++) mass += grid.votes[i] * density[i];
       return smoother.absoluteSum(grid.residuals, bothOrders) / mass;
     };
-    const found = fixedPoint(errorAt, first ?? FIRST_BANDWIDTH);
-    first ??= found.bandwidth;
-    return found.error;
+    return fixedPoint(errorAt);
   };
 }
 
@@ -229,17 +229,12 @@ export function prepareSmoothEce(
 /**
  * The error at the smallest bandwidth that is no smaller than it. Errors fall, slowly, as bandwidths grow. So the answer lies between
  * any bandwidth and the error there, which closes in on it in two or three smoothings where bisection takes eleven.
- *
- * @param start - where to look first: the nearer, the fewer smoothings
  */
-function fixedPoint(
-  errorAt: (bandwidth: number) => number,
-  start: number,
-): { readonly bandwidth: number; readonly error: number } {
+function fixedPoint(errorAt: (bandwidth: number) => number): number {
   let tooSmall = TOO_SMALL;
   let enough = BANDWIDTHS;
   let errorAtEnough: number | undefined;
-  let bandwidth = start;
+  let bandwidth = FIRST_BANDWIDTH;
   for (;;) {
     const error = errorAt(bandwidth);
     const notBelowError = Math.min(Math.ceil(error * BANDWIDTHS), BANDWIDTHS);
@@ -254,7 +249,7 @@ function fixedPoint(
         errorAtEnough = undefined;
       }
     }
-    if (enough - tooSmall <= 1 && errorAtEnough !== undefined) return { bandwidth: enough, error: errorAtEnough };
+    if (enough - tooSmall <= 1 && errorAtEnough !== undefined) return errorAtEnough;
     bandwidth = errorAtEnough === undefined ? enough : tooSmall + 1;
   }
 }
