@@ -1,18 +1,15 @@
 """Pairs to scores by transformers as its documentation has it, eager in PyTorch, preprocessing included. FOLDER BATCH THREADS PAIRS OUT"""
-import json
 import os
 import sys
-import time
 
 import torch
 import transformers as tf
 from PIL import Image
 
+from pairs import score_pairs
+
 folder, batch, threads, count, out = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
 torch.set_num_threads(threads)
-with open(folder + "/pairs.jsonl") as f:
-    pairs = [json.loads(line) for line in f]
-items = lambda some: [(pair.get("context"), pair[side]) for pair in some for side in ("left", "right")]
 if os.path.basename(folder) == "bert-base":
     tokenizer = tf.AutoTokenizer.from_pretrained(folder)
     model = tf.AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
@@ -34,16 +31,5 @@ else:
         return model.logit_scale.exp() * (unit(image) * unit(text)).sum(-1)
 
 
-@torch.inference_mode()
-def run(some):
-    rows = items(some)
-    return torch.cat([scores(rows[at : at + batch]) for at in range(0, len(rows), batch)]).reshape(-1, 2)
-
-
-run(pairs[count : count + batch])
-started = time.perf_counter()
-result = run(pairs[:count])
-seconds = time.perf_counter() - started
-with open(out, "w") as f:
-    json.dump((result[:, 0] - result[:, 1]).tolist(), f)
-print(json.dumps({"seconds": seconds}))
+with torch.inference_mode():
+    score_pairs(scores, folder, batch, count, out)
